@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+# podcred: one BPF object, one binary, one library. `make help` lists the targets.
+
+VERSION := 0.1.0
+
+# ---- settings, each may be given on the command line (README has the table) ----
+O         ?= build
+PREFIX    ?= /usr/local
+BINDIR    ?= $(PREFIX)/bin
+LIBDIR    ?= $(PREFIX)/lib
+INCDIR    ?= $(PREFIX)/include
+MANDIR    ?= $(PREFIX)/share/man
+UNITDIR   ?= $(PREFIX)/lib/systemd/system
+DESTDIR   ?=
+V         ?= 0
+CC        := $(if $(filter default,$(origin CC)),gcc,$(CC))
+CLANG     ?= clang-14
+LLVM_STRIP ?= llvm-strip-14
+BPFTOOL   ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
+PKG_CONFIG ?= pkg-config
+ARCH      ?= $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
+VMLINUX_H ?= vmlinux/$(ARCH)
+WERROR    ?= -Werror
+CFLAGS    ?= -O2 -g
+LDFLAGS   ?=
+
+ifeq ($(V),1)
+Q :=
+msg =
+else
+Q := @
+msg = @printf '  %-8s %s\n' '$(1)' '$(2)'
+endif
+
+# Targets that must work before anything is installed.
+BARE_GOALS := deps clean help
+ifeq ($(filter-out $(BARE_GOALS),$(or $(MAKECMDGOALS),all)),)
+SKIP_DEPS := 1
+endif
+
+# ---- flags ----
+PREFIX_MAP := -ffile-prefix-map=$(CURDIR)=.
+WARN := -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2
+HARDEN := -fPIE -fstack-protector-strong -fcf-protection=$(if $(filter x86,$(ARCH)),full,none)
+FORTIFY := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+BASE_CFLAGS := -std=gnu17 -D_GNU_SOURCE -DPODCRED_VERSION='"$(VERSION)"' $(WARN) $(PREFIX_MAP)
+ALL_CFLAGS = $(BASE_CFLAGS) $(HARDEN) $(FORTIFY) $(CFLAGS)
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack $(LDFLAGS)
+BPF_CFLAGS = -target bpf -D__TARGET_ARCH_$(ARCH) -mcpu=v2 -O2 -g -Wall $(WERROR) -fno-stack-protector \
+	-Wno-unused-value -Wno-missing-declarations $(PREFIX_MAP) \
+	-Ibpf/uapi -Ibpf/api -Ibpf/lib -I$(VMLINUX_H)
+DEPFLAGS = -MMD -MP -MT $@ -MF $(@:.o=.d)
+LIBS := -lbpf -lelf -lz -lmicrohttpd -ljansson -lcyaml -lyaml -lcrypto -pthread
+
+# ---- user modules: <name>_DEPS is the only include permission (docs/architecture.md) ----
+MODULES := base config identity kube agent loader daemon cli
+base_DEPS     :=
+config_DEPS   := base
+identity_DEPS := base
+kube_DEPS     := base identity
+agent_DEPS    := base lib/include
+loader_DEPS   := base
+daemon_DEPS   := base config identity kube agent loader lib/include
+cli_DEPS      := base config loader daemon
+agent_INC     := -Ibpf/uapi
+loader_INC    := -Ibpf/uapi -Ibpf/api -I$(O)/gen
+daemon_INC    := -Ibpf/uapi
+lib_INC       := -Ibpf/uapi -Iuser/lib/include
+
+.PHONY: all
+all: $(O)/podcred $(O)/libpodcred.so $(O)/libpodcred.a $(O)/libpodcred.pc
+
+include mk/deps.mk
+
+# ---- BPF: many .bpf.c, one linked object, one skeleton ----
+BPF_OBJS := $(patsubst %.c,$(O)/%.o,$(wildcard bpf/*.bpf.c))
+SKEL := $(O)/gen/podcred.skel.h
+
+$(O)/bpf/%.o: bpf/%.c | $(DEPS_STAMP)
+	$(call msg,BPF,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) $(DEPFLAGS) -c $< -o $@
+	$(Q)$(LLVM_STRIP) -g $@
+$(O)/bpf/podcred.bpf.o: $(BPF_OBJS)
+	$(call msg,BPFLINK,$@)
+	$(Q)$(BPFTOOL) gen object $@ $^
+$(SKEL): $(O)/bpf/podcred.bpf.o
+	$(call msg,SKEL,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(BPFTOOL) gen skeleton $< name podcred > $@.tmp && mv $@.tmp $@
+
+# ---- modules ----
+define module
+$(1)_OBJS := $$(patsubst %.c,$(O)/%.o,$$(wildcard user/$(1)/*.c))
+$(O)/user/$(1)/%.o: user/$(1)/%.c | $$(DEPS_STAMP)
+	$$(call msg,CC,$$@)
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(addprefix -Iuser/,$$($(1)_DEPS)) $$($(1)_INC) $$(DEPFLAGS) -c $$< -o $$@
+ALL_OBJS += $$($(1)_OBJS)
+endef
+$(foreach m,$(MODULES),$(eval $(call module,$(m))))
+$(loader_OBJS): | $(SKEL)
+
+$(O)/podcred: $(ALL_OBJS) $(O)/libpodcred.a
+	$(call msg,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+# ---- libpodcred ----
+LIB_SONAME := libpodcred.so.$(firstword $(subst ., ,$(VERSION)))
+LIB_MAP := user/lib/libpodcred.map
+LIB_NODE := PODCRED_$(word 1,$(subst ., ,$(VERSION))).$(word 2,$(subst ., ,$(VERSION)))
+ifneq ($(wildcard $(LIB_MAP)),)
+ifeq ($(shell grep -c '^$(LIB_NODE)\b' $(LIB_MAP)),0)
+$(error $(LIB_MAP) has no node $(LIB_NODE) for version $(VERSION))
+endif
+endif
+
+$(O)/user/lib/%.o: user/lib/%.c | $(DEPS_STAMP)
+	$(call msg,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out -fPIE,$(ALL_CFLAGS)) -fPIC -fvisibility=hidden $(lib_INC) $(DEPFLAGS) -c $< -o $@
+lib_OBJS := $(patsubst %.c,$(O)/%.o,$(wildcard user/lib/*.c))
+
+$(O)/libpodcred.a: $(lib_OBJS)
+	$(call msg,AR,$@)
+	$(Q)rm -f $@ && ar rcsD $@ $^
+$(O)/libpodcred.so: $(lib_OBJS) $(LIB_MAP)
+	$(call msg,LD,$@)
+	$(Q)$(CC) -shared $(CFLAGS) -Wl,-soname,$(LIB_SONAME) -Wl,--version-script,$(LIB_MAP) \
+		-Wl,-z,relro,-z,now $(LDFLAGS) -o $@ $(lib_OBJS)
+	$(Q)ln -sf libpodcred.so $(O)/$(LIB_SONAME)
+$(O)/libpodcred.pc: user/lib/libpodcred.pc.in Makefile
+	$(call msg,GEN,$@)
+	$(Q)sed -e 's|@VERSION@|$(VERSION)|' -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
+		-e 's|@INCDIR@|$(INCDIR)|' $< > $@
+
+include mk/test.mk
+include mk/install.mk
+
+.PHONY: clean
+clean:
+	$(Q)rm -rf $(O)
+
+.PHONY: help
+help: ## this list
+	@echo 'podcred $(VERSION). Targets:'
+	@awk -F ':.*## ' '/^[a-z_-]+:.*## /{printf "  %-12s %s\n",$$1,$$2}' $(MAKEFILE_LIST) | sort
+	@echo 'Variables: O PREFIX DESTDIR V CC CLANG BPFTOOL VMLINUX_H CFLAGS WERROR (README.md)'
+
+.DELETE_ON_ERROR:
+-include $(BPF_OBJS:.o=.d) $(ALL_OBJS:.o=.d) $(lib_OBJS:.o=.d)

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * podcred_maps.h - keys and values of podcred's maps, shared by the BPF programs and the loader.
+ *
+ * Private to one release, but the maps are pinned: a layout that changes takes a new map name
+ * (podcred_flows_v2), so that an old pin is never read with a new struct.
+ *
+ * Addresses are 16 bytes in network byte order, IPv4 as ::ffff:a.b.c.d. Ports in keys are in
+ * network byte order (__be16), as the hooks have them; elsewhere a comment says.
+ */
+#ifndef PODCRED_MAPS_H
+#define PODCRED_MAPS_H
+
+#include "podcred_uapi.h"
+
+#ifndef __VMLINUX_H__
+#include <stddef.h>
+#endif
+
+#define PODCRED_AF_INET	 2
+#define PODCRED_AF_INET6 10
+
+struct podcred_addr {
+	__u8 ip[16];
+};
+
+/* ---- podcred_config: array of one ---- */
+
+struct podcred_endpoint {
+	struct podcred_addr addr;
+	__be16 port; /* 0: no such endpoint */
+	__u8 _pad[6];
+};
+
+struct podcred_config {
+	__u64 kubepods_id;	/* cgroup id of the kubepods root; 0: not there yet */
+	__u64 qos_id[2];	/* its burstable and besteffort children; 0: not there yet */
+	__u64 agent_pod_id;	/* pod-level cgroup of the agent when it is a pod itself: its own
+				 * connections pass untouched. 0: the agent is no pod */
+	__u32 kubepods_level;	/* depth of kubepods below the root of the hierarchy */
+	__u32 max_flows_per_pod; /* pending connections that one pod may have */
+	struct podcred_endpoint agent[2]; /* [0] IPv4, [1] IPv6: where redirected clients go */
+};
+
+/* ---- podcred_guard: LPM trie of the addresses that podcred owns ----
+ * podcred_targets: hash of the exceptions, by port and protocol, on those addresses.
+ * A destination outside podcred_guard is none of our business. */
+
+enum podcred_action {
+	PODCRED_ACTION_ALLOW = 0,    /* pass untouched */
+	PODCRED_ACTION_REDIRECT = 1, /* stamp and rewrite to the agent */
+	PODCRED_ACTION_DENY = 2,
+	PODCRED_ACTION_STAMP = 3,    /* stamp, leave the address: the agent's own */
+};
+
+struct podcred_guard_key {
+	__u32 prefixlen; /* 0..128; an IPv4 /n is 96 + n */
+	struct podcred_addr addr;
+};
+
+struct podcred_target_key {
+	struct podcred_addr addr;
+	__be16 port;
+	__u8 protocol; /* IPPROTO_* */
+	__u8 _pad;
+};
+
+struct podcred_action_value {
+	__u8 action; /* enum podcred_action */
+	__u8 _pad[3];
+};
+
+/* ---- podcred_pods: pod-level cgroup id (__u64) -> struct podcred_pod ---- */
+
+#define PODCRED_POD_NAMED	 (1U << 0) /* name fields are filled */
+#define PODCRED_POD_HOST_NETWORK (1U << 1)
+#define PODCRED_POD_STATIC	 (1U << 2) /* uid is the kubelet's config hash */
+
+struct podcred_pod {
+	__u64 generation;
+	__u32 flags; /* PODCRED_POD_* */
+	__u32 _pad;
+	char uid[PODCRED_UID_LEN];
+	char name_space[PODCRED_NAMESPACE_LEN];
+	char name[PODCRED_NAME_LEN];
+	char service_account[PODCRED_SERVICE_ACCOUNT_LEN];
+};
+
+/* ---- the stamp: what connect(2) proved about the caller ---- */
+
+struct podcred_stamp {
+	__u64 cgroup_id;
+	__u64 pod_cgroup_id;
+	__u64 netns_cookie;
+	__u64 time_ns; /* CLOCK_BOOTTIME where the kernel has it in this hook, else MONOTONIC */
+	struct podcred_addr addr; /* dialled */
+	__u32 tgid;
+	__u32 uid;
+	__u16 port;   /* dialled, host byte order */
+	__u16 family; /* of addr: PODCRED_AF_INET or PODCRED_AF_INET6 */
+	__u32 flags;  /* PODCRED_PEER_DIRECT */
+};
+
+/* ---- podcred_flows: pending connections, from TCP_CONNECT_CB to the claim ----
+ *
+ * The 4-tuple alone would let another pod answer for this one (a private namespace with cloned
+ * addresses, IP_TRANSPARENT); the client's initial sequence number is what tells them apart. */
+
+struct podcred_flow_key {
+	struct podcred_addr client;
+	struct podcred_addr agent;
+	__be16 client_port;
+	__be16 agent_port;
+	__u32 isn; /* host byte order */
+};
+
+struct podcred_flow {
+	struct podcred_stamp stamp;
+	__u64 owner;	    /* socket cookie: only the socket that wrote an entry deletes it */
+	__u64 conflict_ns;  /* not 0: two sockets claimed this key (CLOCK_MONOTONIC); the entry
+			     * stamps nobody and stays until the resolver sweeps it */
+};
+
+/* ---- podcred_peers: live connections to the agent, by what its accepted socket sees ---- */
+
+struct podcred_peer_key {
+	struct podcred_addr client;
+	struct podcred_addr agent;
+	__be16 client_port;
+	__be16 agent_port;
+};
+
+/* value: struct podcred_stamp */
+
+/* ---- podcred_quota: pod-level cgroup id (__u64) -> pending flows of that pod ---- */
+
+struct podcred_quota {
+	__s64 pending;
+};
+
+/* ---- socket storage (cannot be pinned usefully nor listed by bpftool) ---- */
+
+struct podcred_client {
+	struct podcred_stamp stamp;
+	struct podcred_flow_key flow; /* valid when has_flow */
+	__u8 active;   /* this connect(2) was stamped: sockops must record it */
+	__u8 has_flow;
+	__u8 _pad[6];
+};
+
+/* ---- podcred_cgroups: ring buffer, life of pod-level cgroups ---- */
+
+enum podcred_cgroup_op {
+	PODCRED_CGROUP_MKDIR = 1,
+	PODCRED_CGROUP_RMDIR = 2,
+};
+
+#define PODCRED_CGROUP_PATH_LEN 512
+
+struct podcred_cgroup_event {
+	__u64 cgroup_id;
+	__u64 time_ns; /* CLOCK_MONOTONIC */
+	__u32 op;      /* enum podcred_cgroup_op */
+	__u32 level;   /* depth below the root of the hierarchy */
+	char path[PODCRED_CGROUP_PATH_LEN]; /* from the root of the hierarchy; cut when longer */
+};
+
+/* ---- podcred_stats: per-CPU array, indexed by reason ----
+ *
+ * Numbers are never reused. docs/reasons.md explains each to a person. X(number, name, text) */
+#define PODCRED_REASONS(X)                                                                         \
+	X(0, redirected, "connection stamped and sent to the agent")                               \
+	X(1, direct, "connection dialled to the agent itself, stamped")                            \
+	X(2, claimed, "stamp sealed on the agent's accepted socket")                               \
+	X(3, passed_host, "caller is no pod; passed untouched")                                    \
+	X(4, passed_agent, "the agent's own connection; passed untouched")                         \
+	X(5, denied_destination, "refused: this port or protocol of a guarded address")            \
+	X(6, cross_pod_socket, "refused: the socket belongs to another pod than the caller")       \
+	X(7, no_storage, "refused: the socket has no room for the stamp")                          \
+	X(8, quota, "refused: the pod has too many pending connections")                           \
+	X(9, quota_map_full, "refused: no room to count this pod's connections")                   \
+	X(10, no_agent, "refused: no agent address of this family is configured")                  \
+	X(11, no_config, "refused: the configuration map is empty")                                \
+	X(12, flow_map_full, "connection goes on unstamped: no room among the pending ones")       \
+	X(13, flow_conflict, "two sockets produced one 4-tuple and sequence number; none stamped") \
+	X(14, unstamped, "a connection reached the agent that no pod's connect announced")         \
+	X(15, seal_failed, "the agent's socket has no room for the stamp")                         \
+	X(16, peers_map_full, "live connection not listed in podcred_peers; its stamp holds")      \
+	X(17, cgroup_event_lost, "cgroup event lost: ring buffer full")                            \
+	X(18, unknown_socket, "refused: the socket's cgroup could not be read")
+
+enum podcred_reason {
+#define X(number, name, text) PODCRED_REASON_##name = number,
+	PODCRED_REASONS(X)
+#undef X
+	PODCRED_REASON_MAX
+};
+
+/* Offsets are part of the contract with what is pinned. */
+_Static_assert(sizeof(struct podcred_peer) == PODCRED_PEER_SIZE_V0, "podcred_peer");
+_Static_assert(sizeof(struct podcred_config) == 88, "podcred_config");
+_Static_assert(sizeof(struct podcred_guard_key) == 20, "podcred_guard_key");
+_Static_assert(sizeof(struct podcred_target_key) == 20, "podcred_target_key");
+_Static_assert(sizeof(struct podcred_pod) == 632, "podcred_pod");
+_Static_assert(sizeof(struct podcred_stamp) == 64, "podcred_stamp");
+_Static_assert(sizeof(struct podcred_flow_key) == 40, "podcred_flow_key");
+_Static_assert(sizeof(struct podcred_flow) == 80, "podcred_flow");
+_Static_assert(sizeof(struct podcred_peer_key) == 36, "podcred_peer_key");
+_Static_assert(sizeof(struct podcred_client) == 112, "podcred_client");
+_Static_assert(sizeof(struct podcred_cgroup_event) == 536, "podcred_cgroup_event");
+
+#endif /* PODCRED_MAPS_H */

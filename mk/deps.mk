@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+# Debian packages. Every build target depends on DEPS_STAMP: it costs one check when all is there.
+
+DEPS_BUILD := gcc make clang-14 llvm-14 bpftool libbpf-dev libelf-dev zlib1g-dev libmicrohttpd-dev \
+	libjansson-dev libyaml-dev libcyaml-dev libssl-dev pkg-config
+DEPS_TEST := libcmocka-dev libclang-rt-14-dev iproute2 iptables procps curl python3 python3-boto3 \
+	awscli haproxy default-jdk-headless buildah debootstrap runc nodejs npm jq
+DEPS_LINT := clang-format-14 clang-tidy-14 cppcheck shellcheck
+
+DEPS_STAMP :=
+ifndef SKIP_DEPS
+DEPS_STAMP := $(O)/.deps-build
+endif
+
+$(O)/.deps-build: mk/deps.mk mk/deps.sh
+	$(Q)mkdir -p $(@D)
+	$(Q)mk/deps.sh $(DEPS_BUILD)
+	$(Q)touch $@
+$(O)/.deps-test: mk/deps.mk mk/deps.sh | $(O)/.deps-build
+	$(Q)mk/deps.sh $(DEPS_TEST)
+	$(Q)touch $@
+$(O)/.deps-lint: mk/deps.mk mk/deps.sh
+	$(Q)mkdir -p $(@D)
+	$(Q)mk/deps.sh $(DEPS_LINT)
+	$(Q)touch $@
+
+.PHONY: deps
+deps: ## install the Debian packages for build, tests and lint
+	$(Q)mk/deps.sh $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_LINT)

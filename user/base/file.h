@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stddef.h>
+
+/* Whole file into *ret (NUL-terminated, owned by the caller), its length without the NUL into
+ * *ret_len (may be NULL). -EFBIG above max bytes, else -errno of open or read. */
+int file_read(const char *path, size_t max, char **ret, size_t *ret_len);
+
+/* Temp file in the same directory, then rename: readers see the old text or the new. -errno. */
+int file_write_atomic(const char *path, const void *data, size_t len, unsigned mode);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One logger for daemons and commands: a line on stderr, as text or as JSON. Library modules do
+ * not call it (debug excepted). No secret is ever an argument of it.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+enum log_level {
+	LOG_LEVEL_ERROR,
+	LOG_LEVEL_WARN,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_DEBUG,
+};
+
+/* Process-wide settings; call before any thread starts. program appears in every line. */
+void log_setup(const char *program, enum log_level max, bool json);
+
+/* Whether a line of this level would be written. */
+bool log_enabled(enum log_level level);
+
+__attribute__((format(printf, 2, 3))) void log_line(enum log_level level, const char *fmt, ...);
+
+#define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warn(...)  log_line(LOG_LEVEL_WARN, __VA_ARGS__)
+#define log_info(...)  log_line(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...) log_line(LOG_LEVEL_DEBUG, __VA_ARGS__)
+
+/*
+ * A line with named fields, for audit and events: "event key=value ...", or one JSON object.
+ * Arguments after event are pairs of const char * (key, value), ended by NULL; a NULL value is
+ * left out. Values are quoted as needed, so a pod cannot forge a second line or field.
+ */
+__attribute__((sentinel)) void log_event(enum log_level level, const char *event, ...);
