@@ -77,6 +77,7 @@ struct podcred_action_value {
 #define PODCRED_POD_STATIC	 (1U << 2) /* uid is the kubelet's config hash */
 
 struct podcred_pod {
+	__u64 cgroup_id; /* its own key: a reader checks it, as elements are recycled */
 	__u64 generation;
 	__u32 flags; /* PODCRED_POD_* */
 	__u32 _pad;
@@ -92,7 +93,7 @@ struct podcred_stamp {
 	__u64 cgroup_id;
 	__u64 pod_cgroup_id;
 	__u64 netns_cookie;
-	__u64 time_ns; /* CLOCK_BOOTTIME where the kernel has it in this hook, else MONOTONIC */
+	__u64 time_ns; /* CLOCK_BOOTTIME */
 	struct podcred_addr addr; /* dialled */
 	__u32 tgid;
 	__u32 uid;
@@ -116,9 +117,9 @@ struct podcred_flow_key {
 
 struct podcred_flow {
 	struct podcred_stamp stamp;
-	__u64 owner;	    /* socket cookie: only the socket that wrote an entry deletes it */
-	__u64 conflict_ns;  /* not 0: two sockets claimed this key (CLOCK_MONOTONIC); the entry
-			     * stamps nobody and stays until the resolver sweeps it */
+	__u64 owner;	   /* socket cookie: only the socket that wrote an entry deletes it */
+	__u64 conflict_ns; /* not 0: two sockets produced this key (CLOCK_BOOTTIME); the entry
+			    * stamps nobody and stays until the resolver sweeps it */
 };
 
 /* ---- podcred_peers: live connections to the agent, by what its accepted socket sees ---- */
@@ -143,9 +144,10 @@ struct podcred_quota {
 struct podcred_client {
 	struct podcred_stamp stamp;
 	struct podcred_flow_key flow; /* valid when has_flow */
-	__u8 active;   /* this connect(2) was stamped: sockops must record it */
-	__u8 has_flow;
-	__u8 _pad[6];
+	__u8 announce;	 /* connect(2) stamped this socket; sockops has yet to record the flow */
+	__u8 has_flow;	 /* flow was recorded by this socket */
+	__u8 redirected; /* the peer address is the agent's; getpeername must show stamp.addr */
+	__u8 _pad[5];
 };
 
 /* ---- podcred_cgroups: ring buffer, life of pod-level cgroups ---- */
@@ -187,7 +189,9 @@ struct podcred_cgroup_event {
 	X(15, seal_failed, "the agent's socket has no room for the stamp")                         \
 	X(16, peers_map_full, "live connection not listed in podcred_peers; its stamp holds")      \
 	X(17, cgroup_event_lost, "cgroup event lost: ring buffer full")                            \
-	X(18, unknown_socket, "refused: the socket's cgroup could not be read")
+	X(18, unknown_socket, "refused: the socket's cgroup could not be read")                    \
+	X(19, no_pod, "refused: the caller is below kubepods, but in no pod's cgroup")             \
+	X(20, name_changing, "identity answered without its name: the record was being rewritten")
 
 enum podcred_reason {
 #define X(number, name, text) PODCRED_REASON_##name = number,
@@ -201,7 +205,7 @@ _Static_assert(sizeof(struct podcred_peer) == PODCRED_PEER_SIZE_V0, "podcred_pee
 _Static_assert(sizeof(struct podcred_config) == 88, "podcred_config");
 _Static_assert(sizeof(struct podcred_guard_key) == 20, "podcred_guard_key");
 _Static_assert(sizeof(struct podcred_target_key) == 20, "podcred_target_key");
-_Static_assert(sizeof(struct podcred_pod) == 632, "podcred_pod");
+_Static_assert(sizeof(struct podcred_pod) == 640, "podcred_pod");
 _Static_assert(sizeof(struct podcred_stamp) == 64, "podcred_stamp");
 _Static_assert(sizeof(struct podcred_flow_key) == 40, "podcred_flow_key");
 _Static_assert(sizeof(struct podcred_flow) == 80, "podcred_flow");

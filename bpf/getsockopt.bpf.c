@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * cgroup/getsockopt, on the agent's cgroup: tells a proxy who is at the other end of its accepted
+ * socket. Answers come from the stamp sealed on that socket and from nowhere else.
+ */
+#include "addr.bpf.h"
+#include "maps.bpf.h"
+#include "verdict.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define SOL_IP		 0
+#define SOL_IPV6	 41
+#define SO_ORIGINAL_DST	 80 /* the same number in SOL_IP and SOL_IPV6 */
+#define KERNEL_PAGE_SIZE 4096
+
+static __always_inline const struct podcred_stamp *sealed(struct bpf_sockopt *ctx)
+{
+	return ctx->sk ? bpf_sk_storage_get(&podcred_sealed, ctx->sk, NULL, 0) : NULL;
+}
+
+static __always_inline int answered(struct bpf_sockopt *ctx, int len)
+{
+	ctx->retval = 0;
+	ctx->optlen = len;
+	return VERDICT_ALLOW;
+}
+
+static __always_inline int failed(int error)
+{
+	if (!have_set_retval)
+		return VERDICT_REFUSE; /* EPERM is all that this kernel can say */
+	bpf_set_retval(-error);
+	return VERDICT_ALLOW;
+}
+
+/*
+ * Copy the pod's names. The resolver rewrites records while we read, and the kernel recycles the
+ * memory of a replaced one at once, maybe for another pod. So look up again afterwards: only an
+ * unchanged record under the same key was copied whole.
+ */
+static __always_inline void name_peer(struct podcred_peer *peer)
+{
+	const struct podcred_pod *pod, *again;
+	__u64 id = peer->pod_cgroup_id, generation;
+
+	pod = bpf_map_lookup_elem(&podcred_pods, &id);
+	if (!pod || !(pod->flags & PODCRED_POD_NAMED))
+		return;
+	generation = pod->generation;
+	__builtin_memcpy(peer->pod_uid, pod->uid, sizeof(peer->pod_uid));
+	__builtin_memcpy(peer->pod_namespace, pod->name_space, sizeof(peer->pod_namespace));
+	__builtin_memcpy(peer->pod_name, pod->name, sizeof(peer->pod_name));
+	__builtin_memcpy(peer->service_account, pod->service_account,
+			 sizeof(peer->service_account));
+	peer->flags |= PODCRED_PEER_NAMED;
+	if (pod->flags & PODCRED_POD_HOST_NETWORK)
+		peer->flags |= PODCRED_PEER_HOST_NETWORK;
+	peer->generation = generation;
+
+	again = bpf_map_lookup_elem(&podcred_pods, &id);
+	if (again == pod && pod->cgroup_id == id && pod->generation == generation)
+		return;
+	count(PODCRED_REASON_name_changing);
+	peer->flags &= ~(PODCRED_PEER_NAMED | PODCRED_PEER_HOST_NETWORK);
+	peer->generation = 0;
+	__builtin_memset(peer->pod_uid, 0, sizeof(peer->pod_uid));
+	__builtin_memset(peer->pod_namespace, 0, sizeof(peer->pod_namespace));
+	__builtin_memset(peer->pod_name, 0, sizeof(peer->pod_name));
+	__builtin_memset(peer->service_account, 0, sizeof(peer->service_account));
+}
+
+static __always_inline int answer_peer(struct bpf_sockopt *ctx)
+{
+	const struct podcred_stamp *stamp = sealed(ctx);
+	struct podcred_peer *peer = ctx->optval;
+
+	if ((void *)(peer + 1) > ctx->optval_end)
+		return failed(EINVAL);
+	if (!stamp)
+		return failed(ENODATA);
+	__builtin_memset(peer, 0, sizeof(*peer));
+	peer->size = sizeof(*peer);
+	peer->flags = stamp->flags;
+	peer->cgroup_id = stamp->cgroup_id;
+	peer->pod_cgroup_id = stamp->pod_cgroup_id;
+	peer->netns_cookie = stamp->netns_cookie;
+	peer->connect_time_ns = stamp->time_ns;
+	peer->tgid = stamp->tgid;
+	peer->uid = stamp->uid;
+	peer->family = stamp->family;
+	peer->port = stamp->port;
+	__builtin_memcpy(peer->address, stamp->addr.ip, sizeof(peer->address));
+	name_peer(peer);
+	return answered(ctx, sizeof(*peer));
+}
+
+/* What a transparent proxy asks after iptables REDIRECT. Without a stamp, or with one of the
+ * other family, the kernel's own answer stands. */
+static __always_inline int answer_original_v4(struct bpf_sockopt *ctx)
+{
+	const struct podcred_stamp *stamp = sealed(ctx);
+	struct sockaddr_in *sin = ctx->optval;
+
+	if (!stamp || stamp->family != PODCRED_AF_INET || (void *)(sin + 1) > ctx->optval_end)
+		return VERDICT_ALLOW;
+	__builtin_memset(sin, 0, sizeof(*sin));
+	sin->sin_family = PODCRED_AF_INET;
+	sin->sin_port = bpf_htons(stamp->port);
+	sin->sin_addr.s_addr = *(const __u32 *)&stamp->addr.ip[12];
+	return answered(ctx, sizeof(*sin));
+}
+
+static __always_inline int answer_original_v6(struct bpf_sockopt *ctx)
+{
+	const struct podcred_stamp *stamp = sealed(ctx);
+	struct sockaddr_in6 *sin6 = ctx->optval;
+
+	if (!stamp || stamp->family != PODCRED_AF_INET6 || (void *)(sin6 + 1) > ctx->optval_end)
+		return VERDICT_ALLOW;
+	__builtin_memset(sin6, 0, sizeof(*sin6));
+	sin6->sin6_family = PODCRED_AF_INET6;
+	sin6->sin6_port = bpf_htons(stamp->port);
+	__builtin_memcpy(&sin6->sin6_addr, stamp->addr.ip, sizeof(sin6->sin6_addr));
+	return answered(ctx, sizeof(*sin6));
+}
+
+SEC("cgroup/getsockopt")
+int podcred_getsock(struct bpf_sockopt *ctx)
+{
+	if (ctx->level == SOL_PODCRED && ctx->optname == PODCRED_PEER)
+		return answer_peer(ctx);
+	if (ctx->level == SOL_IP && ctx->optname == SO_ORIGINAL_DST)
+		return answer_original_v4(ctx);
+	if (ctx->level == SOL_IPV6 && ctx->optname == SO_ORIGINAL_DST)
+		return answer_original_v6(ctx);
+	/* An option of the kernel's own that is larger than what we were shown: leave it whole. */
+	if (ctx->optlen > KERNEL_PAGE_SIZE)
+		ctx->optlen = 0;
+	return VERDICT_ALLOW;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Addresses of hooks in the one form of the maps: 16 bytes, IPv4 as ::ffff:a.b.c.d. */
+#pragma once
+
+#include "vmlinux.h"
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "podcred_maps.h"
+
+static __always_inline void addr_set_words(struct podcred_addr *addr, __u32 a, __u32 b, __u32 c,
+					   __u32 d)
+{
+	__u32 *word = (__u32 *)addr->ip;
+
+	word[0] = a;
+	word[1] = b;
+	word[2] = c;
+	word[3] = d;
+}
+
+static __always_inline void addr_set_v4(struct podcred_addr *addr, __u32 ip4)
+{
+	addr_set_words(addr, 0, 0, bpf_htonl(0xffff), ip4);
+}
+
+static __always_inline int addr_is_v4(const struct podcred_addr *addr)
+{
+	const __u32 *word = (const __u32 *)addr->ip;
+
+	return word[0] == 0 && word[1] == 0 && word[2] == bpf_htonl(0xffff);
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Destination -> action. Pure: plain values in, decision out. */
+#pragma once
+
+#include "maps.bpf.h"
+
+#define DEST_NOT_GUARDED (-1)
+
+/*
+ * DEST_NOT_GUARDED for the many destinations that are none of our business, else enum
+ * podcred_action. One trie lookup decides the first; only guarded addresses pay for the second.
+ */
+static __always_inline int dest_action(const struct podcred_target_key *dest)
+{
+	const struct podcred_action_value *guard, *target;
+	struct podcred_guard_key key = {.prefixlen = 128, .addr = dest->addr};
+
+	guard = bpf_map_lookup_elem(&podcred_guard, &key);
+	if (!guard)
+		return DEST_NOT_GUARDED;
+	target = bpf_map_lookup_elem(&podcred_targets, dest);
+	return target ? target->action : guard->action;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Pending connections. One is announced by the client's socket when its port and sequence number
+ * are known and the SYN has not left (TCP_CONNECT_CB), and claimed by the agent's socket when the
+ * handshake ends (PASSIVE_ESTABLISHED_CB). In between it is a map entry; nothing else is read from
+ * that map, so an entry that came or went late can never name a caller.
+ */
+#pragma once
+
+#include "maps.bpf.h"
+#include "verdict.bpf.h"
+
+static __always_inline void quota_add(__u64 pod, __s64 n)
+{
+	struct podcred_quota *quota = bpf_map_lookup_elem(&podcred_quota, &pod);
+
+	if (quota)
+		__sync_fetch_and_add(&quota->pending, n);
+}
+
+/* Whoever's delete succeeds took the entry, and only that one may give the quota back. */
+static __always_inline int flow_take(const struct podcred_flow_key *key, __u64 pod)
+{
+	if (bpf_map_delete_elem(&podcred_flows, key))
+		return 0;
+	quota_add(pod, -1);
+	return 1;
+}
+
+/*
+ * Two sockets produced one key: an attacker with a cloned address, or chance. Neither is stamped.
+ * The entry stays, so that it cannot be made anew for only one of them while the other's SYN is
+ * on its way.
+ */
+static __always_inline void flow_conflict(const struct podcred_flow_key *key)
+{
+	struct podcred_flow *flow = bpf_map_lookup_elem(&podcred_flows, key);
+
+	if (flow)
+		flow->conflict_ns = bpf_ktime_get_boot_ns();
+	count(PODCRED_REASON_flow_conflict);
+}
+
+/* 1: recorded. */
+static __always_inline int flow_announce(const struct podcred_flow_key *key,
+					 const struct podcred_flow *flow)
+{
+	long r = bpf_map_update_elem(&podcred_flows, key, flow, BPF_NOEXIST);
+
+	if (r == -EEXIST)
+		flow_conflict(key);
+	else if (r)
+		count(PODCRED_REASON_flow_map_full);
+	else
+		quota_add(flow->stamp.pod_cgroup_id, 1);
+	return r == 0;
+}
+
+/* The client's socket closed before the agent accepted. */
+static __always_inline void flow_withdraw(const struct podcred_flow_key *key, __u64 owner)
+{
+	struct podcred_flow *flow = bpf_map_lookup_elem(&podcred_flows, key);
+
+	if (flow && flow->owner == owner && !flow->conflict_ns)
+		flow_take(key, flow->stamp.pod_cgroup_id);
+}
+
+/* 1: *stamp is the caller's; the entry is gone and nobody else can claim it. */
+static __always_inline int flow_claim(const struct podcred_flow_key *key,
+				      struct podcred_stamp *stamp)
+{
+	struct podcred_flow *flow = bpf_map_lookup_elem(&podcred_flows, key);
+
+	if (!flow || flow->conflict_ns)
+		return 0;
+	*stamp = flow->stamp;
+	return flow_take(key, stamp->pod_cgroup_id);
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Every map, declared once. __weak, because each .bpf.c that includes this file brings a copy and
+ * the linker keeps one. The loader pins them under their own names, the two socket storages too,
+ * so that sockets stamped before an upgrade keep their stamp.
+ */
+#pragma once
+
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+#include "podcred_maps.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct podcred_config);
+} podcred_config SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 256);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct podcred_guard_key);
+	__type(value, struct podcred_action_value);
+} podcred_guard SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 256);
+	__type(key, struct podcred_target_key);
+	__type(value, struct podcred_action_value);
+} podcred_targets SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct podcred_pod);
+} podcred_pods SEC(".maps") __weak;
+
+/* Plain hash, no LRU: with an LRU one pod could flush another's entries. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct podcred_flow_key);
+	__type(value, struct podcred_flow);
+} podcred_flows SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct podcred_peer_key);
+	__type(value, struct podcred_stamp);
+} podcred_peers SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct podcred_quota);
+} podcred_quota SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, PODCRED_REASON_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} podcred_stats SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 256 * 1024);
+} podcred_cgroups SEC(".maps") __weak;
+
+/* On the client's socket, from connect(2) to its end. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct podcred_client);
+} podcred_client SEC(".maps") __weak;
+
+/* On the agent's accepted socket, from the claim on: the truth that getsockopt answers from. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct podcred_stamp);
+} podcred_sealed SEC(".maps") __weak;
+
+static __always_inline void count(__u32 reason)
+{
+	__u64 *n = bpf_map_lookup_elem(&podcred_stats, &reason);
+
+	if (n)
+		*n += 1;
+}
+
+static __always_inline const struct podcred_config *config_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&podcred_config, &zero);
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * sockops on both ends of a redirected connection: podcred_sockops on the guarded cgroup
+ * announces the client's flow, podcred_claim on the agent's cgroup claims it and seals the stamp
+ * on the accepted socket, before accept(2) can return it.
+ */
+#include "addr.bpf.h"
+#include "flow.bpf.h"
+#include "ident.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* A load that clang leaves where it is. */
+#define CTX(field) (*(volatile typeof(ctx->field) *)&ctx->field)
+
+static __always_inline void set_addr(struct podcred_addr *addr, __u32 family, __u32 ip4, __u32 a,
+				     __u32 b, __u32 c, __u32 d)
+{
+	if (family == PODCRED_AF_INET)
+		addr_set_v4(addr, ip4);
+	else
+		addr_set_words(addr, a, b, c, d);
+}
+
+/* All words are loaded before the family decides: clang 14 would make the loads of two branches
+ * one load from a moved context pointer, which the verifier refuses. */
+static __always_inline void local_addr(struct bpf_sock_ops *ctx, struct podcred_addr *addr)
+{
+	__u32 ip4 = CTX(local_ip4);
+	__u32 a = CTX(local_ip6[0]), b = CTX(local_ip6[1]);
+	__u32 c = CTX(local_ip6[2]), d = CTX(local_ip6[3]);
+
+	set_addr(addr, CTX(family), ip4, a, b, c, d);
+}
+
+static __always_inline void remote_addr(struct bpf_sock_ops *ctx, struct podcred_addr *addr)
+{
+	__u32 ip4 = CTX(remote_ip4);
+	__u32 a = CTX(remote_ip6[0]), b = CTX(remote_ip6[1]);
+	__u32 c = CTX(remote_ip6[2]), d = CTX(remote_ip6[3]);
+
+	set_addr(addr, CTX(family), ip4, a, b, c, d);
+}
+
+/* remote_port has the big-endian port in its upper half, local_port is in host order. */
+static __always_inline __be16 remote_port(struct bpf_sock_ops *ctx)
+{
+	return bpf_htons((__u16)bpf_ntohl(CTX(remote_port)));
+}
+
+static __always_inline __be16 local_port(struct bpf_sock_ops *ctx)
+{
+	return bpf_htons((__u16)CTX(local_port));
+}
+
+static __always_inline void watch_close(struct bpf_sock_ops *ctx)
+{
+	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+}
+
+static __always_inline void client_connects(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
+{
+	struct podcred_flow flow = {};
+	struct podcred_client *client;
+	struct tcp_sock *tp;
+
+	client = bpf_sk_storage_get(&podcred_client, sk, NULL, 0);
+	if (!client || !client->announce)
+		return;
+	client->announce = 0;
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return;
+	remote_addr(ctx, &client->flow.agent);
+	local_addr(ctx, &client->flow.client);
+	client->flow.agent_port = remote_port(ctx);
+	client->flow.client_port = local_port(ctx);
+	client->flow.isn = tp->write_seq;
+	flow.stamp = client->stamp;
+	flow.owner = bpf_get_socket_cookie(ctx);
+	client->has_flow = flow_announce(&client->flow, &flow);
+	watch_close(ctx);
+}
+
+static __always_inline void client_closes(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
+{
+	struct podcred_client *client = bpf_sk_storage_get(&podcred_client, sk, NULL, 0);
+
+	if (!client || !client->has_flow)
+		return;
+	client->has_flow = 0;
+	flow_withdraw(&client->flow, bpf_get_socket_cookie(ctx));
+}
+
+SEC("sockops")
+int podcred_sockops(struct bpf_sock_ops *ctx)
+{
+	struct bpf_sock *sk;
+
+	if (ctx->op != BPF_SOCK_OPS_TCP_CONNECT_CB && ctx->op != BPF_SOCK_OPS_STATE_CB)
+		return 1;
+	sk = ctx->sk;
+	if (!sk)
+		return 1;
+	if (ctx->op == BPF_SOCK_OPS_TCP_CONNECT_CB)
+		client_connects(ctx, sk);
+	else if (ctx->args[1] == BPF_TCP_CLOSE)
+		client_closes(ctx, sk);
+	return 1;
+}
+
+static __always_inline void peer_key(struct bpf_sock_ops *ctx, struct podcred_peer_key *key)
+{
+	remote_addr(ctx, &key->client);
+	local_addr(ctx, &key->agent);
+	key->client_port = remote_port(ctx);
+	key->agent_port = local_port(ctx);
+}
+
+static __always_inline void agent_accepts(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
+{
+	struct podcred_flow_key flow = {};
+	struct podcred_peer_key peer = {};
+	struct podcred_stamp stamp;
+
+	peer_key(ctx, &peer);
+	flow.client = peer.client;
+	flow.agent = peer.agent;
+	flow.client_port = peer.client_port;
+	flow.agent_port = peer.agent_port;
+	flow.isn = ctx->rcv_nxt - 1;
+	if (!flow_claim(&flow, &stamp)) {
+		count(PODCRED_REASON_unstamped);
+		return;
+	}
+	if (!bpf_sk_storage_get(&podcred_sealed, sk, &stamp, BPF_SK_STORAGE_GET_F_CREATE)) {
+		count(PODCRED_REASON_seal_failed);
+		return;
+	}
+	count(PODCRED_REASON_claimed);
+	if (bpf_map_update_elem(&podcred_peers, &peer, &stamp, BPF_ANY))
+		count(PODCRED_REASON_peers_map_full);
+	watch_close(ctx);
+}
+
+static __always_inline void agent_closes(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
+{
+	struct podcred_peer_key peer = {};
+
+	if (!bpf_sk_storage_get(&podcred_sealed, sk, NULL, 0))
+		return;
+	peer_key(ctx, &peer);
+	bpf_map_delete_elem(&podcred_peers, &peer);
+}
+
+SEC("sockops")
+int podcred_claim(struct bpf_sock_ops *ctx)
+{
+	struct bpf_sock *sk;
+
+	if (ctx->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB && ctx->op != BPF_SOCK_OPS_STATE_CB)
+		return 1;
+	sk = ctx->sk;
+	if (!sk)
+		return 1;
+	if (ctx->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
+		agent_accepts(ctx, sk);
+	else if (ctx->args[1] == BPF_TCP_CLOSE)
+		agent_closes(ctx, sk);
+	return 1;
+}
