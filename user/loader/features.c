@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What this kernel can do, found by trying it. Version numbers lie on vendor kernels, and
+ * libbpf's and bpftool's own helper probes report every helper as present on newer kernels,
+ * because they look for a verifier message that changed its words.
+ */
+#include "internal.h"
+
+#include <linux/bpf.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cleanup.h"
+
+#define INSN(c, d, s, o, i)                                                                        \
+	((struct bpf_insn){.code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i)})
+#define MOV_IMM(reg, value) INSN(BPF_ALU64 | BPF_MOV | BPF_K, reg, 0, 0, value)
+#define LOAD(dst, src, off) INSN(BPF_LDX | BPF_DW | BPF_MEM, dst, src, off, 0)
+#define CALL(helper)	    INSN(BPF_JMP | BPF_CALL, 0, 0, 0, helper)
+#define EXIT()		    INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
+
+static int try_load(enum bpf_prog_type type, enum bpf_attach_type attach,
+		    const struct bpf_insn *insns, size_t n)
+{
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = attach);
+	_cleanup_close_ int fd = bpf_prog_load(type, "podcred_probe", "GPL", insns, n, &opts);
+
+	return fd < 0 ? fd : 0;
+}
+
+static int try_hook(enum bpf_prog_type type, enum bpf_attach_type attach)
+{
+	const struct bpf_insn insns[] = {MOV_IMM(BPF_REG_0, 1), EXIT()};
+
+	return try_load(type, attach, insns, ARRAY_SIZE(insns));
+}
+
+static int try_connect4(void)
+{
+	return try_hook(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_CONNECT);
+}
+
+static int try_connect6(void)
+{
+	return try_hook(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET6_CONNECT);
+}
+
+static int try_sendmsg(void)
+{
+	return try_hook(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UDP6_SENDMSG);
+}
+
+static int try_getpeername(void)
+{
+	return try_hook(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET6_GETPEERNAME);
+}
+
+static int try_getsockopt(void)
+{
+	return try_hook(BPF_PROG_TYPE_CGROUP_SOCKOPT, BPF_CGROUP_GETSOCKOPT);
+}
+
+static int try_sockops(void)
+{
+	return try_hook(BPF_PROG_TYPE_SOCK_OPS, BPF_CGROUP_SOCK_OPS);
+}
+
+static int try_set_retval(void)
+{
+	const struct bpf_insn insns[] = {MOV_IMM(BPF_REG_1, -EACCES), CALL(BPF_FUNC_set_retval),
+					 MOV_IMM(BPF_REG_0, 0), EXIT()};
+
+	return try_load(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_CONNECT, insns,
+			ARRAY_SIZE(insns));
+}
+
+static int try_ancestor_id(void)
+{
+	const struct bpf_insn insns[] = {MOV_IMM(BPF_REG_1, 1),
+					 CALL(BPF_FUNC_get_current_ancestor_cgroup_id),
+					 MOV_IMM(BPF_REG_0, 1), EXIT()};
+
+	return try_load(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_CONNECT, insns,
+			ARRAY_SIZE(insns));
+}
+
+static int try_netns_cookie(void)
+{
+	const struct bpf_insn insns[] = {CALL(BPF_FUNC_get_netns_cookie), MOV_IMM(BPF_REG_0, 1),
+					 EXIT()};
+
+	return try_load(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_CONNECT, insns,
+			ARRAY_SIZE(insns));
+}
+
+/* The socket witness: a typed pointer to the caller's socket. */
+static int try_tcp_sock(void)
+{
+	const struct bpf_insn insns[] = {
+		LOAD(BPF_REG_1, BPF_REG_1, offsetof(struct bpf_sock_addr, sk)),
+		CALL(BPF_FUNC_skc_to_tcp_sock), MOV_IMM(BPF_REG_0, 1), EXIT()};
+
+	return try_load(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_CONNECT, insns,
+			ARRAY_SIZE(insns));
+}
+
+static int try_btf(void)
+{
+	return access("/sys/kernel/btf/vmlinux", R_OK) < 0 ? -errno : 0;
+}
+
+static int try_ringbuf(void)
+{
+	_cleanup_close_ int fd =
+		bpf_map_create(BPF_MAP_TYPE_RINGBUF, "podcred_probe", 0, 0, 4096, NULL);
+
+	return fd < 0 ? fd : 0;
+}
+
+/* Storage maps need BTF for key and value; the type itself is what can be missing. */
+static int try_sk_storage(void)
+{
+	int r = libbpf_probe_bpf_map_type(BPF_MAP_TYPE_SK_STORAGE, NULL);
+
+	return r > 0 ? 0 : r < 0 ? r : -EINVAL;
+}
+
+/* A link on an invalid cgroup: EBADF means that the kernel got as far as looking for it. */
+static int try_cgroup_link(void)
+{
+	const struct bpf_insn insns[] = {MOV_IMM(BPF_REG_0, 1), EXIT()};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_CGROUP_INET4_CONNECT);
+	_cleanup_close_ int prog = bpf_prog_load(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, "podcred_probe",
+						 "GPL", insns, ARRAY_SIZE(insns), &opts);
+
+	if (prog < 0)
+		return prog;
+	bpf_link_create(prog, -1, BPF_CGROUP_INET4_CONNECT, NULL);
+	return errno == EBADF ? 0 : -errno;
+}
+
+static int try_tracing(void)
+{
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_RAW_TP);
+	const struct bpf_insn insns[] = {MOV_IMM(BPF_REG_0, 0), EXIT()};
+	_cleanup_close_ int fd = -EBADF;
+	int id = libbpf_find_vmlinux_btf_id("cgroup_mkdir", BPF_TRACE_RAW_TP);
+
+	if (id < 0)
+		return id;
+	opts.attach_btf_id = (uint32_t)id;
+	fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "podcred_probe", "GPL", insns, ARRAY_SIZE(insns),
+			   &opts);
+	return fd < 0 ? fd : 0;
+}
+
+static struct {
+	struct loader_feature feature;
+	int (*try)(void);
+} table[] = {
+	{{.name = "btf", .since = "5.4", .without = "required", .required = true}, try_btf},
+	{{.name = "connect4", .since = "4.17", .without = "required", .required = true}, try_connect4},
+	{{.name = "connect6", .since = "4.17", .without = "required", .required = true}, try_connect6},
+	{{.name = "sendmsg", .since = "4.18", .without = "required", .required = true}, try_sendmsg},
+	{{.name = "sockops", .since = "4.13", .without = "required", .required = true}, try_sockops},
+	{{.name = "getsockopt", .since = "5.3", .without = "required", .required = true},
+	 try_getsockopt},
+	{{.name = "getpeername", .since = "5.8", .without = "required", .required = true},
+	 try_getpeername},
+	{{.name = "sk-storage", .since = "5.2", .without = "required", .required = true},
+	 try_sk_storage},
+	{{.name = "tcp-sock", .since = "5.9", .without = "required", .required = true}, try_tcp_sock},
+	{{.name = "ancestor-cgroup-id", .since = "5.7", .without = "required", .required = true},
+	 try_ancestor_id},
+	{{.name = "netns-cookie", .since = "5.7", .without = "required", .required = true},
+	 try_netns_cookie},
+	{{.name = "cgroup-link", .since = "5.7", .without = "required", .required = true},
+	 try_cgroup_link},
+	{{.name = "ring-buffer", .since = "5.8", .without = "required", .required = true},
+	 try_ringbuf},
+	{{.name = "set-retval", .since = "5.18",
+	  .without = "refused connections fail with EPERM, whatever the reason"},
+	 try_set_retval},
+	{{.name = "cgroup-tracing", .since = "5.5",
+	  .without = "new pods are noticed by inotify, a little later"},
+	 try_tracing},
+};
+
+const struct loader_feature *loader_features(size_t *ret_n)
+{
+	static struct loader_feature features[ARRAY_SIZE(table)];
+	static bool done;
+
+	for (size_t i = 0; !done && i < ARRAY_SIZE(table); i++) {
+		int r = table[i].try();
+
+		features[i] = table[i].feature;
+		features[i].present = r == 0;
+		if (r < 0)
+			snprintf(features[i].why, sizeof(features[i].why), "%s", strerror(-r));
+	}
+	done = true;
+	*ret_n = ARRAY_SIZE(table);
+	return features;
+}
+
+static bool have(const char *name)
+{
+	const struct loader_feature *features;
+	size_t n;
+
+	features = loader_features(&n);
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(features[i].name, name))
+			return features[i].present;
+	return false;
+}
+
+bool have_set_retval(void)
+{
+	return have("set-retval");
+}
+
+bool have_tracing(void)
+{
+	return have("cgroup-tracing");
+}
+
+int features_require(struct pc_err *err)
+{
+	const struct loader_feature *features;
+	size_t n, missing = 0, denied = 0, first = 0;
+
+	features = loader_features(&n);
+	for (size_t i = n; i-- > 0;) {
+		if (features[i].present || !features[i].required)
+			continue;
+		missing++;
+		first = i;
+		denied += !strcmp(features[i].why, strerror(EPERM));
+	}
+	if (!missing)
+		return 0;
+	if (denied)
+		return pc_err_set(err, -EPERM,
+				  "cannot load BPF programs: Operation not permitted; run as root, or "
+				  "with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON");
+	if (!strcmp(features[first].name, "btf"))
+		return pc_err_set(err, -ENOTSUP,
+				  "/sys/kernel/btf/vmlinux: %s; podcred needs a kernel built with "
+				  "CONFIG_DEBUG_INFO_BTF (5.15 or later of any large distribution)",
+				  features[first].why);
+	return pc_err_set(err, -ENOTSUP,
+			  "this kernel lacks %s (Linux %s): %s; podcred needs Linux 5.15, podcred "
+			  "features prints all",
+			  features[first].name, features[first].since, features[first].why);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by the files of this module. */
+#pragma once
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "loader.h"
+#include "podcred.skel.h"
+
+#define LINKS_DIR "links"
+#define PROGS_DIR "progs"
+#define MAPS_DIR  "maps"
+
+/* Where a program attaches. */
+enum site {
+	SITE_GUARD,
+	SITE_AGENT,
+	SITE_TRACE, /* not to a cgroup */
+};
+
+struct attachment {
+	const char *name; /* program, and its pins */
+	const char *hook; /* for people */
+	enum site site;
+	enum bpf_attach_type type;
+};
+
+extern const struct attachment attachments[];
+extern const size_t n_attachments;
+
+/* ---- pins.c ---- */
+
+/* Path below the pin directory; fails with -ENAMETOOLONG. */
+int pin_path(char *buf, size_t size, const char *pin_dir, const char *kind, const char *name);
+
+/* Mount bpffs if the parent of pin_dir is none, make the directories. */
+int pins_prepare(const char *pin_dir, bool *ret_mounted, struct pc_err *err);
+
+/* Exclusive lock on the pin directory while the fd is open. -EBUSY when somebody has it. */
+int pins_lock(const char *pin_dir, struct pc_err *err);
+
+/* Remove every file in pin_dir/kind, then the folder. Returns the number of files, or -errno. */
+int pins_remove_kind(const char *pin_dir, const char *kind);
+
+/* ---- open.c ---- */
+
+/* Skeleton with maps bound to their pins and programs loaded; nothing attached. */
+int object_load(const char *pin_dir, struct podcred **ret, struct pc_err *err);
+
+/* Unpin the maps that this load created (not the ones it found). */
+void object_forget_new_maps(struct podcred *skel, const bool *existed);
+void object_existing_maps(const char *pin_dir, struct podcred *skel, bool *ret_existed);
+
+/* The last warning that libbpf gave, for an error message; "" when none. */
+const char *libbpf_last_warning(void);
+
+/* ---- attach.c ---- */
+
+struct attach_job;
+int attach_all(const struct loader_options *options, struct podcred *skel,
+	       struct loader_report *report, struct pc_err *err);
+
+/* ---- tables.c ---- */
+
+struct tables_backup;
+
+/* Write config, guard and targets; *ret_backup can bring the old contents back. */
+int tables_write(struct podcred *skel, const struct loader_options *options,
+		 struct tables_backup **ret_backup, struct pc_err *err);
+void tables_restore(struct podcred *skel, const struct tables_backup *backup);
+struct tables_backup *tables_backup_free(struct tables_backup *backup);
+
+/* ---- features.c ---- */
+
+bool have_set_retval(void);
+bool have_tracing(void);
+
+/* Names the first required feature that this kernel lacks: -ENOTSUP. */
+int features_require(struct pc_err *err);

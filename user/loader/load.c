@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loader.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cleanup.h"
+#include "internal.h"
+
+#define MAX_MAPS 64
+
+bool loader_is_loaded(const char *pin_dir)
+{
+	char path[4096];
+
+	return pin_path(path, sizeof(path), pin_dir, LINKS_DIR, "podcred_conn4") == 0 &&
+	       access(path, F_OK) == 0;
+}
+
+static void remove_all(const char *pin_dir)
+{
+	pins_remove_kind(pin_dir, LINKS_DIR);
+	pins_remove_kind(pin_dir, PROGS_DIR);
+	pins_remove_kind(pin_dir, MAPS_DIR);
+	rmdir(pin_dir);
+}
+
+static int install(const struct loader_options *options, struct loader_report *report,
+		   struct pc_err *err)
+{
+	struct tables_backup *backup = NULL;
+	struct podcred *skel = NULL;
+	bool existed[MAX_MAPS] = {};
+	int r;
+
+	/* asked before the load, while "exists" still means "of an earlier load" */
+	skel = podcred__open();
+	if (!skel)
+		return pc_err_set(err, -errno, "cannot open the embedded BPF object");
+	object_existing_maps(options->pin_dir, skel, existed);
+	podcred__destroy(skel);
+	skel = NULL;
+
+	r = object_load(options->pin_dir, &skel, err);
+	if (r < 0)
+		return r;
+	r = tables_write(skel, options, &backup, err);
+	if (r == 0)
+		r = attach_all(options, skel, report, err);
+	if (r < 0) {
+		tables_restore(skel, backup);
+		object_forget_new_maps(skel, existed);
+	}
+	tables_backup_free(backup);
+	podcred__destroy(skel);
+	return r;
+}
+
+int loader_load(const struct loader_options *options, struct loader_report *report,
+		struct pc_err *err)
+{
+	_cleanup_close_ int lock = -EBADF;
+	bool upgrade;
+	int r;
+
+	*report = (struct loader_report){};
+	r = features_require(err);
+	if (r < 0)
+		return r;
+	r = pins_prepare(options->pin_dir, &report->mounted_bpffs, err);
+	if (r < 0)
+		return r;
+	lock = pins_lock(options->pin_dir, err);
+	if (lock < 0)
+		return lock;
+	upgrade = loader_is_loaded(options->pin_dir);
+	r = install(options, report, err);
+	if (r < 0 && !upgrade)
+		remove_all(options->pin_dir);
+	report->upgraded = report->updated > 0;
+	return r;
+}
+
+int loader_unload(const char *pin_dir, unsigned *ret_removed, struct pc_err *err)
+{
+	_cleanup_close_ int lock = -EBADF;
+	int n, r;
+
+	*ret_removed = 0;
+	if (access(pin_dir, F_OK) < 0 && errno == ENOENT)
+		return 0;
+	lock = pins_lock(pin_dir, err);
+	if (lock < 0)
+		return lock;
+	n = pins_remove_kind(pin_dir, LINKS_DIR);
+	r = n < 0 ? n : pins_remove_kind(pin_dir, PROGS_DIR);
+	if (r >= 0)
+		r = pins_remove_kind(pin_dir, MAPS_DIR);
+	if (r >= 0 && rmdir(pin_dir) < 0)
+		r = -errno;
+	if (r < 0)
+		return pc_err_set(err, r, "cannot remove %s: %s; run as root", pin_dir, strerror(-r));
+	*ret_removed = (unsigned)n;
+	return 0;
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one door to the kernel: everything that touches BPF is behind this header. Nothing here
+ * prints; errors come as -errno and one line in struct pc_err.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "podcred_maps.h"
+
+#include "addr.h"
+#include "err.h"
+
+#define LOADER_PIN_DIR "/sys/fs/bpf/podcred"
+
+/* ---- podcred load, unload ---- */
+
+struct loader_guard {
+	struct net_addr prefix;
+	unsigned bits; /* of the 16-byte form */
+	enum podcred_action action;
+};
+
+struct loader_target {
+	struct net_addr addr; /* with port */
+	uint8_t protocol;     /* IPPROTO_* */
+	enum podcred_action action;
+};
+
+struct loader_options {
+	const char *pin_dir;
+	const char *guard_cgroup;  /* where connect and its friends attach */
+	const char *agent_cgroup;  /* where the claim and getsockopt attach */
+	const char *kubepods;	   /* for messages; "" while it is not there */
+	struct podcred_config config;
+	const struct loader_guard *guards;
+	size_t n_guards;
+	const struct loader_target *targets;
+	size_t n_targets;
+};
+
+struct loader_report {
+	bool mounted_bpffs;
+	bool upgraded;	   /* links of an earlier load were updated in place */
+	unsigned attached; /* links made */
+	unsigned updated;  /* links updated in place */
+};
+
+/*
+ * Load, pin and attach everything, or leave all as it was. A second call with new programs updates
+ * the links in place: there is no moment without them. Needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON
+ * and write access to bpffs (CAP_SYS_ADMIN to mount it). Errors: -EBUSY another loader works,
+ * -EPERM, -ENOENT, -ENOTSUP (kernel), ...
+ */
+int loader_load(const struct loader_options *options, struct loader_report *report,
+		struct pc_err *err);
+
+/* Detach and remove every pin. *ret_removed counts links; nothing there is 0, not an error. */
+int loader_unload(const char *pin_dir, unsigned *ret_removed, struct pc_err *err);
+
+/* Whether there are pins of an earlier load. */
+bool loader_is_loaded(const char *pin_dir);
+
+/* ---- podcred status ---- */
+
+struct loader_link_status {
+	const char *name;      /* of the program: podcred_conn4 */
+	const char *hook;      /* cgroup/connect4 */
+	bool pinned;
+	bool alive;	       /* its cgroup still exists */
+	bool effective;	       /* the kernel runs it there, as asked back from the kernel */
+	uint64_t cgroup_id;    /* of the link; 0 for tracing links and dead ones */
+	uint32_t prog_id;
+	unsigned others;       /* foreign programs that run in the same hook */
+};
+
+#define LOADER_MAX_LINKS 16
+
+struct loader_status {
+	struct podcred_config config;
+	struct loader_link_status links[LOADER_MAX_LINKS];
+	size_t n_links;
+	uint64_t stats[PODCRED_REASON_MAX];
+	uint32_t n_pods, n_flows, n_peers;
+	bool complete; /* every link is pinned, alive and effective */
+};
+
+/* cgroup2 mount: where to open a link's cgroup by its id. -ENOENT: not loaded. */
+int loader_status_read(const char *pin_dir, const char *cgroup_mount, struct loader_status *ret,
+		       struct pc_err *err);
+
+const char *loader_reason_name(enum podcred_reason reason);
+const char *loader_reason_text(enum podcred_reason reason);
+
+/* ---- podcred features ---- */
+
+struct loader_feature {
+	const char *name;
+	const char *since;   /* kernel that brought it */
+	const char *without; /* what is lost, or "required" */
+	bool required;
+	bool present;
+	char why[160];	     /* why not, "" when present */
+};
+
+/* Tries each feature for real, once. Returns the table, valid for the process's life. */
+const struct loader_feature *loader_features(size_t *ret_n);
+
+/* ---- reading and writing the pinned maps of a running podcred ---- */
+
+enum loader_map {
+	LOADER_MAP_CONFIG,
+	LOADER_MAP_GUARD,
+	LOADER_MAP_TARGETS,
+	LOADER_MAP_PODS,
+	LOADER_MAP_FLOWS,
+	LOADER_MAP_PEERS,
+	LOADER_MAP_QUOTA,
+	LOADER_MAP_STATS,
+	LOADER_MAP_CGROUPS,
+};
+
+/* An fd of the pinned map, or -errno with a line that says what to do. */
+int loader_map_open(const char *pin_dir, enum loader_map map, struct pc_err *err);
+
+/* Calls fn for each entry until it returns non-zero, which is returned. The map may change
+ * meanwhile: an entry may be missed or seen twice, never torn keys. */
+int loader_map_each(int fd, size_t key_size, size_t value_size,
+		    int (*fn)(void *arg, const void *key, const void *value), void *arg);
+
+int loader_config_read(int config_fd, struct podcred_config *ret);
+int loader_config_write(int config_fd, const struct podcred_config *config);
+
+/* podcred_pods. -errno. */
+int loader_pod_write(int pods_fd, const struct podcred_pod *pod);
+int loader_pod_read(int pods_fd, uint64_t cgroup_id, struct podcred_pod *ret);
+int loader_pod_delete(int pods_fd, uint64_t cgroup_id);
+
+/* Delete conflicting flows older than max_age_ns (CLOCK_BOOTTIME). Returns how many, or -errno. */
+int loader_flows_sweep(int flows_fd, int quota_fd, uint64_t max_age_ns);
+
+/* Sum of a per-CPU counter. */
+uint64_t loader_stat_read(int stats_fd, enum podcred_reason reason);
+
+/* Ring buffer of cgroup events: an fd to poll, and a call that delivers what is there. */
+struct loader_events;
+typedef void (*loader_cgroup_fn)(void *arg, const struct podcred_cgroup_event *event);
+
+int loader_events_open(const char *pin_dir, loader_cgroup_fn fn, void *arg,
+		       struct loader_events **ret, struct pc_err *err);
+int loader_events_fd(const struct loader_events *events);
+int loader_events_dispatch(struct loader_events *events);
+struct loader_events *loader_events_close(struct loader_events *events);
+
+/* libbpf's own messages go here; verbose adds its informational ones and the verifier's log. */
+void loader_verbose(bool verbose);

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The pinned maps of a running podcred, read and written one entry at a time. */
+#include "internal.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "cleanup.h"
+
+static const char *const map_names[] = {
+	[LOADER_MAP_CONFIG] = "podcred_config",	  [LOADER_MAP_GUARD] = "podcred_guard",
+	[LOADER_MAP_TARGETS] = "podcred_targets", [LOADER_MAP_PODS] = "podcred_pods",
+	[LOADER_MAP_FLOWS] = "podcred_flows",	  [LOADER_MAP_PEERS] = "podcred_peers",
+	[LOADER_MAP_QUOTA] = "podcred_quota",	  [LOADER_MAP_STATS] = "podcred_stats",
+	[LOADER_MAP_CGROUPS] = "podcred_cgroups",
+};
+
+int loader_map_open(const char *pin_dir, enum loader_map map, struct pc_err *err)
+{
+	char path[4096];
+	int fd, r;
+
+	r = pin_path(path, sizeof(path), pin_dir, MAPS_DIR, map_names[map]);
+	if (r < 0)
+		return pc_err_set(err, r, "pin directory \"%s\" is too long", pin_dir);
+	fd = bpf_obj_get(path);
+	if (fd >= 0)
+		return fd;
+	r = -errno;
+	if (r == -ENOENT)
+		return pc_err_set(err, r, "%s is not there; run podcred load first", path);
+	return pc_err_set(err, r, "cannot open %s: %s; run as root, or with CAP_BPF and access to %s",
+			  path, strerror(-r), pin_dir);
+}
+
+int loader_map_each(int fd, size_t key_size, size_t value_size,
+		    int (*fn)(void *arg, const void *key, const void *value), void *arg)
+{
+	char key[64], next[64];
+	_cleanup_free_ char *value = malloc(value_size);
+	const void *from = NULL;
+	int r;
+
+	if (!value || key_size > sizeof(key))
+		return -ENOMEM;
+	while (bpf_map_get_next_key(fd, from, next) == 0) {
+		memcpy(key, next, key_size);
+		from = key;
+		if (bpf_map_lookup_elem(fd, key, value) < 0)
+			continue; /* deleted in between */
+		r = fn(arg, key, value);
+		if (r)
+			return r;
+	}
+	return errno == ENOENT ? 0 : -errno;
+}
+
+int loader_config_read(int config_fd, struct podcred_config *ret)
+{
+	uint32_t zero = 0;
+
+	return bpf_map_lookup_elem(config_fd, &zero, ret) < 0 ? -errno : 0;
+}
+
+int loader_config_write(int config_fd, const struct podcred_config *config)
+{
+	uint32_t zero = 0;
+
+	return bpf_map_update_elem(config_fd, &zero, config, BPF_ANY) < 0 ? -errno : 0;
+}
+
+int loader_pod_write(int pods_fd, const struct podcred_pod *pod)
+{
+	return bpf_map_update_elem(pods_fd, &pod->cgroup_id, pod, BPF_ANY) < 0 ? -errno : 0;
+}
+
+int loader_pod_read(int pods_fd, uint64_t cgroup_id, struct podcred_pod *ret)
+{
+	return bpf_map_lookup_elem(pods_fd, &cgroup_id, ret) < 0 ? -errno : 0;
+}
+
+int loader_pod_delete(int pods_fd, uint64_t cgroup_id)
+{
+	return bpf_map_delete_elem(pods_fd, &cgroup_id) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+struct sweep {
+	int flows_fd, quota_fd;
+	uint64_t before;
+	int n;
+};
+
+static int sweep_flow(void *arg, const void *key, const void *value)
+{
+	const struct podcred_flow *flow = value;
+	struct sweep *sweep = arg;
+	struct podcred_quota quota;
+	uint64_t pod = flow->stamp.pod_cgroup_id;
+
+	if (!flow->conflict_ns || flow->conflict_ns >= sweep->before)
+		return 0;
+	if (bpf_map_delete_elem(sweep->flows_fd, key) < 0)
+		return 0;
+	sweep->n++;
+	/* Not atomic against the kernel's own counting; a lost step moves a soft limit by one. */
+	if (bpf_map_lookup_elem(sweep->quota_fd, &pod, &quota) == 0) {
+		quota.pending--;
+		bpf_map_update_elem(sweep->quota_fd, &pod, &quota, BPF_EXIST);
+	}
+	return 0;
+}
+
+int loader_flows_sweep(int flows_fd, int quota_fd, uint64_t max_age_ns)
+{
+	struct sweep sweep = {.flows_fd = flows_fd, .quota_fd = quota_fd};
+	struct timespec now;
+	int r;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	sweep.before = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	sweep.before -= max_age_ns < sweep.before ? max_age_ns : sweep.before;
+	r = loader_map_each(flows_fd, sizeof(struct podcred_flow_key), sizeof(struct podcred_flow),
+			    sweep_flow, &sweep);
+	return r < 0 ? r : sweep.n;
+}
+
+uint64_t loader_stat_read(int stats_fd, enum podcred_reason reason)
+{
+	int n_cpus = libbpf_num_possible_cpus();
+	_cleanup_free_ uint64_t *values = NULL;
+	uint32_t key = reason;
+	uint64_t sum = 0;
+
+	if (n_cpus <= 0)
+		return 0;
+	values = calloc((size_t)n_cpus, sizeof(*values));
+	if (!values || bpf_map_lookup_elem(stats_fd, &key, values) < 0)
+		return 0;
+	for (int i = 0; i < n_cpus; i++)
+		sum += values[i];
+	return sum;
+}

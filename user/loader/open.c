@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+/* From the embedded object to loaded programs, on the maps of an earlier load where there are. */
+#include "internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cleanup.h"
+
+static char last_warning[512];
+static bool verbose;
+
+static int on_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	if (level == LIBBPF_WARN) {
+		va_list copy;
+
+		va_copy(copy, ap);
+		vsnprintf(last_warning, sizeof(last_warning), fmt, copy);
+		va_end(copy);
+		last_warning[strcspn(last_warning, "\n")] = '\0';
+	}
+	if (!verbose || level == LIBBPF_DEBUG)
+		return 0;
+	return vfprintf(stderr, fmt, ap);
+}
+
+__attribute__((constructor)) static void route_libbpf(void)
+{
+	libbpf_set_print(on_libbpf);
+}
+
+void loader_verbose(bool on)
+{
+	verbose = on;
+}
+
+const char *libbpf_last_warning(void)
+{
+	return last_warning;
+}
+
+/* .rodata and friends belong to one load and are never pinned. */
+static bool is_pinned_map(const struct bpf_map *map)
+{
+	return !strncmp(bpf_map__name(map), "podcred_", 8);
+}
+
+void object_existing_maps(const char *pin_dir, struct podcred *skel, bool *ret_existed)
+{
+	struct bpf_map *map;
+	char path[4096];
+	size_t i = 0;
+
+	bpf_object__for_each_map(map, skel->obj) {
+		ret_existed[i++] = is_pinned_map(map) &&
+				   pin_path(path, sizeof(path), pin_dir, MAPS_DIR,
+					    bpf_map__name(map)) == 0 &&
+				   access(path, F_OK) == 0;
+	}
+}
+
+void object_forget_new_maps(struct podcred *skel, const bool *existed)
+{
+	struct bpf_map *map;
+	size_t i = 0;
+
+	bpf_object__for_each_map(map, skel->obj) {
+		if (!existed[i++] && is_pinned_map(map))
+			bpf_map__unpin(map, NULL);
+	}
+}
+
+static int bind_pins(struct podcred *skel, const char *pin_dir)
+{
+	struct bpf_map *map;
+	char path[4096];
+	int r = 0;
+
+	bpf_object__for_each_map(map, skel->obj) {
+		if (!is_pinned_map(map))
+			continue;
+		r = pin_path(path, sizeof(path), pin_dir, MAPS_DIR, bpf_map__name(map));
+		if (r == 0)
+			r = bpf_map__set_pin_path(map, path);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int load_error(int r, const char *pin_dir, struct pc_err *err)
+{
+	if (strstr(last_warning, "parameter mismatch"))
+		return pc_err_set(err, r,
+				  "a map pinned under %s has another layout (%s); it was made by "
+				  "another version: podcred unload, then load again",
+				  pin_dir, last_warning);
+	return pc_err_set(err, r,
+			  "cannot load the BPF programs: %s (%s); podcred features tells what this "
+			  "kernel lacks, --verbose shows the verifier's log",
+			  strerror(-r), last_warning);
+}
+
+int object_load(const char *pin_dir, struct podcred **ret, struct pc_err *err)
+{
+	struct podcred *skel;
+	int r;
+
+	last_warning[0] = '\0';
+	skel = podcred__open();
+	if (!skel)
+		return load_error(-errno, pin_dir, err);
+	skel->rodata->have_set_retval = have_set_retval();
+	if (!have_tracing()) {
+		bpf_program__set_autoload(skel->progs.podcred_cgmkdir, false);
+		bpf_program__set_autoload(skel->progs.podcred_cgrmdir, false);
+	}
+	r = bind_pins(skel, pin_dir);
+	if (r == 0)
+		r = podcred__load(skel);
+	if (r < 0) {
+		load_error(r, pin_dir, err);
+		podcred__destroy(skel);
+		return r;
+	}
+	*ret = skel;
+	return 0;
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "internal.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "cleanup.h"
+
+int pin_path(char *buf, size_t size, const char *pin_dir, const char *kind, const char *name)
+{
+	int n = snprintf(buf, size, "%s/%s%s%s", pin_dir, kind, *name ? "/" : "", name);
+
+	return n < 0 || (size_t)n >= size ? -ENAMETOOLONG : 0;
+}
+
+static bool is_bpffs(const char *path)
+{
+	struct statfs fs;
+
+	return statfs(path, &fs) == 0 && fs.f_type == BPF_FS_MAGIC;
+}
+
+/* Only /sys/fs/bpf is ours to mount; any other place is the operator's choice and must exist. */
+static int mount_bpffs(const char *parent, bool *ret_mounted, struct pc_err *err)
+{
+	int r;
+
+	if (is_bpffs(parent))
+		return 0;
+	if (strcmp(parent, "/sys/fs/bpf") != 0)
+		return pc_err_set(err, -EINVAL,
+				  "%s is not a BPF file system; mount one there: mount -t bpf bpf %s",
+				  parent, parent);
+	if (mount("bpf", parent, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") < 0) {
+		r = -errno;
+		return pc_err_set(err, r,
+				  "cannot mount a BPF file system on %s: %s; run as root, or mount it "
+				  "beforehand: mount -t bpf bpf %s",
+				  parent, strerror(-r), parent);
+	}
+	*ret_mounted = true;
+	return 0;
+}
+
+static int make_dir(const char *path, struct pc_err *err)
+{
+	int r;
+
+	if (mkdir(path, 0755) == 0 || errno == EEXIST)
+		return 0;
+	r = -errno;
+	return pc_err_set(err, r, "cannot make %s: %s; run as root", path, strerror(-r));
+}
+
+int pins_prepare(const char *pin_dir, bool *ret_mounted, struct pc_err *err)
+{
+	static const char *const kinds[] = {MAPS_DIR, PROGS_DIR, LINKS_DIR};
+	char parent[4096], path[4096];
+	char *slash;
+	int r;
+
+	snprintf(parent, sizeof(parent), "%s", pin_dir);
+	slash = strrchr(parent, '/');
+	if (!slash || slash == parent)
+		return pc_err_set(err, -EINVAL, "pin directory \"%s\" is not below a BPF file system",
+				  pin_dir);
+	*slash = '\0';
+	r = mount_bpffs(parent, ret_mounted, err);
+	if (r < 0)
+		return r;
+	r = make_dir(pin_dir, err);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(kinds); i++) {
+		r = pin_path(path, sizeof(path), pin_dir, kinds[i], "");
+		if (r == 0)
+			r = make_dir(path, err);
+	}
+	return r;
+}
+
+int pins_lock(const char *pin_dir, struct pc_err *err)
+{
+	_cleanup_close_ int fd = open(pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r;
+
+	if (fd < 0) {
+		r = -errno;
+		return pc_err_set(err, r, "cannot open %s: %s", pin_dir, strerror(-r));
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		r = errno == EWOULDBLOCK ? -EBUSY : -errno;
+		return pc_err_set(err, r,
+				  "%s is locked: another podcred loader is at work; wait for it to "
+				  "end, then try again",
+				  pin_dir);
+	}
+	return TAKE_FD(fd);
+}
+
+int pins_remove_kind(const char *pin_dir, const char *kind)
+{
+	char path[4096];
+	struct dirent *entry;
+	int n = 0, r = pin_path(path, sizeof(path), pin_dir, kind, "");
+	DIR *dir;
+
+	if (r < 0)
+		return r;
+	dir = opendir(path);
+	if (!dir)
+		return errno == ENOENT ? 0 : -errno;
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		if (unlinkat(dirfd(dir), entry->d_name, 0) < 0)
+			r = -errno;
+		else
+			n++;
+	}
+	closedir(dir);
+	if (r == 0 && rmdir(path) < 0)
+		r = -errno;
+	return r < 0 ? r : n;
+}

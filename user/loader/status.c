@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What is attached, as the kernel tells it: not what a loader once meant to attach. */
+#include "internal.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#include "cleanup.h"
+
+static const char *const reason_names[] = {
+#define X(number, name, text) [number] = #name,
+	PODCRED_REASONS(X)
+#undef X
+};
+
+static const char *const reason_texts[] = {
+#define X(number, name, text) [number] = text,
+	PODCRED_REASONS(X)
+#undef X
+};
+
+const char *loader_reason_name(enum podcred_reason reason)
+{
+	return reason < PODCRED_REASON_MAX ? reason_names[reason] : "unknown";
+}
+
+const char *loader_reason_text(enum podcred_reason reason)
+{
+	return reason < PODCRED_REASON_MAX ? reason_texts[reason] : "unknown";
+}
+
+/* A cgroup's directory by its id: kernfs takes the id as a file handle. */
+static int cgroup_open_by_id(const char *cgroup_mount, uint64_t id)
+{
+	_cleanup_close_ int mount_fd = open(cgroup_mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	union {
+		struct file_handle handle;
+		char room[sizeof(struct file_handle) + sizeof(id)];
+	} fh = {};
+	int fd;
+
+	if (mount_fd < 0)
+		return -errno;
+	fh.handle.handle_bytes = sizeof(id);
+	fh.handle.handle_type = 0xfe; /* FILEID_KERNFS */
+	memcpy(fh.handle.f_handle, &id, sizeof(id));
+	fd = open_by_handle_at(mount_fd, &fh.handle, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static void query_effective(int cgroup_fd, enum bpf_attach_type type,
+			    struct loader_link_status *status)
+{
+	uint32_t ids[64], n = ARRAY_SIZE(ids);
+
+	if (bpf_prog_query(cgroup_fd, type, BPF_F_QUERY_EFFECTIVE, NULL, ids, &n) < 0)
+		return;
+	for (uint32_t i = 0; i < n; i++) {
+		if (ids[i] == status->prog_id)
+			status->effective = true;
+		else
+			status->others++;
+	}
+}
+
+static void read_link(const char *pin_dir, const char *cgroup_mount, const struct attachment *att,
+		      struct loader_link_status *ret)
+{
+	_cleanup_close_ int fd = -EBADF, cgroup_fd = -EBADF;
+	struct bpf_link_info info = {};
+	uint32_t len = sizeof(info);
+	char path[4096];
+
+	*ret = (struct loader_link_status){.name = att->name, .hook = att->hook};
+	if (pin_path(path, sizeof(path), pin_dir, LINKS_DIR, att->name) < 0)
+		return;
+	fd = bpf_obj_get(path);
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
+		return;
+	ret->pinned = true;
+	ret->prog_id = info.prog_id;
+	if (att->site == SITE_TRACE) {
+		ret->alive = ret->effective = true;
+		return;
+	}
+	ret->cgroup_id = info.cgroup.cgroup_id; /* 0 once the cgroup was removed */
+	if (!ret->cgroup_id)
+		return;
+	cgroup_fd = cgroup_open_by_id(cgroup_mount, ret->cgroup_id);
+	if (cgroup_fd < 0)
+		return;
+	ret->alive = true;
+	query_effective(cgroup_fd, att->type, ret);
+}
+
+static int count_entry(void *arg, const void *key, const void *value)
+{
+	(void)key;
+	(void)value;
+	++*(uint32_t *)arg;
+	return 0;
+}
+
+static int read_maps(const char *pin_dir, struct loader_status *ret, struct pc_err *err)
+{
+	static const struct {
+		enum loader_map map;
+		size_t key, value, offset;
+	} counted[] = {
+		{LOADER_MAP_PODS, sizeof(__u64), sizeof(struct podcred_pod),
+		 offsetof(struct loader_status, n_pods)},
+		{LOADER_MAP_FLOWS, sizeof(struct podcred_flow_key), sizeof(struct podcred_flow),
+		 offsetof(struct loader_status, n_flows)},
+		{LOADER_MAP_PEERS, sizeof(struct podcred_peer_key), sizeof(struct podcred_stamp),
+		 offsetof(struct loader_status, n_peers)},
+	};
+	_cleanup_close_ int config_fd = loader_map_open(pin_dir, LOADER_MAP_CONFIG, err);
+	_cleanup_close_ int stats_fd = -EBADF;
+	int r;
+
+	if (config_fd < 0)
+		return config_fd;
+	r = loader_config_read(config_fd, &ret->config);
+	if (r < 0)
+		return pc_err_set(err, r, "cannot read podcred_config: %s", strerror(-r));
+	stats_fd = loader_map_open(pin_dir, LOADER_MAP_STATS, err);
+	if (stats_fd < 0)
+		return stats_fd;
+	for (int i = 0; i < PODCRED_REASON_MAX; i++)
+		ret->stats[i] = loader_stat_read(stats_fd, (enum podcred_reason)i);
+	for (size_t i = 0; i < ARRAY_SIZE(counted); i++) {
+		_cleanup_close_ int fd = loader_map_open(pin_dir, counted[i].map, err);
+
+		if (fd < 0)
+			return fd;
+		loader_map_each(fd, counted[i].key, counted[i].value, count_entry,
+				(char *)ret + counted[i].offset);
+	}
+	return 0;
+}
+
+int loader_status_read(const char *pin_dir, const char *cgroup_mount, struct loader_status *ret,
+		       struct pc_err *err)
+{
+	int r;
+
+	*ret = (struct loader_status){.complete = true};
+	r = read_maps(pin_dir, ret, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n_attachments; i++) {
+		struct loader_link_status *link = &ret->links[ret->n_links++];
+
+		read_link(pin_dir, cgroup_mount, &attachments[i], link);
+		/* tracing has a fallback, so its lack is no gap in the guard */
+		if (attachments[i].site != SITE_TRACE && !link->effective)
+			ret->complete = false;
+	}
+	return 0;
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Config, guard and targets: written before anything attaches, restored when the load fails. */
+#include "internal.h"
+
+#include <arpa/inet.h>
+#include <linux/bpf.h>
+#include <string.h>
+
+#include "cleanup.h"
+
+#define TABLE_MAX 256
+
+struct table {
+	size_t n;
+	union {
+		struct podcred_guard_key guard;
+		struct podcred_target_key target;
+	} key[TABLE_MAX];
+	struct podcred_action_value value[TABLE_MAX];
+};
+
+struct tables_backup {
+	struct podcred_config config;
+	struct table guard, targets;
+};
+
+/* Both key types have the same size, so one table type serves both maps. */
+_Static_assert(sizeof(struct podcred_guard_key) == sizeof(struct podcred_target_key), "keys");
+#define KEY_SIZE sizeof(struct podcred_guard_key)
+
+static int collect(void *arg, const void *key, const void *value)
+{
+	struct table *table = arg;
+
+	if (table->n == TABLE_MAX)
+		return -E2BIG;
+	memcpy(&table->key[table->n], key, KEY_SIZE);
+	memcpy(&table->value[table->n], value, sizeof(table->value[0]));
+	table->n++;
+	return 0;
+}
+
+static int table_read(int fd, struct table *ret)
+{
+	ret->n = 0;
+	return loader_map_each(fd, KEY_SIZE, sizeof(struct podcred_action_value), collect, ret);
+}
+
+static bool table_has(const struct table *table, const void *key)
+{
+	for (size_t i = 0; i < table->n; i++)
+		if (!memcmp(&table->key[i], key, KEY_SIZE))
+			return true;
+	return false;
+}
+
+/* New entries first, then the ones that are no more: a destination never falls through. */
+static int table_replace(int fd, const struct table *want)
+{
+	struct table have;
+	int r;
+
+	for (size_t i = 0; i < want->n; i++)
+		if (bpf_map_update_elem(fd, &want->key[i], &want->value[i], BPF_ANY) < 0)
+			return -errno;
+	r = table_read(fd, &have);
+	for (size_t i = 0; r == 0 && i < have.n; i++)
+		if (!table_has(want, &have.key[i]) && bpf_map_delete_elem(fd, &have.key[i]) < 0)
+			r = -errno;
+	return r;
+}
+
+static int guards_to_table(const struct loader_options *options, struct table *ret)
+{
+	ret->n = 0;
+	if (options->n_guards > TABLE_MAX)
+		return -E2BIG;
+	for (size_t i = 0; i < options->n_guards; i++) {
+		const struct loader_guard *guard = &options->guards[i];
+		struct podcred_guard_key key = {.prefixlen = guard->bits};
+
+		memcpy(key.addr.ip, guard->prefix.ip, sizeof(key.addr.ip));
+		ret->key[i].guard = key;
+		ret->value[i] = (struct podcred_action_value){.action = (uint8_t)guard->action};
+		ret->n++;
+	}
+	return 0;
+}
+
+static int targets_to_table(const struct loader_options *options, struct table *ret)
+{
+	ret->n = 0;
+	if (options->n_targets > TABLE_MAX)
+		return -E2BIG;
+	for (size_t i = 0; i < options->n_targets; i++) {
+		const struct loader_target *target = &options->targets[i];
+		struct podcred_target_key key = {.port = htons(target->addr.port),
+						 .protocol = target->protocol};
+
+		memcpy(key.addr.ip, target->addr.ip, sizeof(key.addr.ip));
+		ret->key[i].target = key;
+		ret->value[i] = (struct podcred_action_value){.action = (uint8_t)target->action};
+		ret->n++;
+	}
+	return 0;
+}
+
+int tables_write(struct podcred *skel, const struct loader_options *options,
+		 struct tables_backup **ret_backup, struct pc_err *err)
+{
+	int config_fd = bpf_map__fd(skel->maps.podcred_config);
+	int guard_fd = bpf_map__fd(skel->maps.podcred_guard);
+	int targets_fd = bpf_map__fd(skel->maps.podcred_targets);
+	struct tables_backup *backup = calloc(1, sizeof(*backup));
+	_cleanup_free_ struct table *table = calloc(1, sizeof(*table));
+	int r;
+
+	if (!backup || !table) {
+		free(backup);
+		return -ENOMEM;
+	}
+	r = loader_config_read(config_fd, &backup->config);
+	if (r == 0)
+		r = table_read(guard_fd, &backup->guard);
+	if (r == 0)
+		r = table_read(targets_fd, &backup->targets);
+	*ret_backup = backup;
+	if (r == 0)
+		r = loader_config_write(config_fd, &options->config);
+	if (r == 0)
+		r = targets_to_table(options, table);
+	if (r == 0)
+		r = table_replace(targets_fd, table);
+	if (r == 0)
+		r = guards_to_table(options, table);
+	if (r == 0)
+		r = table_replace(guard_fd, table);
+	if (r < 0)
+		pc_err_set(err, r, "cannot write the destination tables: %s; at most %d of each fit",
+			   strerror(-r), TABLE_MAX);
+	return r;
+}
+
+void tables_restore(struct podcred *skel, const struct tables_backup *backup)
+{
+	if (!backup)
+		return;
+	loader_config_write(bpf_map__fd(skel->maps.podcred_config), &backup->config);
+	table_replace(bpf_map__fd(skel->maps.podcred_targets), &backup->targets);
+	table_replace(bpf_map__fd(skel->maps.podcred_guard), &backup->guard);
+}
+
+struct tables_backup *tables_backup_free(struct tables_backup *backup)
+{
+	free(backup);
+	return NULL;
+}
