@@ -64,7 +64,8 @@ daemon_DEPS   := base config identity kube agent loader lib/include
 cli_DEPS      := base config loader daemon
 agent_INC     := -Ibpf/uapi
 loader_INC    := -Ibpf/uapi -Ibpf/api -I$(O)/gen
-daemon_INC    := -Ibpf/uapi
+daemon_INC    := -Ibpf/uapi -Ibpf/api
+cli_INC       := -Ibpf/uapi -Ibpf/api
 lib_INC       := -Ibpf/uapi -Iuser/lib/include
 
 .PHONY: all

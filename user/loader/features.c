@@ -6,18 +6,11 @@
  */
 #include "internal.h"
 
-#include <linux/bpf.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cleanup.h"
-
-#define INSN(c, d, s, o, i)                                                                        \
-	((struct bpf_insn){.code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i)})
-#define MOV_IMM(reg, value) INSN(BPF_ALU64 | BPF_MOV | BPF_K, reg, 0, 0, value)
-#define LOAD(dst, src, off) INSN(BPF_LDX | BPF_DW | BPF_MEM, dst, src, off, 0)
-#define CALL(helper)	    INSN(BPF_JMP | BPF_CALL, 0, 0, 0, helper)
-#define EXIT()		    INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
+#include "insn.h"
 
 static int try_load(enum bpf_prog_type type, enum bpf_attach_type attach,
 		    const struct bpf_insn *insns, size_t n)

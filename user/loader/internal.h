@@ -52,12 +52,8 @@ int object_load(const char *pin_dir, struct podcred **ret, struct pc_err *err);
 void object_forget_new_maps(struct podcred *skel, const bool *existed);
 void object_existing_maps(const char *pin_dir, struct podcred *skel, bool *ret_existed);
 
-/* The last warning that libbpf gave, for an error message; "" when none. */
-const char *libbpf_last_warning(void);
-
 /* ---- attach.c ---- */
 
-struct attach_job;
 int attach_all(const struct loader_options *options, struct podcred *skel,
 	       struct loader_report *report, struct pc_err *err);
 
@@ -70,6 +66,11 @@ int tables_write(struct podcred *skel, const struct loader_options *options,
 		 struct tables_backup **ret_backup, struct pc_err *err);
 void tables_restore(struct podcred *skel, const struct tables_backup *backup);
 struct tables_backup *tables_backup_free(struct tables_backup *backup);
+
+/* ---- cgroup.c ---- */
+
+/* A cgroup's directory by its id: an fd, or -errno. */
+int cgroup_open_by_id(const char *cgroup_mount, uint64_t id);
 
 /* ---- features.c ---- */
 

@@ -145,6 +145,16 @@ int loader_flows_sweep(int flows_fd, int quota_fd, uint64_t max_age_ns);
 /* Sum of a per-CPU counter. */
 uint64_t loader_stat_read(int stats_fd, enum podcred_reason reason);
 
+/* ---- cgroups by id ---- */
+
+/* Id of the caller's own cgroup2 cgroup, asked from BPF: right in every cgroup namespace, where
+ * /proc/self/cgroup may say "/". -errno. */
+int loader_self_cgroup_id(uint64_t *ret);
+
+/* Path of a cgroup below a cgroup2 mount, starting with the mount. Needs CAP_DAC_READ_SEARCH.
+ * -ESTALE when it is gone. */
+int loader_cgroup_path(const char *cgroup_mount, uint64_t id, char **ret);
+
 /* Ring buffer of cgroup events: an fd to poll, and a call that delivers what is there. */
 struct loader_events;
 typedef void (*loader_cgroup_fn)(void *arg, const struct podcred_cgroup_event *event);
@@ -157,3 +167,4 @@ struct loader_events *loader_events_close(struct loader_events *events);
 
 /* libbpf's own messages go here; verbose adds its informational ones and the verifier's log. */
 void loader_verbose(bool verbose);
+const char *loader_libbpf_version(void);

@@ -36,9 +36,9 @@ void loader_verbose(bool on)
 	verbose = on;
 }
 
-const char *libbpf_last_warning(void)
+const char *loader_libbpf_version(void)
 {
-	return last_warning;
+	return libbpf_version_string();
 }
 
 /* .rodata and friends belong to one load and are never pinned. */

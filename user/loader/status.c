@@ -2,7 +2,6 @@
 /* What is attached, as the kernel tells it: not what a loader once meant to attach. */
 #include "internal.h"
 
-#include <fcntl.h>
 #include <string.h>
 
 #include "cleanup.h"
@@ -27,25 +26,6 @@ const char *loader_reason_name(enum podcred_reason reason)
 const char *loader_reason_text(enum podcred_reason reason)
 {
 	return reason < PODCRED_REASON_MAX ? reason_texts[reason] : "unknown";
-}
-
-/* A cgroup's directory by its id: kernfs takes the id as a file handle. */
-static int cgroup_open_by_id(const char *cgroup_mount, uint64_t id)
-{
-	_cleanup_close_ int mount_fd = open(cgroup_mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	union {
-		struct file_handle handle;
-		char room[sizeof(struct file_handle) + sizeof(id)];
-	} fh = {};
-	int fd;
-
-	if (mount_fd < 0)
-		return -errno;
-	fh.handle.handle_bytes = sizeof(id);
-	fh.handle.handle_type = 0xfe; /* FILEID_KERNFS */
-	memcpy(fh.handle.f_handle, &id, sizeof(id));
-	fd = open_by_handle_at(mount_fd, &fh.handle, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
 }
 
 static void query_effective(int cgroup_fd, enum bpf_attach_type type,

@@ -1,0 +1,587 @@
+// SPDX-License-Identifier: Apache-2.0
+/* SOURCES: user/agent/dispatch.c user/agent/container.c user/agent/imds.c user/agent/destination.c user/agent/path.c user/agent/response.c user/agent/text.c user/agent/timestamp.c user/agent/token.c user/agent/provider_static.c user/agent/associations.c user/agent/associations_yaml.c user/agent/associations_locate.c user/base/addr.c user/base/parse.c user/base/err.c */
+/* LIBS: -ljansson -lcyaml -lyaml -lcrypto */
+/* The wire rules R1 to R14 over plain structs: no socket, no clock. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "addr.h"
+#include "associations.h"
+#include "cleanup.h"
+#include "protocol.h"
+#include "token.h"
+
+#define NOW   1767323045 /* 2026-01-02T03:04:05Z */
+#define POD   "5f1b0c1e-6d3a-4f0e-8d61-0a4b2d7e9c11"
+#define IAM   "/latest/meta-data/iam/"
+#define CREDS IAM "security-credentials/"
+#define TOKEN "/latest/api/token"
+#define KEYS(token)                                                                                \
+	"    static:\n      accessKeyId: AKIAEXAMPLE\n      secretAccessKey: se/cret\n"            \
+	"      sessionToken: " token "\n"
+#define ENTRY(sa, more) "  - namespace: shop\n    serviceAccount: " sa "\n    role: " more
+
+static const uint8_t token_key[AGENT_TOKEN_KEY_SIZE] = {9};
+static struct agent_env env;
+static char valid_token[TOKEN_SIZE], expired_token[TOKEN_SIZE], foreign_token[TOKEN_SIZE];
+
+static int setup(void **state)
+{
+	static const char head[] = "associations:\n" ENTRY(
+		"web", "web-role\n    accountId: 111122223333\n") KEYS("to\\\"ken")
+		ENTRY("plain", "my+role=a,b.c@d_e-f\n") KEYS("t") ENTRY("ended", "r\n") KEYS(
+			"t") "      expiration: 2026-01-02T03:04:05Z\n" ENTRY("ends", "r\n")
+			KEYS("t") "      expiration: 2026-01-02T03:04:06Z\n" ENTRY("huge", "r\n");
+	char text[16000], big[9951];
+
+	(void)state;
+	memset(big, 'b', sizeof(big) - 1);
+	big[sizeof(big) - 1] = '\0';
+	snprintf(text, sizeof(text),
+		 "%s    static: {accessKeyId: A, secretAccessKey: S, "
+		 "sessionToken: %s}\n",
+		 head, big);
+	env.token_key = token_key;
+	token_make(token_key, POD, NOW + 100, valid_token);
+	token_make(token_key, POD, NOW, expired_token);
+	token_make(token_key, "another", NOW + 100, foreign_token);
+	return association_table_parse("t", text, strlen(text),
+				       (struct association_table **)&env.table, NULL);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	association_table_unref((struct association_table *)env.table);
+	return 0;
+}
+
+static struct podcred_peer peer_at(const char *address, const char *service_account)
+{
+	struct podcred_peer peer = {.flags = PODCRED_PEER_NAMED, .pod_cgroup_id = 1};
+	struct net_addr addr;
+
+	assert_int_equal(net_addr_parse(address, &addr), 0);
+	memcpy(peer.address, addr.ip, 16);
+	peer.port = addr.port;
+	strcpy(peer.pod_uid, POD);
+	strcpy(peer.pod_namespace, "shop");
+	strcpy(peer.pod_name, "web-0");
+	strcpy(peer.service_account, service_account);
+	return peer;
+}
+
+#define EKS  "169.254.170.23:80"
+#define EKS6 "[fd00:ec2::23]:80"
+#define ECS  "169.254.170.2:80"
+#define IMDS "169.254.169.254:80"
+#define IMD6 "[fd00:ec2::254]:80"
+
+/* One row: who asks what where, and what comes of it. */
+struct row {
+	const char *at, *sa, *method, *target, *host;
+	unsigned status;
+	const char *reason; /* audited refusal; NULL: not audited as one */
+	const char *token, *ttl;
+	bool forwarded;
+	const char *body; /* whole body; NULL: any */
+};
+
+#define ROW(at_, sa_, method_, target_, host_, status_, ...)                                       \
+	{                                                                                          \
+		.at = at_, .sa = sa_, .method = method_, .target = target_, .host = host_,         \
+		.status = status_, __VA_ARGS__                                                     \
+	}
+
+static int ask(const struct row *row, struct agent_response *resp)
+{
+	struct podcred_peer peer = peer_at(row->at, row->sa);
+	struct agent_request req = {
+		.method = row->method,
+		.target = row->target,
+		.host = row->host,
+		.imds_token = row->token,
+		.imds_ttl = row->ttl,
+		.forwarded = row->forwarded,
+		.peer = &peer,
+		.now = NOW,
+	};
+
+	return agent_dispatch(&env, &req, resp);
+}
+
+static void check_row(const struct row *row)
+{
+	struct agent_response resp = {};
+	int r = ask(row, &resp);
+	bool refused = resp.audit == AUDIT_REFUSED;
+
+	if (r != 0 || resp.status != row->status)
+		fail_msg("%s %s %s Host %s: %d, status %u", row->at, row->method, row->target,
+			 row->host, r, resp.status);
+	if (refused != !!row->reason || (refused && strcmp(resp.reason, row->reason) != 0))
+		fail_msg("%s %s: reason %s", row->method, row->target, resp.reason);
+	if (row->body && (resp.body.len != strlen(row->body) ||
+			  memcmp(resp.body.data, row->body, resp.body.len) != 0))
+		fail_msg("%s %s: body %.*s", row->method, row->target, (int)resp.body.len,
+			 resp.body.data);
+	if (row->status != 200 && memmem(resp.body.data, resp.body.len, "se/cret", 7))
+		fail_msg("%s %s: leaks", row->method, row->target);
+	response_done(&resp);
+}
+
+static const struct row rows[] = {
+	/* container endpoint: paths and methods */
+	ROW(EKS, "web", "GET", "/v1/credentials", "169.254.170.23", 200),
+	ROW(EKS6, "web", "GET", "/v1/credentials", "[fd00:ec2::23]", 200),
+	ROW(EKS, "web", "HEAD", "/v1/credentials", "169.254.170.23", 200),
+	ROW(EKS, "web", "GET", "/v1/credentials?a=b", "169.254.170.23", 200),
+	ROW(EKS, "web", "GET", "//v1/./credentials", "169.254.170.23", 200),
+	ROW(EKS, "web", "GET", "/v1/credentials", NULL, 200),
+	ROW(EKS, "web", "GET", "/V1/credentials", "169.254.170.23", 404),
+	ROW(EKS, "web", "GET", "/", "169.254.170.23", 404),
+	ROW(EKS, "web", "GET", "/v2/credentials/x", "169.254.170.23", 404),
+	ROW(EKS, "web", "GET", "/healthz", "169.254.170.23", 404),
+	ROW(EKS, "web", "GET", "/v1%2fcredentials", "169.254.170.23", 400, .reason = "bad_path"),
+	ROW(EKS, "web", "GET", "http://169.254.170.23/v1/credentials", "169.254.170.23", 400,
+	    .reason = "bad_path"),
+	ROW(EKS, "web", "POST", "/v1/credentials", "169.254.170.23", 405),
+	ROW(EKS, "web", "get", "/v1/credentials", "169.254.170.23", 405),
+	ROW(EKS, "web", "PUT", TOKEN, "169.254.170.23", 404),
+	ROW(ECS, "web", "GET", "/v1/credentials", "169.254.170.2", 200),
+	ROW(ECS, "web", "GET", "/v2/credentials", "169.254.170.2", 200),
+	ROW(ECS, "web", "GET", "/v2/credentials/0b1c-2d", "169.254.170.2:80", 200),
+	ROW(ECS, "web", "GET", "/", "169.254.170.2", 200),
+	ROW(ECS, "web", "GET", "/v2/credentialsx", "169.254.170.2", 404),
+	ROW(ECS, "web", "GET", "/v3/x", "169.254.170.2", 404),
+	ROW(ECS, "web", "GET", "/v2/credentials/../../healthz", "169.254.170.2", 404),
+	/* R12 */
+	ROW(EKS, "web", "GET", "/v1/credentials", "169.254.170.23:80", 200),
+	ROW(EKS, "web", "GET", "/v1/credentials", "fd00:ec2::23", 200),
+	ROW(EKS6, "web", "GET", "/v1/credentials", "fd00:ec2::23", 200),
+	ROW(EKS6, "web", "GET", "/v1/credentials", "[FD00:EC2::23]:80", 200),
+	ROW(EKS6, "web", "GET", "/v1/credentials", "[fd00:ec2:0:0:0:0:0:23]", 200),
+	ROW(EKS, "web", "GET", "/v1/credentials", "169.254.170.23:8080", 403, .reason = "bad_host"),
+	ROW(EKS, "web", "GET", "/v1/credentials", "evil.example", 403, .reason = "bad_host"),
+	ROW(EKS, "web", "GET", "/v1/credentials", "", 403, .reason = "bad_host"),
+	ROW(EKS, "web", "GET", "/v1/credentials", "169.254.169.254", 403, .reason = "bad_host"),
+	ROW(EKS, "web", "GET", "/v1/credentials", "169.254.170.2", 403, .reason = "bad_host"),
+	ROW(EKS, "web", "GET", "/v1/credentials", "169.254.170.23.evil.example", 403,
+	    .reason = "bad_host"),
+	ROW(EKS, "web", "GET", "/v1/credentials", "169.254.170.23:", 403, .reason = "bad_host"),
+	ROW(IMDS, "web", "GET", CREDS, "169.254.169.254:80", 200),
+	ROW(IMD6, "web", "GET", CREDS, "fd00:ec2::254", 200),
+	ROW(IMD6, "web", "GET", CREDS, "[fd00:ec2::254]:80", 200),
+	ROW(IMDS, "web", "GET", CREDS, "instance-data", 403, .reason = "bad_host"),
+	ROW(IMDS, "web", "GET", CREDS, "[fd00:ec2::254", 403, .reason = "bad_host"),
+	/* who gets what */
+	ROW(EKS, "nobody", "GET", "/v1/credentials", NULL, 404, .reason = "no_association"),
+	ROW(EKS, "", "GET", "/v1/credentials", NULL, 404, .reason = "no_association"),
+	ROW(EKS, "ended", "GET", "/v1/credentials", NULL, 503, .reason = "credentials_expired"),
+	ROW(EKS, "ends", "GET", "/v1/credentials", NULL, 200),
+	ROW(EKS, "huge", "GET", "/v1/credentials", NULL, 500, .reason = "body_too_large"),
+	ROW(EKS, "web", "GET", "/v1/credentials", NULL, 403, .reason = "forwarded",
+	    .forwarded = true),
+	ROW(IMDS, "ended", "GET", CREDS "r", NULL, 503, .reason = "credentials_expired"),
+	ROW(IMDS, "huge", "GET", CREDS "r", NULL, 500, .reason = "body_too_large"),
+	ROW(IMDS, "nobody", "GET", CREDS, NULL, 404, .reason = "no_association"),
+	ROW(IMDS, "nobody", "GET", CREDS "web-role", NULL, 404, .reason = "no_association"),
+	ROW(IMDS, "nobody", "GET", IAM "info", NULL, 404),
+	/* R5, R14: the list, with and without the slash, without a newline */
+	ROW(IMDS, "web", "GET", CREDS, NULL, 200, .body = "web-role"),
+	ROW(IMDS, "web", "GET", IAM "security-credentials", NULL, 200, .body = "web-role"),
+	ROW(IMDS, "plain", "GET", CREDS, NULL, 200, .body = "my+role=a,b.c@d_e-f"),
+	ROW(IMDS, "plain", "GET", CREDS "my+role=a,b.c@d_e-f", NULL, 200),
+	ROW(IMDS, "plain", "GET", CREDS "my%2Brole%3da,b.c@d_e-f", NULL, 200),
+	ROW(IMDS, "web", "GET", CREDS "web-role", NULL, 200),
+	ROW(IMDS, "web", "HEAD", CREDS "web-role", NULL, 200),
+	ROW(IMDS, "web", "GET", CREDS "web-role/", NULL, 200),
+	ROW(IMDS, "web", "GET", "/1.0/meta-data/iam/security-credentials/web-role", NULL, 200),
+	ROW(IMDS, "web", "GET", "/2021-03-23/meta-data/iam/security-credentials/", NULL, 200),
+	ROW(IMDS, "web", "GET", CREDS "Web-role", NULL, 404, .reason = "other_role"),
+	ROW(IMDS, "web", "GET", CREDS "plain", NULL, 404, .reason = "other_role"),
+	ROW(IMDS, "web", "GET", CREDS "web-role", NULL, 403, .reason = "forwarded",
+	    .forwarded = true),
+	/* path tricks: a pod's own answer or nothing */
+	ROW(IMDS, "web", "GET", "//latest//meta-data/iam//security-credentials/", NULL, 200),
+	ROW(IMDS, "web", "GET", "/latest/./meta-data/iam/security-credentials", NULL, 200),
+	ROW(IMDS, "web", "GET", "/latest/user-data/%2e%2e/meta-data/iam/info", NULL, 200),
+	ROW(IMDS, "web", "GET", "/latest/meta-data%2Fiam/info", NULL, 400, .reason = "bad_path"),
+	ROW(IMDS, "web", "GET", "/../latest/meta-data/iam/info", NULL, 400, .reason = "bad_path"),
+	ROW(IMDS, "web", "GET", "/Latest/meta-data/iam/info", NULL, 404),
+	ROW(IMDS, "web", "GET", "/latest/Meta-Data/iam/info", NULL, 404),
+	ROW(IMDS, "web", "GET", "/1.1/meta-data/iam/info", NULL, 404),
+	ROW(IMDS, "web", "GET", "/1999-01-01/meta-data/iam/info", NULL, 404),
+	ROW(IMDS, "web", "GET", "/2021-3-23/meta-data/iam/info", NULL, 404),
+	ROW(IMDS, "web", "GET", "/20211-03-23/meta-data/iam/info", NULL, 404),
+	ROW(IMDS, "web", "GET", "/latestx/meta-data/iam/info", NULL, 404),
+	ROW(IMDS, "web", "GET", "/meta-data/iam/info", NULL, 404),
+	ROW(IMDS, "web", "GET", IAM "security-credentials-extended/", NULL, 404),
+	ROW(IMDS, "web", "GET", IAM "security-credentials-extended/web-role", NULL, 404),
+	ROW(IMDS, "web", "GET", IAM "security-credentialsx", NULL, 404),
+	ROW(IMDS, "web", "GET", IAM "infox", NULL, 404),
+	ROW(IMDS, "web", "GET", IAM, NULL, 404),
+	ROW(IMDS, "web", "GET", "/latest/meta-data/iam-eks-0/security-credentials/", NULL, 404),
+	ROW(IMDS, "web", "GET",
+	    "/latest/meta-data/identity-credentials/ec2/security-credentials/ec2-instance", NULL,
+	    404),
+	ROW(IMDS, "web", "GET", "/latest/user-data", NULL, 404),
+	ROW(IMDS, "web", "GET", "/latest/dynamic/instance-identity/pkcs7", NULL, 404),
+	ROW(IMDS, "web", "GET", "/latest/", NULL, 404),
+	ROW(IMDS, "web", "GET", "/", NULL, 404),
+	ROW(IMDS, "web", "GET", "/v1/credentials", NULL, 404),
+	ROW(IMDS, "web", "GET", "/healthz", NULL, 404),
+	ROW(IMDS, "plain", "GET", IAM "info", NULL, 404),
+	ROW(IMDS, "web", "POST", CREDS, NULL, 405),
+	ROW(IMDS, "web", "DELETE", "/latest/x", NULL, 405),
+	ROW(IMDS, "web", "PUT", CREDS, NULL, 405),
+	/* IMDSv2 */
+	ROW(IMDS, "web", "PUT", TOKEN, NULL, 200, .ttl = "1"),
+	ROW(IMDS, "web", "PUT", TOKEN, NULL, 200, .ttl = "21600"),
+	ROW(IMDS, "nobody", "PUT", TOKEN "/", NULL, 200, .ttl = "300"),
+	ROW(IMDS, "web", "PUT", TOKEN, NULL, 400, .reason = "bad_token_ttl", .ttl = "0"),
+	ROW(IMDS, "web", "PUT", TOKEN, NULL, 400, .reason = "bad_token_ttl", .ttl = "21601"),
+	ROW(IMDS, "web", "PUT", TOKEN, NULL, 400, .reason = "bad_token_ttl", .ttl = "abc"),
+	ROW(IMDS, "web", "PUT", TOKEN, NULL, 400, .reason = "bad_token_ttl", .ttl = "-1"),
+	ROW(IMDS, "web", "PUT", TOKEN, NULL, 400, .reason = "bad_token_ttl",
+	    .ttl = "18446744073709551617"),
+	ROW(IMDS, "web", "PUT", TOKEN, NULL, 400, .reason = "bad_token_ttl", .ttl = "60s"),
+	ROW(IMDS, "web", "PUT", TOKEN, NULL, 400, .reason = "bad_token_ttl", .ttl = ""),
+	ROW(IMDS, "web", "PUT", TOKEN, NULL, 400, .reason = "bad_token_ttl"),
+	ROW(IMDS, "web", "PUT", TOKEN, NULL, 403, .reason = "forwarded", .ttl = "60",
+	    .forwarded = true),
+	ROW(IMDS, "web", "PUT", "/2021-03-23/api/token", NULL, 403,
+	    .reason = "token_path_not_latest", .ttl = "60"),
+	ROW(IMDS, "web", "PUT", "/api/token", NULL, 405, .ttl = "60"),
+	ROW(IMDS, "web", "GET", TOKEN, NULL, 405),
+	ROW(IMDS, "web", "GET", CREDS "web-role", NULL, 200, .token = valid_token),
+	ROW(IMDS, "web", "GET", CREDS "web-role", NULL, 401, .reason = "imds_token_expired",
+	    .token = expired_token),
+	ROW(IMDS, "web", "GET", CREDS "web-role", NULL, 401, .reason = "imds_token_invalid",
+	    .token = foreign_token),
+	ROW(IMDS, "web", "GET", CREDS "web-role", NULL, 401, .reason = "imds_token_invalid",
+	    .token = "x"),
+	ROW(IMDS, "web", "GET", CREDS "web-role", NULL, 401, .reason = "imds_token_invalid",
+	    .token = ""),
+	ROW(IMDS, "web", "GET", "/latest/user-data", NULL, 401, .reason = "imds_token_invalid",
+	    .token = "x"),
+	/* addresses without a protocol */
+	ROW("169.254.170.23:81", "web", "GET", "/v1/credentials", NULL, 403,
+	    .reason = "unknown_destination"),
+	ROW("10.0.0.1:80", "web", "GET", "/v1/credentials", NULL, 403,
+	    .reason = "unknown_destination"),
+	ROW("[fd00:ec2::24]:80", "web", "GET", "/healthz", NULL, 403,
+	    .reason = "unknown_destination"),
+};
+
+static void test_rows(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		check_row(&rows[i]);
+}
+
+static json_t *body_json(const struct agent_response *resp)
+{
+	json_t *body = json_loadb(resp->body.data, resp->body.len, JSON_REJECT_DUPLICATES, NULL);
+
+	assert_non_null(body);
+	return body;
+}
+
+static const char *member(const json_t *object, const char *key)
+{
+	const char *value = json_string_value(json_object_get(object, key));
+
+	if (!value)
+		fail_msg("no string %s", key);
+	return value;
+}
+
+/* R1, R2, R3: exact keys, strings only, the one form of time. */
+static void test_container_body(void **state)
+{
+	const struct row row = ROW(EKS, "web", "GET", "/v1/credentials", "169.254.170.23", 200);
+	struct agent_response resp = {};
+	json_t *body;
+
+	(void)state;
+	assert_int_equal(ask(&row, &resp), 0);
+	assert_string_equal(resp.content_type, "application/json");
+	assert_int_equal(resp.audit, AUDIT_GRANTED);
+	assert_string_equal(resp.role, "web-role");
+	assert_false(resp.close);
+	assert_int_equal(resp.n_headers, 0);
+	body = body_json(&resp);
+	assert_int_equal(json_object_size(body), 5);
+	assert_string_equal(member(body, "AccessKeyId"), "AKIAEXAMPLE");
+	assert_string_equal(member(body, "SecretAccessKey"), "se/cret");
+	assert_string_equal(member(body, "Token"), "to\\\"ken");
+	assert_string_equal(member(body, "AccountId"), "111122223333");
+	assert_string_equal(member(body, "Expiration"), "2026-01-02T09:04:05Z");
+	json_decref(body);
+	response_done(&resp);
+}
+
+static void test_imds_body(void **state)
+{
+	const struct row row = ROW(IMDS, "web", "GET", CREDS "web-role", NULL, 200);
+	struct agent_response resp = {};
+	json_t *body;
+
+	(void)state;
+	assert_int_equal(ask(&row, &resp), 0);
+	assert_string_equal(resp.content_type, "text/plain");
+	assert_int_equal(resp.audit, AUDIT_GRANTED);
+	body = body_json(&resp);
+	assert_int_equal(json_object_size(body), 7);
+	assert_string_equal(member(body, "Code"), "Success");
+	assert_string_equal(member(body, "Type"), "AWS-HMAC");
+	assert_string_equal(member(body, "LastUpdated"), "2026-01-02T03:04:05Z");
+	assert_string_equal(member(body, "Expiration"), "2026-01-02T09:04:05Z");
+	assert_string_equal(member(body, "AccessKeyId"), "AKIAEXAMPLE");
+	assert_string_equal(member(body, "SecretAccessKey"), "se/cret");
+	assert_string_equal(member(body, "Token"), "to\\\"ken");
+	json_decref(body);
+	assert_int_equal(resp.n_headers, 1);
+	assert_string_equal(resp.headers[0].name, "Server");
+	assert_string_equal(resp.headers[0].value, "EC2ws");
+	response_done(&resp);
+}
+
+static void test_imds_info(void **state)
+{
+	const struct row row = ROW(IMDS, "web", "GET", IAM "info", NULL, 200);
+	struct agent_response resp = {};
+	json_t *body;
+
+	(void)state;
+	assert_int_equal(ask(&row, &resp), 0);
+	body = body_json(&resp);
+	assert_string_equal(member(body, "Code"), "Success");
+	assert_string_equal(member(body, "InstanceProfileArn"),
+			    "arn:aws:iam::111122223333:instance-profile/web-role");
+	json_decref(body);
+	response_done(&resp);
+}
+
+/* R8: four spellings, the exact content type. */
+static void test_error_body(void **state)
+{
+	const struct row row = ROW(EKS, "nobody", "GET", "/v1/credentials", NULL, 404);
+	struct agent_response resp = {};
+	json_t *body;
+
+	(void)state;
+	assert_int_equal(ask(&row, &resp), 0);
+	assert_string_equal(resp.content_type, "application/json");
+	body = body_json(&resp);
+	assert_int_equal(json_object_size(body), 4);
+	assert_string_equal(member(body, "code"), "NoCredentialsAssociated");
+	assert_string_equal(member(body, "Code"), "NoCredentialsAssociated");
+	assert_string_equal(member(body, "message"), member(body, "Message"));
+	assert_non_null(strstr(member(body, "message"), "shop/nobody"));
+	json_decref(body);
+	response_done(&resp);
+}
+
+static const char *header(const struct agent_response *resp, const char *name)
+{
+	for (size_t i = 0; i < resp->n_headers; i++)
+		if (!strcmp(resp->headers[i].name, name))
+			return resp->headers[i].value;
+	return NULL;
+}
+
+/* R5, R6: the token works, has no newline, and says how long it lives. */
+static void test_imds_token(void **state)
+{
+	struct row row = ROW(IMDS, "web", "PUT", TOKEN, NULL, 200, .ttl = "00300");
+	struct agent_response resp = {};
+	char token[TOKEN_SIZE] = "";
+
+	(void)state;
+	assert_int_equal(ask(&row, &resp), 0);
+	assert_string_equal(header(&resp, "X-aws-ec2-metadata-token-ttl-seconds"), "300");
+	assert_string_equal(header(&resp, "Server"), "EC2ws");
+	assert_string_equal(resp.content_type, "text/plain");
+	assert_int_equal(resp.body.len, TOKEN_SIZE - 1);
+	memcpy(token, resp.body.data, TOKEN_SIZE - 1);
+	assert_null(strchr(token, '\n'));
+	response_done(&resp);
+	row = (struct row)ROW(IMDS, "web", "GET", CREDS, NULL, 200, .token = token);
+	assert_int_equal(ask(&row, &resp), 0);
+	assert_int_equal(resp.status, 200);
+	assert_string_equal(header(&resp, "X-aws-ec2-metadata-token-ttl-seconds"), "300");
+	response_done(&resp);
+}
+
+static void test_allow(void **state)
+{
+	struct row row = ROW(IMDS, "web", "GET", TOKEN, NULL, 405);
+	struct agent_response resp = {};
+
+	(void)state;
+	assert_int_equal(ask(&row, &resp), 0);
+	assert_string_equal(header(&resp, "Allow"), "PUT");
+	response_done(&resp);
+	row.method = "DELETE";
+	assert_int_equal(ask(&row, &resp), 0);
+	assert_string_equal(header(&resp, "Allow"), "GET, HEAD");
+	response_done(&resp);
+}
+
+/* Callers without a stamp, and those that dialled the agent itself: health and nothing else. */
+static void test_outsiders(void **state)
+{
+	struct podcred_peer direct = peer_at(EKS, "web");
+	static const char *const targets[] = {"/", "/v1/credentials", CREDS "web-role", TOKEN,
+					      "/healthz/x"};
+
+	(void)state;
+	direct.flags |= PODCRED_PEER_DIRECT;
+	for (int stamped = 0; stamped < 2; stamped++) {
+		struct agent_request req = {.method = "GET",
+					    .now = NOW,
+					    .host = "10.0.0.1:8080",
+					    .peer = stamped ? &direct : NULL,
+					    .peer_error = stamped ? 0 : -ENODATA};
+		struct agent_response resp = {};
+
+		for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
+			req.target = targets[i];
+			assert_int_equal(agent_dispatch(&env, &req, &resp), 0);
+			assert_int_equal(resp.status, 403);
+			assert_true(resp.close);
+			assert_string_equal(resp.reason, stamped ? "direct" : "unknown_caller");
+			assert_null(memmem(resp.body.data, resp.body.len, "se/cret", 7));
+			response_done(&resp);
+		}
+		req.target = "/healthz";
+		assert_int_equal(agent_dispatch(&env, &req, &resp), 0);
+		assert_int_equal(resp.status, 200);
+		assert_int_equal(resp.audit, AUDIT_NONE);
+		assert_memory_equal(resp.body.data, "ok", 2);
+		response_done(&resp);
+		req.method = "POST";
+		assert_int_equal(agent_dispatch(&env, &req, &resp), 0);
+		assert_int_equal(resp.status, 403);
+		response_done(&resp);
+	}
+}
+
+/* No name yet: what depends on it waits, all else is answered at once. */
+static void test_unnamed(void **state)
+{
+	static const struct {
+		const char *at, *method, *target;
+		unsigned status; /* 0: wait */
+	} cases[] = {
+		{EKS, "GET", "/v1/credentials", 0},
+		{ECS, "GET", "/", 0},
+		{IMDS, "GET", CREDS, 0},
+		{IMDS, "GET", IAM "info", 0},
+		{IMDS, "PUT", TOKEN, 0},
+		{EKS, "GET", "/x", 404},
+		{EKS, "POST", "/v1/credentials", 405},
+		{IMDS, "GET", "/x", 404},
+		{IMDS, "PUT", "/1.0/api/token", 403},
+		{IMDS, "GET", TOKEN, 405},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct podcred_peer peer = peer_at(cases[i].at, "web");
+		struct agent_request req = {.method = cases[i].method,
+					    .target = cases[i].target,
+					    .imds_ttl = "60",
+					    .peer = &peer,
+					    .now = NOW};
+		struct agent_response resp = {};
+
+		/* the names are filled in here, and must not be looked at */
+		peer.flags = 0;
+		assert_int_equal(agent_dispatch(&env, &req, &resp), cases[i].status ? 0 : -EAGAIN);
+		assert_int_equal(resp.status, cases[i].status);
+		response_done(&resp);
+		assert_int_equal(agent_not_resolved(&req, "pod_not_resolved", &resp), 0);
+		assert_int_equal(resp.status, 503);
+		assert_non_null(memmem(resp.body.data, resp.body.len, "PodNotResolved", 14));
+		assert_int_equal(resp.audit, AUDIT_REFUSED);
+		response_done(&resp);
+	}
+}
+
+static void test_repeated_host(void **state)
+{
+	static const char *const at[] = {EKS, IMDS};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(at); i++) {
+		struct podcred_peer peer = peer_at(at[i], "web");
+		struct agent_request req = {.method = "GET",
+					    .target = i ? CREDS : "/v1/credentials",
+					    .host = i ? "169.254.169.254" : "169.254.170.23",
+					    .host_repeated = true,
+					    .peer = &peer,
+					    .now = NOW};
+		struct agent_response resp = {};
+
+		assert_int_equal(agent_dispatch(&env, &req, &resp), 0);
+		assert_int_equal(resp.status, 403);
+		response_done(&resp);
+	}
+}
+
+static void test_require_authorization(void **state)
+{
+	struct podcred_peer peer = peer_at(EKS, "web");
+	struct agent_request req = {
+		.method = "GET", .target = "/v1/credentials", .peer = &peer, .now = NOW};
+	struct agent_env strict = env;
+	struct agent_response resp = {};
+
+	(void)state;
+	strict.require_authorization = true;
+	assert_int_equal(agent_dispatch(&strict, &req, &resp), 0);
+	assert_int_equal(resp.status, 400);
+	assert_string_equal(resp.reason, "no_authorization");
+	response_done(&resp);
+	req.authorization = true;
+	assert_int_equal(agent_dispatch(&strict, &req, &resp), 0);
+	assert_int_equal(resp.status, 200);
+	response_done(&resp);
+	req.authorization = false;
+	peer = peer_at(ECS, "web");
+	assert_int_equal(agent_dispatch(&strict, &req, &resp), 0);
+	assert_int_equal(resp.status, 200);
+	response_done(&resp);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_container_body),
+		cmocka_unit_test(test_imds_body),
+		cmocka_unit_test(test_imds_info),
+		cmocka_unit_test(test_error_body),
+		cmocka_unit_test(test_imds_token),
+		cmocka_unit_test(test_allow),
+		cmocka_unit_test(test_outsiders),
+		cmocka_unit_test(test_unnamed),
+		cmocka_unit_test(test_repeated_host),
+		cmocka_unit_test(test_require_authorization),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

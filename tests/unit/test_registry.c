@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: Apache-2.0
+/* SOURCES: user/identity/registry.c user/identity/names.c user/identity/pod.c user/base/err.c */
+/* Cgroups and names meet in the registry; the sink is an array. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "cleanup.h"
+#include "err.h"
+#include "registry.h"
+
+#define UID_1 "00000000-0000-0000-0000-000000000001"
+#define UID_2 "00000000-0000-0000-0000-000000000002"
+#define UID_3 "00000000-0000-0000-0000-000000000003"
+#define HASH  "2732ca68f6358eba7703fb6f82a25c94"
+
+/* What the kernel's map would hold, and how often it was written. */
+struct fake_map {
+	struct pod_ident pods[16];
+	size_t n;
+	unsigned upserts, removes, qos_calls;
+	uint64_t qos[2];
+	uint64_t last_generation;
+	int fail; /* every call returns this */
+	bool count_only;
+};
+
+static struct fake_map map;
+static struct registry *reg;
+
+static int fake_upsert(void *arg, const struct pod_ident *pod)
+{
+	struct fake_map *m = arg;
+	size_t i;
+
+	m->upserts++;
+	if (m->fail)
+		return m->fail;
+	assert_true(pod->generation > m->last_generation);
+	m->last_generation = pod->generation;
+	if (m->count_only)
+		return 0;
+	for (i = 0; i < m->n && m->pods[i].cgroup_id != pod->cgroup_id;)
+		i++;
+	assert_true(i < ARRAY_SIZE(m->pods));
+	m->pods[i] = *pod;
+	if (i == m->n)
+		m->n++;
+	return 0;
+}
+
+static int fake_remove(void *arg, uint64_t id)
+{
+	struct fake_map *m = arg;
+
+	m->removes++;
+	if (m->fail)
+		return m->fail;
+	for (size_t i = 0; i < m->n; i++) {
+		if (m->pods[i].cgroup_id == id) {
+			m->pods[i] = m->pods[--m->n];
+			return 0;
+		}
+	}
+	return m->count_only ? 0 : -ENOENT;
+}
+
+static int fake_qos(void *arg, uint64_t burstable, uint64_t besteffort)
+{
+	struct fake_map *m = arg;
+
+	m->qos_calls++;
+	if (m->fail)
+		return m->fail;
+	m->qos[0] = burstable;
+	m->qos[1] = besteffort;
+	return 0;
+}
+
+static const struct pod_ident *in_map(uint64_t id)
+{
+	for (size_t i = 0; i < map.n; i++)
+		if (map.pods[i].cgroup_id == id)
+			return &map.pods[i];
+	return NULL;
+}
+
+static int setup(void **state)
+{
+	struct identity_sink sink = {fake_upsert, fake_remove, fake_qos, &map};
+
+	(void)state;
+	memset(&map, 0, sizeof(map));
+	map.last_generation = 41;
+	return registry_new(&sink, 41, &reg);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	reg = registry_free(reg);
+	return 0;
+}
+
+static struct pod_name pod(const char *uid, const char *name_space, const char *name,
+			   const char *service_account)
+{
+	struct pod_name p = {0};
+
+	snprintf(p.uid, sizeof(p.uid), "%s", uid);
+	snprintf(p.name_space, sizeof(p.name_space), "%s", name_space);
+	snprintf(p.name, sizeof(p.name), "%s", name);
+	snprintf(p.service_account, sizeof(p.service_account), "%s", service_account);
+	return p;
+}
+
+static struct pod_name mirror(const char *uid, const char *name, const char *hash)
+{
+	struct pod_name p = pod(uid, "kube-system", name, "");
+
+	snprintf(p.config_hash, sizeof(p.config_hash), "%s", hash);
+	return p;
+}
+
+static int set_names(const struct pod_name *pods, size_t n)
+{
+	struct pc_err err = {""};
+	int r = registry_set_names(reg, pods, n, &err);
+
+	assert_int_equal(r < 0, err.msg[0] != '\0');
+	assert_null(strchr(err.msg, '\n'));
+	return r;
+}
+
+static void test_cgroup_first(void **state)
+{
+	struct pod_name names[] = {pod(UID_1, "shop", "web-0", "web")};
+
+	(void)state;
+	names[0].host_network = true;
+	assert_int_equal(registry_add_cgroup(reg, 7, UID_1, false), 0);
+	assert_non_null(in_map(7));
+	assert_false(in_map(7)->named);
+	assert_string_equal(in_map(7)->uid, UID_1);
+	assert_string_equal(in_map(7)->name, "");
+	assert_int_equal(in_map(7)->generation, 42);
+	assert_int_equal(set_names(names, 1), 0);
+	assert_true(in_map(7)->named && in_map(7)->host_network);
+	assert_string_equal(in_map(7)->name_space, "shop");
+	assert_string_equal(in_map(7)->name, "web-0");
+	assert_string_equal(in_map(7)->service_account, "web");
+	assert_int_equal(in_map(7)->generation, 43);
+	/* The same again is no change. */
+	assert_int_equal(set_names(names, 1), 0);
+	assert_int_equal(registry_add_cgroup(reg, 7, UID_1, false), 0);
+	assert_int_equal(registry_flush(reg), 0);
+	assert_int_equal(map.upserts, 2);
+	/* Gone from the list: the name goes, the pod stays. */
+	assert_int_equal(set_names(NULL, 0), 0);
+	assert_false(in_map(7)->named || in_map(7)->host_network);
+	assert_string_equal(in_map(7)->service_account, "");
+	assert_int_equal(map.upserts, 3);
+	assert_int_equal(registry_remove_cgroup(reg, 7), 0);
+	assert_int_equal(map.n, 0);
+	assert_int_equal(registry_remove_cgroup(reg, 7), 0);
+	assert_int_equal(map.removes, 1);
+}
+
+static void test_name_first(void **state)
+{
+	struct pod_name names[] = {pod(UID_2, "a", "two", "s"), pod(UID_1, "a", "one", "s")};
+
+	(void)state;
+	assert_int_equal(set_names(names, 2), 0);
+	assert_int_equal(map.upserts, 0);
+	assert_int_equal(registry_add_cgroup(reg, 9, UID_2, false), 0);
+	assert_int_equal(map.upserts, 1);
+	assert_string_equal(in_map(9)->name, "two");
+	/* Only what changed is written. */
+	assert_int_equal(registry_add_cgroup(reg, 8, UID_1, false), 0);
+	strcpy(names[1].service_account, "other");
+	assert_int_equal(set_names(names, 2), 0);
+	assert_int_equal(map.upserts, 3);
+	assert_string_equal(in_map(8)->service_account, "other");
+	assert_int_equal(registry_count(reg), 2);
+	assert_int_equal(registry_at(reg, 0)->cgroup_id, 8);
+	assert_int_equal(registry_at(reg, 1)->cgroup_id, 9);
+	assert_null(registry_at(reg, 2));
+	assert_string_equal(registry_find(reg, 9)->name, "two");
+	assert_null(registry_find(reg, 10));
+}
+
+static void test_two_cgroups_one_uid(void **state)
+{
+	struct pod_name names[] = {pod(UID_1, "a", "one", "s")};
+
+	(void)state;
+	assert_int_equal(set_names(names, 1), 0);
+	assert_int_equal(registry_add_cgroup(reg, 5, UID_1, false), 0);
+	assert_int_equal(registry_add_cgroup(reg, 6, UID_1, false), 0);
+	assert_string_equal(in_map(5)->name, "one");
+	assert_string_equal(in_map(6)->name, "one");
+	assert_int_equal(registry_remove_cgroup(reg, 5), 0);
+	assert_null(in_map(5));
+	assert_string_equal(in_map(6)->name, "one");
+}
+
+static void test_static_pods(void **state)
+{
+	struct pod_name names[] = {mirror(UID_1, "etcd", HASH), pod(UID_2, "a", "b", "c"),
+				   mirror(UID_3, "forged", HASH)};
+
+	(void)state;
+	assert_int_equal(registry_add_cgroup(reg, 5, HASH, true), 0);
+	assert_int_equal(set_names(names, 2), 0);
+	assert_true(in_map(5)->is_static);
+	assert_string_equal(in_map(5)->name, "etcd");
+	assert_string_equal(in_map(5)->uid, HASH);
+	assert_string_equal(in_map(5)->service_account, "");
+	/* Anyone may write that annotation: two claims, no name; the rest of the list holds. */
+	assert_int_equal(registry_add_cgroup(reg, 6, UID_2, false), 0);
+	assert_int_equal(set_names(names, 3), 0);
+	assert_false(in_map(5)->named);
+	assert_string_equal(in_map(6)->name, "b");
+	/* The kubelet's own list has the hash as uid: that is no claim but the pod itself. */
+	strcpy(names[1].uid, HASH);
+	assert_int_equal(set_names(names, 3), 0);
+	assert_string_equal(in_map(5)->name, "b");
+	/* The same mirror pod under an old and a new uid. */
+	names[0] = mirror(UID_1, "etcd", HASH);
+	names[1] = mirror(UID_2, "etcd", HASH);
+	assert_int_equal(set_names(names, 2), 0);
+	assert_string_equal(in_map(5)->name, "etcd");
+	/* A cgroup that is not static is never named by a hash. */
+	assert_int_equal(registry_add_cgroup(reg, 7, UID_3, false), 0);
+	names[0] = mirror(UID_1, "etcd", UID_3);
+	assert_int_equal(set_names(names, 1), 0);
+	assert_false(in_map(7)->named);
+}
+
+static void test_refused_lists(void **state)
+{
+	struct pod_name good[] = {pod(UID_1, "a", "one", "s")};
+	struct pod_name twice[] = {pod(UID_1, "a", "one", "s"), pod(UID_2, "a", "x", "s"),
+				   pod(UID_1, "b", "one", "s")};
+	struct pod_name no_uid[] = {pod("", "a", "one", "s"), pod(UID_1, "z", "z", "z")};
+
+	(void)state;
+	assert_int_equal(registry_add_cgroup(reg, 5, UID_1, false), 0);
+	assert_int_equal(set_names(good, 1), 0);
+	assert_int_equal(set_names(twice, 3), -EEXIST);
+	assert_int_equal(set_names(no_uid, 2), -EINVAL);
+	twice[2] = twice[0];
+	twice[2].host_network = true;
+	assert_int_equal(set_names(twice, 3), -EEXIST);
+	assert_int_equal(map.upserts, 2);
+	assert_string_equal(in_map(5)->name, "one");
+	twice[2] = twice[0]; /* the very same pod twice does no harm */
+	assert_int_equal(set_names(twice, 3), 0);
+	assert_int_equal(map.upserts, 2);
+}
+
+static void test_bad_cgroups(void **state)
+{
+	(void)state;
+	assert_int_equal(registry_add_cgroup(reg, 0, UID_1, false), -EINVAL);
+	assert_int_equal(registry_add_cgroup(reg, 1, "", false), -EINVAL);
+	assert_int_equal(registry_add_cgroup(reg, 1, UID_1 "xxxx", false), -EINVAL);
+	assert_int_equal(map.upserts, 0);
+	/* An id never becomes another pod's. */
+	assert_int_equal(registry_add_cgroup(reg, 1, UID_1, false), 0);
+	assert_int_equal(registry_add_cgroup(reg, 1, UID_2, false), -EEXIST);
+	assert_null(in_map(1));
+	assert_null(registry_find(reg, 1));
+	assert_int_equal(registry_add_cgroup(reg, 1, UID_2, false), 0);
+}
+
+static void test_mark_and_sweep(void **state)
+{
+	(void)state;
+	for (uint64_t id = 1; id <= 5; id++)
+		assert_int_equal(registry_add_cgroup(reg, id, UID_1, false), 0);
+	registry_mark(reg);
+	assert_int_equal(registry_add_cgroup(reg, 2, UID_1, false), 0);
+	assert_int_equal(registry_add_cgroup(reg, 6, UID_1, false), 0);
+	assert_int_equal(registry_sweep(reg), 0);
+	assert_int_equal(registry_count(reg), 2);
+	assert_int_equal(map.n, 2);
+	assert_non_null(in_map(2));
+	assert_non_null(in_map(6));
+}
+
+static void test_failing_sink(void **state)
+{
+	struct pod_name names[] = {pod(UID_1, "a", "one", "s")};
+
+	(void)state;
+	map.fail = -E2BIG;
+	assert_int_equal(registry_add_cgroup(reg, 1, UID_1, false), -E2BIG);
+	assert_int_equal(registry_add_cgroup(reg, 2, UID_2, false), -E2BIG);
+	assert_int_equal(set_names(names, 1), -E2BIG);
+	assert_int_equal(registry_set_qos(reg, 3, 4), -E2BIG);
+	map.fail = 0;
+	assert_int_equal(registry_flush(reg), 0);
+	assert_string_equal(in_map(1)->name, "one"); /* the list was in force */
+	assert_non_null(in_map(2));
+	assert_int_equal(registry_set_qos(reg, 3, 4), 0);
+	map.fail = -EIO;
+	assert_int_equal(registry_remove_cgroup(reg, 1), -EIO);
+	registry_mark(reg);
+	assert_int_equal(registry_sweep(reg), -EIO);
+	map.fail = 0;
+	assert_int_equal(registry_expire(reg, 1), 0);
+	assert_int_equal(map.n, 0);
+	assert_int_equal(registry_count(reg), 0);
+	/* What the map has lost already is removed. */
+	assert_int_equal(registry_add_cgroup(reg, 1, UID_1, false), 0);
+	map.fail = -ENOENT;
+	assert_int_equal(registry_remove_cgroup(reg, 1), 0);
+	assert_int_equal(registry_count(reg), 0);
+}
+
+static void test_qos(void **state)
+{
+	(void)state;
+	assert_int_equal(registry_set_qos(reg, 0, 0), 0);
+	assert_int_equal(map.qos_calls, 1); /* also when there is none: an old map may differ */
+	assert_int_equal(registry_set_qos(reg, 3, 0), 0);
+	assert_int_equal(registry_set_qos(reg, 3, 0), 0);
+	assert_int_equal(registry_set_qos(reg, 3, 4), 0);
+	assert_int_equal(map.qos_calls, 3);
+	assert_true(map.qos[0] == 3 && map.qos[1] == 4);
+}
+
+static void test_grace(void **state)
+{
+	struct pod_name names[] = {pod(UID_1, "a", "one", "s")};
+
+	(void)state;
+	registry_set_grace(reg, 100);
+	assert_int_equal(set_names(names, 1), 0);
+	assert_int_equal(registry_add_cgroup(reg, 1, UID_1, false), 0);
+	assert_int_equal(registry_add_cgroup(reg, 2, UID_2, false), 0);
+	assert_int_equal(registry_remove_cgroup(reg, 1), 0);
+	assert_int_equal(registry_expire(reg, 1000), 0);
+	/* The API forgets the pod first; its last name stays for the grace time. */
+	assert_int_equal(set_names(NULL, 0), 0);
+	assert_string_equal(in_map(1)->name, "one");
+	assert_int_equal(registry_expire(reg, 1099), 0);
+	assert_non_null(in_map(1));
+	assert_int_equal(registry_expire(reg, 1100), 0);
+	assert_null(in_map(1));
+	/* Seen again before its time: it was no removal. */
+	assert_int_equal(registry_remove_cgroup(reg, 2), 0);
+	assert_int_equal(registry_expire(reg, 1100), 0);
+	assert_int_equal(registry_add_cgroup(reg, 2, UID_2, false), 0);
+	assert_int_equal(registry_expire(reg, 5000), 0);
+	assert_non_null(in_map(2));
+}
+
+/* A node's worth of pods many times over: nothing may be quadratic. */
+static void test_many(void **state)
+{
+	enum { N = 5000 };
+	struct pod_name *names = calloc(N, sizeof(*names));
+	struct timespec start, end;
+
+	(void)state;
+	assert_non_null(names);
+	map.count_only = true;
+	for (unsigned i = 0; i < N; i++) {
+		char uid[POD_UID_SIZE], name[16];
+
+		snprintf(uid, sizeof(uid), "%08x-0000-4000-8000-%012x", i * 2654435761U, i);
+		snprintf(name, sizeof(name), "pod-%u", i);
+		names[i] = pod(uid, "ns", name, "sa");
+	}
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	for (unsigned i = 0; i < N; i++) /* ids fall: the worst order for a sorted array */
+		assert_int_equal(registry_add_cgroup(reg, 2 * N - i, names[i].uid, false), 0);
+	assert_int_equal(registry_set_names(reg, names, N, NULL), 0);
+	assert_int_equal(registry_set_names(reg, names, N, NULL), 0);
+	assert_int_equal(map.upserts, 2 * N);
+	assert_string_equal(registry_find(reg, 2 * N - 1234)->name, "pod-1234");
+	registry_mark(reg);
+	assert_int_equal(registry_sweep(reg), 0);
+	assert_int_equal(map.removes, N);
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	/* A fraction of a second under sanitizers; a loaded machine gets a lot of room. */
+	assert_true(end.tv_sec - start.tv_sec < 5);
+	free(names);
+}
+
+int main(void)
+{
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_cgroup_first),   TEST(test_name_first),    TEST(test_two_cgroups_one_uid),
+		TEST(test_static_pods),	   TEST(test_refused_lists), TEST(test_bad_cgroups),
+		TEST(test_mark_and_sweep), TEST(test_failing_sink),  TEST(test_qos),
+		TEST(test_grace),	   TEST(test_many),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

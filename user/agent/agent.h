@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The node's credential agent: accepts the connections that podcred redirects, asks the kernel who
+ * is at the other end, and answers as the address that was dialled would. The only header of this
+ * module that other modules include.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "addr.h"
+#include "err.h"
+
+struct podcred_peer;
+struct agent_server;
+
+#define AGENT_TOKEN_KEY_SIZE 32
+
+/* As podcred_peer(). Called from several threads at once; must not block. */
+typedef int (*agent_peer_fn)(int fd, struct podcred_peer *peer, size_t size);
+
+/* Zero means the default for every number and pointer that has one. Nothing in here is kept by
+ * reference after agent_server_start() returns. */
+struct agent_options {
+	const struct net_addr *listen; /* addresses to listen on, ports not zero */
+	size_t n_listen;
+	const int *listen_fds; /* plain TCP listeners made by the caller, who keeps them */
+	size_t n_listen_fds;
+	const char *associations_path;
+	uint8_t token_key[AGENT_TOKEN_KEY_SIZE]; /* keep it over restarts, and so do IMDS tokens */
+	agent_peer_fn peer; /* podcred_peer */
+	unsigned name_wait_ms; /* container endpoint: wait for a pod's name; 1500 */
+	unsigned imds_name_wait_ms; /* the same for IMDS, where SDKs give up sooner; 400 */
+	unsigned max_connections; /* per listener; 512 */
+	unsigned max_pod_connections; /* per pod, and for all unknown callers together; 64 */
+	bool require_authorization; /* 400 without an Authorization header on Pod Identity */
+};
+
+/* Reads the associations, listens, answers in threads of its own. To be called inside the cgroup
+ * that podcred knows as the agent's: a listener belongs to the cgroup it was made in. */
+int agent_server_start(const struct agent_options *options, struct agent_server **ret,
+		       struct pc_err *err);
+
+/* Whole new associations or, on error, the old ones. path may be NULL: the file from before; any
+ * other path becomes that file once it was read. For one thread at a time. */
+int agent_server_reload(struct agent_server *server, const char *path, struct pc_err *err);
+
+/* Every user of the machine can read the associations file as of the last load: worth a warning. */
+bool agent_server_file_exposed(const struct agent_server *server);
+
+/* Number of associations in use. */
+size_t agent_server_associations(const struct agent_server *server);
+
+/* Closes the listeners and all connections, idle and waiting ones too, and frees. NULL is fine. */
+void agent_server_stop(struct agent_server *server);
+
+/* Reads an associations file and forgets it, for check-config. ret_count, ret_exposed: may be
+ * NULL. */
+int agent_associations_check(const char *path, size_t *ret_count, bool *ret_exposed,
+			     struct pc_err *err);

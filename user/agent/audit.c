@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "audit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "addr.h"
+#include "log.h"
+
+/* Empty strings become missing fields. */
+static const char *or_null(const char *s)
+{
+	return s[0] ? s : NULL;
+}
+
+void audit_decision(const struct agent_request *req, const struct agent_response *resp)
+{
+	static const struct podcred_peer nobody;
+	const struct podcred_peer *peer = req->peer ?: &nobody;
+	bool granted = resp->audit == AUDIT_GRANTED;
+	char destination[NET_ADDR_TEXT], pid[16], status[16], cgroup[24];
+
+	if (resp->audit == AUDIT_NONE)
+		return;
+	net_addr_format(peer->address, peer->port, destination, sizeof(destination));
+	snprintf(pid, sizeof(pid), "%u", peer->tgid);
+	snprintf(cgroup, sizeof(cgroup), "%llu", (unsigned long long)peer->pod_cgroup_id);
+	snprintf(status, sizeof(status), "%u", resp->status);
+	log_event(granted ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "credentials", "result",
+		  granted ? "granted" : "refused", "reason", resp->reason, "status", status,
+		  "namespace", or_null(peer->pod_namespace), "pod", or_null(peer->pod_name), "uid",
+		  or_null(peer->pod_uid), "service_account", or_null(peer->service_account),
+		  "pod_cgroup", req->peer ? cgroup : NULL, "role", or_null(resp->role),
+		  "destination", req->peer ? destination : NULL, "pid", req->peer ? pid : NULL,
+		  "client", req->peer ? NULL : req->client, "error",
+		  req->peer ? NULL : strerrordesc_np(-req->peer_error), NULL);
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "protocol.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "path.h"
+
+bool request_is_read(const struct agent_request *req)
+{
+	return !strcmp(req->method, "GET") || !strcmp(req->method, "HEAD");
+}
+
+int response_method(struct agent_response *resp, const char *allow, bool imds)
+{
+	int r = imds ? response_imds_error(resp, 405, NULL)
+		     : response_error(resp, 405, "MethodNotAllowed",
+				      "this method is not allowed here", NULL);
+
+	response_add_header(resp, "Allow", allow);
+	return r;
+}
+
+/* Callers that were not redirected. Probes come this way, unstamped from the host, and learn one
+ * thing: the agent answers. Nothing else is here for anybody. */
+static int answer_outsider(const struct agent_request *req, const char *reason,
+			   struct agent_response *resp)
+{
+	char path[AGENT_PATH_SIZE];
+
+	if (request_is_read(req) && path_normalise(req->target, path, sizeof(path)) == 0 &&
+	    !strcmp(path, "/healthz"))
+		return response_text(resp, 200, "ok", NULL);
+	return response_error(resp, 403, "AccessDenied",
+			      "this connection is not vouched for by podcred", reason);
+}
+
+static int answer(const struct agent_env *env, const struct agent_request *req,
+		  struct agent_response *resp)
+{
+	enum destination d;
+
+	if (!req->peer)
+		return answer_outsider(req, "unknown_caller", resp);
+	if (req->peer->flags & PODCRED_PEER_DIRECT)
+		return answer_outsider(req, "direct", resp);
+	d = destination_of(req->peer);
+	switch (d) {
+	case DESTINATION_POD_IDENTITY:
+	case DESTINATION_ECS:
+		return container_answer(env, req, d, resp);
+	case DESTINATION_IMDS:
+		return imds_answer(env, req, resp);
+	case DESTINATION_OTHER:
+		break;
+	}
+	return response_error(resp, 403, "AccessDenied",
+			      "no service is known at the dialled address", "unknown_destination");
+}
+
+int agent_dispatch(const struct agent_env *env, const struct agent_request *req,
+		   struct agent_response *ret)
+{
+	struct agent_response resp = {};
+	int r = answer(env, req, &resp);
+
+	if (r < 0) {
+		response_done(&resp);
+		return r;
+	}
+	*ret = resp;
+	return 0;
+}
+
+int agent_not_resolved(const struct agent_request *req, const char *reason,
+		       struct agent_response *ret)
+{
+	struct agent_response resp = {};
+	int r;
+
+	if (destination_of(req->peer) == DESTINATION_IMDS) {
+		r = response_text(&resp, 503, "503 - PodNotResolved", reason);
+		response_add_header(&resp, "Server", "EC2ws");
+	} else {
+		r = response_error(&resp, 503, "PodNotResolved",
+				   "this pod's name is not known yet, try again", reason);
+	}
+	if (r < 0) {
+		response_done(&resp);
+		return r;
+	}
+	*ret = resp;
+	return 0;
+}

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#include "audit.h"
+#include "cleanup.h"
+#include "parse.h"
+#include "protocol.h"
+
+/* One request, from its first line to the end of its answer. */
+struct exchange {
+	struct waiter waiter; /* deadline_ms is 0 until the first wait */
+	char *target;
+	bool headers_seen;
+	size_t body_len;
+};
+
+void *handler_on_uri(void *cls, const char *uri, struct MHD_Connection *connection)
+{
+	struct exchange *x = calloc(1, sizeof(*x));
+
+	(void)cls;
+	if (!x)
+		return NULL;
+	/* the raw target: libmicrohttpd decodes escapes in the url that it hands to the handler */
+	x->target = strdup(uri);
+	if (!x->target) {
+		free(x);
+		return NULL;
+	}
+	x->waiter.connection = connection;
+	return x;
+}
+
+static struct conn *conn_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info ? info->socket_context : NULL;
+}
+
+static int fd_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+	return info ? info->connect_fd : -EBADF;
+}
+
+void handler_on_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
+			  enum MHD_RequestTerminationCode toe)
+{
+	struct agent_server *server = cls;
+	struct conn *conn = conn_of(connection);
+	struct exchange *x = *con_cls;
+
+	(void)toe;
+	if (conn)
+		conns_touch(&server->conns, conn, agent_now_ms());
+	if (!x)
+		return;
+	free(x->target);
+	free(x);
+	*con_cls = NULL;
+}
+
+void handler_on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
+			   enum MHD_ConnectionNotificationCode toe)
+{
+	struct agent_server *server = cls;
+	struct podcred_peer peer = {};
+	int fd;
+
+	if (toe == MHD_CONNECTION_NOTIFY_CLOSED) {
+		if (*socket_context)
+			conns_remove(&server->conns, *socket_context);
+		*socket_context = NULL;
+		return;
+	}
+	fd = fd_of(connection);
+	if (server->peer(fd, &peer, sizeof(peer)) < 0)
+		peer.pod_cgroup_id = 0;
+	*socket_context = conns_add(&server->conns, fd, peer.pod_cgroup_id, agent_now_ms());
+	if (!*socket_context)
+		shutdown(fd, SHUT_RDWR);
+}
+
+static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *key,
+				 const char *value)
+{
+	struct agent_request *req = cls;
+
+	(void)kind;
+	if (!value)
+		value = "";
+	if (!strcasecmp(key, "Host")) {
+		req->host_repeated = req->host;
+		req->host = value;
+	} else if (!strcasecmp(key, "Authorization")) {
+		req->authorization = req->authorization || *value;
+	} else if (!strcasecmp(key, "X-Forwarded-For")) {
+		req->forwarded = true;
+	} else if (!strcasecmp(key, "X-aws-ec2-metadata-token")) {
+		req->imds_token = value;
+	} else if (!strcasecmp(key, "X-aws-ec2-metadata-token-ttl-seconds")) {
+		req->imds_ttl = value;
+	}
+	return MHD_YES;
+}
+
+static const char *client_text(struct MHD_Connection *connection, char *buf, size_t size)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	const struct sockaddr *sa = info ? info->client_addr : NULL;
+	const void *ip;
+
+	if (!sa || (sa->sa_family != AF_INET && sa->sa_family != AF_INET6))
+		return NULL;
+	ip = sa->sa_family == AF_INET
+		     ? (const void *)&((const struct sockaddr_in *)(const void *)sa)->sin_addr
+		     : (const void *)&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
+	return inet_ntop(sa->sa_family, ip, buf, (socklen_t)size);
+}
+
+static void free_body(void *cls)
+{
+	struct text *body = cls;
+
+	text_done(body);
+	free(body);
+}
+
+/* Takes the body over, also when it fails. */
+static struct MHD_Response *make_response(struct agent_response *resp)
+{
+	struct text *body = malloc(sizeof(*body));
+	struct MHD_Response *mhd;
+
+	if (!body)
+		return NULL;
+	*body = resp->body;
+	memset(&resp->body, 0, sizeof(resp->body));
+	mhd = MHD_create_response_from_buffer_with_free_callback_cls(body->len, body->data,
+								     free_body, body);
+	if (!mhd)
+		free_body(body);
+	return mhd;
+}
+
+static enum MHD_Result send_response(struct MHD_Connection *connection, struct agent_response *resp)
+{
+	struct MHD_Response *mhd = make_response(resp);
+	enum MHD_Result ok;
+
+	if (!mhd)
+		return MHD_NO;
+	ok = MHD_add_response_header(mhd, "Content-Type", resp->content_type);
+	for (size_t i = 0; i < resp->n_headers && ok == MHD_YES; i++)
+		ok = MHD_add_response_header(mhd, resp->headers[i].name, resp->headers[i].value);
+	if (resp->close && ok == MHD_YES)
+		ok = MHD_add_response_header(mhd, "Connection", "close");
+	if (ok == MHD_YES)
+		ok = MHD_queue_response(connection, resp->status, mhd);
+	MHD_destroy_response(mhd);
+	return ok;
+}
+
+/* The pod has no name yet. 1: parked, ask again when resumed; else as agent_dispatch. */
+static int wait_for_name(struct agent_server *server, struct exchange *x,
+			 const struct agent_request *req, struct agent_response *ret)
+{
+	int64_t now = agent_now_ms();
+	struct waiter *w = &x->waiter;
+
+	if (!w->deadline_ms)
+		w->deadline_ms = now + (destination_of(req->peer) == DESTINATION_IMDS
+						? server->imds_name_wait_ms
+						: server->name_wait_ms);
+	if (now >= w->deadline_ms)
+		return agent_not_resolved(req, "pod_not_resolved", ret);
+	w->fd = fd_of(w->connection);
+	w->pod = req->peer->pod_cgroup_id;
+	if (!waiting_park(&server->waiting, w))
+		return agent_not_resolved(req, "too_many_waiting", ret);
+	return 1;
+}
+
+static enum MHD_Result answer(struct agent_server *server, struct exchange *x, const char *method)
+{
+	struct MHD_Connection *connection = x->waiter.connection;
+	_cleanup_(response_done) struct agent_response resp = {};
+	struct agent_request req = {.method = method, .target = x->target, .now = time(NULL)};
+	struct agent_env env = {.token_key = server->token_key,
+				.require_authorization = server->require_authorization};
+	struct association_table *table = agent_server_table(server);
+	char client[INET6_ADDRSTRLEN];
+	struct podcred_peer peer;
+	int r;
+
+	/* Asked for every request, so that a name that is withdrawn counts at once. */
+	req.peer_error = server->peer(fd_of(connection), &peer, sizeof(peer));
+	req.peer = req.peer_error < 0 ? NULL : &peer;
+	req.client = client_text(connection, client, sizeof(client));
+	MHD_get_connection_values(connection, MHD_HEADER_KIND, on_header, &req);
+	env.table = table;
+	r = agent_dispatch(&env, &req, &resp);
+	if (r == -EAGAIN)
+		r = wait_for_name(server, x, &req, &resp);
+	association_table_unref(table);
+	if (r == 1)
+		return MHD_YES;
+	if (r < 0)
+		return MHD_NO;
+	audit_decision(&req, &resp);
+	return send_response(connection, &resp);
+}
+
+static enum MHD_Result refuse_body(struct MHD_Connection *connection)
+{
+	_cleanup_(response_done) struct agent_response resp = {};
+
+	if (response_error(&resp, 413, "InvalidRequest", "no request here has such a body", NULL) <
+	    0)
+		return MHD_NO;
+	return send_response(connection, &resp);
+}
+
+static bool announces_too_much(struct MHD_Connection *connection)
+{
+	const char *length =
+		MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
+	uint64_t n;
+
+	return length && parse_u64(length, REQUEST_BODY_MAX, &n) < 0;
+}
+
+enum MHD_Result handler_on_request(void *cls, struct MHD_Connection *connection, const char *url,
+				   const char *method, const char *version, const char *upload_data,
+				   size_t *upload_data_size, void **con_cls)
+{
+	struct exchange *x = *con_cls;
+
+	(void)url;
+	(void)version;
+	(void)upload_data;
+	if (!x)
+		return MHD_NO;
+	/* Called first when the headers are there, then for each piece of a body, then for the
+	 * answer. An answer at the first call would cost the client its connection. */
+	if (!x->headers_seen) {
+		x->headers_seen = true;
+		return announces_too_much(connection) ? refuse_body(connection) : MHD_YES;
+	}
+	if (*upload_data_size) {
+		x->body_len += *upload_data_size;
+		*upload_data_size = 0;
+		return x->body_len > REQUEST_BODY_MAX ? MHD_NO : MHD_YES;
+	}
+	return answer(cls, x, method);
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "listen.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "cleanup.h"
+
+#define BACKLOG 1024
+
+static int set_option(int fd, int level, int name)
+{
+	static const int one = 1;
+
+	return setsockopt(fd, level, name, &one, sizeof(one)) < 0 ? -errno : 0;
+}
+
+static int try_listen(const struct net_addr *addr, int *ret_fd)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = net_addr_to_sockaddr(addr, &sa);
+	_cleanup_close_ int fd =
+		socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = set_option(fd, SOL_SOCKET, SO_REUSEADDR);
+	if (r == 0 && sa.ss_family == AF_INET6)
+		r = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+	if (r < 0)
+		return r;
+	if (bind(fd, (struct sockaddr *)&sa, len) < 0 || listen(fd, BACKLOG) < 0)
+		return -errno;
+	*ret_fd = TAKE_FD(fd);
+	return 0;
+}
+
+static const char *next_step(int code)
+{
+	switch (code) {
+	case -EADDRINUSE:
+		return "find the other process with `ss -ltnp`, or give the agent another port";
+	case -EADDRNOTAVAIL:
+		return "the node has no such address; give one that it has";
+	case -EACCES:
+		return "ports below 1024 need CAP_NET_BIND_SERVICE; give a higher one";
+	case -EAFNOSUPPORT:
+		return "this kernel runs without IPv6; remove the address";
+	default:
+		return "check the agent's listen addresses";
+	}
+}
+
+int listen_open(const struct net_addr *addr, int *ret_fd, struct pc_err *err)
+{
+	char text[NET_ADDR_TEXT];
+	int r;
+
+	net_addr_format(addr->ip, addr->port, text, sizeof(text));
+	if (!addr->port)
+		return pc_err_set(err, -EINVAL,
+				  "cannot listen on %s: it has no port; write %s:PORT", text,
+				  net_addr_is_v4(addr->ip) ? "ADDRESS" : "[ADDRESS]");
+	r = try_listen(addr, ret_fd);
+	if (r < 0)
+		return pc_err_set(err, r, "cannot listen on %s: %s; %s", text, strerror(-r),
+				  next_step(r));
+	return 0;
+}
+
+static int get_option(int fd, int name, int *ret)
+{
+	socklen_t len = sizeof(*ret);
+
+	return getsockopt(fd, SOL_SOCKET, name, ret, &len) < 0 ? -errno : 0;
+}
+
+int listen_adopt(int fd, int *ret_fd, struct pc_err *err)
+{
+	int listening = 0, protocol = 0, flags, copy;
+
+	if (get_option(fd, SO_ACCEPTCONN, &listening) < 0 ||
+	    get_option(fd, SO_PROTOCOL, &protocol) < 0 || !listening || protocol != IPPROTO_TCP)
+		return pc_err_set(
+			err, -EINVAL,
+			"descriptor %d is not a plain TCP listener; pass one that listens "
+			"and is not MPTCP",
+			fd);
+	copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	flags = copy < 0 ? -1 : fcntl(copy, F_GETFL);
+	if (flags < 0 || fcntl(copy, F_SETFL, flags | O_NONBLOCK) < 0) {
+		int r = -errno;
+
+		if (copy >= 0)
+			close(copy);
+		return pc_err_set(err, r, "cannot use listener %d: %s", fd, strerror(-r));
+	}
+	*ret_fd = copy;
+	return 0;
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "response.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void response_done(struct agent_response *resp)
+{
+	text_done(&resp->body);
+	memset(resp, 0, sizeof(*resp));
+}
+
+void response_add_header(struct agent_response *resp, const char *name, const char *value)
+{
+	struct response_header *header = &resp->headers[resp->n_headers];
+
+	if (resp->n_headers == RESPONSE_MAX_HEADERS)
+		return;
+	header->name = name;
+	snprintf(header->value, sizeof(header->value), "%s", value);
+	resp->n_headers++;
+}
+
+/* 404 and 401 belong to a healthy conversation (SDKs probe and renew); the others do not. */
+static bool ends_connection(unsigned status)
+{
+	return status >= 400 && status != 404 && status != 401 && status < 500;
+}
+
+static void response_begin(struct agent_response *resp, unsigned status, const char *content_type,
+			   const char *reason)
+{
+	resp->status = status;
+	resp->content_type = content_type;
+	resp->close = ends_connection(status);
+	resp->reason = reason;
+	resp->audit = reason ? AUDIT_REFUSED : AUDIT_NONE;
+}
+
+int response_text(struct agent_response *resp, unsigned status, const char *body,
+		  const char *reason)
+{
+	response_begin(resp, status, "text/plain", reason);
+	text_add(&resp->body, body);
+	return text_error(&resp->body);
+}
+
+int response_error(struct agent_response *resp, unsigned status, const char *code,
+		   const char *message, const char *reason)
+{
+	struct text *body = &resp->body;
+
+	response_begin(resp, status, "application/json", reason);
+	text_add(body, "{");
+	text_add_member(body, "code", code);
+	text_add_member(body, "message", message);
+	text_add_member(body, "Code", code);
+	text_add_member(body, "Message", message);
+	text_add(body, "}");
+	return text_error(body);
+}
+
+static const char *status_line(unsigned status)
+{
+	switch (status) {
+	case 400:
+		return "400 - Bad Request";
+	case 401:
+		return "401 - Unauthorized";
+	case 403:
+		return "403 - Forbidden";
+	case 404:
+		return "404 - Not Found";
+	case 405:
+		return "405 - Method Not Allowed";
+	case 503:
+		return "503 - Service Unavailable";
+	default:
+		return "500 - Internal Server Error";
+	}
+}
+
+int response_imds_error(struct agent_response *resp, unsigned status, const char *reason)
+{
+	return response_text(resp, status, status_line(status), reason);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "text.h"
+
+#define RESPONSE_MAX_HEADERS 3
+#define RESPONSE_ROLE_SIZE   65
+
+enum audit_result {
+	AUDIT_NONE, /* not a decision about credentials */
+	AUDIT_GRANTED,
+	AUDIT_REFUSED,
+};
+
+struct response_header {
+	const char *name; /* static text */
+	char value[32];
+};
+
+struct agent_response {
+	unsigned status;
+	const char *content_type; /* static text */
+	struct text body; /* owned; wiped when freed */
+	struct response_header headers[RESPONSE_MAX_HEADERS];
+	size_t n_headers;
+	bool close; /* end the connection after this answer */
+	enum audit_result audit;
+	const char *reason; /* static text, for the audit line */
+	char role[RESPONSE_ROLE_SIZE];
+};
+
+/* Wipes and frees; leaves an empty response. */
+void response_done(struct agent_response *resp);
+
+void response_add_header(struct agent_response *resp, const char *name, const char *value);
+
+/* A text/plain answer. reason other than NULL makes it an audited refusal. 0 or -ENOMEM. */
+int response_text(struct agent_response *resp, unsigned status, const char *body,
+		  const char *reason);
+
+/* The error body of the container endpoint (R8): every SDK finds its own spelling of the keys. */
+int response_error(struct agent_response *resp, unsigned status, const char *code,
+		   const char *message, const char *reason);
+
+/* Same, in the shape of IMDS: one line of text, which no SDK parses. */
+int response_imds_error(struct agent_response *resp, unsigned status, const char *reason);

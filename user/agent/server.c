@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <podcred/podcred.h>
+
+#include "cleanup.h"
+#include "listen.h"
+
+#define THREADS_PER_LISTENER 2
+#define CONNECTION_MEMORY    (32 * 1024)
+#define IDLE_TIMEOUT_S	     10
+#define REQUEST_TIMEOUT_MS   15000
+#define NAME_POLL_MS	     20
+#define HOUSEKEEPING_MS	     1000
+#define DEFAULT_NAME_WAIT_MS 1500
+#define DEFAULT_IMDS_WAIT_MS 400
+#define DEFAULT_CONNECTIONS  512
+#define DEFAULT_PER_POD	     64
+
+int64_t agent_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+struct association_table *agent_server_table(const struct agent_server *server)
+{
+	struct agent_server *s = (struct agent_server *)server; /* only its lock changes */
+	struct association_table *table;
+
+	pthread_mutex_lock(&s->table_lock);
+	table = association_table_ref(s->table);
+	pthread_mutex_unlock(&s->table_lock);
+	return table;
+}
+
+/* The one thread of ours: names that come late, connections that dawdle. */
+static void *tick(void *arg)
+{
+	struct agent_server *server = arg;
+
+	while (waiting_sleep(&server->waiting, NAME_POLL_MS, HOUSEKEEPING_MS)) {
+		int64_t now = agent_now_ms();
+
+		waiting_check(&server->waiting, server->peer, now);
+		conns_expire(&server->conns, now, REQUEST_TIMEOUT_MS);
+	}
+	return NULL;
+}
+
+static struct MHD_Daemon *start_daemon(struct agent_server *server, int fd, unsigned connections)
+{
+	return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL,
+				NULL, handler_on_request, server, MHD_OPTION_LISTEN_SOCKET, fd,
+				MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS_PER_LISTENER,
+				MHD_OPTION_CONNECTION_LIMIT, connections,
+				MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S,
+				MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+				MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK,
+				handler_on_uri, server, MHD_OPTION_NOTIFY_COMPLETED,
+				handler_on_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
+				handler_on_connection, server, MHD_OPTION_END);
+}
+
+static int add_listener(struct agent_server *server, int fd, unsigned connections,
+			struct pc_err *err)
+{
+	struct MHD_Daemon *daemon = start_daemon(server, fd, connections);
+
+	/* libmicrohttpd owns fd now, also when it fails */
+	if (!daemon)
+		return pc_err_set(err, -EIO,
+				  "cannot start the HTTP server: out of memory, threads or "
+				  "descriptors; raise the limits of the service");
+	server->daemons[server->n_daemons++] = daemon;
+	return 0;
+}
+
+static int start_listeners(struct agent_server *server, const struct agent_options *o,
+			   struct pc_err *err)
+{
+	unsigned connections = o->max_connections ?: DEFAULT_CONNECTIONS;
+
+	if (!o->n_listen && !o->n_listen_fds)
+		return pc_err_set(err, -EINVAL,
+				  "the agent has no address to listen on; give at least one");
+	server->daemons = calloc(o->n_listen + o->n_listen_fds, sizeof(*server->daemons));
+	if (!server->daemons)
+		return pc_err_set(err, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < o->n_listen + o->n_listen_fds; i++) {
+		int fd, r;
+
+		if (i < o->n_listen)
+			r = listen_open(&o->listen[i], &fd, err);
+		else
+			r = listen_adopt(o->listen_fds[i - o->n_listen], &fd, err);
+		if (r == 0)
+			r = add_listener(server, fd, connections, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int server_fill(struct agent_server *server, const struct agent_options *o,
+		       struct pc_err *err)
+{
+	bool exposed = false;
+	int r;
+
+	if (!o->associations_path)
+		return pc_err_set(err, -EINVAL, "no associations file; give its path");
+	server->associations_path = strdup(o->associations_path);
+	if (!server->associations_path)
+		return pc_err_set(err, -ENOMEM, "out of memory");
+	r = association_table_load(o->associations_path, &server->table, &exposed, err);
+	if (r < 0)
+		return r;
+	atomic_store(&server->exposed, exposed);
+	r = start_listeners(server, o, err);
+	if (r < 0)
+		return r;
+	r = pthread_create(&server->ticker, NULL, tick, server);
+	if (r)
+		return pc_err_set(err, -r,
+				  "cannot start a thread: %s; raise the limits of the service",
+				  strerror(r));
+	server->ticking = true;
+	return 0;
+}
+
+int agent_server_start(const struct agent_options *o, struct agent_server **ret, struct pc_err *err)
+{
+	struct agent_server *server = calloc(1, sizeof(*server));
+	int r;
+
+	if (!server)
+		return pc_err_set(err, -ENOMEM, "out of memory");
+	r = waiting_init(&server->waiting);
+	if (r < 0) {
+		free(server);
+		return pc_err_set(err, r, "out of memory");
+	}
+	conns_init(&server->conns, o->max_pod_connections ?: DEFAULT_PER_POD);
+	pthread_mutex_init(&server->table_lock, NULL);
+	server->peer = o->peer ?: podcred_peer;
+	server->name_wait_ms = o->name_wait_ms ?: DEFAULT_NAME_WAIT_MS;
+	server->imds_name_wait_ms = o->imds_name_wait_ms ?: DEFAULT_IMDS_WAIT_MS;
+	server->require_authorization = o->require_authorization;
+	memcpy(server->token_key, o->token_key, sizeof(server->token_key));
+	r = server_fill(server, o, err);
+	if (r < 0) {
+		agent_server_stop(server);
+		return r;
+	}
+	*ret = server;
+	return 0;
+}
+
+void agent_server_stop(struct agent_server *server)
+{
+	if (!server)
+		return;
+	/* first of all: libmicrohttpd aborts when it is stopped with suspended connections */
+	waiting_close(&server->waiting);
+	if (server->ticking)
+		pthread_join(server->ticker, NULL);
+	for (size_t i = 0; i < server->n_daemons; i++)
+		MHD_stop_daemon(server->daemons[i]);
+	free(server->daemons);
+	association_table_unref(server->table);
+	free(server->associations_path);
+	conns_done(&server->conns);
+	waiting_done(&server->waiting);
+	pthread_mutex_destroy(&server->table_lock);
+	explicit_bzero(server->token_key, sizeof(server->token_key));
+	free(server);
+}
+
+int agent_server_reload(struct agent_server *server, const char *path, struct pc_err *err)
+{
+	struct association_table *table, *old;
+	char *copy = strdup(path ?: server->associations_path);
+	bool exposed;
+	int r;
+
+	if (!copy)
+		return pc_err_set(err, -ENOMEM, "out of memory");
+	r = association_table_load(copy, &table, &exposed, err);
+	if (r < 0) {
+		free(copy);
+		return r;
+	}
+	pthread_mutex_lock(&server->table_lock);
+	old = server->table;
+	server->table = table;
+	pthread_mutex_unlock(&server->table_lock);
+	association_table_unref(old);
+	free(server->associations_path);
+	server->associations_path = copy;
+	atomic_store(&server->exposed, exposed);
+	return 0;
+}
+
+bool agent_server_file_exposed(const struct agent_server *server)
+{
+	return atomic_load(&server->exposed);
+}
+
+size_t agent_server_associations(const struct agent_server *server)
+{
+	struct association_table *table = agent_server_table(server);
+	size_t count = association_table_count(table);
+
+	association_table_unref(table);
+	return count;
+}
+
+int agent_associations_check(const char *path, size_t *ret_count, bool *ret_exposed,
+			     struct pc_err *err)
+{
+	struct association_table *table;
+	int r = association_table_load(path, &table, ret_exposed, err);
+
+	if (r < 0)
+		return r;
+	if (ret_count)
+		*ret_count = association_table_count(table);
+	association_table_unref(table);
+	return 0;
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int text_grow(struct text *t, size_t need)
+{
+	size_t room = t->room ? t->room : 512;
+	char *data;
+
+	while (room < need)
+		room *= 2;
+	data = malloc(room);
+	if (!data)
+		return -ENOMEM;
+	if (t->data) {
+		memcpy(data, t->data, t->len);
+		explicit_bzero(t->data, t->len); /* realloc would leave a copy behind */
+		free(t->data);
+	}
+	t->data = data;
+	t->room = room;
+	return 0;
+}
+
+static void text_put(struct text *t, const char *s, size_t len)
+{
+	if (t->error)
+		return;
+	if (len > TEXT_MAX - t->len)
+		t->error = -E2BIG;
+	else if (t->len + len > t->room)
+		t->error = text_grow(t, t->len + len);
+	if (t->error)
+		return;
+	memcpy(t->data + t->len, s, len);
+	t->len += len;
+}
+
+void text_add(struct text *t, const char *s)
+{
+	text_put(t, s, strlen(s));
+}
+
+static void text_put_quoted(struct text *t, const char *s)
+{
+	text_put(t, "\"", 1);
+	for (; *s; s++) {
+		char escape[8];
+
+		if (*s == '"' || *s == '\\')
+			text_put(t, "\\", 1);
+		if ((unsigned char)*s >= 0x20) {
+			text_put(t, s, 1);
+			continue;
+		}
+		snprintf(escape, sizeof(escape), "\\u%04x", (unsigned)(unsigned char)*s);
+		text_add(t, escape);
+	}
+	text_put(t, "\"", 1);
+}
+
+void text_add_member(struct text *t, const char *key, const char *value)
+{
+	if (t->len && t->data[t->len - 1] != '{')
+		text_put(t, ",", 1);
+	text_put_quoted(t, key);
+	text_put(t, ":", 1);
+	text_put_quoted(t, value);
+}
+
+int text_error(const struct text *t)
+{
+	return t->error;
+}
+
+void text_done(struct text *t)
+{
+	if (t->data)
+		explicit_bzero(t->data, t->len);
+	free(t->data);
+	memset(t, 0, sizeof(*t));
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A bounded, growing piece of text that is wiped whenever its memory is given back. Bodies with
+ * credentials are written with it instead of a JSON library, whose copies of the secrets nobody
+ * would wipe. Errors stick: write all, then ask text_error() once.
+ */
+#pragma once
+
+#include <stddef.h>
+
+/* aws-c-auth refuses container bodies of 10,000 bytes and more (R4); nobody needs longer ones. */
+#define TEXT_MAX 9999
+
+struct text {
+	char *data; /* not NUL-terminated */
+	size_t len;
+	size_t room;
+	int error;
+};
+
+void text_add(struct text *t, const char *s);
+
+/* "key":"value", with a comma in front unless it is the first of its object. value is
+ * printable ASCII or UTF-8; quotes, backslashes and control bytes are escaped. */
+void text_add_member(struct text *t, const char *key, const char *value);
+
+/* 0, -ENOMEM, or -E2BIG above TEXT_MAX. */
+int text_error(const struct text *t);
+
+void text_done(struct text *t);

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "timestamp.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define FORMAT "%Y-%m-%dT%H:%M:%SZ"
+
+int timestamp_format(time_t when, char ret[TIMESTAMP_SIZE])
+{
+	char text[TIMESTAMP_SIZE];
+	struct tm tm;
+
+	if (!gmtime_r(&when, &tm) || tm.tm_year < -900 || tm.tm_year > 9999 - 1900)
+		return -ERANGE;
+	if (strftime(text, sizeof(text), FORMAT, &tm) != TIMESTAMP_SIZE - 1)
+		return -ERANGE;
+	memcpy(ret, text, sizeof(text));
+	return 0;
+}
+
+int timestamp_parse(const char *text, time_t *ret)
+{
+	char again[TIMESTAMP_SIZE];
+	struct tm tm = {};
+	const char *end = strptime(text, FORMAT, &tm);
+	time_t when;
+
+	if (!end || *end)
+		return -EINVAL;
+	/* strptime takes blanks, signs and the 31st of February: only the canonical text is
+	 * equal to itself after a round trip. */
+	when = timegm(&tm);
+	if (timestamp_format(when, again) < 0 || strcmp(text, again) != 0)
+		return -EINVAL;
+	*ret = when;
+	return 0;
+}

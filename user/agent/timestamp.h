@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* YYYY-MM-DDTHH:MM:SSZ and nothing else: the one form that every SDK reads (R1). */
+#pragma once
+
+#include <time.h>
+
+#define TIMESTAMP_SIZE 21
+
+/* 0, or -ERANGE for a year without four digits. */
+int timestamp_format(time_t when, char ret[TIMESTAMP_SIZE]);
+
+/* 0 or -EINVAL. */
+int timestamp_parse(const char *text, time_t *ret);

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "token.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <string.h>
+
+#define EXPIRY_SIZE 8
+#define MAC_SIZE    32
+#define RAW_SIZE    (EXPIRY_SIZE + MAC_SIZE)
+#define UID_MAX	    64
+
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/* Keeps these MACs apart from any other use of the same key. */
+static const char context[] = "podcred imds session token v1";
+
+static void put_be64(uint8_t *out, uint64_t v)
+{
+	for (int i = 7; i >= 0; i--, v >>= 8)
+		out[i] = (uint8_t)v;
+}
+
+static uint64_t get_be64(const uint8_t *in)
+{
+	uint64_t v = 0;
+
+	for (int i = 0; i < 8; i++)
+		v = v << 8 | in[i];
+	return v;
+}
+
+static int mac(const uint8_t *key, const char *pod_uid, const uint8_t expiry[EXPIRY_SIZE],
+	       uint8_t ret[MAC_SIZE])
+{
+	uint8_t input[sizeof(context) + EXPIRY_SIZE + UID_MAX];
+	size_t uid_len = strlen(pod_uid);
+	unsigned len = MAC_SIZE;
+
+	if (!uid_len || uid_len > UID_MAX)
+		return -EINVAL;
+	memcpy(input, context, sizeof(context));
+	memcpy(input + sizeof(context), expiry, EXPIRY_SIZE);
+	memcpy(input + sizeof(context) + EXPIRY_SIZE, pod_uid, uid_len);
+	if (!HMAC(EVP_sha256(), key, AGENT_TOKEN_KEY_SIZE, input,
+		  sizeof(context) + EXPIRY_SIZE + uid_len, ret, &len) ||
+	    len != MAC_SIZE)
+		return -EIO;
+	return 0;
+}
+
+static void encode(const uint8_t raw[RAW_SIZE], char ret[TOKEN_SIZE])
+{
+	unsigned acc = 0, bits = 0;
+	char *out = ret;
+
+	for (int i = 0; i < RAW_SIZE; i++) {
+		acc = acc << 8 | raw[i];
+		for (bits += 8; bits >= 6; bits -= 6)
+			*out++ = alphabet[acc >> (bits - 6) & 63];
+	}
+	if (bits)
+		*out++ = alphabet[acc << (6 - bits) & 63];
+	*out = '\0';
+}
+
+/* Only the text that encode() makes, so one token has one spelling. */
+static int decode(const char *text, uint8_t ret[RAW_SIZE])
+{
+	char again[TOKEN_SIZE];
+	unsigned acc = 0, bits = 0;
+	uint8_t *out = ret;
+
+	if (strlen(text) != TOKEN_SIZE - 1)
+		return -EBADMSG;
+	for (; *text && out < ret + RAW_SIZE; text++) {
+		const char *at = strchr(alphabet, *text);
+
+		if (!at)
+			return -EBADMSG;
+		acc = acc << 6 | (unsigned)(at - alphabet);
+		bits += 6;
+		if (bits >= 8) {
+			bits -= 8;
+			*out++ = (uint8_t)(acc >> bits);
+		}
+	}
+	encode(ret, again);
+	return text[0] == '\0' && again[TOKEN_SIZE - 2] == text[-1] ? 0 : -EBADMSG;
+}
+
+int token_make(const uint8_t key[AGENT_TOKEN_KEY_SIZE], const char *pod_uid, time_t expiry,
+	       char ret[TOKEN_SIZE])
+{
+	uint8_t raw[RAW_SIZE];
+	int r;
+
+	put_be64(raw, (uint64_t)expiry);
+	r = mac(key, pod_uid, raw, raw + EXPIRY_SIZE);
+	if (r < 0)
+		return r;
+	encode(raw, ret);
+	return 0;
+}
+
+int token_check(const uint8_t key[AGENT_TOKEN_KEY_SIZE], const char *pod_uid, const char *token,
+		time_t now, time_t *ret_left)
+{
+	uint8_t raw[RAW_SIZE], expected[MAC_SIZE];
+	time_t expiry;
+
+	if (decode(token, raw) < 0 || mac(key, pod_uid, raw, expected) < 0)
+		return -EBADMSG;
+	if (CRYPTO_memcmp(expected, raw + EXPIRY_SIZE, MAC_SIZE) != 0)
+		return -EBADMSG;
+	expiry = (time_t)get_be64(raw);
+	if (expiry <= now)
+		return -EKEYEXPIRED;
+	*ret_left = expiry - now;
+	return 0;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * IMDSv2 session tokens without state: base64url(expiry, HMAC-SHA256(key, expiry, pod uid)). They
+ * survive a restart of the agent that keeps its key (R11), and mean nothing to any other pod.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <time.h>
+
+#include "agent.h"
+
+#define TOKEN_SIZE    55 /* 54 characters for 40 bytes, NUL */
+#define TOKEN_TTL_MAX 21600
+
+/* 0, -EINVAL for an empty uid, -EIO when libcrypto fails. */
+int token_make(const uint8_t key[AGENT_TOKEN_KEY_SIZE], const char *pod_uid, time_t expiry,
+	       char ret[TOKEN_SIZE]);
+
+/* 0 and the seconds left, -EBADMSG (not a token of this pod and key), -EKEYEXPIRED. */
+int token_check(const uint8_t key[AGENT_TOKEN_KEY_SIZE], const char *pod_uid, const char *token,
+		time_t now, time_t *ret_left);

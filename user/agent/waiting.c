@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "waiting.h"
+
+#include <time.h>
+
+#include <podcred/podcred.h>
+
+int waiting_init(struct waiting *w)
+{
+	pthread_condattr_t attr;
+	int r;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	r = pthread_cond_init(&w->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	if (r)
+		return -r;
+	pthread_mutex_init(&w->lock, NULL);
+	w->head = NULL;
+	w->count = 0;
+	w->closing = false;
+	return 0;
+}
+
+void waiting_done(struct waiting *w)
+{
+	pthread_cond_destroy(&w->changed);
+	pthread_mutex_destroy(&w->lock);
+}
+
+static bool has_room(const struct waiting *w, uint64_t pod)
+{
+	unsigned same = 0;
+
+	for (const struct waiter *waiter = w->head; waiter; waiter = waiter->next)
+		same += waiter->pod == pod;
+	return !w->closing && w->count < WAITING_MAX && same < WAITING_MAX_POD;
+}
+
+bool waiting_park(struct waiting *w, struct waiter *waiter)
+{
+	bool room;
+
+	pthread_mutex_lock(&w->lock);
+	room = has_room(w, waiter->pod);
+	if (room) {
+		/* before it is in the list: the ticker may resume it at once */
+		MHD_suspend_connection(waiter->connection);
+		waiter->next = w->head;
+		w->head = waiter;
+		if (w->count++ == 0)
+			pthread_cond_signal(&w->changed);
+	}
+	pthread_mutex_unlock(&w->lock);
+	return room;
+}
+
+/* Whether asking again gives another answer than "no name yet". */
+static bool is_over(const struct waiter *waiter, agent_peer_fn ask, int64_t now_ms)
+{
+	struct podcred_peer peer;
+
+	if (now_ms >= waiter->deadline_ms)
+		return true;
+	return ask(waiter->fd, &peer, sizeof(peer)) < 0 || peer.flags & PODCRED_PEER_NAMED;
+}
+
+static void unlink_and_resume(struct waiting *w, struct waiter **at)
+{
+	struct MHD_Connection *connection = (*at)->connection;
+
+	/* the waiter may be gone as soon as its connection runs */
+	*at = (*at)->next;
+	w->count--;
+	MHD_resume_connection(connection);
+}
+
+void waiting_check(struct waiting *w, agent_peer_fn peer, int64_t now_ms)
+{
+	pthread_mutex_lock(&w->lock);
+	for (struct waiter **at = &w->head; *at;) {
+		if (is_over(*at, peer, now_ms))
+			unlink_and_resume(w, at);
+		else
+			at = &(*at)->next;
+	}
+	pthread_mutex_unlock(&w->lock);
+}
+
+void waiting_close(struct waiting *w)
+{
+	pthread_mutex_lock(&w->lock);
+	w->closing = true;
+	while (w->head)
+		unlink_and_resume(w, &w->head);
+	pthread_cond_signal(&w->changed);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static void add_ms(struct timespec *t, unsigned ms)
+{
+	t->tv_sec += ms / 1000;
+	t->tv_nsec += (long)(ms % 1000) * 1000000;
+	if (t->tv_nsec >= 1000000000) {
+		t->tv_sec++;
+		t->tv_nsec -= 1000000000;
+	}
+}
+
+bool waiting_sleep(struct waiting *w, unsigned busy_ms, unsigned idle_ms)
+{
+	struct timespec until;
+	bool closing, idle;
+	int r = 0;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	pthread_mutex_lock(&w->lock);
+	idle = w->count == 0;
+	add_ms(&until, idle ? idle_ms : busy_ms);
+	/* idle: the first waiter ends the sleep; busy: only time does, or the end of it all */
+	while (r == 0 && !w->closing && !(idle && w->count))
+		r = pthread_cond_timedwait(&w->changed, &w->lock, &until);
+	closing = w->closing;
+	pthread_mutex_unlock(&w->lock);
+	return !closing;
+}

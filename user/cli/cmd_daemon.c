@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+/* resolve and serve: the daemons, one by one. */
+#include <errno.h>
+
+#include "cleanup.h"
+#include "cli.h"
+#include "loader.h"
+#include "resolve.h"
+#include "serve.h"
+#include "setup.h"
+
+int cmd_resolve(const struct cli_command *self, int argc, char **argv)
+{
+	struct resolve_options resolve = {};
+	struct cli_setup setup = {};
+	const struct cli_option options[] = {
+		{"pods", "FILE", "PodList, JSON or YAML: names of the pods", &resolve.pods, NULL,
+		 NULL},
+		{"kubepods", "DIR", "kubepods cgroup (default: the guarded one)", &resolve.kubepods,
+		 NULL, NULL},
+		CLI_PIN_DIR(resolve.pin_dir),
+		CLI_LOG(setup),
+	};
+	struct pc_err err = {};
+	int r = cli_parse(self, options, ARRAY_SIZE(options), argc, argv, 0, NULL, NULL);
+
+	if (r)
+		return r - 1;
+	cli_setup_log(&setup);
+	if (!resolve.pin_dir)
+		resolve.pin_dir = LOADER_PIN_DIR;
+	r = resolve_run(&resolve, &err);
+	return r < 0 ? cli_fail(false, r, &err) : 0;
+}
+
+int cmd_serve(const struct cli_command *self, int argc, char **argv)
+{
+	struct serve_options serve = {};
+	struct cli_setup setup = {};
+	const struct cli_option options[] = {
+		{"config", "FILE", "configuration: the agent's address", &setup.config_path, NULL,
+		 NULL},
+		{"agent", "ADDRESS:PORT", "listen here", NULL, NULL, &setup.agents},
+		{"associations", "FILE", "which service account gets which credentials",
+		 &serve.associations, NULL, NULL},
+		{"token-key", "FILE", "keeps IMDS session tokens valid over a restart",
+		 &serve.token_key, NULL, NULL},
+		CLI_LOG(setup),
+	};
+	struct net_addr listen[2];
+	struct pc_err err = {};
+	int r = cli_parse(self, options, ARRAY_SIZE(options), argc, argv, 0, NULL, NULL);
+
+	if (r)
+		return r - 1;
+	r = cli_setup_finish(&setup, &err);
+	if (setup.config.agent_v4.port)
+		listen[serve.n_listen++] = setup.config.agent_v4;
+	if (setup.config.agent_v6.port)
+		listen[serve.n_listen++] = setup.config.agent_v6;
+	serve.listen = listen;
+	if (r == 0 && !serve.n_listen)
+		r = pc_err_set(&err, -EINVAL, "no address to listen on; give --agent ADDRESS:PORT");
+	if (r == 0 && !serve.associations)
+		r = pc_err_set(&err, -EINVAL,
+			       "no associations: nobody would get credentials; give --associations "
+			       "FILE");
+	if (r == 0)
+		r = serve_run(&serve, &err);
+	return r < 0 ? cli_fail(false, r, &err) : 0;
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+/* load, unload, run: the commands that change what is attached. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "cli.h"
+#include "config.h"
+#include "loader.h"
+#include "place.h"
+#include "run.h"
+#include "setup.h"
+
+int cmd_load(const struct cli_command *self, int argc, char **argv)
+{
+	struct cli_setup setup = {};
+	bool json = false, verbose = false;
+	const struct cli_option options[] = {
+		CLI_SETUP(setup),
+		{"verbose", NULL, "show what libbpf and the verifier say", NULL, &verbose, NULL},
+		CLI_JSON(json),
+	};
+	struct loader_report report;
+	struct pc_err err = {};
+	struct place place = {};
+	int r = cli_parse(self, options, ARRAY_SIZE(options), argc, argv, 0, NULL, NULL);
+
+	if (r)
+		return r - 1;
+	loader_verbose(verbose);
+	r = cli_setup_finish(&setup, &err);
+	if (r == 0)
+		r = place_find(&setup.place, &place, &err);
+	if (r == 0)
+		r = loader_load(&place.loader, &report, &err);
+	if (r < 0)
+		r = cli_fail(json, r, &err);
+	else if (json)
+		r = cli_print_json(json_pack("{sssssssbsisi}", "guard", place.guard, "kubepods",
+					     place.kubepods, "agentCgroup", place.agent_cgroup,
+					     "mountedBpffs", report.mounted_bpffs, "attached",
+					     report.attached, "updated", report.updated));
+	else
+		r = printf("%sguarding %s (kubepods %s)\nagent cgroup %s\n%u programs attached, %u "
+			   "updated in place\n",
+			   report.mounted_bpffs ? "mounted a BPF file system on /sys/fs/bpf\n" : "",
+			   place.guard, place.kubepods, place.agent_cgroup, report.attached,
+			   report.updated) < 0;
+	place_done(&place);
+	return r;
+}
+
+int cmd_unload(const struct cli_command *self, int argc, char **argv)
+{
+	const char *pin_dir = NULL;
+	bool json = false;
+	const struct cli_option options[] = {CLI_PIN_DIR(pin_dir), CLI_JSON(json)};
+	struct pc_err err = {};
+	unsigned removed = 0;
+	int r = cli_parse(self, options, ARRAY_SIZE(options), argc, argv, 0, NULL, NULL);
+
+	if (r)
+		return r - 1;
+	r = loader_unload(pin_dir ?: LOADER_PIN_DIR, &removed, &err);
+	if (r < 0)
+		return cli_fail(json, r, &err);
+	if (json)
+		return cli_print_json(json_pack("{si}", "detached", removed));
+	if (removed)
+		printf("%u programs detached; nothing is guarded any more\n", removed);
+	else
+		printf("nothing was attached\n");
+	return 0;
+}
+
+int cmd_run(const struct cli_command *self, int argc, char **argv)
+{
+	struct cli_setup setup = {};
+	struct run_options run = {};
+	const struct cli_option options[] = {
+		CLI_SETUP(setup),
+		{"pods", "FILE", "PodList, JSON or YAML: names of the pods", &run.pods, NULL, NULL},
+		{"associations", "FILE", "which service account gets which credentials",
+		 &run.associations, NULL, NULL},
+		{"token-key", "FILE", "keeps IMDS session tokens valid over a restart",
+		 &run.token_key, NULL, NULL},
+		{"keep", NULL, "leave the guard attached when stopped", NULL, &run.keep, NULL},
+		CLI_LOG(setup),
+	};
+	struct pc_err err = {};
+	int r = cli_parse(self, options, ARRAY_SIZE(options), argc, argv, 0, NULL, NULL);
+
+	if (r)
+		return r - 1;
+	r = cli_setup_finish(&setup, &err);
+	if (r == 0 && !run.associations)
+		r = pc_err_set(&err, -EINVAL,
+			       "no associations: nobody would get credentials; give --associations "
+			       "FILE");
+	if (r == 0 && !setup.config.agent_v4.port && !setup.config.agent_v6.port)
+		r = run_default_agent(&setup.config, &err);
+	run.place = setup.place;
+	if (r == 0)
+		r = run_all(&run, &err);
+	return r < 0 ? cli_fail(false, r, &err) : 0;
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+/* status, features, check-config, version: the commands that only look. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "cli.h"
+#include "config.h"
+#include "loader.h"
+#include "place.h"
+
+static json_t *json_links(const struct loader_status *status)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < status->n_links; i++) {
+		const struct loader_link_status *link = &status->links[i];
+
+		json_array_append_new(
+			array, json_pack("{sssssbsbsbsIsIsi}", "program", link->name, "hook",
+					 link->hook, "pinned", link->pinned, "alive", link->alive,
+					 "effective", link->effective, "cgroupId",
+					 (json_int_t)link->cgroup_id, "programId",
+					 (json_int_t)link->prog_id, "others", (int)link->others));
+	}
+	return array;
+}
+
+static json_t *json_status(const struct loader_status *status, const char *kubepods)
+{
+	json_t *stats = json_object();
+
+	for (int i = 0; i < PODCRED_REASON_MAX; i++)
+		json_object_set_new(stats, loader_reason_name((enum podcred_reason)i),
+				    json_integer((json_int_t)status->stats[i]));
+	return json_pack("{sbss*sosososososo}", "complete", status->complete, "kubepods", kubepods,
+			 "pods", json_integer(status->n_pods), "peers",
+			 json_integer(status->n_peers), "flows", json_integer(status->n_flows),
+			 "links", json_links(status), "counters", stats, "maxPendingPerPod",
+			 json_integer(status->config.max_flows_per_pod));
+}
+
+static const char *link_state(const struct loader_link_status *link)
+{
+	if (!link->pinned)
+		return "not attached";
+	if (!link->alive)
+		return "dead: its cgroup was removed";
+	return link->effective ? "effective" : "attached, but the kernel does not run it";
+}
+
+static void print_agent(const struct podcred_config *config)
+{
+	char text[NET_ADDR_TEXT];
+
+	for (int i = 0; i < 2; i++)
+		if (config->agent[i].port)
+			printf("agent      %s\n",
+			       net_addr_format(config->agent[i].addr.ip, ntohs(config->agent[i].port),
+					       text, sizeof(text)));
+}
+
+static void print_status(const struct loader_status *status, const char *kubepods, const char *mount)
+{
+	static const char *const headings[] = {"HOOK", "PROGRAM", "STATE", "CGROUP", "OTHERS"};
+	struct table *table = table_new(ARRAY_SIZE(headings), headings);
+
+	printf("guard      %s\n", status->complete ? "complete" :
+						     "INCOMPLETE: run podcred load again");
+	printf("kubepods   %s\n", kubepods ?: "gone: run podcred load again");
+	print_agent(&status->config);
+	printf("pods       %u known, %u connections live, %u pending\n\n", status->n_pods,
+	       status->n_peers, status->n_flows);
+	for (size_t i = 0; i < status->n_links; i++) {
+		const struct loader_link_status *link = &status->links[i];
+		_cleanup_free_ char *path = NULL;
+		char others[16] = "";
+
+		if (link->alive && link->cgroup_id)
+			loader_cgroup_path(mount, link->cgroup_id, &path);
+		if (link->others)
+			snprintf(others, sizeof(others), "%u", link->others);
+		table_row(table, link->hook, link->name, link_state(link), path, others);
+	}
+	table_print(table);
+	table_free(table);
+	printf("\n");
+	for (int i = 0; i < PODCRED_REASON_MAX; i++)
+		if (status->stats[i])
+			printf("%12" PRIu64 "  %s: %s\n", status->stats[i],
+			       loader_reason_name((enum podcred_reason)i),
+			       loader_reason_text((enum podcred_reason)i));
+}
+
+int cmd_status(const struct cli_command *self, int argc, char **argv)
+{
+	const char *pin_dir = NULL;
+	bool json = false;
+	const struct cli_option options[] = {CLI_JSON(json), CLI_PIN_DIR(pin_dir)};
+	_cleanup_free_ char *mount = NULL, *kubepods = NULL;
+	struct loader_status status;
+	struct pc_err err = {};
+	int r = cli_parse(self, options, ARRAY_SIZE(options), argc, argv, 0, NULL, NULL);
+
+	if (r)
+		return r - 1;
+	r = place_find_mount(&mount, &err);
+	if (r == 0)
+		r = loader_status_read(pin_dir ?: LOADER_PIN_DIR, mount, &status, &err);
+	if (r < 0)
+		return cli_fail(json, r, &err);
+	loader_cgroup_path(mount, status.config.kubepods_id, &kubepods);
+	if (json)
+		cli_print_json(json_status(&status, kubepods));
+	else
+		print_status(&status, kubepods, mount);
+	return status.complete && kubepods ? 0 : 1;
+}
+
+int cmd_features(const struct cli_command *self, int argc, char **argv)
+{
+	static const char *const headings[] = {"FEATURE", "LINUX", "HERE", "WITHOUT IT"};
+	const struct loader_feature *features;
+	struct table *table;
+	json_t *array;
+	bool json = false, missing = false;
+	const struct cli_option options[] = {CLI_JSON(json)};
+	size_t n;
+	int r = cli_parse(self, options, ARRAY_SIZE(options), argc, argv, 0, NULL, NULL);
+
+	if (r)
+		return r - 1;
+	features = loader_features(&n);
+	table = table_new(ARRAY_SIZE(headings), headings);
+	array = json_array();
+	for (size_t i = 0; i < n; i++) {
+		const struct loader_feature *f = &features[i];
+		char here[192];
+
+		missing |= f->required && !f->present;
+		snprintf(here, sizeof(here), "%s%s", f->present ? "yes" : "no: ", f->why);
+		table_row(table, f->name, f->since, here, f->without);
+		json_array_append_new(array, json_pack("{sssssbsbsssss}", "feature", f->name, "since",
+						       f->since, "present", f->present, "required",
+						       f->required, "why", f->why, "without",
+						       f->without));
+	}
+	if (json)
+		cli_print_json(json_incref(array));
+	else
+		table_print(table);
+	table_free(table);
+	json_decref(array);
+	return missing ? 1 : 0;
+}
+
+int cmd_check_config(const struct cli_command *self, int argc, char **argv)
+{
+	static struct config config;
+	struct pc_err err = {};
+	int n, r = cli_parse(self, NULL, 0, argc, argv, 1, "FILE", &n);
+
+	if (r)
+		return r - 1;
+	if (n != 1) {
+		fprintf(stderr, "podcred check-config: no file given; podcred check-config FILE\n");
+		return EXIT_USAGE;
+	}
+	r = config_load(argv[1], &config, &err);
+	if (r < 0)
+		return cli_fail(false, r, &err);
+	printf("%s: ok, %zu destinations\n", argv[1], config.n_destinations);
+	return 0;
+}
+
+int cmd_version(const struct cli_command *self, int argc, char **argv)
+{
+	int r = cli_parse(self, NULL, 0, argc, argv, 0, NULL, NULL);
+
+	if (r)
+		return r - 1;
+	printf("podcred %s (libbpf %s)\n", PODCRED_VERSION, loader_libbpf_version());
+	return 0;
+}

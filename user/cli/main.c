@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+#include "loader.h"
+#include "log.h"
+
+const struct cli_command cli_commands[] = {
+	{"load", cmd_load, "attach the guard and pin it; upgrade it in place"},
+	{"unload", cmd_unload, "detach the guard and remove every pin"},
+	{"run", cmd_run, "load, resolve and serve in one process tree"},
+	{"resolve", cmd_resolve, "keep the map of pods right (daemon)"},
+	{"serve", cmd_serve, "hand out credentials (daemon, unprivileged)"},
+	{"status", cmd_status, "what is attached, as the kernel tells it, and the counters"},
+	{"pods", cmd_pods, "pods that the kernel knows"},
+	{"peers", cmd_peers, "live connections to the agent, and whose they are"},
+	{"flows", cmd_flows, "connections that the agent has not accepted yet"},
+	{"targets", cmd_targets, "guarded destinations and what happens to them"},
+	{"features", cmd_features, "what this kernel supports, and what is lost without it"},
+	{"check-config", cmd_check_config, "check configuration files, change nothing"},
+	{"version", cmd_version, "version of podcred and libbpf"},
+	{},
+};
+
+static int usage(FILE *out)
+{
+	fprintf(out, "usage: podcred COMMAND [OPTIONS]\n\n"
+		     "Tells which pod is at the other end of a socket, and hands out its cloud\n"
+		     "credentials.\n\nCommands:\n");
+	for (const struct cli_command *c = cli_commands; c->name; c++)
+		fprintf(out, "  %-13s %s\n", c->name, c->brief);
+	fprintf(out, "\npodcred COMMAND --help lists a command's options. Without a command: status.\n"
+		     "Exit status: 0 ok, 1 failed, 2 wrong usage.\n");
+	return out == stdout ? 0 : EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	static char *const bare[] = {(char *)"status", NULL};
+	const char *name = argc > 1 ? argv[1] : "status";
+
+	log_setup("podcred", LOG_LEVEL_INFO, false);
+	if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help"))
+		return usage(stdout);
+	if (!strcmp(name, "--version"))
+		name = "version";
+	for (const struct cli_command *c = cli_commands; c->name; c++) {
+		if (strcmp(c->name, name) != 0)
+			continue;
+		return argc > 1 ? c->run(c, argc - 1, argv + 1) : c->run(c, 1, (char **)bare);
+	}
+	fprintf(stderr, "podcred: unknown command \"%s\"; podcred --help lists them\n", name);
+	return EXIT_USAGE;
+}

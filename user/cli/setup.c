@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "setup.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "loader.h"
+#include "log.h"
+
+void cli_setup_log(const struct cli_setup *setup)
+{
+	log_setup("podcred", setup->log_debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, setup->log_json);
+}
+
+int cli_setup_finish(struct cli_setup *setup, struct pc_err *err)
+{
+	int r = 0;
+
+	cli_setup_log(setup);
+	config_default(&setup->config);
+	if (setup->config_path)
+		r = config_load(setup->config_path, &setup->config, err);
+	/* an address on the command line replaces those of the file */
+	if (r == 0 && setup->agents.n)
+		setup->config.agent_v4 = setup->config.agent_v6 = (struct net_addr){};
+	for (size_t i = 0; r == 0 && i < setup->agents.n; i++)
+		r = config_set_agent(&setup->config, setup->agents.v[i], err);
+	if (r == 0 && setup->place.create && !setup->place.kubepods)
+		r = pc_err_set(err, -EINVAL, "--create makes what --kubepods names; give both");
+	if (!setup->place.pin_dir)
+		setup->place.pin_dir = LOADER_PIN_DIR;
+	setup->place.config = &setup->config;
+	return r;
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "cleanup.h"
+
+#define MAX_PENDING 512
+
+static const char *const action_names[] = {
+	[CONFIG_ALLOW] = "allow",
+	[CONFIG_REDIRECT] = "redirect",
+	[CONFIG_DENY] = "deny",
+};
+
+const char *config_action_name(enum config_action action)
+{
+	return action < ARRAY_SIZE(action_names) ? action_names[action] : "unknown";
+}
+
+/* IMDS, ECS and EKS Pod Identity. DNS, NTP and the rest of 169.254.0.0/16 are not ours. */
+static const char *const guarded[] = {
+	"169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2::254", "fd00:ec2::23",
+};
+
+void config_default(struct config *ret)
+{
+	*ret = (struct config){.max_pending_per_pod = MAX_PENDING};
+	for (size_t i = 0; i < ARRAY_SIZE(guarded); i++) {
+		struct config_destination *dest = &ret->destinations[ret->n_destinations++];
+
+		net_prefix_parse(guarded[i], &dest->prefix, &dest->bits);
+		dest->action = CONFIG_DENY;
+		dest->ports[dest->n_ports++] = (struct config_port){
+			.port = 80, .protocol = IPPROTO_TCP, .action = CONFIG_REDIRECT};
+	}
+}
+
+/* Why a pod could not reach the agent there, or NULL. */
+static const char *unreachable(const struct net_addr *addr)
+{
+	static const uint8_t v6_loopback[16] = {[15] = 1}, any[16];
+
+	if (net_addr_is_v4(addr->ip)) {
+		if (addr->ip[12] == 127)
+			return "is a loopback address: each pod has its own";
+		if (addr->ip[12] == 0)
+			return "is a wildcard, not an address";
+		if (addr->ip[12] == 169 && addr->ip[13] == 254)
+			return "is link-local: pods have no route to it";
+		return NULL;
+	}
+	if (!memcmp(addr->ip, v6_loopback, 16))
+		return "is a loopback address: each pod has its own";
+	if (!memcmp(addr->ip, any, 16))
+		return "is a wildcard, not an address";
+	if (addr->ip[0] == 0xfe && (addr->ip[1] & 0xc0) == 0x80)
+		return "is link-local: pods cannot reach it without an interface";
+	return NULL;
+}
+
+int config_set_agent(struct config *config, const char *text, struct pc_err *err)
+{
+	struct net_addr addr, *slot;
+	const char *why;
+
+	if (net_addr_parse(text, &addr) < 0 || !addr.port)
+		return pc_err_set(err, -EINVAL,
+				  "agent \"%s\" is not ADDRESS:PORT; write 10.0.0.1:7777 or "
+				  "[fd00::1]:7777",
+				  text);
+	why = unreachable(&addr);
+	if (why)
+		return pc_err_set(err, -EINVAL,
+				  "agent \"%s\" %s; give an address of this node that every pod can "
+				  "reach",
+				  text, why);
+	slot = net_addr_is_v4(addr.ip) ? &config->agent_v4 : &config->agent_v6;
+	if (slot->port)
+		return pc_err_set(err, -EINVAL,
+				  "agent \"%s\" is the second of its family; give one IPv4 and one "
+				  "IPv6 address at most",
+				  text);
+	*slot = addr;
+	return 0;
+}

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "place.h"
+
+#include <arpa/inet.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cgpath.h"
+#include "cgtree.h"
+#include "cleanup.h"
+
+#define AGENT_SLICE "podcred.slice"
+
+/* The root of cgroup2 always has inode 1; a bind mount or a namespace's root has another. */
+#define CGROUP_ROOT_ID 1
+
+static int cgroup_id(const char *path, __u64 *ret, struct pc_err *err)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return pc_err_set(err, -errno, "cannot find cgroup %s: %m", path);
+	*ret = st.st_ino;
+	return 0;
+}
+
+int place_find_mount(char **ret, struct pc_err *err)
+{
+	_cleanup_free_ char *mount = NULL;
+	__u64 id;
+	int r;
+
+	r = cgtree_find_mount(&mount, err);
+	if (r < 0)
+		return r;
+	r = cgroup_id(mount, &id, err);
+	if (r < 0)
+		return r;
+	if (id != CGROUP_ROOT_ID)
+		return pc_err_set(err, -ENOENT,
+				  "%s shows only a part of the cgroup hierarchy (a container's own "
+				  "cgroup namespace); mount the host's /sys/fs/cgroup into this "
+				  "container (hostPath) as well",
+				  mount);
+	*ret = TAKE_PTR(mount);
+	return 0;
+}
+
+/* path below the mount, without it: "/kubepods/...". NULL: not below. */
+static const char *below_mount(const struct place *place, const char *path)
+{
+	size_t len = strlen(place->mount);
+
+	if (strncmp(path, place->mount, len) != 0 || (path[len] != '/' && path[len] != '\0'))
+		return NULL;
+	return path + len;
+}
+
+static int resolve_path(const struct place *place, const char *path, const char *option, char **ret,
+			struct pc_err *err)
+{
+	_cleanup_free_ char *real = realpath(path, NULL);
+
+	if (!real)
+		return pc_err_set(err, -errno,
+				  "cannot find cgroup %s: %m; give an existing directory below %s "
+				  "with %s",
+				  path, place->mount, option);
+	if (!below_mount(place, real))
+		return pc_err_set(err, -EINVAL,
+				  "%s is not below the cgroup2 mount %s; give a cgroup2 directory "
+				  "with %s",
+				  path, place->mount, option);
+	*ret = TAKE_PTR(real);
+	return 0;
+}
+
+static int make_cgroup(const char *path, struct pc_err *err)
+{
+	if (mkdir(path, 0755) == 0 || errno == EEXIST)
+		return 0;
+	return pc_err_set(err, -errno, "cannot make cgroup %s: %m; run as root", path);
+}
+
+static int find_kubepods(const struct place_options *options, struct place *place,
+			 struct pc_err *err)
+{
+	_cleanup_free_ char *found = NULL;
+	int r;
+
+	if (!options->kubepods) {
+		r = cgtree_find_kubepods(options->cgroup ?: place->mount, &found, err);
+		return r < 0 ? r : resolve_path(place, found, "--kubepods", &place->kubepods, err);
+	}
+	if (options->create) {
+		r = make_cgroup(options->kubepods, err);
+		if (r < 0)
+			return r;
+	}
+	return resolve_path(place, options->kubepods, "--kubepods", &place->kubepods, err);
+}
+
+static int find_guard(const struct place_options *options, struct place *place, struct pc_err *err)
+{
+	size_t len;
+	int r;
+
+	r = resolve_path(place, options->cgroup ?: place->kubepods, "--cgroup", &place->guard, err);
+	if (r < 0)
+		return r;
+	len = strlen(place->guard);
+	if (strncmp(place->kubepods, place->guard, len) != 0 ||
+	    (place->kubepods[len] != '/' && place->kubepods[len] != '\0'))
+		return pc_err_set(err, -EINVAL,
+				  "kubepods (%s) is not below the guarded cgroup %s; pods would not "
+				  "be guarded: give a --cgroup above it, or none",
+				  place->kubepods, place->guard);
+	return 0;
+}
+
+/* The pod that a cgroup path is in: its directory, or NULL. */
+static char *pod_directory(const struct place *place, const char *path)
+{
+	const char *below = below_mount(place, path);
+	struct cgpath_pod pod;
+	char *dir;
+
+	if (!below || cgpath_parse(below, strlen(below), &pod) != CGPATH_OK)
+		return NULL;
+	if (asprintf(&dir, "%s%.*s", place->mount, (int)pod.pod_len, below) < 0)
+		return NULL;
+	return dir;
+}
+
+/* In a DaemonSet the init container and the agent share a pod: that pod is the agent's cgroup. */
+static char *own_pod(const struct place *place)
+{
+	_cleanup_free_ char *self = NULL;
+	uint64_t id;
+
+	if (loader_self_cgroup_id(&id) < 0 || loader_cgroup_path(place->mount, id, &self) < 0)
+		return NULL;
+	return pod_directory(place, self);
+}
+
+static int find_agent(const struct place_options *options, struct place *place, struct pc_err *err)
+{
+	_cleanup_free_ char *slice = NULL;
+	int r;
+
+	if (options->agent_cgroup)
+		return resolve_path(place, options->agent_cgroup, "--agent-cgroup",
+				    &place->agent_cgroup, err);
+	place->agent_cgroup = own_pod(place);
+	if (place->agent_cgroup)
+		return 0;
+	if (asprintf(&slice, "%s/" AGENT_SLICE, place->mount) < 0)
+		return -ENOMEM;
+	r = make_cgroup(slice, err);
+	return r < 0 ? r : resolve_path(place, slice, "--agent-cgroup", &place->agent_cgroup, err);
+}
+
+/* Depth below the root of the hierarchy: one per component. */
+static uint32_t level_of(const struct place *place, const char *path)
+{
+	uint32_t level = 0;
+
+	for (const char *p = below_mount(place, path); p && *p; p++)
+		level += *p == '/';
+	return level;
+}
+
+static int fill_ids(struct place *place, struct podcred_config *config, struct pc_err *err)
+{
+	_cleanup_free_ char *agent_pod = pod_directory(place, place->agent_cgroup);
+	const char *root = strrchr(place->kubepods, '/') + 1;
+	int r;
+
+	r = cgroup_id(place->kubepods, &config->kubepods_id, err);
+	if (r < 0)
+		return r;
+	config->kubepods_level = level_of(place, place->kubepods);
+	for (int i = 0; i < 2; i++) {
+		char name[CGPATH_NAME_SIZE];
+		_cleanup_free_ char *path = NULL;
+		struct stat st;
+
+		if (cgpath_qos_name(root, i ? CGPATH_QOS_BESTEFFORT : CGPATH_QOS_BURSTABLE, name) < 0)
+			continue;
+		if (asprintf(&path, "%s/%s", place->kubepods, name) < 0)
+			return -ENOMEM;
+		config->qos_id[i] = stat(path, &st) == 0 ? st.st_ino : 0;
+	}
+	return agent_pod ? cgroup_id(agent_pod, &config->agent_pod_id, err) : 0;
+}
+
+static void add_destination(struct place *place, const struct config_destination *dest)
+{
+	struct loader_options *loader = &place->loader;
+
+	place->guards[loader->n_guards++] = (struct loader_guard){
+		.prefix = dest->prefix,
+		.bits = dest->bits,
+		.action = (enum podcred_action)dest->action,
+	};
+	for (size_t i = 0; i < dest->n_ports; i++) {
+		struct loader_target *target = &place->targets[loader->n_targets++];
+
+		target->addr = dest->prefix;
+		target->addr.port = dest->ports[i].port;
+		target->protocol = dest->ports[i].protocol;
+		target->action = (enum podcred_action)dest->ports[i].action;
+	}
+}
+
+/* The agent's own address is guarded too: dialling it directly is stamped, other ports pass. */
+static void add_agent(struct place *place, const struct net_addr *agent,
+		      struct podcred_endpoint *endpoint)
+{
+	struct loader_options *loader = &place->loader;
+
+	if (!agent->port)
+		return;
+	memcpy(endpoint->addr.ip, agent->ip, sizeof(endpoint->addr.ip));
+	endpoint->port = htons(agent->port);
+	place->guards[loader->n_guards++] = (struct loader_guard){
+		.prefix = *agent, .bits = 128, .action = PODCRED_ACTION_ALLOW};
+	place->targets[loader->n_targets++] = (struct loader_target){
+		.addr = *agent, .protocol = IPPROTO_TCP, .action = PODCRED_ACTION_STAMP};
+}
+
+static void fill_loader(const struct place_options *options, struct place *place)
+{
+	struct loader_options *loader = &place->loader;
+
+	loader->pin_dir = options->pin_dir;
+	loader->guard_cgroup = place->guard;
+	loader->agent_cgroup = place->agent_cgroup;
+	loader->guards = place->guards;
+	loader->targets = place->targets;
+	loader->config.max_flows_per_pod = options->config->max_pending_per_pod;
+	for (size_t i = 0; i < options->config->n_destinations; i++)
+		add_destination(place, &options->config->destinations[i]);
+	add_agent(place, &options->config->agent_v4, &loader->config.agent[0]);
+	add_agent(place, &options->config->agent_v6, &loader->config.agent[1]);
+}
+
+int place_find(const struct place_options *options, struct place *ret, struct pc_err *err)
+{
+	int r;
+
+	*ret = (struct place){};
+	if (!options->config->agent_v4.port && !options->config->agent_v6.port)
+		return pc_err_set(err, -EINVAL,
+				  "no agent address: pods cannot be redirected; give --agent "
+				  "ADDRESS:PORT, or \"agent:\" in the configuration");
+	r = place_find_mount(&ret->mount, err);
+	if (r == 0)
+		r = find_kubepods(options, ret, err);
+	if (r == 0)
+		r = find_guard(options, ret, err);
+	if (r == 0)
+		r = find_agent(options, ret, err);
+	if (r == 0)
+		r = fill_ids(ret, &ret->loader.config, err);
+	if (r == 0)
+		fill_loader(options, ret);
+	return r;
+}
+
+void place_done(struct place *place)
+{
+	free(place->mount);
+	free(place->guard);
+	free(place->kubepods);
+	free(place->agent_cgroup);
+	*place = (struct place){};
+}

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The resolver: cgroup tree and PodList in, podcred_pods out. It hears of new pods from the
+ * kernel's ring buffer (from inotify where that is missing), and walks the tree at start and
+ * whenever events were lost.
+ */
+#include "resolve.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "cgtree.h"
+#include "cleanup.h"
+#include "loader.h"
+#include "log.h"
+#include "place.h"
+#include "podlist.h"
+#include "registry.h"
+#include "signals.h"
+
+#define TICK_MS	       500
+#define CONFLICT_AGE_NS 2000000000ULL /* how long a conflicting flow stamps nobody */
+
+struct resolver {
+	const struct resolve_options *options;
+	char *mount;
+	int config_fd, pods_fd, quota_fd, flows_fd, stats_fd;
+	int signal_fd, podlist_fd;
+	struct registry *registry;
+	struct cgtree *tree;
+	struct loader_events *events;
+	uint64_t lost; /* cgroup events that the kernel could not hand over, as last seen */
+	bool rescan, reload, stop;
+};
+
+/* ---- sink: what the registry decides, the kernel learns ---- */
+
+static int sink_upsert(void *arg, const struct pod_ident *pod)
+{
+	const struct resolver *res = arg;
+	struct podcred_pod value = {
+		.cgroup_id = pod->cgroup_id,
+		.generation = pod->generation,
+		.flags = (pod->named ? PODCRED_POD_NAMED : 0) |
+			 (pod->host_network ? PODCRED_POD_HOST_NETWORK : 0) |
+			 (pod->is_static ? PODCRED_POD_STATIC : 0),
+	};
+
+	_Static_assert(sizeof(value.uid) == sizeof(pod->uid), "uid");
+	_Static_assert(sizeof(value.name_space) == sizeof(pod->name_space), "namespace");
+	_Static_assert(sizeof(value.name) == sizeof(pod->name), "name");
+	_Static_assert(sizeof(value.service_account) == sizeof(pod->service_account), "account");
+	memcpy(value.uid, pod->uid, sizeof(value.uid));
+	memcpy(value.name_space, pod->name_space, sizeof(value.name_space));
+	memcpy(value.name, pod->name, sizeof(value.name));
+	memcpy(value.service_account, pod->service_account, sizeof(value.service_account));
+	log_debug("pod %s/%s uid %s cgroup %llu", pod->name_space, pod->name, pod->uid,
+		  (unsigned long long)pod->cgroup_id);
+	return loader_pod_write(res->pods_fd, &value);
+}
+
+static int sink_remove(void *arg, uint64_t cgroup_id)
+{
+	const struct resolver *res = arg;
+
+	log_debug("cgroup %llu is gone", (unsigned long long)cgroup_id);
+	loader_pod_delete(res->quota_fd, cgroup_id);
+	return loader_pod_delete(res->pods_fd, cgroup_id);
+}
+
+static int sink_qos(void *arg, uint64_t burstable_id, uint64_t besteffort_id)
+{
+	const struct resolver *res = arg;
+	struct podcred_config config;
+	int r = loader_config_read(res->config_fd, &config);
+
+	if (r < 0)
+		return r;
+	config.qos_id[0] = burstable_id;
+	config.qos_id[1] = besteffort_id;
+	return loader_config_write(res->config_fd, &config);
+}
+
+/* ---- what an earlier resolver left in the map ---- */
+
+struct leftovers {
+	const struct registry *registry;
+	uint64_t *ids;
+	size_t n, room;
+	uint64_t generation;
+};
+
+static int look_at_pod(void *arg, const void *key, const void *value)
+{
+	const struct podcred_pod *pod = value;
+	struct leftovers *left = arg;
+
+	if (pod->generation > left->generation)
+		left->generation = pod->generation;
+	if (left->registry && left->n < left->room && !registry_find(left->registry, pod->cgroup_id))
+		memcpy(&left->ids[left->n++], key, sizeof(uint64_t));
+	return 0;
+}
+
+static uint64_t last_generation(const struct resolver *res)
+{
+	struct leftovers left = {};
+
+	loader_map_each(res->pods_fd, sizeof(uint64_t), sizeof(struct podcred_pod), look_at_pod,
+			&left);
+	return left.generation;
+}
+
+static void drop_leftovers(struct resolver *res)
+{
+	uint64_t ids[256];
+	struct leftovers left = {
+		.registry = res->registry, .ids = ids, .room = ARRAY_SIZE(ids)};
+
+	do {
+		left.n = 0;
+		loader_map_each(res->pods_fd, sizeof(uint64_t), sizeof(struct podcred_pod),
+				look_at_pod, &left);
+		for (size_t i = 0; i < left.n; i++)
+			sink_remove(res, ids[i]);
+	} while (left.n == left.room);
+}
+
+/* ---- inputs ---- */
+
+static void on_cgroup(void *arg, const struct podcred_cgroup_event *event)
+{
+	struct resolver *res = arg;
+	int r;
+
+	if (event->op == PODCRED_CGROUP_MKDIR)
+		r = cgtree_added(res->tree, event->cgroup_id, event->path);
+	else
+		r = cgtree_removed(res->tree, event->cgroup_id);
+	if (r < 0)
+		res->rescan = true;
+}
+
+static void load_names(struct resolver *res)
+{
+	_cleanup_free_ struct pod_name *pods = NULL;
+	struct pc_err err = {};
+	size_t n = 0;
+	int r;
+
+	res->reload = false;
+	r = podlist_load(res->options->pods, &pods, &n, &err);
+	if (r == 0)
+		r = registry_set_names(res->registry, pods, n, &err);
+	if (r < 0)
+		log_warn("%s; the names read before stay in force", err.msg[0] ? err.msg : strerror(-r));
+	else
+		log_debug("%zu pods in %s", n, res->options->pods);
+}
+
+static void scan(struct resolver *res)
+{
+	int r = cgtree_scan(res->tree);
+
+	res->rescan = r < 0;
+	if (r == -ESTALE)
+		log_error("%s was removed; its guard went with it: run podcred load again",
+			  res->options->kubepods ?: "kubepods");
+	else if (r < 0)
+		log_warn("cannot read the cgroup tree: %s; trying again", strerror(-r));
+}
+
+static void tick(struct resolver *res)
+{
+	uint64_t lost = loader_stat_read(res->stats_fd, PODCRED_REASON_cgroup_event_lost);
+	struct timespec now;
+
+	if (lost != res->lost)
+		res->rescan = true;
+	res->lost = lost;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	registry_expire(res->registry,
+			(uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec);
+	registry_flush(res->registry);
+	loader_flows_sweep(res->flows_fd, res->quota_fd, CONFLICT_AGE_NS);
+}
+
+static void on_signal(struct resolver *res)
+{
+	int sig;
+
+	while ((sig = signals_next(res->signal_fd))) {
+		if (sig == SIGHUP)
+			res->reload = true;
+		else if (sig != SIGCHLD)
+			res->stop = true;
+	}
+}
+
+static void watch_names(struct resolver *res)
+{
+	int r = podlist_watch_drain(res->podlist_fd);
+
+	if (r == -ENOENT) {
+		close(res->podlist_fd);
+		res->podlist_fd = podlist_watch_open(res->options->pods);
+	}
+	if (r != 0)
+		res->reload = true;
+}
+
+static int loop(struct resolver *res)
+{
+	bool have_events = res->events != NULL;
+	struct pollfd fds[] = {
+		{.fd = res->signal_fd, .events = POLLIN},
+		{.fd = have_events ? loader_events_fd(res->events) : cgtree_watch_fd(res->tree),
+		 .events = POLLIN},
+		{.fd = res->podlist_fd, .events = POLLIN},
+	};
+
+	while (!res->stop) {
+		fds[2].fd = res->podlist_fd;
+		if (poll(fds, ARRAY_SIZE(fds), TICK_MS) < 0 && errno != EINTR)
+			return -errno;
+		if (fds[0].revents)
+			on_signal(res);
+		if (have_events)
+			loader_events_dispatch(res->events);
+		else if (fds[1].revents && cgtree_watch_dispatch(res->tree) < 0)
+			res->rescan = true;
+		if (fds[2].revents)
+			watch_names(res);
+		if (res->reload && res->options->pods)
+			load_names(res);
+		if (res->rescan)
+			scan(res);
+		tick(res);
+	}
+	return 0;
+}
+
+/* ---- life ---- */
+
+static int open_maps(struct resolver *res, struct pc_err *err)
+{
+	const struct {
+		enum loader_map map;
+		int *fd;
+	} maps[] = {
+		{LOADER_MAP_CONFIG, &res->config_fd}, {LOADER_MAP_PODS, &res->pods_fd},
+		{LOADER_MAP_QUOTA, &res->quota_fd},   {LOADER_MAP_FLOWS, &res->flows_fd},
+		{LOADER_MAP_STATS, &res->stats_fd},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(maps); i++) {
+		*maps[i].fd = loader_map_open(res->options->pin_dir, maps[i].map, err);
+		if (*maps[i].fd < 0)
+			return *maps[i].fd;
+	}
+	return 0;
+}
+
+static int open_tree(struct resolver *res, struct pc_err *err)
+{
+	_cleanup_free_ char *kubepods = NULL;
+	struct podcred_config config;
+	int r;
+
+	r = loader_config_read(res->config_fd, &config);
+	if (r < 0)
+		return pc_err_set(err, r, "cannot read podcred_config: %s", strerror(-r));
+	if (res->options->kubepods)
+		kubepods = strdup(res->options->kubepods);
+	else
+		loader_cgroup_path(res->mount, config.kubepods_id, &kubepods);
+	if (!kubepods)
+		return pc_err_set(err, -ESTALE,
+				  "the kubepods cgroup that podcred guards is gone; run podcred load "
+				  "again");
+	r = cgtree_open(kubepods, 0, res->registry, &res->tree, err);
+	if (r == 0 && cgtree_root_id(res->tree) != config.kubepods_id)
+		return pc_err_set(err, -EINVAL,
+				  "%s is not the kubepods cgroup that podcred guards; run podcred "
+				  "load again, with the same --kubepods",
+				  kubepods);
+	return r;
+}
+
+static int start(struct resolver *res, struct pc_err *err)
+{
+	struct identity_sink sink = {
+		.upsert = sink_upsert, .remove = sink_remove, .qos = sink_qos, .arg = res};
+	int r;
+
+	res->signal_fd = signals_open();
+	if (res->signal_fd < 0)
+		return res->signal_fd;
+	r = place_find_mount(&res->mount, err);
+	if (r == 0)
+		r = open_maps(res, err);
+	if (r == 0)
+		r = registry_new(&sink, last_generation(res), &res->registry);
+	if (r == 0)
+		r = open_tree(res, err);
+	if (r < 0)
+		return r;
+	if (loader_events_open(res->options->pin_dir, on_cgroup, res, &res->events, NULL) < 0)
+		log_warn("no cgroup events from this kernel; watching %s by inotify",
+			 res->options->kubepods ?: "kubepods");
+	if (res->options->pods) {
+		res->podlist_fd = podlist_watch_open(res->options->pods);
+		load_names(res);
+	} else {
+		log_warn("no --pods FILE: pods have no names, so no caller gets credentials");
+	}
+	res->lost = loader_stat_read(res->stats_fd, PODCRED_REASON_cgroup_event_lost);
+	scan(res);
+	drop_leftovers(res);
+	log_info("resolver ready: %zu pods", registry_count(res->registry));
+	return 0;
+}
+
+static void finish(struct resolver *res)
+{
+	int *fds[] = {&res->config_fd, &res->pods_fd,	&res->quota_fd,  &res->flows_fd,
+		      &res->stats_fd,  &res->signal_fd, &res->podlist_fd};
+
+	loader_events_close(res->events);
+	cgtree_close(res->tree);
+	registry_free(res->registry);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		cleanup_close(fds[i]);
+	free(res->mount);
+}
+
+int resolve_run(const struct resolve_options *options, struct pc_err *err)
+{
+	struct resolver res = {
+		.options = options, .config_fd = -EBADF, .pods_fd = -EBADF, .quota_fd = -EBADF,
+		.flows_fd = -EBADF, .stats_fd = -EBADF,	 .signal_fd = -EBADF, .podlist_fd = -EBADF,
+	};
+	int r = start(&res, err);
+
+	if (r == 0)
+		r = loop(&res);
+	finish(&res);
+	return r;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+
+#include "err.h"
+#include "place.h"
+
+struct run_options {
+	struct place_options place;
+	const char *pods;	  /* PodList */
+	const char *associations;
+	const char *token_key;
+	bool keep; /* leave the guard attached when stopped */
+};
+
+/* The agent's address when none is configured: the first IPv4 address of this node that pods can
+ * reach, port 7777. -ENOENT. */
+int run_default_agent(struct config *config, struct pc_err *err);
+
+/* load, resolve and serve as one process tree, until SIGTERM or SIGINT. */
+int run_all(const struct run_options *options, struct pc_err *err);

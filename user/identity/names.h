@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One source's whole answer to "which pods are there?", indexed. Immutable once built. */
+#pragma once
+
+#include <stddef.h>
+
+#include "pod.h"
+
+struct pc_err;
+struct name_table;
+
+/* Copies the list. -EINVAL: a pod without uid; -EEXIST: one uid, two identities; -ENOMEM. */
+int name_table_new(const struct pod_name *pods, size_t n, struct name_table **ret,
+		   struct pc_err *err);
+
+struct name_table *name_table_free(struct name_table *table);
+
+/*
+ * The pod that a cgroup of this uid is, or NULL. A static pod's cgroup carries the config hash
+ * where the API has another uid, so its hash is looked up too; a hash that two different pods
+ * claim names nobody, because whoever may create pods may write that annotation.
+ */
+const struct pod_name *name_table_find(const struct name_table *table, const char *uid,
+				       bool is_static);

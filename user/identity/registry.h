@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Joins what two witnesses say: the cgroup tree (this id is the directory of pod UID) and a
+ * source of names (pod UID is namespace/name). Tells a sink of every change, and of nothing else.
+ *
+ * A cgroup is reported at once, unnamed when no source knows its uid yet; no name is invented. One
+ * uid may have several cgroups for a moment (a directory that was made anew): each is that pod.
+ *
+ * Not thread-safe. Functions that call the sink finish their work when it fails, return its first
+ * error, and offer the pod again later (registry_flush, next scan, next list of names).
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pod.h"
+
+struct pc_err;
+struct registry;
+
+/* generation: the highest that the sink may have from an earlier life; the first record gets one
+ * more. The sink is copied. 0 or -ENOMEM. */
+int registry_new(const struct identity_sink *sink, uint64_t generation, struct registry **ret);
+
+/* Tells the sink nothing. Returns NULL. */
+struct registry *registry_free(struct registry *reg);
+
+/*
+ * Replace all names. -EINVAL, -EEXIST (one uid, two identities), -ENOMEM: the list is refused as
+ * a whole, err says why, the old one stays. Any other error is the sink's: the list is in force.
+ */
+int registry_set_names(struct registry *reg, const struct pod_name *pods, size_t n,
+		       struct pc_err *err);
+
+/* The directory with this inode is the pod's. Again for a known id: nothing happens, unless the
+ * sink refused it before. Ids are not reused within a boot, so an id that comes with another uid
+ * is dropped and -EEXIST returned: then it is nobody's until the next call. -EINVAL: uid or id. */
+int registry_add_cgroup(struct registry *reg, uint64_t id, const char *uid, bool is_static);
+
+/* An unknown id is no error. With a grace time the sink hears of it from registry_expire. */
+int registry_remove_cgroup(struct registry *reg, uint64_t id);
+
+/* Full reconcile: mark, registry_add_cgroup for all there are, sweep those not added since. */
+void registry_mark(struct registry *reg);
+int registry_sweep(struct registry *reg);
+
+/* Calls sink.qos when the two differ from the last time, and the first time. */
+int registry_set_qos(struct registry *reg, uint64_t burstable_id, uint64_t besteffort_id);
+
+/* Offer the sink again what it refused. */
+int registry_flush(struct registry *reg);
+
+/*
+ * Removed cgroups keep their record for grace_ns (default 0: none), so that connections that
+ * outlive the pod can still be named. registry_expire drops those whose time is over; it also
+ * retries removals that the sink refused. now_ns: any monotonic clock. A record lives from the
+ * first registry_expire that sees it removed, so call it about every grace_ns / 4.
+ */
+void registry_set_grace(struct registry *reg, uint64_t grace_ns);
+int registry_expire(struct registry *reg, uint64_t now_ns);
+
+/* In order of cgroup id, those in their grace time included. Valid until the next change. */
+size_t registry_count(const struct registry *reg);
+const struct pod_ident *registry_at(const struct registry *reg, size_t i);
+const struct pod_ident *registry_find(const struct registry *reg, uint64_t id);

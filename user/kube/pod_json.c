@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pod_json.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "err.h"
+
+#define ANNOTATION_HASH	  "kubernetes.io/config.hash"
+#define ANNOTATION_MIRROR "kubernetes.io/config.mirror"
+
+#define FROM_API "take the list from the API (kubectl get pods -o json), which fills it"
+
+const char *pod_json_quote(const char *text, char buf[POD_JSON_QUOTE_SIZE])
+{
+	size_t n = 0;
+
+	buf[n++] = '"';
+	for (; *text && n < POD_JSON_QUOTE_SIZE - 5; text++)
+		buf[n++] = *text < ' ' || *text > '~' || *text == '"' ? '?' : *text;
+	if (*text) {
+		memcpy(buf + n, "...", 3);
+		n += 3;
+	}
+	buf[n++] = '"';
+	buf[n] = '\0';
+	return buf;
+}
+
+static const char *type_name(const json_t *value)
+{
+	switch (json_typeof(value)) {
+	case JSON_OBJECT:
+		return "a mapping";
+	case JSON_ARRAY:
+		return "a list";
+	case JSON_STRING:
+		return "a string";
+	case JSON_INTEGER:
+	case JSON_REAL:
+		return "a number";
+	case JSON_NULL:
+		return "null";
+	default:
+		return "a boolean";
+	}
+}
+
+static bool is_alnum(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+/* RFC 1123 label: 1 to 63 of a-z, 0-9, '-'; no '-' at either end. */
+static bool is_label(const char *s, size_t len)
+{
+	if (len == 0 || len > 63 || !is_alnum(s[0]) || !is_alnum(s[len - 1]))
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (!is_alnum(s[i]) && s[i] != '-')
+			return false;
+	return true;
+}
+
+/* RFC 1123 subdomain as Kubernetes checks names: parts joined by '.', 253 in all, no limit on
+ * one part. */
+static bool is_subdomain(const char *s, size_t len)
+{
+	size_t start = 0;
+
+	if (len == 0 || len > 253)
+		return false;
+	for (size_t i = 0; i <= len; i++) {
+		if (i < len && s[i] != '.') {
+			if (!is_alnum(s[i]) && s[i] != '-')
+				return false;
+			continue;
+		}
+		if (i == start || !is_alnum(s[start]) || !is_alnum(s[i - 1]))
+			return false;
+		start = i + 1;
+	}
+	return true;
+}
+
+struct text_field {
+	const char *path; /* for messages */
+	const char *key;
+	bool (*valid)(const char *s, size_t len);
+	const char *want;
+};
+
+/* *ret_text NULL: missing or null. */
+static int get_text(const json_t *object, const char *path, const char *key, const char **ret_text,
+		    size_t *ret_len, struct pc_err *err)
+{
+	const json_t *value = json_object_get(object, key);
+
+	*ret_text = NULL;
+	*ret_len = 0;
+	if (!value || json_is_null(value))
+		return 0;
+	if (!json_is_string(value))
+		return pc_err_set(err, -EINVAL, "%s is %s; write it as a string, in quotes", path,
+				  type_name(value));
+	*ret_text = json_string_value(value);
+	*ret_len = json_string_length(value);
+	return 0;
+}
+
+/* 1: copied; 0: missing; -EINVAL. size has room for the longest that valid() lets through. */
+static int copy_text(const json_t *object, const struct text_field *field, char *to, size_t size,
+		     struct pc_err *err)
+{
+	char quoted[POD_JSON_QUOTE_SIZE];
+	const char *text;
+	size_t len;
+	int r;
+
+	r = get_text(object, field->path, field->key, &text, &len, err);
+	if (r < 0 || !text)
+		return r;
+	if (len >= size || !field->valid(text, len))
+		return pc_err_set(err, -EINVAL, "%s is %s, not %s; correct it", field->path,
+				  pod_json_quote(text, quoted), field->want);
+	memcpy(to, text, len);
+	to[len] = '\0';
+	return 1;
+}
+
+static int decode_uid(const json_t *metadata, struct pod_name *pod, bool *ret_is_static,
+		      struct pc_err *err)
+{
+	char quoted[POD_JSON_QUOTE_SIZE];
+	const char *text;
+	size_t len;
+	int r;
+
+	r = get_text(metadata, "metadata.uid", "uid", &text, &len, err);
+	if (r < 0)
+		return r;
+	if (!text)
+		return pc_err_set(err, -EINVAL, "metadata.uid is missing; " FROM_API);
+	if (pod_uid_canonical(text, len, '-', pod->uid, ret_is_static) < 0)
+		return pc_err_set(
+			err, -EINVAL,
+			"metadata.uid is %s, not a pod uid (8-4-4-4-12 or 32 hex digits); "
+			"correct it",
+			pod_json_quote(text, quoted));
+	return 0;
+}
+
+static int decode_metadata(const json_t *metadata, struct pod_name *pod, bool *ret_is_static,
+			   struct pc_err *err)
+{
+	static const struct text_field name_space = {"metadata.namespace", "namespace", is_label,
+						     "a namespace (1 to 63 of a-z 0-9 -)"};
+	static const struct text_field name = {"metadata.name", "name", is_subdomain,
+					       "a pod name (1 to 253 of a-z 0-9 - .)"};
+	int r;
+
+	if (!json_is_object(metadata))
+		return pc_err_set(err, -EINVAL, "metadata is missing or no mapping; " FROM_API);
+	r = copy_text(metadata, &name, pod->name, sizeof(pod->name), err);
+	if (r == 0)
+		r = pc_err_set(err, -EINVAL, "metadata.name is missing; " FROM_API);
+	if (r < 0)
+		return r;
+	r = copy_text(metadata, &name_space, pod->name_space, sizeof(pod->name_space), err);
+	if (r == 0)
+		r = pc_err_set(err, -EINVAL, "metadata.namespace is missing; " FROM_API);
+	if (r < 0)
+		return r;
+	return decode_uid(metadata, pod, ret_is_static, err);
+}
+
+/* Whether it is there at all, and its value when that is a config hash. */
+static bool take_hash(const json_t *annotations, const char *key, char hash[POD_UID_SIZE])
+{
+	const json_t *value = json_object_get(annotations, key);
+	char uid[POD_UID_SIZE];
+	bool is_static;
+
+	if (!json_is_string(value))
+		return false;
+	if (!hash[0] &&
+	    pod_uid_canonical(json_string_value(value), json_string_length(value), '-', uid,
+			      &is_static) == 0 &&
+	    is_static)
+		memcpy(hash, uid, sizeof(uid));
+	return true;
+}
+
+static int decode_spec(const json_t *spec, bool is_static, struct pod_name *pod, struct pc_err *err)
+{
+	static const struct text_field service_account = {
+		"spec.serviceAccountName", "serviceAccountName", is_subdomain,
+		"a service account name (1 to 253 of a-z 0-9 - .)"};
+	const json_t *host_network = json_object_get(spec, "hostNetwork");
+	int r;
+
+	if (spec && !json_is_object(spec) && !json_is_null(spec))
+		return pc_err_set(err, -EINVAL, "spec is %s; write a mapping", type_name(spec));
+	if (host_network && !json_is_boolean(host_network) && !json_is_null(host_network))
+		return pc_err_set(err, -EINVAL, "spec.hostNetwork is %s; write true or false",
+				  type_name(host_network));
+	pod->host_network = json_is_true(host_network);
+	r = copy_text(spec, &service_account, pod->service_account, sizeof(pod->service_account),
+		      err);
+	if (r == 0 && !is_static)
+		memcpy(pod->service_account, "default", sizeof("default"));
+	return r < 0 ? r : 0;
+}
+
+int pod_json_decode(const json_t *json, struct pod_name *ret, struct pc_err *err)
+{
+	const json_t *metadata = json_object_get(json, "metadata");
+	const json_t *annotations = json_object_get(metadata, "annotations");
+	struct pod_name pod = {0};
+	bool is_static;
+	int r;
+
+	if (!json_is_object(json))
+		return pc_err_set(err, -EINVAL, "is no mapping; write a Pod");
+	r = decode_metadata(metadata, &pod, &is_static, err);
+	if (r < 0)
+		return r;
+	if (take_hash(annotations, ANNOTATION_MIRROR, pod.config_hash))
+		is_static = true;
+	take_hash(annotations, ANNOTATION_HASH, pod.config_hash);
+	r = decode_spec(json_object_get(json, "spec"), is_static, &pod, err);
+	if (r < 0)
+		return r;
+	*ret = pod;
+	return 0;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One Pod object, as the Kubernetes API writes it, to what identity needs of it. */
+#pragma once
+
+#include <jansson.h>
+
+#include "pod.h"
+
+struct pc_err;
+
+/* Longest string that a message repeats, with its quotes, and NUL. */
+#define POD_JSON_QUOTE_SIZE 72
+
+/* Somebody's string for a one-line message: quoted, cut, no control characters. Returns buf. */
+const char *pod_json_quote(const char *text, char buf[POD_JSON_QUOTE_SIZE]);
+
+/*
+ * Required: metadata.uid, .namespace, .name. spec.serviceAccountName is "default" when missing, as
+ * the API server has it, but none for a static pod (a mirror annotation, or a uid of 32 hex
+ * digits), which can have no service account. config_hash is taken from the annotation
+ * kubernetes.io/config.mirror, else config.hash; one that is no hash is left out (who may create
+ * pods may write annotations, and must not break the list).
+ * -EINVAL: err says field, cause, next step.
+ */
+int pod_json_decode(const json_t *pod, struct pod_name *ret, struct pc_err *err);
