@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+# Tests, demo, bench, lint. Unit tests name their own sources in a SOURCES: comment.
+
+UNIT_SRCS := $(wildcard tests/unit/test_*.c)
+UNIT_BINS := $(patsubst tests/unit/%.c,$(O)/unit/%,$(UNIT_SRCS))
+TEST_TOOLS := $(patsubst tests/e2e/%.c,$(O)/tests/%,$(wildcard tests/e2e/*.c))
+E2E := $(sort $(wildcard tests/e2e/*.sh))
+BPF_TESTS := $(patsubst tests/bpf/%.c,$(O)/bpftest/%,$(wildcard tests/bpf/test_*.c))
+
+UNIT_INC := $(addprefix -Iuser/,base config identity kube agent lib/include) -Ibpf/uapi -Ibpf/api
+SAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+declared = $(shell sed -n 's|.*/\* $(1): \(.*\) \*/.*|\1|p' $(2))
+
+$(O)/unit/%: tests/unit/%.c | $(O)/.deps-test
+	$(call msg,UNIT,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(BASE_CFLAGS) -g -O1 $(SAN) $(UNIT_INC) -MMD -MP -MF $@.d -o $@ $< \
+		$(call declared,SOURCES,$<) $(call declared,LIBS,$<) -lcmocka -pthread
+$(foreach t,$(UNIT_SRCS),$(eval $(patsubst tests/unit/%.c,$(O)/unit/%,$(t)): $(call declared,SOURCES,$(t))))
+$(O)/unit/header_cxx.o: tests/unit/header_cxx.cc | $(O)/.deps-test
+	$(call msg,CXX,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)g++ -std=c++11 -Wall -Wextra -Werror $(lib_INC) -c $< -o $@
+
+$(O)/tests/%: tests/e2e/%.c $(O)/libpodcred.a | $(O)/.deps-test
+	$(call msg,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(BASE_CFLAGS) -O2 -g $(lib_INC) -MMD -MP -MF $@.d -o $@ $< $(O)/libpodcred.a -pthread
+-include $(UNIT_BINS:=.d) $(TEST_TOOLS:=.d)
+
+.PHONY: test
+test: test-unit-build test-e2e-build ## everything under 15 minutes: unit, BPF logic, end to end
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP tests/run.sh $(UNIT_BINS) $(BPF_TESTS) $(E2E)
+
+.PHONY: test-unit-build test-e2e-build test-unit test-e2e
+test-unit-build: $(UNIT_BINS) $(O)/unit/header_cxx.o
+test-e2e-build: all $(TEST_TOOLS) $(BPF_TESTS) | $(O)/.deps-test
+test-unit: test-unit-build ## unit tests alone, under ASan and UBSan; needs no root
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP tests/run.sh $(UNIT_BINS)
+test-e2e: test-e2e-build ## end-to-end tests alone
+	$(Q)tests/run.sh $(BPF_TESTS) $(E2E)

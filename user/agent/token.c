@@ -108,7 +108,7 @@ int token_make(const uint8_t key[AGENT_TOKEN_KEY_SIZE], const char *pod_uid, tim
 int token_check(const uint8_t key[AGENT_TOKEN_KEY_SIZE], const char *pod_uid, const char *token,
 		time_t now, time_t *ret_left)
 {
-	uint8_t raw[RAW_SIZE], expected[MAC_SIZE];
+	uint8_t raw[RAW_SIZE] = {}, expected[MAC_SIZE];
 	time_t expiry;
 
 	if (decode(token, raw) < 0 || mac(key, pod_uid, raw, expected) < 0)

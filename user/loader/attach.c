@@ -30,7 +30,7 @@ const size_t n_attachments = ARRAY_SIZE(attachments);
 
 _Static_assert(ARRAY_SIZE(attachments) <= LOADER_MAX_LINKS, "loader_status has room");
 
-#define TEMP_SUFFIX ".new"
+#define TEMP_SUFFIX "_new" /* bpffs refuses names with a dot */
 
 /* What was done for one attachment, and so what to undo. */
 struct step {

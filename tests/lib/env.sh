@@ -1,0 +1,216 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# A node and its pods, for real: a network namespace that plays the host's, one for each pod,
+# cgroups named as the kubelet names them below a cgroup of our own, and podcred on top. Sourced by
+# the end-to-end tests, the demo and the benchmark.
+#
+#   env_up [LAYOUT]           node namespace, bridge, kubepods cgroups (LAYOUT: cgroupfs | systemd)
+#   pod_add NAME QOS [host]   QOS: guaranteed burstable besteffort; host: on the node's network
+#   env_podlist FILE          PodList of all pods so far
+#   in_pod NAME CMD...        run in the pod's cgroup (a container in it) and network namespace
+#   in_agent CMD...           run in the agent's cgroup and the node's network namespace
+#   in_node CMD...            run in the node's network namespace
+#   wait_for SECONDS CMD...   until CMD succeeds
+#   env_down                  everything away again; also on exit and on Ctrl-C
+#
+# All that is made carries $ENV_ID; nothing else on the machine is touched.
+
+ENV_ID=pc$$
+ENV_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+ENV_BUILD=${O:-$ENV_ROOT/build}
+PODCRED=${PODCRED:-$ENV_BUILD/podcred}
+NODE_V4=10.99.0.1
+NODE_V6=fd99::1
+AGENT_PORT=7777
+PIN_DIR=${PIN_DIR:-/sys/fs/bpf/podcred-$ENV_ID}
+
+declare -A POD_UID POD_CGROUP POD_NETNS POD_IP POD_IP6 POD_HOST POD_CLASS
+POD_COUNT=0
+
+note() { printf '# %s\n' "$*"; }
+
+env_fail() {
+  printf 'env: %s\n' "$*" >&2
+  exit 1
+}
+
+cgroup_mount() {
+  awk '$3 == "cgroup2" && !found { print $2; found = 1 }' /proc/mounts
+}
+
+env_up() {
+  [ "$(id -u)" -eq 0 ] || env_fail 'needs root: namespaces, cgroups and BPF'
+  ENV_LAYOUT=${1:-cgroupfs}
+  CGROUP_MOUNT=$(cgroup_mount)
+  [ -n "$CGROUP_MOUNT" ] || env_fail 'no cgroup2 mount'
+  ENV_CGROUP=$CGROUP_MOUNT/$ENV_ID
+  trap env_down EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  ENV_TMP=$(mktemp -d)
+  case $ENV_LAYOUT in
+  cgroupfs) KUBEPODS=$ENV_CGROUP/kubepods ;;
+  systemd) KUBEPODS=$ENV_CGROUP/kubepods.slice ;;
+  *) env_fail "no layout $ENV_LAYOUT" ;;
+  esac
+  AGENT_CGROUP=$ENV_CGROUP/agent
+  mkdir -p "$KUBEPODS" "$AGENT_CGROUP" "$ENV_CGROUP/host"
+  NODE_NETNS=$ENV_ID-node
+  ip netns add "$NODE_NETNS"
+  in_node ip link set lo up
+  in_node ip link add br0 type bridge
+  in_node ip addr add "$NODE_V4/16" dev br0
+  in_node ip -6 addr add "$NODE_V6/64" dev br0 nodad
+  in_node ip link set br0 up
+}
+
+qos_dir() {
+  case $ENV_LAYOUT-$1 in
+  *-guaranteed) echo "$KUBEPODS" ;;
+  cgroupfs-*) echo "$KUBEPODS/$1" ;;
+  systemd-*) echo "$KUBEPODS/kubepods-$1.slice" ;;
+  esac
+}
+
+# The kubelet's name for a pod's cgroup.
+pod_dir() {
+  local qos=$1 uid=$2
+  case $ENV_LAYOUT-$qos in
+  cgroupfs-*) echo "$(qos_dir "$qos")/pod$uid" ;;
+  systemd-guaranteed) echo "$KUBEPODS/kubepods-pod${uid//-/_}.slice" ;;
+  systemd-*) echo "$(qos_dir "$qos")/kubepods-$qos-pod${uid//-/_}.slice" ;;
+  esac
+}
+
+pod_add() {
+  local name=$1 qos=$2 mode=${3:-} uid n
+  POD_COUNT=$((POD_COUNT + 1))
+  n=$POD_COUNT
+  uid=$(cat /proc/sys/kernel/random/uuid)
+  POD_UID[$name]=$uid
+  POD_CLASS[$name]=$qos
+  POD_CGROUP[$name]=$(pod_dir "$qos" "$uid")
+  mkdir -p "${POD_CGROUP[$name]}/container"
+  if [ "$mode" = host ]; then
+    POD_HOST[$name]=true POD_NETNS[$name]=$NODE_NETNS POD_IP[$name]=$NODE_V4
+    return
+  fi
+  POD_HOST[$name]=false POD_NETNS[$name]=$ENV_ID-p$n
+  POD_IP[$name]=10.99.$((n / 250 + 1)).$((n % 250 + 1)) POD_IP6[$name]=fd99::1:$n
+  ip netns add "${POD_NETNS[$name]}"
+  in_node ip link add "v$n" type veth peer name eth0 netns "${POD_NETNS[$name]}"
+  in_node ip link set "v$n" master br0 up
+  in_netns "${POD_NETNS[$name]}" ip link set lo up
+  in_netns "${POD_NETNS[$name]}" ip link set eth0 up
+  in_netns "${POD_NETNS[$name]}" ip addr add "${POD_IP[$name]}/16" dev eth0
+  in_netns "${POD_NETNS[$name]}" ip -6 addr add "${POD_IP6[$name]}/64" dev eth0 nodad
+  in_netns "${POD_NETNS[$name]}" ip route add default via "$NODE_V4"
+}
+
+# Namespace shop, service account = name of the pod.
+env_podlist() {
+  local name sep=
+  {
+    printf '{"kind":"PodList","apiVersion":"v1","items":['
+    for name in "${!POD_UID[@]}"; do
+      printf '%s{"metadata":{"name":"%s","namespace":"shop","uid":"%s"},' \
+        "$sep" "$name" "${POD_UID[$name]}"
+      printf '"spec":{"serviceAccountName":"%s","hostNetwork":%s}}' "$name" "${POD_HOST[$name]}"
+      sep=,
+    done
+    printf ']}\n'
+  } >"$1.tmp"
+  mv "$1.tmp" "$1"
+}
+
+# Not "ip netns exec": that mounts a new /sys, which hides bpffs and the cgroups.
+in_netns() { nsenter --net="/run/netns/$1" "${@:2}"; }
+in_node() { in_netns "$NODE_NETNS" "$@"; }
+
+in_cgroup() {
+  (
+    echo 0 >"$1/cgroup.procs" || exit 125
+    exec nsenter --net="/run/netns/$2" "${@:3}"
+  )
+}
+
+in_pod() { in_cgroup "${POD_CGROUP[$1]}/container" "${POD_NETNS[$1]}" "${@:2}"; }
+in_agent() { in_cgroup "$AGENT_CGROUP" "$NODE_NETNS" "$@"; }
+in_host() { in_cgroup "$ENV_CGROUP/host" "$NODE_NETNS" "$@"; }
+
+podcred() { "$PODCRED" "$1" --pin-dir "$PIN_DIR" "${@:2}"; }
+
+env_load() {
+  podcred load --kubepods "$KUBEPODS" --agent-cgroup "$AGENT_CGROUP" \
+    --agent "$NODE_V4:$AGENT_PORT" --agent "[$NODE_V6]:$AGENT_PORT" "$@"
+}
+
+# The resolver in the background, ready when this returns.
+env_resolve() {
+  env_podlist "$ENV_TMP/pods.json"
+  "$PODCRED" resolve --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" --pods "$ENV_TMP/pods.json" \
+    "$@" >"$ENV_TMP/resolve.log" 2>&1 &
+  RESOLVE_PID=$!
+  wait_for 10 grep -q 'resolver ready' "$ENV_TMP/resolve.log" ||
+    env_fail "resolver: $(cat "$ENV_TMP/resolve.log")"
+}
+
+# An associations file that gives pod NAME the role NAME-role and a key that names it.
+env_associations() {
+  local name
+  echo 'associations:'
+  for name in "${!POD_UID[@]}"; do
+    cat <<YAML
+  - namespace: shop
+    serviceAccount: $name
+    role: $name-role
+    accountId: "111122223333"
+    static:
+      accessKeyId: AKIA${name^^}
+      secretAccessKey: secret-of-$name
+      sessionToken: token-of-$name
+YAML
+  done
+}
+
+env_serve() {
+  (
+    umask 077
+    env_associations >"$ENV_TMP/associations.yaml"
+  )
+  in_agent "$PODCRED" serve --agent "$NODE_V4:$AGENT_PORT" --agent "[$NODE_V6]:$AGENT_PORT" \
+    --associations "$ENV_TMP/associations.yaml" "$@" >"$ENV_TMP/serve.log" 2>&1 &
+  SERVE_PID=$!
+  wait_for 10 grep -q 'agent ready' "$ENV_TMP/serve.log" ||
+    env_fail "agent: $(cat "$ENV_TMP/serve.log")"
+}
+
+wait_for() {
+  local tries=$(($1 * 20))
+  shift
+  while ! "$@" >/dev/null 2>&1; do
+    tries=$((tries - 1))
+    [ $tries -gt 0 ] || return 1
+    sleep 0.05
+  done
+}
+
+cgroup_empty() { [ -z "$(find "$ENV_CGROUP" -name cgroup.procs -exec cat {} + 2>/dev/null)" ]; }
+
+env_down() {
+  local status=$? job ns
+  trap - EXIT INT TERM
+  for job in $(jobs -p); do kill "$job" 2>/dev/null; done
+  if [ -d "${ENV_CGROUP:-}" ]; then
+    echo 1 >"$ENV_CGROUP/cgroup.kill"
+    wait_for 5 cgroup_empty
+  fi
+  wait 2>/dev/null
+  [ ! -d "$PIN_DIR" ] || "$PODCRED" unload --pin-dir "$PIN_DIR" >/dev/null
+  [ ! -d "${ENV_CGROUP:-}" ] || find "$ENV_CGROUP" -depth -type d -exec rmdir {} +
+  for ns in /run/netns/"$ENV_ID"-*; do
+    [ ! -e "$ns" ] || ip netns del "${ns##*/}"
+  done
+  [ -z "${ENV_TMP:-}" ] || rm -rf "$ENV_TMP"
+  exit $status
+}

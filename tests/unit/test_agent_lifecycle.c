@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+/* SOURCES: tests/unit/agent_harness.c user/agent/server.c user/agent/handler.c user/agent/listen.c user/agent/conns.c user/agent/waiting.c user/agent/audit.c user/agent/dispatch.c user/agent/container.c user/agent/imds.c user/agent/destination.c user/agent/path.c user/agent/response.c user/agent/text.c user/agent/timestamp.c user/agent/token.c user/agent/provider_static.c user/agent/associations.c user/agent/associations_file.c user/agent/associations_yaml.c user/agent/associations_locate.c user/base/addr.c user/base/parse.c user/base/err.c user/base/log.c */
+/* LIBS: -lmicrohttpd -ljansson -lcyaml -lyaml -lcrypto */
+/* Waiting for names, shares and limits, reload, start and stop, over real sockets. */
+#include "agent_harness.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+
+static void test_named_late(void **state)
+{
+	_cleanup_close_ int fd = dial();
+	struct answer a;
+
+	(void)state;
+	atomic_store(&identity, UNNAMED);
+	atomic_store(&named_after, 8);
+	send_text(fd, GET23 "\r\n" GET23 "\r\n");
+	for (int i = 0; i < 2; i++) {
+		assert_true(read_answer(fd, false, &a));
+		assert_credentials(&a);
+	}
+	assert_true(atomic_load(&asked) > 8);
+}
+
+static void test_never_named(void **state)
+{
+	struct answer a;
+
+	(void)state;
+	restart(30, 0);
+	atomic_store(&identity, UNNAMED);
+	a = ask(GET23 "\r\n");
+	assert_int_equal(a.status, 503);
+	assert_non_null(strstr(a.body, "\"code\":\"PodNotResolved\""));
+	assert_string_equal(find_header(&a, "Content-Type"), "application/json");
+	atomic_store(&identity, IMDS_UNNAMED);
+	a = ask("PUT /latest/api/token HTTP/1.1\r\n" HOST254
+		"X-aws-ec2-metadata-token-ttl-seconds: 60\r\n\r\n");
+	assert_int_equal(a.status, 503);
+}
+
+/* While one caller waits, which would take a minute, others are answered. */
+static void test_waiting_blocks_nobody(void **state)
+{
+	int waiting[8];
+	struct answer a;
+
+	(void)state;
+	atomic_store(&identity, UNNAMED);
+	for (size_t i = 0; i < ARRAY_SIZE(waiting); i++) {
+		waiting[i] = dial();
+		send_text(waiting[i], GET23 "\r\n");
+	}
+	a = ask("GET /nothing HTTP/1.1\r\n" HOST23 "\r\n");
+	assert_int_equal(a.status, 404);
+	/* an identity that is lost while waiting ends the wait */
+	atomic_store(&identity, UNSTAMPED);
+	for (size_t i = 0; i < ARRAY_SIZE(waiting); i++) {
+		assert_true(read_answer(waiting[i], false, &a));
+		assert_int_equal(a.status, 403);
+		close(waiting[i]);
+	}
+}
+
+/* More waiters of one pod than it may have: the rest is told to come back. */
+static void test_waiting_limit(void **state)
+{
+	int fds[40];
+	int refused = 0;
+	struct answer a;
+
+	(void)state;
+	atomic_store(&identity, UNNAMED);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		fds[i] = dial();
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		send_text(fds[i], GET23 "\r\n");
+	/* 8 of the 40 are answered now; then the others get their name */
+	while (refused < 8) {
+		for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+			char c;
+
+			if (fds[i] < 0 || recv(fds[i], &c, 1, MSG_PEEK | MSG_DONTWAIT) != 1)
+				continue;
+			assert_true(read_answer(fds[i], false, &a));
+			assert_int_equal(a.status, 503);
+			close(fds[i]);
+			fds[i] = -1;
+			refused++;
+		}
+	}
+	atomic_store(&identity, NAMED);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		if (fds[i] < 0)
+			continue;
+		assert_true(read_answer(fds[i], false, &a));
+		assert_credentials(&a);
+		close(fds[i]);
+	}
+	assert_int_equal(refused, 8);
+}
+
+/* One pod's connections beyond its share are closed; when some end, there is room again. */
+static void test_connection_limit(void **state)
+{
+	int fds[4], extra;
+	struct answer a;
+
+	(void)state;
+	restart(60000, 4);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		fds[i] = dial();
+		send_text(fds[i], GET23 "\r\n");
+		assert_true(read_answer(fds[i], false, &a));
+		assert_credentials(&a);
+	}
+	extra = dial();
+	send_text(extra, GET23 "\r\n");
+	assert_false(read_answer(extra, false, &a));
+	close(extra);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+	do { /* the server notices the ends in its own time */
+		extra = dial();
+		send_text(extra, GET23 "\r\n");
+		if (!read_answer(extra, false, &a))
+			a.status = 0;
+		close(extra);
+	} while (a.status != 200);
+}
+
+static void *client_thread(void *arg)
+{
+	struct answer *a = arg;
+	_cleanup_close_ int fd = dial();
+
+	for (int i = 0; i < 10; i++) {
+		send_text(fd, GET23 "\r\n");
+		if (!read_answer(fd, false, a) || a->status != 200)
+			break;
+	}
+	return NULL;
+}
+
+static void test_concurrent(void **state)
+{
+	static struct answer answers[20];
+	pthread_t threads[20];
+	struct pc_err err;
+
+	(void)state;
+	atomic_store(&identity, UNNAMED);
+	atomic_store(&named_after, 60);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, client_thread, &answers[i]), 0);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(agent_server_reload(server, NULL, &err), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
+		pthread_join(threads[i], NULL);
+		assert_credentials(&answers[i]);
+	}
+}
+
+static void test_reload(void **state)
+{
+	struct pc_err err = {};
+	struct answer a;
+
+	(void)state;
+	write_file(FILE_TEXT("AKIATWO") "    rolle: x\n");
+	assert_int_equal(agent_server_reload(server, NULL, &err), -EINVAL);
+	assert_non_null(strstr(err.msg, "rolle"));
+	a = ask(GET23 "\r\n");
+	assert_credentials(&a);
+	write_file(FILE_TEXT("AKIATWO"));
+	assert_int_equal(chmod(file_path, 0644), 0);
+	assert_int_equal(agent_server_reload(server, file_path, &err), 0);
+	assert_true(agent_server_file_exposed(server));
+	assert_int_equal(agent_server_associations(server), 1);
+	a = ask(GET23 "\r\n");
+	assert_non_null(strstr(a.body, "AKIATWO"));
+	assert_int_equal(chmod(file_path, 0600), 0);
+	write_file("associations: []\n");
+	assert_int_equal(agent_server_reload(server, NULL, &err), 0);
+	assert_false(agent_server_file_exposed(server));
+	a = ask(GET23 "\r\n");
+	assert_int_equal(a.status, 404);
+}
+
+/* Idle, half-sent and suspended connections all end with the server. */
+static void test_stop(void **state)
+{
+	_cleanup_close_ int idle = dial(), half = dial(), waiting = dial(), used = dial();
+	struct answer a;
+
+	(void)state;
+	send_text(half, "GET /v1/cred");
+	send_text(used, GET23 "\r\n");
+	assert_true(read_answer(used, false, &a));
+	atomic_store(&identity, UNNAMED);
+	send_text(waiting, GET23 "\r\n");
+	/* answered after the waiting one was sent, so that one is most likely suspended by now */
+	a = ask("GET /nothing HTTP/1.1\r\n" HOST23 "\r\n");
+	assert_int_equal(a.status, 404);
+	agent_server_stop(server);
+	server = NULL;
+	assert_true(at_end(idle));
+	assert_true(at_end(half));
+	assert_true(at_end(used));
+	while (!at_end(waiting))
+		; /* it may have been told to come back */
+}
+
+static void test_start_errors(void **state)
+{
+	struct net_addr addr = {.ip = {[10] = 0xff, 0xff, 127, 0, 0, 1}, .port = port};
+	struct net_addr elsewhere = {.ip = {[10] = 0xff, 0xff, 192, 0, 2, 1}, .port = 8080};
+	struct agent_options options = {.associations_path = file_path, .peer = fake_peer};
+	struct agent_server *other = NULL;
+	struct pc_err err = {};
+	int closed = -1;
+	char text[64];
+
+	(void)state;
+	assert_int_equal(agent_server_start(&options, &other, &err), -EINVAL);
+	options.listen = &addr;
+	options.n_listen = 1;
+	assert_int_equal(agent_server_start(&options, &other, &err), -EADDRINUSE);
+	snprintf(text, sizeof(text), "127.0.0.1:%u: Address already in use; ", port);
+	assert_non_null(strstr(err.msg, text));
+	options.listen = &elsewhere;
+	assert_int_equal(agent_server_start(&options, &other, &err), -EADDRNOTAVAIL);
+	addr.port = 0;
+	options.listen = &addr;
+	assert_int_equal(agent_server_start(&options, &other, &err), -EINVAL);
+	options.n_listen = 0;
+	options.listen_fds = &closed;
+	options.n_listen_fds = 1;
+	assert_int_equal(agent_server_start(&options, &other, &err), -EINVAL);
+	options.associations_path = "/nonexistent/a.yaml";
+	assert_int_equal(agent_server_start(&options, &other, &err), -ENOENT);
+	assert_null(other);
+}
+
+/* The agent's own listener: IPv4 and IPv6 on the same port, side by side. */
+static void test_own_listeners(void **state)
+{
+	struct net_addr addrs[2] = {{.ip = {[10] = 0xff, 0xff, 127, 0, 0, 1}}, {.ip = {[15] = 1}}};
+	struct agent_options options = {
+		.listen = addrs, .n_listen = 2, .associations_path = file_path, .peer = fake_peer};
+	struct sockaddr_in6 probe = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+	_cleanup_close_ int six = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct answer a;
+	int fd;
+
+	(void)state;
+	if (six < 0 || bind(six, (struct sockaddr *)&probe, sizeof(probe)) < 0)
+		skip(); /* no IPv6 here */
+	fd = make_listener(&port);
+	close(fd);
+	addrs[0].port = addrs[1].port = port;
+	agent_server_stop(server);
+	server = NULL;
+	assert_int_equal(agent_server_start(&options, &server, NULL), 0);
+	a = ask(GET23 "\r\n");
+	assert_credentials(&a);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_named_late),
+		TEST(test_never_named),
+		TEST(test_waiting_blocks_nobody),
+		TEST(test_waiting_limit),
+		TEST(test_connection_limit),
+		TEST(test_concurrent),
+		TEST(test_reload),
+		TEST(test_stop),
+		TEST(test_start_errors),
+		TEST(test_own_listeners),
+	};
+
+	return run_agent_tests(tests, ARRAY_SIZE(tests));
+}
