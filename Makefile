@@ -132,10 +132,10 @@ $(O)/libpodcred.so: $(lib_OBJS) $(LIB_MAP)
 	$(Q)ln -sf libpodcred.so $(O)/$(LIB_SONAME)
 $(O)/libpodcred.pc: user/lib/libpodcred.pc.in Makefile
 	$(call msg,GEN,$@)
-	$(Q)sed -e 's|@VERSION@|$(VERSION)|' -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' \
-		-e 's|@INCDIR@|$(INCDIR)|' $< > $@
+	$(Q)$(SUBST) $< > $@
 
 include mk/test.mk
+include mk/lint.mk
 include mk/install.mk
 
 .PHONY: clean

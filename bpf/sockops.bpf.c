@@ -42,15 +42,15 @@ static __always_inline void remote_addr(struct bpf_sock_ops *ctx, struct podcred
 	set_addr(addr, CTX(family), ip4, a, b, c, d);
 }
 
-/* remote_port has the big-endian port in its upper half, local_port is in host order. */
-static __always_inline __be16 remote_port(struct bpf_sock_ops *ctx)
+/* The context has the local port in host order, the remote one in network order, as 32 bits. */
+static __always_inline __u16 remote_port(struct bpf_sock_ops *ctx)
 {
-	return bpf_htons((__u16)bpf_ntohl(CTX(remote_port)));
+	return (__u16)bpf_ntohl(CTX(remote_port));
 }
 
-static __always_inline __be16 local_port(struct bpf_sock_ops *ctx)
+static __always_inline __u16 local_port(struct bpf_sock_ops *ctx)
 {
-	return bpf_htons((__u16)CTX(local_port));
+	return (__u16)CTX(local_port);
 }
 
 static __always_inline void watch_close(struct bpf_sock_ops *ctx)

@@ -34,8 +34,21 @@ test: test-unit-build test-e2e-build ## everything under 15 minutes: unit, BPF l
 
 .PHONY: test-unit-build test-e2e-build test-unit test-e2e
 test-unit-build: $(UNIT_BINS) $(O)/unit/header_cxx.o
-test-e2e-build: all $(TEST_TOOLS) $(BPF_TESTS) | $(O)/.deps-test
+test-e2e-build: all $(CLIENTS) $(TEST_TOOLS) $(BPF_TESTS) | $(O)/.deps-test
 test-unit: test-unit-build ## unit tests alone, under ASan and UBSan; needs no root
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP tests/run.sh $(UNIT_BINS)
 test-e2e: test-e2e-build ## end-to-end tests alone
 	$(Q)tests/run.sh $(BPF_TESTS) $(E2E)
+
+# The AWS SDK for JavaScript, a real client of the demo and the tests.
+CLIENTS := $(O)/clients/.done
+$(CLIENTS): $(wildcard tests/clients/*) | $(O)/.deps-test
+	$(call msg,NPM,$(@D))
+	$(Q)mkdir -p $(@D)
+	$(Q)cp tests/clients/* $(@D)
+	$(Q)cd $(@D) && npm ci --no-audit --no-fund --omit=dev --loglevel=error >/dev/null
+	$(Q)touch $@
+
+.PHONY: demo
+demo: all $(CLIENTS) ## the main job on this machine, explained step by step
+	$(Q)O=$(abspath $(O)) demo/demo.sh

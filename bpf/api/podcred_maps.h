@@ -5,8 +5,8 @@
  * Private to one release, but the maps are pinned: a layout that changes takes a new map name
  * (podcred_flows_v2), so that an old pin is never read with a new struct.
  *
- * Addresses are 16 bytes in network byte order, IPv4 as ::ffff:a.b.c.d. Ports in keys are in
- * network byte order (__be16), as the hooks have them; elsewhere a comment says.
+ * Addresses are 16 bytes in network byte order, IPv4 as ::ffff:a.b.c.d. Ports of type __be16 are in
+ * network byte order, as the connect hooks have them; those of type __u16 in host byte order.
  */
 #ifndef PODCRED_MAPS_H
 #define PODCRED_MAPS_H
@@ -33,11 +33,11 @@ struct podcred_endpoint {
 };
 
 struct podcred_config {
-	__u64 kubepods_id;	/* cgroup id of the kubepods root; 0: not there yet */
-	__u64 qos_id[2];	/* its burstable and besteffort children; 0: not there yet */
-	__u64 agent_pod_id;	/* pod-level cgroup of the agent when it is a pod itself: its own
+	__u64 kubepods_id; /* cgroup id of the kubepods root; 0: not there yet */
+	__u64 qos_id[2]; /* its burstable and besteffort children; 0: not there yet */
+	__u64 agent_pod_id; /* pod-level cgroup of the agent when it is a pod itself: its own
 				 * connections pass untouched. 0: the agent is no pod */
-	__u32 kubepods_level;	/* depth of kubepods below the root of the hierarchy */
+	__u32 kubepods_level; /* depth of kubepods below the root of the hierarchy */
 	__u32 max_flows_per_pod; /* pending connections that one pod may have */
 	struct podcred_endpoint agent[2]; /* [0] IPv4, [1] IPv6: where redirected clients go */
 };
@@ -47,10 +47,10 @@ struct podcred_config {
  * A destination outside podcred_guard is none of our business. */
 
 enum podcred_action {
-	PODCRED_ACTION_ALLOW = 0,    /* pass untouched */
+	PODCRED_ACTION_ALLOW = 0, /* pass untouched */
 	PODCRED_ACTION_REDIRECT = 1, /* stamp and rewrite to the agent */
 	PODCRED_ACTION_DENY = 2,
-	PODCRED_ACTION_STAMP = 3,    /* stamp, leave the address: the agent's own */
+	PODCRED_ACTION_STAMP = 3, /* stamp, leave the address: the agent's own */
 };
 
 struct podcred_guard_key {
@@ -97,9 +97,9 @@ struct podcred_stamp {
 	struct podcred_addr addr; /* dialled */
 	__u32 tgid;
 	__u32 uid;
-	__u16 port;   /* dialled, host byte order */
+	__u16 port; /* dialled */
 	__u16 family; /* of addr: PODCRED_AF_INET or PODCRED_AF_INET6 */
-	__u32 flags;  /* PODCRED_PEER_DIRECT */
+	__u32 flags; /* PODCRED_PEER_DIRECT */
 };
 
 /* ---- podcred_flows: pending connections, from TCP_CONNECT_CB to the claim ----
@@ -110,14 +110,14 @@ struct podcred_stamp {
 struct podcred_flow_key {
 	struct podcred_addr client;
 	struct podcred_addr agent;
-	__be16 client_port;
-	__be16 agent_port;
-	__u32 isn; /* host byte order */
+	__u16 client_port; /* host byte order: people read these maps */
+	__u16 agent_port;
+	__u32 isn;
 };
 
 struct podcred_flow {
 	struct podcred_stamp stamp;
-	__u64 owner;	   /* socket cookie: only the socket that wrote an entry deletes it */
+	__u64 owner; /* socket cookie: only the socket that wrote an entry deletes it */
 	__u64 conflict_ns; /* not 0: two sockets produced this key (CLOCK_BOOTTIME); the entry
 			    * stamps nobody and stays until the resolver sweeps it */
 };
@@ -127,8 +127,8 @@ struct podcred_flow {
 struct podcred_peer_key {
 	struct podcred_addr client;
 	struct podcred_addr agent;
-	__be16 client_port;
-	__be16 agent_port;
+	__u16 client_port; /* host byte order: people read these maps */
+	__u16 agent_port;
 };
 
 /* value: struct podcred_stamp */
@@ -144,8 +144,8 @@ struct podcred_quota {
 struct podcred_client {
 	struct podcred_stamp stamp;
 	struct podcred_flow_key flow; /* valid when has_flow */
-	__u8 announce;	 /* connect(2) stamped this socket; sockops has yet to record the flow */
-	__u8 has_flow;	 /* flow was recorded by this socket */
+	__u8 announce; /* connect(2) stamped this socket; sockops has yet to record the flow */
+	__u8 has_flow; /* flow was recorded by this socket */
 	__u8 redirected; /* the peer address is the agent's; getpeername must show stamp.addr */
 	__u8 _pad[5];
 };
@@ -162,8 +162,8 @@ enum podcred_cgroup_op {
 struct podcred_cgroup_event {
 	__u64 cgroup_id;
 	__u64 time_ns; /* CLOCK_MONOTONIC */
-	__u32 op;      /* enum podcred_cgroup_op */
-	__u32 level;   /* depth below the root of the hierarchy */
+	__u32 op; /* enum podcred_cgroup_op */
+	__u32 level; /* depth below the root of the hierarchy */
 	char path[PODCRED_CGROUP_PATH_LEN]; /* from the root of the hierarchy; cut when longer */
 };
 
@@ -197,7 +197,7 @@ enum podcred_reason {
 #define X(number, name, text) PODCRED_REASON_##name = number,
 	PODCRED_REASONS(X)
 #undef X
-	PODCRED_REASON_MAX
+		PODCRED_REASON_MAX
 };
 
 /* Offsets are part of the contract with what is pinned. */

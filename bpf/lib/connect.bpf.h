@@ -9,7 +9,7 @@
 
 enum caller {
 	CALLER_POD,
-	CALLER_PASS,   /* not ours to guard: a host process, or the agent itself */
+	CALLER_PASS, /* not ours to guard: a host process, or the agent itself */
 	CALLER_REFUSE, /* counted, errno set */
 };
 
@@ -118,8 +118,8 @@ static __always_inline void forget_stamp(struct bpf_sock_addr *ctx)
 
 /* Where a client of this destination is sent: an agent of its own family, or for native IPv6
  * the IPv4 agent as a mapped address. NULL: none is configured. */
-static __always_inline const struct podcred_endpoint *
-agent_for(const struct podcred_config *cfg, const struct podcred_target_key *dest)
+static __always_inline const struct podcred_endpoint *agent_for(
+	const struct podcred_config *cfg, const struct podcred_target_key *dest)
 {
 	if (!addr_is_v4(&dest->addr) && cfg->agent[1].port)
 		return &cfg->agent[1];

@@ -15,7 +15,7 @@
 
 #include "podcred_maps.h"
 
-#define POD_NONE    0ULL	 /* not below kubepods: a process of the host */
+#define POD_NONE    0ULL /* not below kubepods: a process of the host */
 #define POD_UNKNOWN (~0ULL) /* below kubepods, but in no pod's cgroup */
 
 /* Kernels before 6.1 keep ids instead of pointers. */

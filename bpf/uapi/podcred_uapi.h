@@ -36,16 +36,19 @@
 #define PODCRED_PEER 1
 
 /* Bits of podcred_peer.flags. */
-#define PODCRED_PEER_NAMED	  (1U << 0) /* the pod is known by name; without it the four
+#define PODCRED_PEER_NAMED                                                                         \
+	(1U << 0) /* the pod is known by name; without it the four
 					     * name fields are empty, and may be filled in a
 					     * later call on the same socket */
-#define PODCRED_PEER_DIRECT	  (1U << 1) /* the client dialled the agent's own address; it was
+#define PODCRED_PEER_DIRECT                                                                        \
+	(1U << 1) /* the client dialled the agent's own address; it was
 					     * not redirected */
-#define PODCRED_PEER_HOST_NETWORK (1U << 2) /* the pod runs in the node's network namespace, as
+#define PODCRED_PEER_HOST_NETWORK                                                                  \
+	(1U << 2) /* the pod runs in the node's network namespace, as
 					     * its specification says (only with NAMED) */
 
-#define PODCRED_UID_LEN		    40	/* Kubernetes uid, lower case, dashes; or 32 hex digits */
-#define PODCRED_NAMESPACE_LEN	    64	/* RFC 1123 label, NUL-terminated */
+#define PODCRED_UID_LEN		    40 /* Kubernetes uid, lower case, dashes; or 32 hex digits */
+#define PODCRED_NAMESPACE_LEN	    64 /* RFC 1123 label, NUL-terminated */
 #define PODCRED_NAME_LEN	    256 /* RFC 1123 subdomain, NUL-terminated */
 #define PODCRED_SERVICE_ACCOUNT_LEN 256
 
@@ -54,20 +57,20 @@
  * all strings NUL-terminated and empty when unknown.
  */
 struct podcred_peer {
-	__u32 size;	       /* bytes of this struct that the kernel filled */
-	__u32 flags;	       /* PODCRED_PEER_*; unknown bits are to be ignored */
-	__u64 cgroup_id;       /* cgroup of the connecting task: inode of its directory */
-	__u64 pod_cgroup_id;   /* its ancestor that is the pod: pod<uid>. Not reused in a boot */
-	__u64 netns_cookie;    /* network namespace of the client's socket (SO_NETNS_COOKIE) */
+	__u32 size; /* bytes of this struct that the kernel filled */
+	__u32 flags; /* PODCRED_PEER_*; unknown bits are to be ignored */
+	__u64 cgroup_id; /* cgroup of the connecting task: inode of its directory */
+	__u64 pod_cgroup_id; /* its ancestor that is the pod: pod<uid>. Not reused in a boot */
+	__u64 netns_cookie; /* network namespace of the client's socket (SO_NETNS_COOKIE) */
 	__u64 connect_time_ns; /* CLOCK_BOOTTIME when connect(2) was called */
-	__u64 generation;      /* of the name below: grows when the pod's record is rewritten */
-	__u32 tgid;	       /* process that connected, in the initial pid namespace */
-	__u32 uid;	       /* its uid, in the initial user namespace */
-	__u16 family;	       /* AF_INET or AF_INET6: family of the address that was dialled; a
+	__u64 generation; /* of the name below: grows when the pod's record is rewritten */
+	__u32 tgid; /* process that connected, in the initial pid namespace */
+	__u32 uid; /* its uid, in the initial user namespace */
+	__u16 family; /* AF_INET or AF_INET6: family of the address that was dialled; a
 				* v4-mapped IPv6 address counts as AF_INET */
-	__u16 port;	       /* port that was dialled */
-	__u8 address[16];      /* address that was dialled; IPv4 as ::ffff:a.b.c.d */
-	__u8 reserved[4];      /* zero */
+	__u16 port; /* port that was dialled */
+	__u8 address[16]; /* address that was dialled; IPv4 as ::ffff:a.b.c.d */
+	__u8 reserved[4]; /* zero */
 	char pod_uid[PODCRED_UID_LEN];
 	char pod_namespace[PODCRED_NAMESPACE_LEN];
 	char pod_name[PODCRED_NAME_LEN];

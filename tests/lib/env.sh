@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2034 # variables for the scripts that source this
 # A node and its pods, for real: a network namespace that plays the host's, one for each pod,
 # cgroups named as the kubelet names them below a cgroup of our own, and podcred on top. Sourced by
 # the end-to-end tests, the demo and the benchmark.
@@ -11,6 +12,7 @@
 #   in_agent CMD...           run in the agent's cgroup and the node's network namespace
 #   in_node CMD...            run in the node's network namespace
 #   wait_for SECONDS CMD...   until CMD succeeds
+#   env_clean                 everything away, in the middle of a script
 #   env_down                  everything away again; also on exit and on Ctrl-C
 #
 # All that is made carries $ENV_ID; nothing else on the machine is touched.
@@ -180,9 +182,9 @@ env_serve() {
   )
   in_agent "$PODCRED" serve --agent "$NODE_V4:$AGENT_PORT" --agent "[$NODE_V6]:$AGENT_PORT" \
     --associations "$ENV_TMP/associations.yaml" "$@" >"$ENV_TMP/serve.log" 2>&1 &
-  SERVE_PID=$!
   wait_for 10 grep -q 'agent ready' "$ENV_TMP/serve.log" ||
     env_fail "agent: $(cat "$ENV_TMP/serve.log")"
+  SERVE_PID=$(head -n 1 "$AGENT_CGROUP/cgroup.procs") # $! is the shell around it
 }
 
 wait_for() {
@@ -197,9 +199,9 @@ wait_for() {
 
 cgroup_empty() { [ -z "$(find "$ENV_CGROUP" -name cgroup.procs -exec cat {} + 2>/dev/null)" ]; }
 
-env_down() {
-  local status=$? job ns
-  trap - EXIT INT TERM
+# Everything away, and ready for another env_up.
+env_clean() {
+  local job ns
   for job in $(jobs -p); do kill "$job" 2>/dev/null; done
   if [ -d "${ENV_CGROUP:-}" ]; then
     echo 1 >"$ENV_CGROUP/cgroup.kill"
@@ -212,5 +214,13 @@ env_down() {
     [ ! -e "$ns" ] || ip netns del "${ns##*/}"
   done
   [ -z "${ENV_TMP:-}" ] || rm -rf "$ENV_TMP"
+  POD_UID=() POD_CGROUP=() POD_NETNS=() POD_IP=() POD_IP6=() POD_HOST=() POD_CLASS=()
+  POD_COUNT=0
+}
+
+env_down() {
+  local status=$?
+  trap - EXIT INT TERM
+  env_clean
   exit $status
 }

@@ -9,7 +9,7 @@
 
 struct net_addr {
 	uint8_t ip[16]; /* network byte order */
-	uint16_t port;	/* host byte order; 0 when the text had none */
+	uint16_t port; /* host byte order; 0 when the text had none */
 };
 
 /* "169.254.169.254", "169.254.169.254:80", "fd00:ec2::254", "[fd00:ec2::254]:80".

@@ -19,17 +19,20 @@ int pc_err_set(struct pc_err *err, int code, const char *fmt, ...)
 
 int pc_err_prefix(struct pc_err *err, int code, const char *fmt, ...)
 {
-	char rest[sizeof(err->msg)];
+	char prefix[256];
+	size_t len, keep;
 	va_list ap;
-	int n;
 
 	if (!err)
 		return code;
-	memcpy(rest, err->msg, sizeof(rest));
 	va_start(ap, fmt);
-	n = vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
+	vsnprintf(prefix, sizeof(prefix), fmt, ap);
 	va_end(ap);
-	if (n >= 0 && (size_t)n < sizeof(err->msg))
-		snprintf(err->msg + n, sizeof(err->msg) - (size_t)n, ": %s", rest);
+	len = strlen(prefix);
+	keep = strnlen(err->msg, sizeof(err->msg) - len - 3);
+	memmove(err->msg + len + 2, err->msg, keep);
+	memcpy(err->msg, prefix, len);
+	memcpy(err->msg + len, ": ", 2);
+	err->msg[len + 2 + keep] = '\0';
 	return code;
 }

@@ -22,7 +22,7 @@ struct cli_values {
 
 struct cli_option {
 	const char *name; /* long option, without dashes */
-	const char *arg;  /* name of its argument for --help; NULL: a switch */
+	const char *arg; /* name of its argument for --help; NULL: a switch */
 	const char *help;
 	const char **value; /* exactly one of these three */
 	bool *flag;
@@ -45,9 +45,14 @@ int cli_parse(const struct cli_command *self, const struct cli_option *options, 
 
 /* Options that most commands have. */
 #define CLI_PIN_DIR(variable)                                                                      \
-	{"pin-dir", "DIR", "pin directory (default /sys/fs/bpf/podcred)", &(variable), NULL, NULL}
+	{                                                                                          \
+		"pin-dir", "DIR", "pin directory (default /sys/fs/bpf/podcred)", &(variable),      \
+			NULL, NULL                                                                 \
+	}
 #define CLI_JSON(variable)                                                                         \
-	{"json", NULL, "print JSON, errors too", NULL, &(variable), NULL}
+	{                                                                                          \
+		"json", NULL, "print JSON, errors too", NULL, &(variable), NULL                    \
+	}
 
 /* ---- output ---- */
 

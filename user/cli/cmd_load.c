@@ -20,7 +20,7 @@ int cmd_load(const struct cli_command *self, int argc, char **argv)
 		{"verbose", NULL, "show what libbpf and the verifier say", NULL, &verbose, NULL},
 		CLI_JSON(json),
 	};
-	struct loader_report report;
+	struct loader_report report = {};
 	struct pc_err err = {};
 	struct place place = {};
 	int r = cli_parse(self, options, ARRAY_SIZE(options), argc, argv, 0, NULL, NULL);

@@ -139,9 +139,9 @@ static void row_connection(struct listing *list, const char *client, const char 
 		  pod_label(list->pods_fd, stamp->pod_cgroup_id, label, sizeof(label)),
 		  net_addr_format(stamp->addr.ip, stamp->port, dialled, sizeof(dialled)), pid,
 		  age(stamp->time_ns, old, sizeof(old)),
-		  note && *note				      ? note :
-		  stamp->flags & PODCRED_PEER_DIRECT ? "direct" :
-								"");
+		  note && *note			       ? note
+		  : stamp->flags & PODCRED_PEER_DIRECT ? "direct"
+						       : "");
 }
 
 static int row_peer(void *arg, const void *key, const void *value)
@@ -149,8 +149,8 @@ static int row_peer(void *arg, const void *key, const void *value)
 	const struct podcred_peer_key *peer = key;
 	char client[NET_ADDR_TEXT], agent[NET_ADDR_TEXT];
 
-	net_addr_format(peer->client.ip, ntohs(peer->client_port), client, sizeof(client));
-	net_addr_format(peer->agent.ip, ntohs(peer->agent_port), agent, sizeof(agent));
+	net_addr_format(peer->client.ip, peer->client_port, client, sizeof(client));
+	net_addr_format(peer->agent.ip, peer->agent_port, agent, sizeof(agent));
 	row_connection(arg, client, agent, value, NULL);
 	return 0;
 }
@@ -161,8 +161,8 @@ static int row_flow(void *arg, const void *key, const void *value)
 	const struct podcred_flow *flow = value;
 	char client[NET_ADDR_TEXT], agent[NET_ADDR_TEXT];
 
-	net_addr_format(flow_key->client.ip, ntohs(flow_key->client_port), client, sizeof(client));
-	net_addr_format(flow_key->agent.ip, ntohs(flow_key->agent_port), agent, sizeof(agent));
+	net_addr_format(flow_key->client.ip, flow_key->client_port, client, sizeof(client));
+	net_addr_format(flow_key->agent.ip, flow_key->agent_port, agent, sizeof(agent));
 	row_connection(arg, client, agent, &flow->stamp, flow->conflict_ns ? "conflict" : "");
 	return 0;
 }
@@ -199,22 +199,22 @@ static int row_pod(void *arg, const void *key, const void *value)
 				    "uid", pod->uid, "namespace", pod->name_space, "name",
 				    pod->name, "serviceAccount", pod->service_account,
 				    "hostNetwork", (int)!!(pod->flags & PODCRED_POD_HOST_NETWORK),
-				    "static", (int)!!(pod->flags & PODCRED_POD_STATIC), "generation",
-				    (json_int_t)pod->generation));
+				    "static", (int)!!(pod->flags & PODCRED_POD_STATIC),
+				    "generation", (json_int_t)pod->generation));
 		return 0;
 	}
 	snprintf(id, sizeof(id), "%" PRIu64, (uint64_t)pod->cgroup_id);
 	table_row(list->table, id, pod->name_space, pod->name, pod->service_account, pod->uid,
-		  pod->flags & PODCRED_POD_HOST_NETWORK ? "hostNetwork" :
-		  pod->flags & PODCRED_POD_NAMED	? "" :
-							  "no name yet");
+		  pod->flags & PODCRED_POD_HOST_NETWORK ? "hostNetwork"
+		  : pod->flags & PODCRED_POD_NAMED	? ""
+							: "no name yet");
 	return 0;
 }
 
 int cmd_pods(const struct cli_command *self, int argc, char **argv)
 {
-	static const char *const headings[] = {"CGROUP", "NAMESPACE", "NAME",
-					       "SERVICEACCOUNT", "UID", "NOTE"};
+	static const char *const headings[] = {"CGROUP",	 "NAMESPACE", "NAME",
+					       "SERVICEACCOUNT", "UID",	      "NOTE"};
 	static const struct source source = {LOADER_MAP_PODS, sizeof(uint64_t),
 					     sizeof(struct podcred_pod), row_pod};
 
@@ -270,7 +270,8 @@ static int row_guard(void *arg, const void *key, const void *value)
 		snprintf(addr + strlen(addr), 8, "/%u",
 			 net_addr_is_v4(guard->addr.ip) ? bits - 96 : bits);
 	if (list->json)
-		put(list, json_pack("{ssss}", "address", addr, "action", action_name(action->action)));
+		put(list,
+		    json_pack("{ssss}", "address", addr, "action", action_name(action->action)));
 	else
 		table_row(list->table, addr, "all else", "all", action_name(action->action));
 	return 0;

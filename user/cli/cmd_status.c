@@ -59,17 +59,18 @@ static void print_agent(const struct podcred_config *config)
 	for (int i = 0; i < 2; i++)
 		if (config->agent[i].port)
 			printf("agent      %s\n",
-			       net_addr_format(config->agent[i].addr.ip, ntohs(config->agent[i].port),
-					       text, sizeof(text)));
+			       net_addr_format(config->agent[i].addr.ip,
+					       ntohs(config->agent[i].port), text, sizeof(text)));
 }
 
-static void print_status(const struct loader_status *status, const char *kubepods, const char *mount)
+static void print_status(const struct loader_status *status, const char *kubepods,
+			 const char *mount)
 {
 	static const char *const headings[] = {"HOOK", "PROGRAM", "STATE", "CGROUP", "OTHERS"};
 	struct table *table = table_new(ARRAY_SIZE(headings), headings);
 
-	printf("guard      %s\n", status->complete ? "complete" :
-						     "INCOMPLETE: run podcred load again");
+	printf("guard      %s\n",
+	       status->complete ? "complete" : "INCOMPLETE: run podcred load again");
 	printf("kubepods   %s\n", kubepods ?: "gone: run podcred load again");
 	print_agent(&status->config);
 	printf("pods       %u known, %u connections live, %u pending\n\n", status->n_pods,
@@ -101,7 +102,7 @@ int cmd_status(const struct cli_command *self, int argc, char **argv)
 	bool json = false;
 	const struct cli_option options[] = {CLI_JSON(json), CLI_PIN_DIR(pin_dir)};
 	_cleanup_free_ char *mount = NULL, *kubepods = NULL;
-	struct loader_status status;
+	struct loader_status status = {};
 	struct pc_err err = {};
 	int r = cli_parse(self, options, ARRAY_SIZE(options), argc, argv, 0, NULL, NULL);
 
@@ -143,10 +144,10 @@ int cmd_features(const struct cli_command *self, int argc, char **argv)
 		missing |= f->required && !f->present;
 		snprintf(here, sizeof(here), "%s%s", f->present ? "yes" : "no: ", f->why);
 		table_row(table, f->name, f->since, here, f->without);
-		json_array_append_new(array, json_pack("{sssssbsbsssss}", "feature", f->name, "since",
-						       f->since, "present", f->present, "required",
-						       f->required, "why", f->why, "without",
-						       f->without));
+		json_array_append_new(array,
+				      json_pack("{sssssbsbsssss}", "feature", f->name, "since",
+						f->since, "present", f->present, "required",
+						f->required, "why", f->why, "without", f->without));
 	}
 	if (json)
 		cli_print_json(json_incref(array));

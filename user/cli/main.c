@@ -30,8 +30,9 @@ static int usage(FILE *out)
 		     "credentials.\n\nCommands:\n");
 	for (const struct cli_command *c = cli_commands; c->name; c++)
 		fprintf(out, "  %-13s %s\n", c->name, c->brief);
-	fprintf(out, "\npodcred COMMAND --help lists a command's options. Without a command: status.\n"
-		     "Exit status: 0 ok, 1 failed, 2 wrong usage.\n");
+	fprintf(out,
+		"\npodcred COMMAND --help lists a command's options. Without a command: status.\n"
+		"Exit status: 0 ok, 1 failed, 2 wrong usage.\n");
 	return out == stdout ? 0 : EXIT_USAGE;
 }
 

@@ -27,7 +27,7 @@ static void print_help(const struct cli_command *self, const struct cli_option *
 }
 
 __attribute__((format(printf, 2, 3))) static int wrong(const struct cli_command *self,
-							const char *fmt, ...)
+						       const char *fmt, ...)
 {
 	va_list ap;
 
@@ -61,9 +61,8 @@ int cli_parse(const struct cli_command *self, const struct cli_option *options, 
 	int c, index = 0, r;
 
 	for (size_t i = 0; i < n && i < MAX_OPTIONS; i++)
-		longs[i] = (struct option){options[i].name,
-					   options[i].arg ? required_argument : no_argument, NULL,
-					   1};
+		longs[i] = (struct option){
+			options[i].name, options[i].arg ? required_argument : no_argument, NULL, 1};
 	longs[n] = (struct option){"help", no_argument, NULL, 'h'};
 	optind = 1;
 	opterr = 0;

@@ -14,24 +14,30 @@ struct cli_setup {
 	bool log_json, log_debug;
 };
 
-#define CLI_SETUP(s)                                                                               \
-	{"config", "FILE", "configuration (default: embedded)", &(s).config_path, NULL, NULL},     \
-		{"agent", "ADDRESS:PORT", "where the agent listens, reachable from every pod",     \
-		 NULL, NULL, &(s).agents},                                                         \
-		{"cgroup", "DIR", "guarded cgroup (default: kubepods)", &(s).place.cgroup, NULL,   \
-		 NULL},                                                                            \
-		{"kubepods", "DIR", "kubepods cgroup (default: found)", &(s).place.kubepods, NULL, \
-		 NULL},                                                                            \
-		{"create", NULL, "make the --kubepods cgroup if it is not there yet", NULL,        \
-		 &(s).place.create, NULL},                                                         \
-		{"agent-cgroup", "DIR", "the agent's cgroup (default: own pod, else podcred.slice)", \
-		 &(s).place.agent_cgroup, NULL, NULL},                                             \
+#define CLI_SETUP(s)                                                                                 \
+	{"config", "FILE", "configuration (default: embedded)", &(s).config_path, NULL, NULL},       \
+		{"agent", "ADDRESS:PORT", "where the agent listens, reachable from every pod",       \
+		 NULL,	  NULL,		  &(s).agents},                                              \
+		{"cgroup",	    "DIR", "guarded cgroup (default: kubepods)",                     \
+		 &(s).place.cgroup, NULL,  NULL},                                                    \
+		{"kubepods",	      "DIR", "kubepods cgroup (default: found)",                     \
+		 &(s).place.kubepods, NULL,  NULL},                                                  \
+		{"create",	    NULL, "make the --kubepods cgroup if it is not there yet", NULL, \
+		 &(s).place.create, NULL},                                                           \
+		{"agent-cgroup",                                                                     \
+		 "DIR",                                                                              \
+		 "the agent's cgroup (default: own pod, else podcred.slice)",                        \
+		 &(s).place.agent_cgroup,                                                            \
+		 NULL,                                                                               \
+		 NULL},                                                                              \
 		CLI_PIN_DIR((s).place.pin_dir)
 
 /* Logging options of the daemons. */
 #define CLI_LOG(s)                                                                                 \
 	{"log-json", NULL, "log JSON lines", NULL, &(s).log_json, NULL},                           \
-		{"debug", NULL, "log more", NULL, &(s).log_debug, NULL}
+	{                                                                                          \
+		"debug", NULL, "log more", NULL, &(s).log_debug, NULL                              \
+	}
 
 /* Read the configuration, lay the options over it, set up the log. -errno. */
 int cli_setup_finish(struct cli_setup *setup, struct pc_err *err);

@@ -74,10 +74,11 @@ int config_set_agent(struct config *config, const char *text, struct pc_err *err
 				  text);
 	why = unreachable(&addr);
 	if (why)
-		return pc_err_set(err, -EINVAL,
-				  "agent \"%s\" %s; give an address of this node that every pod can "
-				  "reach",
-				  text, why);
+		return pc_err_set(
+			err, -EINVAL,
+			"agent \"%s\" %s; give an address of this node that every pod can "
+			"reach",
+			text, why);
 	slot = net_addr_is_v4(addr.ip) ? &config->agent_v4 : &config->agent_v6;
 	if (slot->port)
 		return pc_err_set(err, -EINVAL,

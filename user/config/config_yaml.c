@@ -136,7 +136,7 @@ static int read_number(const struct reader *r, const yaml_node_t *node, const ch
 static int port_port(const struct reader *r, const yaml_node_t *node, void *target)
 {
 	struct config_port *port = target;
-	uint64_t value;
+	uint64_t value = 0;
 	int ret = read_number(r, node, "port", 65535, &value);
 
 	if (ret == 0)
@@ -252,7 +252,7 @@ static int config_agent(const struct reader *r, const yaml_node_t *node, void *t
 
 static int config_max_pending(const struct reader *r, const yaml_node_t *node, void *target)
 {
-	uint64_t value;
+	uint64_t value = 0;
 	int ret = read_number(r, node, "maxPendingPerPod", 16384, &value);
 
 	if (ret == 0)

@@ -30,7 +30,7 @@ static int cgroup_id(const char *path, __u64 *ret, struct pc_err *err)
 int place_find_mount(char **ret, struct pc_err *err)
 {
 	_cleanup_free_ char *mount = NULL;
-	__u64 id;
+	__u64 id = 0;
 	int r;
 
 	r = cgtree_find_mount(&mount, err);
@@ -114,10 +114,11 @@ static int find_guard(const struct place_options *options, struct place *place, 
 	len = strlen(place->guard);
 	if (strncmp(place->kubepods, place->guard, len) != 0 ||
 	    (place->kubepods[len] != '/' && place->kubepods[len] != '\0'))
-		return pc_err_set(err, -EINVAL,
-				  "kubepods (%s) is not below the guarded cgroup %s; pods would not "
-				  "be guarded: give a --cgroup above it, or none",
-				  place->kubepods, place->guard);
+		return pc_err_set(
+			err, -EINVAL,
+			"kubepods (%s) is not below the guarded cgroup %s; pods would not "
+			"be guarded: give a --cgroup above it, or none",
+			place->kubepods, place->guard);
 	return 0;
 }
 
@@ -188,7 +189,8 @@ static int fill_ids(struct place *place, struct podcred_config *config, struct p
 		_cleanup_free_ char *path = NULL;
 		struct stat st;
 
-		if (cgpath_qos_name(root, i ? CGPATH_QOS_BESTEFFORT : CGPATH_QOS_BURSTABLE, name) < 0)
+		if (cgpath_qos_name(root, i ? CGPATH_QOS_BESTEFFORT : CGPATH_QOS_BURSTABLE, name) <
+		    0)
 			continue;
 		if (asprintf(&path, "%s/%s", place->kubepods, name) < 0)
 			return -ENOMEM;

@@ -13,10 +13,10 @@
 
 struct place_options {
 	const char *pin_dir;
-	const char *cgroup;	  /* guarded cgroup; NULL: kubepods itself */
-	const char *kubepods;	  /* NULL: look for it */
+	const char *cgroup; /* guarded cgroup; NULL: kubepods itself */
+	const char *kubepods; /* NULL: look for it */
 	const char *agent_cgroup; /* NULL: the pod that we are in, else podcred.slice */
-	bool create;		  /* make kubepods when it is not there yet */
+	bool create; /* make kubepods when it is not there yet */
 	const struct config *config;
 };
 

@@ -21,7 +21,7 @@
 #include "registry.h"
 #include "signals.h"
 
-#define TICK_MS	       500
+#define TICK_MS		500
 #define CONFLICT_AGE_NS 2000000000ULL /* how long a conflicting flow stamps nobody */
 
 struct resolver {
@@ -100,7 +100,8 @@ static int look_at_pod(void *arg, const void *key, const void *value)
 
 	if (pod->generation > left->generation)
 		left->generation = pod->generation;
-	if (left->registry && left->n < left->room && !registry_find(left->registry, pod->cgroup_id))
+	if (left->registry && left->n < left->room &&
+	    !registry_find(left->registry, pod->cgroup_id))
 		memcpy(&left->ids[left->n++], key, sizeof(uint64_t));
 	return 0;
 }
@@ -117,15 +118,15 @@ static uint64_t last_generation(const struct resolver *res)
 static void drop_leftovers(struct resolver *res)
 {
 	uint64_t ids[256];
-	struct leftovers left = {
-		.registry = res->registry, .ids = ids, .room = ARRAY_SIZE(ids)};
+	struct leftovers left = {.registry = res->registry, .ids = ids, .room = ARRAY_SIZE(ids)};
 
 	do {
 		left.n = 0;
 		loader_map_each(res->pods_fd, sizeof(uint64_t), sizeof(struct podcred_pod),
 				look_at_pod, &left);
 		for (size_t i = 0; i < left.n; i++)
-			sink_remove(res, ids[i]);
+			if (sink_remove(res, ids[i]) < 0)
+				return; /* cannot write: the registry's own writes will say so */
 	} while (left.n == left.room);
 }
 
@@ -156,7 +157,8 @@ static void load_names(struct resolver *res)
 	if (r == 0)
 		r = registry_set_names(res->registry, pods, n, &err);
 	if (r < 0)
-		log_warn("%s; the names read before stay in force", err.msg[0] ? err.msg : strerror(-r));
+		log_warn("%s; the names read before stay in force",
+			 err.msg[0] ? err.msg : strerror(-r));
 	else
 		log_debug("%zu pods in %s", n, res->options->pods);
 }
@@ -278,9 +280,10 @@ static int open_tree(struct resolver *res, struct pc_err *err)
 	else
 		loader_cgroup_path(res->mount, config.kubepods_id, &kubepods);
 	if (!kubepods)
-		return pc_err_set(err, -ESTALE,
-				  "the kubepods cgroup that podcred guards is gone; run podcred load "
-				  "again");
+		return pc_err_set(
+			err, -ESTALE,
+			"the kubepods cgroup that podcred guards is gone; run podcred load "
+			"again");
 	r = cgtree_open(kubepods, 0, res->registry, &res->tree, err);
 	if (r == 0 && cgtree_root_id(res->tree) != config.kubepods_id)
 		return pc_err_set(err, -EINVAL,
@@ -308,9 +311,13 @@ static int start(struct resolver *res, struct pc_err *err)
 		r = open_tree(res, err);
 	if (r < 0)
 		return r;
-	if (loader_events_open(res->options->pin_dir, on_cgroup, res, &res->events, NULL) < 0)
-		log_warn("no cgroup events from this kernel; watching %s by inotify",
-			 res->options->kubepods ?: "kubepods");
+	r = loader_events_open(res->options->pin_dir, on_cgroup, res, &res->events, err);
+	if (r < 0) {
+		log_warn("%s; watching the cgroup tree by inotify", err->msg);
+		r = cgtree_watch_fd(res->tree); /* before the scan, which watches what it finds */
+		if (r < 0)
+			return pc_err_set(err, r, "cannot watch the cgroup tree: %s", strerror(-r));
+	}
 	if (res->options->pods) {
 		res->podlist_fd = podlist_watch_open(res->options->pods);
 		load_names(res);
@@ -326,7 +333,7 @@ static int start(struct resolver *res, struct pc_err *err)
 
 static void finish(struct resolver *res)
 {
-	int *fds[] = {&res->config_fd, &res->pods_fd,	&res->quota_fd,  &res->flows_fd,
+	int *fds[] = {&res->config_fd, &res->pods_fd,	&res->quota_fd,	 &res->flows_fd,
 		      &res->stats_fd,  &res->signal_fd, &res->podlist_fd};
 
 	loader_events_close(res->events);
@@ -340,8 +347,14 @@ static void finish(struct resolver *res)
 int resolve_run(const struct resolve_options *options, struct pc_err *err)
 {
 	struct resolver res = {
-		.options = options, .config_fd = -EBADF, .pods_fd = -EBADF, .quota_fd = -EBADF,
-		.flows_fd = -EBADF, .stats_fd = -EBADF,	 .signal_fd = -EBADF, .podlist_fd = -EBADF,
+		.options = options,
+		.config_fd = -EBADF,
+		.pods_fd = -EBADF,
+		.quota_fd = -EBADF,
+		.flows_fd = -EBADF,
+		.stats_fd = -EBADF,
+		.signal_fd = -EBADF,
+		.podlist_fd = -EBADF,
 	};
 	int r = start(&res, err);
 

@@ -6,7 +6,7 @@
 struct resolve_options {
 	const char *pin_dir;
 	const char *kubepods; /* NULL: look for it */
-	const char *pods;     /* PodList file, JSON or YAML */
+	const char *pods; /* PodList file, JSON or YAML */
 };
 
 /* Keep podcred_pods right until SIGTERM or SIGINT. SIGHUP reads the PodList again. */

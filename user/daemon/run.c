@@ -56,9 +56,10 @@ int run_default_agent(struct config *config, struct pc_err *err)
 	}
 	freeifaddrs(list);
 	if (r < 0)
-		return pc_err_set(err, r,
-				  "this node has no IPv4 address that a pod could reach; give --agent "
-				  "ADDRESS:PORT");
+		return pc_err_set(
+			err, r,
+			"this node has no IPv4 address that a pod could reach; give --agent "
+			"ADDRESS:PORT");
 	return 0;
 }
 

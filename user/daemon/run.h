@@ -8,7 +8,7 @@
 
 struct run_options {
 	struct place_options place;
-	const char *pods;	  /* PodList */
+	const char *pods; /* PodList */
 	const char *associations;
 	const char *token_key;
 	bool keep; /* leave the guard attached when stopped */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,11 +19,13 @@
 #include "podcred/podcred.h"
 #include "signals.h"
 
-/* Memory here holds credentials: no core dump, no ptrace by the same user, no new privileges. */
+/* Memory here holds credentials: no core dump, no ptrace by the same user, no new privileges, and
+ * nothing readable left in what a library frees without wiping (libyaml's buffers). */
 static void harden(void)
 {
 	const struct rlimit none = {0, 0};
 
+	mallopt(M_PERTURB, 0x5a);
 	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
@@ -55,8 +58,11 @@ static int token_key(const char *path, uint8_t key[AGENT_TOKEN_KEY_SIZE], struct
 	r = token_key(NULL, key, err);
 	if (r == 0)
 		r = file_write_atomic(path, key, AGENT_TOKEN_KEY_SIZE, 0600);
-	return r < 0 ? pc_err_set(err, r, "cannot write %s: %s; give a writable directory, or no "
-					  "--token-key", path, strerror(-r)) : 0;
+	return r < 0 ? pc_err_set(err, r,
+				  "cannot write %s: %s; give a writable directory, or no "
+				  "--token-key",
+				  path, strerror(-r))
+		     : 0;
 }
 
 static void reload(struct agent_server *server)
@@ -96,7 +102,7 @@ int serve_run(const struct serve_options *options, struct pc_err *err)
 		.peer = podcred_peer,
 	};
 	_cleanup_close_ int signal_fd = signals_open();
-	struct agent_server *server;
+	struct agent_server *server = NULL;
 	char text[NET_ADDR_TEXT];
 	int r;
 

@@ -72,10 +72,9 @@ size_t cgtree_skipped(const struct cgtree *tree, const char **ret_name, const ch
 
 static int set_names(struct cgtree *tree)
 {
-	const char *slash = strrchr(tree->path, '/');
 	int r;
 
-	tree->name = slash ? slash + 1 : tree->path;
+	tree->name = strrchr(tree->path, '/') + 1; /* realpath gives an absolute one */
 	if (!cgpath_is_kubepods(tree->name, strlen(tree->name)))
 		return -EINVAL;
 	r = cgpath_qos_name(tree->name, CGPATH_QOS_BURSTABLE, tree->qos_name[0]);
@@ -202,17 +201,17 @@ static int scan_one(struct cgtree *tree, int dir, const char *parent, const char
 
 static int scan_dir(struct cgtree *tree, int fd, const char *parent, int *sink_error)
 {
-	_cleanup_close_ int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r, own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_(cleanup_dir) DIR *dir = NULL;
 	struct dirent *entry;
-	int r;
 
 	if (own < 0)
 		return errno == ENOENT || errno == ENODEV ? 0 : -errno;
 	dir = fdopendir(own);
-	if (!dir)
-		return -errno;
-	own = -EBADF; /* dir has it now */
+	if (!dir) {
+		close(own);
+		return -ENOMEM;
+	}
 	for (;;) {
 		errno = 0;
 		entry = readdir(dir);
@@ -247,19 +246,22 @@ static int open_qos(struct cgtree *tree, int fds[QOS_COUNT], int *sink_error)
 	return 0;
 }
 
+static void close_qos(int (*fds)[QOS_COUNT])
+{
+	for (int q = 0; q < QOS_COUNT; q++)
+		cleanup_close(&(*fds)[q]);
+}
+
 /* Watches come before reading, so that nothing falls between the two. */
 static int scan_all(struct cgtree *tree, int *sink_error)
 {
-	_cleanup_close_ int burstable = -EBADF;
-	_cleanup_close_ int besteffort = -EBADF;
-	int fds[QOS_COUNT] = {-EBADF, -EBADF}, r = 0;
+	_cleanup_(close_qos) int fds[QOS_COUNT] = {-EBADF, -EBADF};
+	int r = 0;
 
 	if (tree->inotify_fd >= 0)
 		r = watch(tree, tree->fd);
 	if (r == 0)
 		r = open_qos(tree, fds, sink_error);
-	burstable = fds[0];
-	besteffort = fds[1];
 	if (r == 0)
 		r = scan_dir(tree, tree->fd, tree->name, sink_error);
 	for (int q = 0; q < QOS_COUNT && r == 0; q++) {
@@ -347,6 +349,15 @@ int cgtree_removed(struct cgtree *tree, uint64_t id)
 	return registry_remove_cgroup(tree->reg, id);
 }
 
+/* The parent too: a directory that is held open does not tell of its own removal. */
+static int watch_root(struct cgtree *tree)
+{
+	_cleanup_close_ int parent = openat(tree->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = watch(tree, tree->fd);
+
+	return r < 0 || parent < 0 ? r : watch(tree, parent);
+}
+
 int cgtree_watch_fd(struct cgtree *tree)
 {
 	int r;
@@ -356,7 +367,7 @@ int cgtree_watch_fd(struct cgtree *tree)
 	tree->inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (tree->inotify_fd < 0)
 		return -errno;
-	r = watch(tree, tree->fd);
+	r = watch_root(tree);
 	if (r < 0) {
 		close(TAKE_FD(tree->inotify_fd));
 		return r;

@@ -217,7 +217,7 @@ int pod_json_decode(const json_t *json, struct pod_name *ret, struct pc_err *err
 	const json_t *metadata = json_object_get(json, "metadata");
 	const json_t *annotations = json_object_get(metadata, "annotations");
 	struct pod_name pod = {0};
-	bool is_static;
+	bool is_static = false;
 	int r;
 
 	if (!json_is_object(json))

@@ -114,7 +114,7 @@ static int load_sequence(struct reader *reader, int depth, json_t **ret)
 		return pc_err_set(reader->err, -ENOMEM, "no memory");
 	for (;;) {
 		_cleanup_event_ yaml_event_t event = {0};
-		json_t *item;
+		json_t *item = NULL;
 		int r;
 
 		r = next_event(reader, &event);
@@ -137,7 +137,7 @@ static int load_pair(struct reader *reader, const yaml_event_t *event, int depth
 {
 	_cleanup_event_ yaml_event_t value_event = {0};
 	const char *key = (const char *)event->data.scalar.value;
-	json_t *value;
+	json_t *value = NULL;
 	int r;
 
 	if (event->type != YAML_SCALAR_EVENT || event->data.scalar.anchor ||

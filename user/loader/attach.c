@@ -34,9 +34,9 @@ _Static_assert(ARRAY_SIZE(attachments) <= LOADER_MAX_LINKS, "loader_status has r
 
 /* What was done for one attachment, and so what to undo. */
 struct step {
-	int link_fd;	 /* updated link, or the new one */
+	int link_fd; /* updated link, or the new one */
 	int old_prog_fd; /* >= 0: the link was updated from this program */
-	bool new_link;	 /* pinned under its temporary name */
+	bool new_link; /* pinned under its temporary name */
 	bool new_prog;
 };
 
@@ -98,16 +98,16 @@ static int find_live_link(const char *path, const struct attachment *att, uint64
 static int attach_error(int r, const struct loader_options *options, const struct attachment *att,
 			struct pc_err *err)
 {
-	const char *where = att->site == SITE_GUARD   ? options->guard_cgroup :
-			    att->site == SITE_AGENT ? options->agent_cgroup :
-						      "the kernel";
+	const char *where = att->site == SITE_GUARD   ? options->guard_cgroup
+			    : att->site == SITE_AGENT ? options->agent_cgroup
+						      : "the kernel";
 	const char *next = "podcred features tells what this kernel lacks";
 
 	if (r == -EPERM && att->site != SITE_TRACE)
 		next = "a program attached there or above without the multi flag shuts others out "
 		       "(bpftool cgroup tree), or this process lacks CAP_NET_ADMIN";
-	return pc_err_set(err, r, "cannot attach %s (%s) to %s: %s; %s", att->name, att->hook, where,
-			  strerror(-r), next);
+	return pc_err_set(err, r, "cannot attach %s (%s) to %s: %s; %s", att->name, att->hook,
+			  where, strerror(-r), next);
 }
 
 static int new_link(const struct attachment *att, int prog_fd, int cgroup_fd)

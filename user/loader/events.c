@@ -25,12 +25,17 @@ int loader_events_open(const char *pin_dir, loader_cgroup_fn fn, void *arg,
 {
 	_cleanup_close_ int fd = loader_map_open(pin_dir, LOADER_MAP_CGROUPS, err);
 	_cleanup_free_ struct loader_events *events = calloc(1, sizeof(*events));
+	char link[4096];
 	int r;
 
 	if (fd < 0)
 		return fd;
 	if (!events)
 		return -ENOMEM;
+	r = pin_path(link, sizeof(link), pin_dir, LINKS_DIR, "podcred_cgmkdir");
+	if (r < 0 || access(link, F_OK) < 0)
+		return pc_err_set(err, -EOPNOTSUPP,
+				  "no cgroup events: podcred_cgmkdir is not attached");
 	events->fn = fn;
 	events->arg = arg;
 	events->ring = ring_buffer__new(fd, on_record, events, NULL);

@@ -152,17 +152,22 @@ static struct {
 	int (*try)(void);
 } table[] = {
 	{{.name = "btf", .since = "5.4", .without = "required", .required = true}, try_btf},
-	{{.name = "connect4", .since = "4.17", .without = "required", .required = true}, try_connect4},
-	{{.name = "connect6", .since = "4.17", .without = "required", .required = true}, try_connect6},
-	{{.name = "sendmsg", .since = "4.18", .without = "required", .required = true}, try_sendmsg},
-	{{.name = "sockops", .since = "4.13", .without = "required", .required = true}, try_sockops},
+	{{.name = "connect4", .since = "4.17", .without = "required", .required = true},
+	 try_connect4},
+	{{.name = "connect6", .since = "4.17", .without = "required", .required = true},
+	 try_connect6},
+	{{.name = "sendmsg", .since = "4.18", .without = "required", .required = true},
+	 try_sendmsg},
+	{{.name = "sockops", .since = "4.13", .without = "required", .required = true},
+	 try_sockops},
 	{{.name = "getsockopt", .since = "5.3", .without = "required", .required = true},
 	 try_getsockopt},
 	{{.name = "getpeername", .since = "5.8", .without = "required", .required = true},
 	 try_getpeername},
 	{{.name = "sk-storage", .since = "5.2", .without = "required", .required = true},
 	 try_sk_storage},
-	{{.name = "tcp-sock", .since = "5.9", .without = "required", .required = true}, try_tcp_sock},
+	{{.name = "tcp-sock", .since = "5.9", .without = "required", .required = true},
+	 try_tcp_sock},
 	{{.name = "ancestor-cgroup-id", .since = "5.7", .without = "required", .required = true},
 	 try_ancestor_id},
 	{{.name = "netns-cookie", .since = "5.7", .without = "required", .required = true},
@@ -171,10 +176,12 @@ static struct {
 	 try_cgroup_link},
 	{{.name = "ring-buffer", .since = "5.8", .without = "required", .required = true},
 	 try_ringbuf},
-	{{.name = "set-retval", .since = "5.18",
+	{{.name = "set-retval",
+	  .since = "5.18",
 	  .without = "refused connections fail with EPERM, whatever the reason"},
 	 try_set_retval},
-	{{.name = "cgroup-tracing", .since = "5.5",
+	{{.name = "cgroup-tracing",
+	  .since = "5.5",
 	  .without = "new pods are noticed by inotify, a little later"},
 	 try_tracing},
 };
@@ -235,9 +242,10 @@ int features_require(struct pc_err *err)
 	if (!missing)
 		return 0;
 	if (denied)
-		return pc_err_set(err, -EPERM,
-				  "cannot load BPF programs: Operation not permitted; run as root, or "
-				  "with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON");
+		return pc_err_set(
+			err, -EPERM,
+			"cannot load BPF programs: Operation not permitted; run as root, or "
+			"with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON");
 	if (!strcmp(features[first].name, "btf"))
 		return pc_err_set(err, -ENOTSUP,
 				  "/sys/kernel/btf/vmlinux: %s; podcred needs a kernel built with "

@@ -6,14 +6,14 @@
 
 #define INSN(c, d, s, o, i)                                                                        \
 	((struct bpf_insn){.code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i)})
-#define MOV_IMM(reg, value)    INSN(BPF_ALU64 | BPF_MOV | BPF_K, reg, 0, 0, value)
-#define MOV_REG(dst, src)      INSN(BPF_ALU64 | BPF_MOV | BPF_X, dst, src, 0, 0)
-#define ADD_IMM(reg, value)    INSN(BPF_ALU64 | BPF_ADD | BPF_K, reg, 0, 0, value)
-#define LOAD(dst, src, off)    INSN(BPF_LDX | BPF_DW | BPF_MEM, dst, src, off, 0)
-#define STORE(dst, src, off)   INSN(BPF_STX | BPF_DW | BPF_MEM, dst, src, off, 0)
+#define MOV_IMM(reg, value)	     INSN(BPF_ALU64 | BPF_MOV | BPF_K, reg, 0, 0, value)
+#define MOV_REG(dst, src)	     INSN(BPF_ALU64 | BPF_MOV | BPF_X, dst, src, 0, 0)
+#define ADD_IMM(reg, value)	     INSN(BPF_ALU64 | BPF_ADD | BPF_K, reg, 0, 0, value)
+#define LOAD(dst, src, off)	     INSN(BPF_LDX | BPF_DW | BPF_MEM, dst, src, off, 0)
+#define STORE(dst, src, off)	     INSN(BPF_STX | BPF_DW | BPF_MEM, dst, src, off, 0)
 #define STORE_IMM32(dst, off, value) INSN(BPF_ST | BPF_W | BPF_MEM, dst, 0, off, value)
-#define CALL(helper)	       INSN(BPF_JMP | BPF_CALL, 0, 0, 0, helper)
-#define EXIT()		       INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
+#define CALL(helper)		     INSN(BPF_JMP | BPF_CALL, 0, 0, 0, helper)
+#define EXIT()			     INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
 
 /* Two instructions: the address of a map, by descriptor. */
 #define LOAD_MAP(reg, fd)                                                                          \

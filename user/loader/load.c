@@ -100,7 +100,8 @@ int loader_unload(const char *pin_dir, unsigned *ret_removed, struct pc_err *err
 	if (r >= 0 && rmdir(pin_dir) < 0)
 		r = -errno;
 	if (r < 0)
-		return pc_err_set(err, r, "cannot remove %s: %s; run as root", pin_dir, strerror(-r));
+		return pc_err_set(err, r, "cannot remove %s: %s; run as root", pin_dir,
+				  strerror(-r));
 	*ret_removed = (unsigned)n;
 	return 0;
 }

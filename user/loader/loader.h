@@ -26,15 +26,15 @@ struct loader_guard {
 
 struct loader_target {
 	struct net_addr addr; /* with port */
-	uint8_t protocol;     /* IPPROTO_* */
+	uint8_t protocol; /* IPPROTO_* */
 	enum podcred_action action;
 };
 
 struct loader_options {
 	const char *pin_dir;
-	const char *guard_cgroup;  /* where connect and its friends attach */
-	const char *agent_cgroup;  /* where the claim and getsockopt attach */
-	const char *kubepods;	   /* for messages; "" while it is not there */
+	const char *guard_cgroup; /* where connect and its friends attach */
+	const char *agent_cgroup; /* where the claim and getsockopt attach */
+	const char *kubepods; /* for messages; "" while it is not there */
 	struct podcred_config config;
 	const struct loader_guard *guards;
 	size_t n_guards;
@@ -44,9 +44,9 @@ struct loader_options {
 
 struct loader_report {
 	bool mounted_bpffs;
-	bool upgraded;	   /* links of an earlier load were updated in place */
+	bool upgraded; /* links of an earlier load were updated in place */
 	unsigned attached; /* links made */
-	unsigned updated;  /* links updated in place */
+	unsigned updated; /* links updated in place */
 };
 
 /*
@@ -67,14 +67,14 @@ bool loader_is_loaded(const char *pin_dir);
 /* ---- podcred status ---- */
 
 struct loader_link_status {
-	const char *name;      /* of the program: podcred_conn4 */
-	const char *hook;      /* cgroup/connect4 */
+	const char *name; /* of the program: podcred_conn4 */
+	const char *hook; /* cgroup/connect4 */
 	bool pinned;
-	bool alive;	       /* its cgroup still exists */
-	bool effective;	       /* the kernel runs it there, as asked back from the kernel */
-	uint64_t cgroup_id;    /* of the link; 0 for tracing links and dead ones */
+	bool alive; /* its cgroup still exists */
+	bool effective; /* the kernel runs it there, as asked back from the kernel */
+	uint64_t cgroup_id; /* of the link; 0 for tracing links and dead ones */
 	uint32_t prog_id;
-	unsigned others;       /* foreign programs that run in the same hook */
+	unsigned others; /* foreign programs that run in the same hook */
 };
 
 #define LOADER_MAX_LINKS 16
@@ -99,11 +99,11 @@ const char *loader_reason_text(enum podcred_reason reason);
 
 struct loader_feature {
 	const char *name;
-	const char *since;   /* kernel that brought it */
+	const char *since; /* kernel that brought it */
 	const char *without; /* what is lost, or "required" */
 	bool required;
 	bool present;
-	char why[160];	     /* why not, "" when present */
+	char why[160]; /* why not, "" when present */
 };
 
 /* Tries each feature for real, once. Returns the table, valid for the process's life. */
@@ -155,7 +155,8 @@ int loader_self_cgroup_id(uint64_t *ret);
  * -ESTALE when it is gone. */
 int loader_cgroup_path(const char *cgroup_mount, uint64_t id, char **ret);
 
-/* Ring buffer of cgroup events: an fd to poll, and a call that delivers what is there. */
+/* Ring buffer of cgroup events: an fd to poll, and a call that delivers what is there.
+ * -EOPNOTSUPP: this kernel could not attach the programs that write it. */
 struct loader_events;
 typedef void (*loader_cgroup_fn)(void *arg, const struct podcred_cgroup_event *event);
 

@@ -29,8 +29,9 @@ int loader_map_open(const char *pin_dir, enum loader_map map, struct pc_err *err
 	r = -errno;
 	if (r == -ENOENT)
 		return pc_err_set(err, r, "%s is not there; run podcred load first", path);
-	return pc_err_set(err, r, "cannot open %s: %s; run as root, or with CAP_BPF and access to %s",
-			  path, strerror(-r), pin_dir);
+	return pc_err_set(err, r,
+			  "cannot open %s: %s; run as root, or with CAP_BPF and access to %s", path,
+			  strerror(-r), pin_dir);
 }
 
 int loader_map_each(int fd, size_t key_size, size_t value_size,

@@ -53,11 +53,11 @@ void object_existing_maps(const char *pin_dir, struct podcred *skel, bool *ret_e
 	char path[4096];
 	size_t i = 0;
 
-	bpf_object__for_each_map(map, skel->obj) {
-		ret_existed[i++] = is_pinned_map(map) &&
-				   pin_path(path, sizeof(path), pin_dir, MAPS_DIR,
-					    bpf_map__name(map)) == 0 &&
-				   access(path, F_OK) == 0;
+	bpf_object__for_each_map (map, skel->obj) {
+		ret_existed[i++] =
+			is_pinned_map(map) &&
+			pin_path(path, sizeof(path), pin_dir, MAPS_DIR, bpf_map__name(map)) == 0 &&
+			access(path, F_OK) == 0;
 	}
 }
 
@@ -66,7 +66,7 @@ void object_forget_new_maps(struct podcred *skel, const bool *existed)
 	struct bpf_map *map;
 	size_t i = 0;
 
-	bpf_object__for_each_map(map, skel->obj) {
+	bpf_object__for_each_map (map, skel->obj) {
 		if (!existed[i++] && is_pinned_map(map))
 			bpf_map__unpin(map, NULL);
 	}
@@ -78,7 +78,7 @@ static int bind_pins(struct podcred *skel, const char *pin_dir)
 	char path[4096];
 	int r = 0;
 
-	bpf_object__for_each_map(map, skel->obj) {
+	bpf_object__for_each_map (map, skel->obj) {
 		if (!is_pinned_map(map))
 			continue;
 		r = pin_path(path, sizeof(path), pin_dir, MAPS_DIR, bpf_map__name(map));

@@ -35,15 +35,17 @@ static int mount_bpffs(const char *parent, bool *ret_mounted, struct pc_err *err
 	if (is_bpffs(parent))
 		return 0;
 	if (strcmp(parent, "/sys/fs/bpf") != 0)
-		return pc_err_set(err, -EINVAL,
-				  "%s is not a BPF file system; mount one there: mount -t bpf bpf %s",
-				  parent, parent);
+		return pc_err_set(
+			err, -EINVAL,
+			"%s is not a BPF file system; mount one there: mount -t bpf bpf %s", parent,
+			parent);
 	if (mount("bpf", parent, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") < 0) {
 		r = -errno;
-		return pc_err_set(err, r,
-				  "cannot mount a BPF file system on %s: %s; run as root, or mount it "
-				  "beforehand: mount -t bpf bpf %s",
-				  parent, strerror(-r), parent);
+		return pc_err_set(
+			err, r,
+			"cannot mount a BPF file system on %s: %s; run as root, or mount it "
+			"beforehand: mount -t bpf bpf %s",
+			parent, strerror(-r), parent);
 	}
 	*ret_mounted = true;
 	return 0;
@@ -69,8 +71,8 @@ int pins_prepare(const char *pin_dir, bool *ret_mounted, struct pc_err *err)
 	snprintf(parent, sizeof(parent), "%s", pin_dir);
 	slash = strrchr(parent, '/');
 	if (!slash || slash == parent)
-		return pc_err_set(err, -EINVAL, "pin directory \"%s\" is not below a BPF file system",
-				  pin_dir);
+		return pc_err_set(err, -EINVAL,
+				  "pin directory \"%s\" is not below a BPF file system", pin_dir);
 	*slash = '\0';
 	r = mount_bpffs(parent, ret_mounted, err);
 	if (r < 0)

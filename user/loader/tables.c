@@ -136,7 +136,8 @@ int tables_write(struct podcred *skel, const struct loader_options *options,
 	if (r == 0)
 		r = table_replace(guard_fd, table);
 	if (r < 0)
-		pc_err_set(err, r, "cannot write the destination tables: %s; at most %d of each fit",
+		pc_err_set(err, r,
+			   "cannot write the destination tables: %s; at most %d of each fit",
 			   strerror(-r), TABLE_MAX);
 	return r;
 }

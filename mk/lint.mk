@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+
+LINT_C := $(wildcard bpf/*.c bpf/*/*.h user/*/*.[ch] user/lib/include/*/*.h examples/*.c \
+	tests/*/*.[ch])
+LINT_SH := $(wildcard mk/*.sh vmlinux/*.sh demo/*.sh tests/*.sh tests/*/*.sh deploy/*/*.sh) .ci/run
+
+.PHONY: lint lint-format lint-shell lint-tidy lint-layers lint-spdx
+lint: lint-spdx lint-layers lint-shell lint-format lint-tidy ## format, static analysis, layers, licences
+lint-format: | $(O)/.deps-lint
+	$(call msg,LINT,clang-format)
+	$(Q)clang-format-14 --dry-run -Werror $(LINT_C)
+lint-shell: | $(O)/.deps-lint
+	$(call msg,LINT,shellcheck)
+	$(Q)shellcheck -x -P SCRIPTDIR $(LINT_SH)
+lint-tidy: $(SKEL) | $(O)/.deps-lint
+	$(call msg,LINT,clang-tidy)
+	$(Q)printf '%s\n' $(wildcard user/*/*.c) | xargs -P 2 -n 4 sh -c 'clang-tidy-14 --quiet "$$@" -- \
+		-std=gnu17 -D_GNU_SOURCE -DPODCRED_VERSION=\"\" -I$(O)/gen \
+		$(UNIT_INC) -Iuser/loader -Iuser/daemon 2>$(O)/tidy.err || { cat $(O)/tidy.err; exit 1; }' sh
+
+# What -I cannot forbid: relative includes, and BPF outside the one module that may speak it.
+lint-layers:
+	$(call msg,LINT,layers)
+	$(Q)! grep -nE '#include "\.\./' -r user bpf
+	$(Q)! grep -nlE '#include <(bpf/|linux/bpf\.h)' $(filter-out $(wildcard user/loader/*),$(wildcard user/*/*.[ch]))
+	$(Q)! grep -nE '#include "(user|base|loader|agent)/' -r bpf
+
+lint-spdx:
+	$(call msg,LINT,SPDX)
+	$(Q)git ls-files '*.c' '*.h' '*.cc' '*.sh' '*.py' '*.mjs' '*.mk' Makefile | grep -v '^vmlinux/' | \
+	while read -r f; do head -2 "$$f" | grep -q 'SPDX-License-Identifier:' || { echo "no SPDX line: $$f"; exit 1; }; done
+	$(Q)git ls-files bpf | xargs grep -L 'SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause' | \
+	{ ! grep . ; }

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+/* SOURCES: user/config/config.c user/config/config_yaml.c user/base/addr.c user/base/parse.c user/base/err.c user/base/file.c */
+/* LIBS: -lyaml */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cleanup.h"
+#include "config.h"
+
+static struct config config;
+
+static int load(const char *text, struct pc_err *err)
+{
+	char path[] = "/tmp/podcred-config-XXXXXX";
+	int fd = mkstemp(path), r;
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+	r = config_load(path, &config, err);
+	unlink(path);
+	return r;
+}
+
+static void defaults(void **state)
+{
+	struct pc_err err = {};
+
+	(void)state;
+	assert_int_equal(load("", &err), 0);
+	assert_int_equal(config.n_destinations, 5);
+	assert_int_equal(config.agent_v4.port, 0);
+	for (size_t i = 0; i < config.n_destinations; i++) {
+		assert_int_equal(config.destinations[i].bits, 128);
+		assert_int_equal(config.destinations[i].action, CONFIG_DENY);
+		assert_int_equal(config.destinations[i].n_ports, 1);
+		assert_int_equal(config.destinations[i].ports[0].port, 80);
+		assert_int_equal(config.destinations[i].ports[0].action, CONFIG_REDIRECT);
+	}
+}
+
+static void everything(void **state)
+{
+	struct pc_err err = {};
+
+	(void)state;
+	assert_int_equal(load("agent:\n- 10.0.0.1:7777\n- \"[fd00::1]:7778\"\n"
+			      "maxPendingPerPod: 7\n"
+			      "destinations:\n"
+			      "- address: 168.63.129.16\n"
+			      "  ports:\n"
+			      "  - {port: 80}\n"
+			      "  - {port: 53, protocol: udp, action: allow}\n"
+			      "- {address: 100.100.0.0/16, action: deny}\n",
+			      &err),
+			 0);
+	assert_int_equal(config.agent_v4.port, 7777);
+	assert_int_equal(config.agent_v6.port, 7778);
+	assert_int_equal(config.max_pending_per_pod, 7);
+	assert_int_equal(config.n_destinations, 2);
+	assert_int_equal(config.destinations[0].n_ports, 2);
+	assert_int_equal(config.destinations[0].ports[1].action, CONFIG_ALLOW);
+	assert_int_equal(config.destinations[1].bits, 112);
+	assert_int_equal(load("agent: 10.0.0.2:1\n", &err), 0);
+	assert_int_equal(config.agent_v4.port, 1);
+}
+
+/* Each refusal names the line and says what is wrong; the configuration stays as it was. */
+static void refusals(void **state)
+{
+	static const struct {
+		const char *text, *want;
+	} cases[] = {
+		{"agents: []\n", ":1: unknown key \"agents\"; known are agent, destinations"},
+		{"agent: nowhere\n", ":1: agent \"nowhere\" is not ADDRESS:PORT"},
+		{"agent: 10.0.0.1\n", ":1: agent \"10.0.0.1\" is not ADDRESS:PORT"},
+		{"\n\nagent: 127.0.0.1:80\n", ":3: agent \"127.0.0.1:80\" is a loopback address"},
+		{"agent: 0.0.0.0:80\n", "wildcard"},
+		{"agent: \"[::]:80\"\n", "wildcard"},
+		{"agent: \"[::1]:80\"\n", "loopback"},
+		{"agent: \"[fe80::1]:80\"\n", "link-local"},
+		{"agent: 169.254.1.1:80\n", "link-local"},
+		{"agent: [10.0.0.1:1, 10.0.0.2:1]\n", "second of its family"},
+		{"agent: {a: b}\n", "expected a list"},
+		{"maxPendingPerPod: 0\n", "is not a number from 1 to 16384"},
+		{"maxPendingPerPod: [1]\n", "is not a number"},
+		{"maxPendingPerPod: 1\nmaxPendingPerPod: 2\n", ":2: key \"maxPendingPerPod\" is there twice"},
+		{"destinations:\n- {}\n", ":2: a destination needs \"address\""},
+		{"destinations:\n- {address: 10.0.0.1/8}\n", ":2: address \"10.0.0.1/8\" is neither"},
+		{"destinations:\n- {address: 10.0.0.1, action: redirect}\n", "redirect needs a port"},
+		{"destinations:\n- {address: 10.0.0.1, action: maybe}\n",
+		 ":2: action \"maybe\" is not allow, redirect or deny"},
+		{"destinations:\n- {address: 10.0.0.0/8, ports: [{port: 80}]}\n",
+		 "\"ports\" need a single address"},
+		{"destinations:\n- address: 10.0.0.1\n  ports:\n  - {protocol: tcp}\n",
+		 ":4: a port entry needs \"port\""},
+		{"destinations:\n- address: 10.0.0.1\n  ports:\n  - {port: 70000}\n", ":4: port \"70000\""},
+		{"destinations:\n- address: 10.0.0.1\n  ports:\n  - {port: 1, protocol: icmp}\n",
+		 ":4: protocol \"icmp\""},
+		{"destinations:\n- address: 10.0.0.1\n  ports:\n  - {port: 1, protocol: udp}\n",
+		 ":4: only tcp can be redirected"},
+		{"destinations: 7\n", ":1: expected a list"},
+		{"- a\n", ":1: expected a mapping with agent"},
+		{"agent: \"\n", "not YAML"},
+		{"a: b: c\n", ":1: not YAML"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct pc_err err = {};
+
+		config.max_pending_per_pod = 4711;
+		assert_int_equal(load(cases[i].text, &err), -EINVAL);
+		if (!strstr(err.msg, cases[i].want))
+			fail_msg("case %zu: \"%s\" lacks \"%s\"", i, err.msg, cases[i].want);
+		assert_null(strchr(err.msg, '\n'));
+		assert_int_equal(config.max_pending_per_pod, 4711);
+	}
+}
+
+static void no_file(void **state)
+{
+	struct pc_err err = {};
+
+	(void)state;
+	assert_int_equal(config_load("/nonexistent/config.yaml", &config, &err), -ENOENT);
+	assert_non_null(strstr(err.msg, "cannot read /nonexistent/config.yaml"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defaults),
+		cmocka_unit_test(everything),
+		cmocka_unit_test(refusals),
+		cmocka_unit_test(no_file),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
