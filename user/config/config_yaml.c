@@ -222,6 +222,10 @@ static int config_destination(const struct reader *r, const yaml_node_t *node, v
 		return bad(r, node, "redirect needs a port: list it under \"ports\"");
 	if (dest.n_ports && dest.bits != 128)
 		return bad(r, node, "\"ports\" need a single address, not a prefix");
+	for (size_t i = 0; i < config->n_destinations; i++)
+		if (config->destinations[i].bits == dest.bits &&
+		    !memcmp(config->destinations[i].prefix.ip, dest.prefix.ip, 16))
+			return bad(r, node, "this address is there twice; merge the two");
 	if (config->n_destinations == CONFIG_MAX_DESTINATIONS)
 		return bad(r, node, "more than %d destinations", CONFIG_MAX_DESTINATIONS);
 	config->destinations[config->n_destinations++] = dest;

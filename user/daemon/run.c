@@ -98,6 +98,12 @@ static int drop_root(struct pc_err *err)
 	return 0;
 }
 
+/* The children go when the supervisor is killed; the guard stays, and refuses. */
+static void end_with_parent(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+}
+
 static int serve_main(const struct run_options *options, const struct place *place,
 		      struct pc_err *err)
 {
@@ -117,6 +123,7 @@ static int serve_main(const struct run_options *options, const struct place *pla
 	r = join_cgroup(place->agent_cgroup, err);
 	if (r == 0)
 		r = drop_root(err);
+	end_with_parent(); /* again: a change of user forgets it */
 	return r == 0 ? serve_run(&serve, err) : r;
 }
 
@@ -130,8 +137,7 @@ static int child_start(struct child *child, const struct run_options *options,
 	child->pid = fork();
 	if (child->pid)
 		return child->pid < 0 ? -errno : 0;
-	/* end with the parent, also when it is killed */
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	end_with_parent();
 	if (getppid() != parent)
 		_exit(1);
 	prctl(PR_SET_NAME, child->name);

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The production functions of bpf/lib behind one program that can be run on demand: the hooks'
+ * own program types cannot. Same source, same maps, same verifier.
+ */
+#include "connect.bpf.h"
+#include "flow.bpf.h"
+
+#include "logic.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Helpers take keys from the stack, not from the context: everything is copied first. */
+
+static __always_inline void op_addr(struct logic_ctx *ctx)
+{
+	__u32 a = ctx->words[0], b = ctx->words[1], c = ctx->words[2], d = ctx->words[3];
+	struct podcred_addr addr = ctx->dest.addr;
+
+	if (ctx->op == LOGIC_ADDR_V4)
+		addr_set_v4(&addr, a);
+	else if (ctx->op == LOGIC_ADDR_WORDS)
+		addr_set_words(&addr, a, b, c, d);
+	else
+		ctx->ret = addr_is_v4(&addr);
+	ctx->dest.addr = addr;
+}
+
+static __always_inline int op_agent_for(const struct podcred_config *cfg,
+					const struct podcred_target_key *dest)
+{
+	const struct podcred_endpoint *agent = agent_for(cfg, dest);
+
+	if (!agent)
+		return -1;
+	return agent == &cfg->agent[1];
+}
+
+static __always_inline void op_dest(struct logic_ctx *ctx, const struct podcred_config *cfg)
+{
+	struct podcred_target_key dest = ctx->dest;
+
+	if (ctx->op == LOGIC_DEST)
+		ctx->ret = dest_action(&dest);
+	else if (ctx->op == LOGIC_SENDMSG)
+		ctx->ret = guard_sendmsg(&dest);
+	else
+		ctx->ret = op_agent_for(cfg, &dest);
+}
+
+static __always_inline void op_flow(struct logic_ctx *ctx)
+{
+	struct podcred_flow_key key = ctx->key;
+	struct podcred_flow flow = ctx->flow;
+	struct podcred_stamp stamp = {};
+
+	if (ctx->op == LOGIC_ANNOUNCE) {
+		ctx->ret = flow_announce(&key, &flow);
+	} else if (ctx->op == LOGIC_CLAIM) {
+		ctx->ret = flow_claim(&key, &stamp);
+		ctx->flow.stamp = stamp;
+	} else {
+		flow_withdraw(&key, flow.owner);
+	}
+}
+
+/* Many flows of one pod in one run, so that runs on several CPUs meet inside the functions. */
+static __always_inline void op_churn(struct logic_ctx *ctx)
+{
+	struct podcred_flow_key key = ctx->key;
+	struct podcred_flow flow = ctx->flow;
+	struct podcred_stamp stamp;
+	int claimed = 0;
+
+	for (int i = 0; i < LOGIC_CHURN_FLOWS; i++) {
+		key.isn++;
+		flow_announce(&key, &flow);
+		claimed += flow_claim(&key, &stamp);
+	}
+	ctx->ret = claimed;
+}
+
+static __always_inline struct cgroup *own_cgroup(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	return BPF_CORE_READ(task, cgroups, dfl_cgrp);
+}
+
+static __always_inline void op_ident(struct logic_ctx *ctx, const struct podcred_config *cfg)
+{
+	__u64 pod = ctx->pod;
+
+	switch (ctx->op) {
+	case LOGIC_POD_AT:
+		pod = pod_at(cfg, ctx->first, ctx->second);
+		break;
+	case LOGIC_POD_OF_TASK:
+		pod = pod_of_task(cfg);
+		break;
+	case LOGIC_POD_OF_CGROUP:
+		pod = pod_of_cgroup(cfg, own_cgroup());
+		break;
+	case LOGIC_CALLER:
+		ctx->ret = caller_of(cfg, NULL, &pod);
+		break;
+	}
+	ctx->pod = pod;
+}
+
+SEC("syscall")
+int podcred_logic(struct logic_ctx *ctx)
+{
+	const struct podcred_config *cfg = config_get();
+
+	if (!cfg)
+		return 1;
+	switch (ctx->op) {
+	case LOGIC_ADDR_V4 ... LOGIC_ADDR_IS_V4:
+		op_addr(ctx);
+		break;
+	case LOGIC_DEST ... LOGIC_AGENT_FOR:
+		op_dest(ctx, cfg);
+		break;
+	case LOGIC_ANNOUNCE ... LOGIC_WITHDRAW:
+		op_flow(ctx);
+		break;
+	case LOGIC_CHURN:
+		op_churn(ctx);
+		break;
+	case LOGIC_QUOTA:
+		ctx->ret = (__s32)quota_check(cfg, ctx->pod);
+		break;
+	case LOGIC_POD_AT ... LOGIC_CALLER:
+		op_ident(ctx, cfg);
+		break;
+	case LOGIC_LEVEL:
+		ctx->ret = BPF_CORE_READ(own_cgroup(), level);
+		break;
+	default:
+		return 1;
+	}
+	return 0;
+}

@@ -1,0 +1,66 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# podcred run: one process tree, which may lose any of its processes.
+set -u
+# shellcheck source=tests/lib/env.sh
+. "$(dirname "$0")/../lib/env.sh"
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
+
+ask() { in_pod web curl -sS --max-time 5 http://169.254.170.2/v1/credentials; }
+gives_key() { ask | grep -q '"AccessKeyId":"AKIAWEB"'; }
+refused() { in_pod web curl -s --max-time 5 -o /dev/null http://169.254.170.2/; [ $? -eq 7 ]; }
+agent_pid() { head -n 1 "$AGENT_CGROUP/cgroup.procs"; }
+agent_gone() { [ -z "$(cat "$AGENT_CGROUP/cgroup.procs")" ]; }
+
+start_run() {
+  nsenter --net="/run/netns/$NODE_NETNS" "$PODCRED" run --pin-dir "$PIN_DIR" \
+    --kubepods "$KUBEPODS" --agent-cgroup "$AGENT_CGROUP" --pods "$ENV_TMP/pods.json" \
+    --associations "$ENV_TMP/associations.yaml" "$@" >"$ENV_TMP/run.log" 2>&1 &
+  RUN_PID=$!
+}
+
+env_up
+pod_add web burstable
+env_podlist "$ENV_TMP/pods.json"
+(umask 077 && env_associations >"$ENV_TMP/associations.yaml")
+chown 65534 "$ENV_TMP/associations.yaml"
+chmod 711 "$ENV_TMP"
+
+start_run
+check 'run with the embedded default configuration hands out credentials' wait_for 10 gives_key
+same 'the agent listens on the first address of the node' \
+  "podcred: redirecting to $NODE_V4:7777" "$(grep redirecting "$ENV_TMP/run.log")"
+same 'the agent runs as nobody' 65534 "$(awk '/^Uid:/ { print $2 }' "/proc/$(agent_pid)/status")"
+same 'the agent holds no capability' 0000000000000000 \
+  "$(awk '/^CapEff:/ { print $2 }' "/proc/$(agent_pid)/status")"
+
+kill -KILL "$(agent_pid)"
+check 'an agent that was killed is started again' wait_for 10 gives_key
+
+kill -KILL "$RUN_PID"
+wait "$RUN_PID" 2>/dev/null
+check 'the agent ends with a supervisor that was killed' wait_for 10 agent_gone
+check 'the guard holds with no process of ours: connection refused' refused
+check 'and status calls it complete' podcred status
+
+start_run
+check 'run again takes over what is attached' wait_for 10 gives_key
+check 'and has updated it in place' grep -q '(0 programs attached' "$ENV_TMP/run.log"
+kill -TERM "$RUN_PID"
+wait "$RUN_PID"
+same 'run ends well on SIGTERM' 0 $?
+check 'what was attached before stays attached' refused
+
+podcred unload >/dev/null
+start_run
+check 'run once more, from nothing' wait_for 10 gives_key
+kill -INT "$RUN_PID"
+wait "$RUN_PID"
+check_not 'run takes away what it attached itself' test -e "$PIN_DIR"
+start_run --keep
+check 'run --keep starts' wait_for 10 gives_key
+kill -TERM "$RUN_PID"
+wait "$RUN_PID"
+check 'with --keep the guard stays' refused
+tap_done
