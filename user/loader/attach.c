@@ -37,6 +37,7 @@ struct step {
 	int link_fd; /* updated link, or the new one */
 	int old_prog_fd; /* >= 0: the link was updated from this program */
 	bool new_link; /* pinned under its temporary name */
+	bool replaces; /* a tracing link of an earlier load: those cannot be updated */
 	bool new_prog;
 };
 
@@ -143,6 +144,7 @@ static int stage_link(const struct loader_options *options, const struct attachm
 			return attach_error(-errno, options, att, err);
 		return 0;
 	}
+	step->replaces = att->site == SITE_TRACE && access(path, F_OK) == 0;
 	step->link_fd = new_link(att, prog_fd, cgroup_fd);
 	if (step->link_fd < 0)
 		return attach_error(step->link_fd, options, att, err);
@@ -231,8 +233,8 @@ int attach_all(const struct loader_options *options, struct podcred *skel,
 			undo(options, &attachments[i], &steps[i]);
 		else
 			commit(options, &attachments[i], &steps[i]);
-		report->attached += r == 0 && steps[i].new_link;
-		report->updated += r == 0 && steps[i].old_prog_fd >= 0;
+		report->attached += r == 0 && steps[i].new_link && !steps[i].replaces;
+		report->updated += r == 0 && (steps[i].old_prog_fd >= 0 || steps[i].replaces);
 	}
 	return r;
 }

@@ -1,0 +1,183 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The image as a DaemonSet would run it: an init container that attaches the guard, then resolver
+# and agent as containers of the same pod, each with no more capabilities than deploy/README.md
+# says. Nobody tells them which cgroup they are in.
+set -u
+. "$(dirname "$0")/../lib/env.sh"
+. "$(dirname "$0")/../lib/tap.sh"
+
+# Keep in step with the table in deploy/README.md.
+LOAD_CAPS='CAP_BPF CAP_NET_ADMIN CAP_PERFMON CAP_DAC_READ_SEARCH'
+RESOLVE_CAPS='CAP_BPF CAP_PERFMON CAP_DAC_READ_SEARCH'
+MAX_IMAGE_KIB=16384
+
+REAL=169.254.169.254
+ECS_URL=http://169.254.170.2/v1/credentials
+
+runc() { command runc --root "$ENV_TMP/runc" "$@"; }
+
+# runc makes its cgroups in the v1 hierarchies of a hybrid machine as well.
+image_down() {
+  local status=$? id
+  for id in resolve serve; do
+    [ ! -d "$ENV_TMP/runc/$id" ] || runc delete --force "$id" >/dev/null 2>&1
+  done
+  find /sys/fs/cgroup -mindepth 2 -maxdepth 2 -type d -name "$ENV_ID" -not -path "$ENV_CGROUP" \
+    -exec find {} -depth -type d -delete \;
+  (exit "$status")
+  env_down
+}
+
+digest_of() { jq -r '.manifests[0].digest' "$1/index.json"; }
+blob() { echo "$ENV_TMP/oci/blobs/${1/://}"; }
+
+# Layers are plain tar archives, and there is one.
+unpack_image() {
+  local layer
+  mkdir "$ENV_TMP/oci" "$ENV_TMP/rootfs"
+  tar -xf "$ENV_TMP/image.tar" -C "$ENV_TMP/oci" || return 1
+  MANIFEST=$(blob "$(digest_of "$ENV_TMP/oci")")
+  CONFIG=$(blob "$(jq -r .config.digest "$MANIFEST")")
+  for layer in $(jq -r '.layers[].digest' "$MANIFEST"); do
+    tar -xpf "$(blob "$layer")" -C "$ENV_TMP/rootfs" || return 1
+  done
+}
+
+# spec NAME UID CAPABILITIES MOUNTS ARG...: a bundle for one container of the agent's pod, as
+# containerd makes it: own cgroup, mount and pid namespace, the node's network, read-only root.
+# MOUNTS: "source:target[:ro]..." in one word list.
+spec() {
+  local name=$1 uid=$2 caps=$3 mounts=$4 dir=$ENV_TMP/$1
+  shift 4
+  mkdir -p "$dir"
+  rm -f "$dir/config.json"
+  command runc spec --bundle "$dir" || return 1
+  jq --arg root "$ENV_TMP/rootfs" --argjson uid "$uid" --arg caps "$caps" --arg mounts "$mounts" \
+    --arg cgroup "${POD_CGROUP[podcred]#"$CGROUP_MOUNT"}/$name" --arg netns "/run/netns/$NODE_NETNS" \
+    --slurpfile image "$CONFIG" '
+    ($caps | split(" ")) as $caps
+    | .root = {path: $root, readonly: true}
+    | .process.terminal = false
+    | .process.user = {uid: $uid, gid: $uid}
+    | .process.args = $image[0].config.Entrypoint + $ARGS.positional
+    | .process.noNewPrivileges = true
+    | .process.capabilities = {bounding: $caps, effective: $caps, permitted: $caps}
+    | del(.process.rlimits)
+    | .mounts |= map(select(.destination != "/sys/fs/cgroup"))
+    | .mounts += ($mounts | split(" ") | map(split(":") | {source: .[0], destination: .[1],
+        type: "bind", options: (["rbind"] + .[2:])}))
+    | .linux.cgroupsPath = $cgroup
+    | .linux.namespaces = ([{type: "network", path: $netns}]
+        + (["pid", "ipc", "uts", "mount", "cgroup"] | map({type: .})))
+  ' --args "$@" <"$dir/config.json" >"$dir/config.new" && mv "$dir/config.new" "$dir/config.json"
+}
+
+run_once() {
+  spec "$@" || return 1
+  runc run --bundle "$ENV_TMP/$1" "$1" >"$ENV_TMP/$1.log" 2>&1
+}
+
+# run_daemon READY-TEXT NAME ...
+run_daemon() {
+  local ready=$1
+  shift
+  spec "$@" || return 1
+  runc run --bundle "$ENV_TMP/$1" "$1" >"$ENV_TMP/$1.log" 2>&1 &
+  wait_for 10 grep -q "$ready" "$ENV_TMP/$1.log" || {
+    cat "$ENV_TMP/$1.log"
+    return 1
+  }
+}
+
+# What the host's paths are called inside: the host's /sys/fs/cgroup and bpffs as hostPath volumes.
+inside() { echo "/sys/fs/cgroup${1#"$CGROUP_MOUNT"}"; }
+
+load_container() {
+  run_once load 0 "$LOAD_CAPS" "$HOST_MOUNTS" load --pin-dir "$PIN_DIR" \
+    --kubepods "$(inside "$KUBEPODS")" --agent "$NODE_V4:$AGENT_PORT" "$@"
+}
+
+env_up
+trap image_down EXIT
+umask 022
+HOST_MOUNTS="$CGROUP_MOUNT:/sys/fs/cgroup /sys/fs/bpf:/sys/fs/bpf"
+build=$ENV_ROOT/deploy/container/build.sh
+
+# ---- the image ----
+
+check 'the image builds without network' bash -c "$(printf '%q ' "$build" "$PODCRED" \
+  "$ENV_TMP/image.tar" 1.2.3) >$ENV_TMP/digest"
+check 'and is an OCI archive' unpack_image || { tap_done; exit 1; }
+same 'its digest is what the build printed' "$(cat "$ENV_TMP/digest")" "$(digest_of "$ENV_TMP/oci")"
+same 'a second build has the same digest' "$(cat "$ENV_TMP/digest")" \
+  "$("$build" "$PODCRED" "$ENV_TMP/again.tar" 1.2.3)"
+size=$(du -k "$ENV_TMP/image.tar" | cut -f 1)
+note "archive $size KiB, unpacked $(du -sk "$ENV_TMP/rootfs" | cut -f 1) KiB"
+check "it is smaller than $MAX_IMAGE_KIB KiB" [ "$size" -lt $MAX_IMAGE_KIB ]
+same 'unprivileged unless the pod says otherwise' '65534:65534 ["/usr/bin/podcred"] 1.2.3' \
+  "$(jq -r '.config | "\(.User) \(.Entrypoint) \(.Labels["org.opencontainers.image.version"])"' "$CONFIG")"
+same 'no setuid or setgid file, no shell' '' \
+  "$(find "$ENV_TMP/rootfs" \( -type f -perm /6000 \) -o -name sh -o -name bash)"
+
+# ---- the agent's pod, piece by piece ----
+
+pod_add podcred burstable host
+pod_add cart besteffort
+pod_add till guaranteed
+env_podlist "$ENV_TMP/pods.json"
+mkdir "$ENV_TMP/names" "$ENV_TMP/secret"
+cp "$ENV_TMP/pods.json" "$ENV_TMP/names"
+env_associations >"$ENV_TMP/secret/associations.yaml"
+chown 65534 "$ENV_TMP/secret/associations.yaml"
+chmod 0400 "$ENV_TMP/secret/associations.yaml"
+
+check 'every library is in the image' run_once version 65534 '' '/dev/null:/dev/null' version
+check 'init container: load attaches' load_container
+check 'init container: the agent is the pod that it runs in' \
+  grep -qx "agent cgroup $(inside "${POD_CGROUP[podcred]}")" "$ENV_TMP/load.log"
+check 'all is attached, seen from the node' bash -c \
+  "'$PODCRED' status --pin-dir '$PIN_DIR' --json | jq -e .complete"
+
+check 'resolver container starts' run_daemon 'resolver ready: 3 pods' resolve 0 "$RESOLVE_CAPS" \
+  "$HOST_MOUNTS $ENV_TMP/names:/run/podcred:ro" resolve --pin-dir "$PIN_DIR" \
+  --pods /run/podcred/pods.json
+check 'agent container starts' run_daemon 'agent ready' serve 65534 '' \
+  "$ENV_TMP/secret:/etc/podcred:ro" serve --agent "$NODE_V4:$AGENT_PORT" \
+  --associations /etc/podcred/associations.yaml
+pid=$(runc state serve | jq .pid)
+same 'agent container: user, capabilities, no_new_privs' '65534 0000000000000000 1' \
+  "$(awk '/^(Uid|CapPrm|NoNewPrivs):/ { printf "%s%s", n++ ? " " : "", $2 }' "/proc/$pid/status")"
+
+# ---- does it work ----
+
+key_of() { in_pod "$1" curl -s -m 5 "$ECS_URL" | jq -r '.AccessKeyId // .code'; }
+same 'a pod gets its credentials' AKIACART "$(key_of cart)"
+same 'another pod gets its own' AKIATILL "$(key_of till)"
+
+# The real metadata service of this node.
+in_node ip addr add "$REAL/32" dev lo
+in_host python3 -c "
+import http.server
+class H(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers(); self.wfile.write(b'the real one')
+    def log_message(self, *a): pass
+http.server.HTTPServer(('$REAL', 80), H).serve_forever()" &
+wait_for 10 in_host curl -s -m 2 "http://$REAL/"
+real_answer() { in_pod "$1" curl -s -m 5 "http://$REAL/"; }
+same "the agent's own pod reaches the real metadata service" 'the real one' "$(real_answer podcred)"
+check_not 'no other pod does' bash -c "[ '$(real_answer cart)' = 'the real one' ]"
+
+# ---- restart, upgrade, death ----
+
+check 'init container again: updates in place' load_container
+check 'no program was attached anew' grep -q '^0 programs attached, [1-9][0-9]* updated' \
+  "$ENV_TMP/load.log"
+same 'credentials still flow' AKIACART "$(key_of cart)"
+runc kill serve TERM
+check 'the agent ends on SIGTERM' wait_for 10 bash -c "! [ -d /proc/$pid ]"
+check_not 'without agent the guard still refuses' real_answer cart
+same 'no container left a second cgroup of the pod behind' '' \
+  "$(find "${POD_CGROUP[podcred]}" -name 'pod*' -mindepth 1)"
+tap_done
