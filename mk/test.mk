@@ -26,7 +26,22 @@ $(O)/tests/%: tests/e2e/%.c $(O)/libpodcred.a | $(O)/.deps-test
 	$(call msg,CC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE_CFLAGS) -O2 -g $(lib_INC) -MMD -MP -MF $@.d -o $@ $< $(O)/libpodcred.a -pthread
--include $(UNIT_BINS:=.d) $(TEST_TOOLS:=.d)
+
+# BPF logic: tests/bpf/test_NAME.c drives tests/bpf/NAME.bpf.c through its skeleton.
+BPF_TEST_INC := -Ibpf/uapi -Ibpf/api -Iuser/base -I$(O)/bpftest
+.SECONDARY: $(patsubst tests/bpf/%.bpf.c,$(O)/bpftest/%.skel.h,$(wildcard tests/bpf/*.bpf.c))
+$(O)/bpftest/%.bpf.o: tests/bpf/%.bpf.c | $(O)/.deps-test
+	$(call msg,BPF,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) $(DEPFLAGS) -c $< -o $@
+	$(Q)$(LLVM_STRIP) -g $@
+$(O)/bpftest/%.skel.h: $(O)/bpftest/%.bpf.o
+	$(call msg,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $* > $@.tmp && mv $@.tmp $@
+$(O)/bpftest/test_%: tests/bpf/test_%.c $(O)/bpftest/%.skel.h
+	$(call msg,CC,$@)
+	$(Q)$(CC) $(BASE_CFLAGS) -O2 -g $(BPF_TEST_INC) -MMD -MP -MF $@.d -o $@ $< -lbpf -lelf -lz -pthread
+-include $(UNIT_BINS:=.d) $(TEST_TOOLS:=.d) $(BPF_TESTS:=.d) $(wildcard $(O)/bpftest/*.bpf.d)
 
 .PHONY: test
 test: test-unit-build test-e2e-build ## everything under 15 minutes: unit, BPF logic, end to end

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * The production functions of bpf/lib behind one program that can be run on demand: the hooks'
- * own program types cannot. Same source, same maps, same verifier.
+ * own program types cannot. Same source, same maps, same verifier. It is a raw tracepoint program
+ * that is never attached: SEC("syscall") would give a context that is copied back, but those
+ * programs sleep and may not use an LPM trie. So the call is in a map, its slot in the argument.
  */
 #include "connect.bpf.h"
 #include "flow.bpf.h"
@@ -10,7 +12,15 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Helpers take keys from the stack, not from the context: everything is copied first. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, LOGIC_SLOTS);
+	__type(key, __u32);
+	__type(value, struct logic_ctx);
+} calls SEC(".maps");
+
+/* Keys and flows are copied to the stack first, where the hooks have them. */
 
 static __always_inline void op_addr(struct logic_ctx *ctx)
 {
@@ -108,12 +118,14 @@ static __always_inline void op_ident(struct logic_ctx *ctx, const struct podcred
 	ctx->pod = pod;
 }
 
-SEC("syscall")
-int podcred_logic(struct logic_ctx *ctx)
+SEC("raw_tp")
+int podcred_logic(struct bpf_raw_tracepoint_args *args)
 {
 	const struct podcred_config *cfg = config_get();
+	__u32 slot = (__u32)args->args[0];
+	struct logic_ctx *ctx = bpf_map_lookup_elem(&calls, &slot);
 
-	if (!cfg)
+	if (!cfg || !ctx)
 		return 1;
 	switch (ctx->op) {
 	case LOGIC_ADDR_V4 ... LOGIC_ADDR_IS_V4:

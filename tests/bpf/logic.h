@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What test_logic.c asks of logic.bpf.c, and the answer: the context of one test run. */
+/* What test_logic.c asks of logic.bpf.c, and the answer: a slot of the map "calls" for each run. */
 #ifndef TESTS_BPF_LOGIC_H
 #define TESTS_BPF_LOGIC_H
 
@@ -25,6 +25,7 @@ enum logic_op {
 };
 
 #define LOGIC_CHURN_FLOWS 128
+#define LOGIC_SLOTS	  8 /* runs that may go on at once */
 
 struct logic_ctx {
 	__u32 op; /* enum logic_op */

@@ -65,7 +65,14 @@ run_layout() {
 }
 
 no_entry() { podcred pods --json | jq -e "all(.[]; .cgroupId != $1)"; }
-listing_has() { podcred "$1" --json | jq -e "$2"; }
+
+# The listing itself is shown when the filter does not hold.
+listing_has() {
+  local json
+  json=$(podcred "$1" --json)
+  jq -e "$2" <<<"$json" >/dev/null || { echo "$json" && return 1; }
+}
+
 no_peers() { listing_has peers 'length == 0'; }
 
 # What only one layout need show.
@@ -76,7 +83,8 @@ run_listings() {
   same 'a pod that no PodList names gets no credentials' PodNotResolved "$(key_of nameless)"
   check 'and is listed by its uid, without a name' \
     listing_has pods ".[] | select(.uid == \"${POD_UID[nameless]}\" and .name == \"\")"
-  check 'the refusal is counted and logged' grep -q "result=refused.*${POD_UID[nameless]}" \
+  check 'the refusal is logged, with its reason' grep -q \
+    "result=refused reason=pod_not_resolved .*pod_cgroup=$(pod_cgroup_id nameless) " \
     "$ENV_TMP/serve.log"
 
   check 'targets: the credential services are redirected' listing_has targets \

@@ -10,7 +10,8 @@
  */
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <signal.h>
+#include <pthread.h>
+#include <stdint.h>
 
 #include <podcred/podcred.h>
 
@@ -36,7 +37,7 @@ static const char *tcp_info(int fd)
 	static const socklen_t sizes[] = {4097, 8192};
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		static char buf[8192];
+		char buf[8192];
 		socklen_t len = sizes[i];
 
 		if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, buf, &len) < 0)
@@ -68,18 +69,31 @@ static int describe(int fd, char *line, size_t size)
 			!!(peer.flags & PODCRED_PEER_DIRECT), dialled, v4, v6, tcp_info(fd));
 }
 
-static void serve(int listener)
+/* Closing before the client does would turn what it sent into a reset. */
+static void *serve(void *arg)
+{
+	int fd = (int)(intptr_t)arg;
+	char line[1024];
+	int len = describe(fd, line, sizeof(line));
+
+	if (send(fd, line, (size_t)len, MSG_NOSIGNAL) == len && shutdown(fd, SHUT_WR) == 0)
+		while (recv(fd, line, sizeof(line), 0) > 0)
+			;
+	close(fd);
+	return NULL;
+}
+
+static void take(int listener)
 {
 	int fd = accept(listener, NULL, NULL);
-	char line[1024];
-	int len;
+	pthread_t thread;
 
 	if (fd < 0)
 		return;
-	len = describe(fd, line, sizeof(line));
-	if (send(fd, line, (size_t)len, MSG_NOSIGNAL) == len)
-		shutdown(fd, SHUT_WR);
-	close(fd);
+	if (pthread_create(&thread, NULL, serve, (void *)(intptr_t)fd) == 0)
+		pthread_detach(thread);
+	else
+		close(fd);
 }
 
 int main(int argc, char **argv)
@@ -107,6 +121,6 @@ int main(int argc, char **argv)
 			continue;
 		for (int i = 0; i < n; i++)
 			if (fds[i].revents)
-				serve(fds[i].fd);
+				take(fds[i].fd);
 	}
 }

@@ -60,7 +60,8 @@ env_up() {
   NODE_NETNS=$ENV_ID-node
   ip netns add "$NODE_NETNS"
   in_node ip link set lo up
-  in_node ip link add br0 type bridge
+  # an address of its own: otherwise it changes with each pod, and the others send to the old one
+  in_node ip link add br0 address 02:00:00:00:99:01 type bridge
   in_node ip addr add "$NODE_V4/16" dev br0
   in_node ip -6 addr add "$NODE_V6/64" dev br0 nodad
   in_node ip link set br0 up

@@ -34,6 +34,7 @@ struct resolver {
 	struct loader_events *events;
 	uint64_t lost; /* cgroup events that the kernel could not hand over, as last seen */
 	bool rescan, reload, stop;
+	int scan_error; /* of the last scan, 0 when it went well */
 };
 
 /* ---- sink: what the registry decides, the kernel learns ---- */
@@ -168,8 +169,12 @@ static void scan(struct resolver *res)
 	int r = cgtree_scan(res->tree);
 
 	res->rescan = r < 0;
+	if (r == res->scan_error)
+		return; /* said once is enough */
+	res->scan_error = r;
 	if (r == -ESTALE)
-		log_error("%s was removed; its guard went with it: run podcred load again",
+		log_error("%s was removed, and its guard with it; run podcred load again, then "
+			  "restart the resolver",
 			  res->options->kubepods ?: "kubepods");
 	else if (r < 0)
 		log_warn("cannot read the cgroup tree: %s; trying again", strerror(-r));

@@ -1,0 +1,768 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The BPF logic, run in the kernel: decisions, pending flows, quota and identity. Every table is
+ * the production one, only smaller, so that it can be filled.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+
+#include "cleanup.h"
+#include "logic.h"
+#include "logic.skel.h"
+#include "tap.h"
+
+/* As in verdict.bpf.h, dest.bpf.h, ident.bpf.h and connect.bpf.h, which only BPF can include. */
+enum { REFUSE = 0, ALLOW = 1, NOT_GUARDED = -1 };
+enum { CALLER_POD, CALLER_PASS, CALLER_REFUSE };
+#define POD_NONE    0ULL
+#define POD_UNKNOWN (~0ULL)
+
+#define FLOWS	 64
+#define PODS	 4
+#define POD_A	 1001ULL
+#define POD_B	 1002ULL
+#define THREADS	 4
+#define RACES	 400
+#define CGROUP_V 10 /* cgroups of the identity tests */
+
+static struct logic *skel;
+
+static struct logic_ctx *calls; /* the map, mapped */
+static __thread __u64 slot;
+
+static int logic(struct logic_ctx *ctx)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &slot, .ctx_size_in = sizeof(slot));
+
+	calls[slot] = *ctx;
+	if (bpf_prog_test_run_opts(bpf_program__fd(skel->progs.podcred_logic), &opts) ||
+	    opts.retval)
+		tap_bail("cannot run podcred_logic");
+	*ctx = calls[slot];
+	return ctx->ret;
+}
+
+static void configure(const struct podcred_config *config)
+{
+	__u32 zero = 0;
+
+	if (bpf_map_update_elem(bpf_map__fd(skel->maps.podcred_config), &zero, config, BPF_ANY))
+		tap_bail("cannot write podcred_config");
+}
+
+static unsigned long long counter(__u32 reason)
+{
+	__u64 sum = 0, value[256];
+
+	if (libbpf_num_possible_cpus() > 256 ||
+	    bpf_map_lookup_elem(bpf_map__fd(skel->maps.podcred_stats), &reason, value))
+		tap_bail("cannot read podcred_stats");
+	for (int i = 0; i < libbpf_num_possible_cpus(); i++)
+		sum += value[i];
+	return sum;
+}
+
+/* ---- addresses and destinations ---- */
+
+static struct podcred_addr addr_of(const char *text)
+{
+	struct podcred_addr addr = {};
+	char mapped[64];
+
+	snprintf(mapped, sizeof(mapped), "%s%s", strchr(text, ':') ? "" : "::ffff:", text);
+	if (inet_pton(AF_INET6, mapped, addr.ip) != 1)
+		tap_bail(text);
+	return addr;
+}
+
+static struct logic_ctx to(const char *addr, unsigned port, unsigned protocol)
+{
+	struct logic_ctx ctx = {.op = LOGIC_DEST};
+
+	ctx.dest.addr = addr_of(addr);
+	ctx.dest.port = htons((uint16_t)port);
+	ctx.dest.protocol = (__u8)protocol;
+	return ctx;
+}
+
+static int dest(const char *addr, unsigned port, unsigned protocol)
+{
+	struct logic_ctx ctx = to(addr, port, protocol);
+
+	return logic(&ctx);
+}
+
+static void guard(const char *addr, unsigned prefix, enum podcred_action action)
+{
+	struct podcred_guard_key key = {.prefixlen = prefix, .addr = addr_of(addr)};
+	struct podcred_action_value value = {.action = action};
+
+	if (bpf_map_update_elem(bpf_map__fd(skel->maps.podcred_guard), &key, &value, BPF_ANY))
+		tap_bail("cannot write podcred_guard");
+}
+
+static void target(const char *addr, unsigned port, unsigned protocol, enum podcred_action action)
+{
+	struct logic_ctx ctx = to(addr, port, protocol);
+	struct podcred_action_value value = {.action = action};
+
+	if (bpf_map_update_elem(bpf_map__fd(skel->maps.podcred_targets), &ctx.dest, &value,
+				BPF_ANY))
+		tap_bail("cannot write podcred_targets");
+}
+
+static int is_v4(const char *text)
+{
+	struct logic_ctx ctx = {.op = LOGIC_ADDR_IS_V4};
+
+	ctx.dest.addr = addr_of(text);
+	return logic(&ctx);
+}
+
+static void test_addr(void)
+{
+	struct podcred_addr v4 = addr_of("169.254.169.254"), v6 = addr_of("fd00:ec2::254");
+	struct logic_ctx ctx = {.op = LOGIC_ADDR_V4, .words = {inet_addr("169.254.169.254")}};
+
+	logic(&ctx);
+	tap_check(!memcmp(&ctx.dest.addr, &v4, sizeof(v4)), "addr: IPv4 becomes ::ffff:a.b.c.d");
+	ctx = (struct logic_ctx){.op = LOGIC_ADDR_WORDS};
+	memcpy(ctx.words, v6.ip, sizeof(v6));
+	logic(&ctx);
+	tap_check(!memcmp(&ctx.dest.addr, &v6, sizeof(v6)), "addr: IPv6 keeps its bytes");
+	tap_same(1, is_v4("169.254.169.254"), "addr: mapped address is IPv4");
+	tap_same(1, is_v4("0.0.0.0"), "addr: mapped zero is IPv4");
+	tap_same(0, is_v4("::1"), "addr: ::1 is not IPv4");
+	tap_same(0, is_v4("::10.0.0.1"), "addr: an IPv4-compatible address is not IPv4");
+	tap_same(0, is_v4("1::ffff:10.0.0.1"), "addr: first word counts");
+	tap_same(0, is_v4("::1:0:ffff:10.0.0.1"), "addr: second word counts");
+	tap_same(0, is_v4("::ffff:0:10.0.0.1"), "addr: ffff in the wrong place is not IPv4");
+}
+
+static void fill_destinations(void)
+{
+	guard("169.254.169.254", 128, PODCRED_ACTION_DENY);
+	target("169.254.169.254", 80, IPPROTO_TCP, PODCRED_ACTION_REDIRECT);
+	guard("fd00:ec2::254", 128, PODCRED_ACTION_DENY);
+	target("fd00:ec2::254", 80, IPPROTO_TCP, PODCRED_ACTION_REDIRECT);
+	guard("10.0.0.0", 96 + 8, PODCRED_ACTION_DENY);
+	guard("10.1.0.0", 96 + 16, PODCRED_ACTION_ALLOW);
+	guard("10.1.2.3", 128, PODCRED_ACTION_STAMP);
+	target("10.1.0.9", 22, IPPROTO_TCP, PODCRED_ACTION_DENY);
+	guard("169.254.170.0", 96 + 30, PODCRED_ACTION_REDIRECT);
+	guard("fd77::", 16, PODCRED_ACTION_DENY);
+	target("192.0.2.1", 80, IPPROTO_TCP, PODCRED_ACTION_REDIRECT);
+}
+
+static void test_dest(void)
+{
+	const int tcp = IPPROTO_TCP, udp = IPPROTO_UDP;
+
+	tap_same(PODCRED_ACTION_REDIRECT, dest("169.254.169.254", 80, tcp), "dest: IPv4 target");
+	tap_same(PODCRED_ACTION_REDIRECT, dest("fd00:ec2::254", 80, tcp), "dest: IPv6 target");
+	tap_same(PODCRED_ACTION_REDIRECT, dest("::ffff:169.254.169.254", 80, tcp),
+		 "dest: mapped form of an IPv4 target");
+	tap_same(PODCRED_ACTION_DENY, dest("169.254.169.254", 81, tcp), "dest: other port, IPv4");
+	tap_same(PODCRED_ACTION_DENY, dest("fd00:ec2::254", 81, tcp), "dest: other port, IPv6");
+	tap_same(PODCRED_ACTION_DENY, dest("169.254.169.254", 80, udp), "dest: other protocol");
+	tap_same(PODCRED_ACTION_DENY, dest("169.254.169.254", 0, IPPROTO_ICMP), "dest: ICMP");
+	tap_same(NOT_GUARDED, dest("169.254.169.253", 53, udp), "dest: neighbour address");
+	tap_same(NOT_GUARDED, dest("::169.254.169.254", 80, tcp), "dest: compatible is not mapped");
+	tap_same(NOT_GUARDED, dest("fd00:ec2::253", 80, tcp), "dest: IPv6 neighbour address");
+	tap_same(NOT_GUARDED, dest("192.0.2.1", 80, tcp), "dest: target without guard is nothing");
+	tap_same(PODCRED_ACTION_DENY, dest("10.9.9.9", 1, tcp), "dest: short prefix");
+	tap_same(PODCRED_ACTION_ALLOW, dest("10.1.9.9", 1, tcp), "dest: longer prefix wins");
+	tap_same(PODCRED_ACTION_STAMP, dest("10.1.2.3", 1, tcp), "dest: longest prefix wins");
+	tap_same(PODCRED_ACTION_DENY, dest("10.1.0.9", 22, tcp), "dest: port before prefix");
+	tap_same(PODCRED_ACTION_ALLOW, dest("10.1.0.9", 23, tcp), "dest: prefix for other ports");
+	tap_same(NOT_GUARDED, dest("11.0.0.0", 1, tcp), "dest: past the end of 10.0.0.0/8");
+	tap_same(PODCRED_ACTION_REDIRECT, dest("169.254.170.3", 1, tcp), "dest: last of a /30");
+	tap_same(NOT_GUARDED, dest("169.254.170.4", 1, tcp), "dest: first past a /30");
+	tap_same(PODCRED_ACTION_DENY, dest("fd77:1::1", 1, tcp), "dest: IPv6 prefix");
+	tap_same(NOT_GUARDED, dest("fd78::1", 1, tcp), "dest: past an IPv6 prefix");
+}
+
+static int agent_for(const char *addr)
+{
+	struct logic_ctx ctx = to(addr, 80, IPPROTO_TCP);
+
+	ctx.op = LOGIC_AGENT_FOR;
+	return logic(&ctx);
+}
+
+static void test_agent(void)
+{
+	struct podcred_config config = {};
+
+	configure(&config);
+	tap_same(-1, agent_for("169.254.169.254"), "agent: none configured, IPv4");
+	tap_same(-1, agent_for("fd00:ec2::254"), "agent: none configured, IPv6");
+	config.agent[0].port = htons(7777);
+	configure(&config);
+	tap_same(0, agent_for("169.254.169.254"), "agent: IPv4 to the IPv4 agent");
+	tap_same(0, agent_for("fd00:ec2::254"), "agent: IPv6 to the IPv4 agent when alone");
+	config.agent[1].port = htons(7777);
+	configure(&config);
+	tap_same(0, agent_for("169.254.169.254"), "agent: IPv4 not to the IPv6 agent");
+	tap_same(1, agent_for("fd00:ec2::254"), "agent: IPv6 to the IPv6 agent");
+	config.agent[0].port = 0;
+	configure(&config);
+	tap_same(-1, agent_for("169.254.169.254"), "agent: IPv4 with an IPv6 agent alone");
+}
+
+/* ---- pending flows ---- */
+
+static struct logic_ctx flow(unsigned isn, __u64 pod, __u64 owner)
+{
+	struct logic_ctx ctx = {};
+
+	ctx.key.client = addr_of("10.99.1.2");
+	ctx.key.agent = addr_of("10.99.0.1");
+	ctx.key.client_port = 40000;
+	ctx.key.agent_port = 7777;
+	ctx.key.isn = isn;
+	ctx.flow.owner = owner;
+	ctx.flow.stamp.pod_cgroup_id = pod;
+	ctx.flow.stamp.tgid = (__u32)owner;
+	return ctx;
+}
+
+static int flow_op(enum logic_op op, unsigned isn, __u64 pod, __u64 owner)
+{
+	struct logic_ctx ctx = flow(isn, pod, owner);
+
+	ctx.op = op;
+	return logic(&ctx);
+}
+
+static int announce(unsigned isn, __u64 pod, __u64 owner)
+{
+	return flow_op(LOGIC_ANNOUNCE, isn, pod, owner);
+}
+
+/* The pod that the claim names, 0: nobody. */
+static __u64 claim(unsigned isn)
+{
+	struct logic_ctx ctx = flow(isn, 0, 0);
+
+	ctx.op = LOGIC_CLAIM;
+	return logic(&ctx) ? ctx.flow.stamp.pod_cgroup_id : 0;
+}
+
+static bool present(unsigned isn)
+{
+	struct logic_ctx ctx = flow(isn, 0, 0);
+	struct podcred_flow value;
+
+	return !bpf_map_lookup_elem(bpf_map__fd(skel->maps.podcred_flows), &ctx.key, &value);
+}
+
+static void remove_flow(unsigned isn)
+{
+	struct logic_ctx ctx = flow(isn, 0, 0);
+
+	bpf_map_delete_elem(bpf_map__fd(skel->maps.podcred_flows), &ctx.key);
+}
+
+static int quota(__u64 pod)
+{
+	struct logic_ctx ctx = {.op = LOGIC_QUOTA, .pod = pod};
+
+	return logic(&ctx);
+}
+
+static long long pending(__u64 pod)
+{
+	struct podcred_quota value = {.pending = -1000000};
+
+	bpf_map_lookup_elem(bpf_map__fd(skel->maps.podcred_quota), &pod, &value);
+	return value.pending;
+}
+
+static void remove_quota(__u64 pod)
+{
+	bpf_map_delete_elem(bpf_map__fd(skel->maps.podcred_quota), &pod);
+}
+
+static void test_flow_normal(void)
+{
+	struct logic_ctx ctx = flow(1, 0, 0);
+
+	tap_same(0, (long long)claim(1), "flow: nothing announced, nobody claimed");
+	tap_same(1, announce(1, POD_A, 7), "flow: announced");
+	tap_same(1, pending(POD_A), "flow: counted for its pod");
+	tap_same(0, pending(POD_B), "flow: not counted for another pod");
+	ctx.op = LOGIC_CLAIM;
+	tap_same(1, logic(&ctx), "flow: claimed");
+	tap_check(ctx.flow.stamp.pod_cgroup_id == POD_A && ctx.flow.stamp.tgid == 7,
+		  "flow: the claim has the stamp of the announcement");
+	tap_same(0, present(1), "flow: the claim deletes the entry");
+	tap_same(0, pending(POD_A), "flow: the claim gives the quota back");
+	tap_same(0, (long long)claim(1), "flow: a second claim gets nothing");
+	tap_same(0, pending(POD_A), "flow: a second claim gives nothing back");
+}
+
+static void test_flow_keys(void)
+{
+	struct logic_ctx other = flow(1, POD_B, 8);
+
+	announce(1, POD_A, 7);
+	tap_same(1, announce(2, POD_B, 8), "flow: same addresses, other ISN is another flow");
+	tap_same(0, (long long)claim(3), "flow: an ISN that nobody announced names nobody");
+	tap_same(POD_B, (long long)claim(2), "flow: the ISN decides, second");
+	tap_same(POD_A, (long long)claim(1), "flow: the ISN decides, first");
+	other.key.client_port++;
+	other.op = LOGIC_CLAIM;
+	announce(1, POD_A, 7);
+	tap_same(0, logic(&other), "flow: another client port is another flow");
+	other = flow(1, POD_B, 8);
+	other.key.client = addr_of("10.99.1.3");
+	other.op = LOGIC_CLAIM;
+	tap_same(0, logic(&other), "flow: another client address is another flow");
+	claim(1);
+	tap_same(0, pending(POD_A) + pending(POD_B), "flow: both pods end at zero");
+}
+
+static void test_flow_withdraw(void)
+{
+	flow_op(LOGIC_WITHDRAW, 1, POD_A, 7);
+	tap_same(0, pending(POD_A), "withdraw: of nothing changes nothing");
+	announce(1, POD_A, 7);
+	flow_op(LOGIC_WITHDRAW, 1, POD_B, 8);
+	tap_same(1, present(1), "withdraw: by another socket leaves the entry");
+	tap_same(1, pending(POD_A), "withdraw: by another socket gives nothing back");
+	flow_op(LOGIC_WITHDRAW, 1, POD_B, 7);
+	tap_same(0, present(1), "withdraw: by the owner deletes the entry");
+	tap_same(0, pending(POD_A), "withdraw: gives back to the pod in the entry");
+	tap_same(0, pending(POD_B), "withdraw: and to no other");
+	tap_same(0, (long long)claim(1), "withdraw: nothing is left to claim");
+	flow_op(LOGIC_WITHDRAW, 1, POD_A, 7);
+	tap_same(0, pending(POD_A), "withdraw: twice gives back once");
+}
+
+static void test_flow_conflict(void)
+{
+	unsigned long long before = counter(PODCRED_REASON_flow_conflict);
+
+	announce(1, POD_A, 7);
+	tap_same(0, announce(1, POD_B, 8), "conflict: the second announcement is not recorded");
+	tap_same(1, (long long)(counter(PODCRED_REASON_flow_conflict) - before),
+		 "conflict: counted");
+	tap_same(0, pending(POD_B), "conflict: the second pays no quota");
+	tap_same(0, (long long)claim(1), "conflict: nobody is stamped");
+	tap_same(1, present(1), "conflict: the claim leaves the entry");
+	flow_op(LOGIC_WITHDRAW, 1, POD_A, 7);
+	tap_same(1, present(1), "conflict: the owner cannot withdraw it");
+	flow_op(LOGIC_WITHDRAW, 1, POD_B, 8);
+	tap_same(1, present(1), "conflict: nor can the other");
+	tap_same(1, pending(POD_A), "conflict: the first keeps paying for it");
+	tap_same(0, announce(1, POD_A, 7), "conflict: it cannot be announced anew");
+	tap_same(0, (long long)claim(1), "conflict: still nobody");
+	tap_same(1, announce(2, POD_A, 7), "conflict: another ISN is not affected");
+	tap_same(POD_A, (long long)claim(2), "conflict: and is stamped");
+	remove_flow(1);
+	tap_same(1, announce(1, POD_B, 8), "conflict: over when the entry is swept");
+	tap_same(POD_B, (long long)claim(1), "conflict: and the flow is stamped again");
+	remove_quota(POD_A);
+	quota(POD_A);
+}
+
+static void test_flow_full(void)
+{
+	unsigned long long before = counter(PODCRED_REASON_flow_map_full);
+	int recorded = 0, claimed = 0;
+
+	for (unsigned i = 0; i < FLOWS; i++)
+		recorded += announce(100 + i, POD_A, 7);
+	tap_same(FLOWS, recorded, "full: as many flows as the map holds");
+	tap_same(0, announce(99, POD_B, 8), "full: one more is not recorded");
+	tap_same(1, (long long)(counter(PODCRED_REASON_flow_map_full) - before), "full: counted");
+	tap_same(0, pending(POD_B), "full: not counted for the pod");
+	tap_same(FLOWS, pending(POD_A), "full: pending is exact");
+	tap_same(0, announce(100, POD_A, 9), "full: a known key is a conflict even then");
+	remove_flow(100);
+	tap_same(1, announce(99, POD_B, 8), "full: room again after one is gone");
+	claim(99);
+	for (unsigned i = 1; i < FLOWS; i++)
+		claimed += claim(100 + i) == POD_A;
+	tap_same(FLOWS - 1, claimed, "full: all others are claimed as usual");
+	tap_same(1, pending(POD_A), "full: only the swept conflict is still counted");
+	tap_same(0, pending(POD_B), "full: the other pod ends at zero");
+	remove_quota(POD_A);
+	quota(POD_A);
+}
+
+/* ---- quota ---- */
+
+static void test_quota(void)
+{
+	struct podcred_config config = {.max_flows_per_pod = 3};
+	const __u64 pod = 2001;
+
+	configure(&config);
+	tap_same(0, quota(pod), "quota: a new pod may connect");
+	tap_same(0, pending(pod), "quota: asking creates its count, at zero");
+	for (unsigned i = 0; i < 2; i++)
+		announce(i, pod, 7);
+	tap_same(0, quota(pod), "quota: one below the limit");
+	announce(2, pod, 7);
+	tap_same(PODCRED_REASON_quota, quota(pod), "quota: refused at the limit");
+	tap_same(3, pending(pod), "quota: asking does not count");
+	tap_same(0, quota(POD_A), "quota: another pod is not affected");
+	claim(0);
+	tap_same(0, quota(pod), "quota: room again after a claim");
+	announce(0, pod, 7);
+	tap_same(PODCRED_REASON_quota, quota(pod), "quota: refused again");
+	flow_op(LOGIC_WITHDRAW, 0, pod, 7);
+	tap_same(0, quota(pod), "quota: room again after a close");
+	claim(1);
+	claim(2);
+	tap_same(0, pending(pod), "quota: ends at zero");
+	config.max_flows_per_pod = 0;
+	configure(&config);
+	tap_same(PODCRED_REASON_quota, quota(pod), "quota: a limit of zero refuses all");
+	config.max_flows_per_pod = 3;
+	configure(&config);
+	tap_same(0, quota(2002), "quota: the map's last entry");
+	tap_same(PODCRED_REASON_quota_map_full, quota(2003), "quota: map full is refused");
+	tap_same(0, quota(pod), "quota: a known pod is served when the map is full");
+	remove_quota(2002);
+	tap_same(0, quota(2003), "quota: a new pod again when there is room");
+	remove_quota(2003);
+	remove_quota(pod);
+}
+
+/* ---- many CPUs ---- */
+
+static pthread_barrier_t barrier;
+
+struct racer {
+	pthread_t thread;
+	unsigned n;
+	int won;
+};
+
+static void *churn(void *arg)
+{
+	struct racer *self = arg;
+	struct logic_ctx ctx;
+
+	slot = self->n;
+	pthread_barrier_wait(&barrier);
+	for (int i = 0; i < RACES; i++) {
+		ctx = flow(self->n << 16, POD_A, self->n);
+		ctx.op = LOGIC_CHURN;
+		self->won += logic(&ctx);
+	}
+	return NULL;
+}
+
+/* Odd ones claim, even ones withdraw as the owner: all want the one entry. */
+static void *race(void *arg)
+{
+	struct racer *self = arg;
+
+	slot = self->n;
+	for (unsigned i = 0; i < RACES; i++) {
+		pthread_barrier_wait(&barrier);
+		if (self->n % 2)
+			self->won += claim(i) == POD_A;
+		else
+			flow_op(LOGIC_WITHDRAW, i, POD_A, 7);
+		pthread_barrier_wait(&barrier);
+	}
+	return NULL;
+}
+
+static int race_all(void *(*body)(void *))
+{
+	struct racer racers[THREADS] = {};
+	int won = 0;
+
+	pthread_barrier_init(&barrier, NULL, THREADS + (body == race));
+	for (unsigned i = 0; i < THREADS; i++) {
+		racers[i].n = i + 1;
+		if (pthread_create(&racers[i].thread, NULL, body, &racers[i]))
+			tap_bail("cannot start a thread");
+	}
+	for (unsigned i = 0; body == race && i < RACES; i++) {
+		announce(i, POD_A, 7);
+		pthread_barrier_wait(&barrier);
+		pthread_barrier_wait(&barrier);
+	}
+	for (unsigned i = 0; i < THREADS; i++) {
+		pthread_join(racers[i].thread, NULL);
+		won += racers[i].won;
+	}
+	pthread_barrier_destroy(&barrier);
+	return won;
+}
+
+static void test_races(void)
+{
+	int won = race_all(churn);
+
+	tap_same(THREADS * RACES * LOGIC_CHURN_FLOWS, won, "race: every flow is claimed once");
+	tap_same(0, pending(POD_A), "race: quota is exact with several CPUs");
+	won = race_all(race);
+	tap_check(won <= RACES, "race: claims against claims and closes, at most one wins each");
+	printf("# %d of %d flows went to a claim\n", won, RACES);
+	tap_same(0, pending(POD_A), "race: whoever wins gives the quota back once");
+}
+
+/* ---- identity ---- */
+
+static void test_pod_at(void)
+{
+	static const struct {
+		__u64 first, second, want;
+		const char *what;
+	} cases[] = {
+		{500, 0, 500, "pod_at: first level is the pod (Guaranteed)"},
+		{500, 600, 500, "pod_at: what is below the pod does not matter"},
+		{101, 600, 600, "pod_at: second level below burstable"},
+		{102, 600, 600, "pod_at: second level below besteffort"},
+		{101, 0, POD_UNKNOWN, "pod_at: burstable itself is no pod"},
+		{102, 0, POD_UNKNOWN, "pod_at: besteffort itself is no pod"},
+		{0, 0, POD_UNKNOWN, "pod_at: kubepods itself is no pod"},
+		{103, 600, 103, "pod_at: an id that is no QoS cgroup is a pod"},
+	};
+	struct podcred_config config = {.kubepods_id = 100, .qos_id = {101, 102}};
+	struct logic_ctx ctx = {.op = LOGIC_POD_AT, .first = 101, .second = 600};
+
+	configure(&config);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		ctx.first = cases[i].first;
+		ctx.second = cases[i].second;
+		logic(&ctx);
+		tap_same((long long)cases[i].want, (long long)ctx.pod, cases[i].what);
+	}
+	config.qos_id[0] = config.qos_id[1] = 0;
+	configure(&config);
+	ctx.first = 101;
+	logic(&ctx);
+	tap_same(101, (long long)ctx.pod, "pod_at: QoS ids unknown, first level counts");
+	ctx.first = 0;
+	logic(&ctx);
+	tap_same((long long)POD_UNKNOWN, (long long)ctx.pod, "pod_at: QoS ids zero match nothing");
+}
+
+static const char *const tree[CGROUP_V] = {
+	"",
+	"/kubepods",
+	"/kubepods/burstable",
+	"/kubepods/burstable/podb",
+	"/kubepods/burstable/podb/c",
+	"/kubepods/podg",
+	"/kubepods/podg/c",
+	"/kubepods/podg/c/deep",
+	"/host",
+	"/kubepods2",
+};
+enum { ROOT, KUBEPODS, BURSTABLE, POD_BU, POD_BU_C, POD_G, POD_G_C, POD_G_DEEP, HOST, KUBEPODS2 };
+static char tree_path[CGROUP_V][256];
+static __u64 tree_id[CGROUP_V];
+
+static void tree_remove(void)
+{
+	for (int i = CGROUP_V - 1; i >= 0; i--)
+		rmdir(tree_path[i]);
+}
+
+static void tree_make(void)
+{
+	char line[512], mount[128] = "", type[64];
+	_cleanup_fclose_ FILE *mounts = fopen("/proc/mounts", "re");
+	struct stat st;
+
+	while (mounts && fgets(line, sizeof(line), mounts))
+		if (sscanf(line, "%*s %127s %63s", mount, type) == 2 && !strcmp(type, "cgroup2"))
+			break;
+	for (int i = 0; i < CGROUP_V; i++) {
+		snprintf(tree_path[i], sizeof(tree_path[i]), "%s/pclogic%d%s", mount, getpid(),
+			 tree[i]);
+		if (mkdir(tree_path[i], 0755) || stat(tree_path[i], &st))
+			tap_bail(tree_path[i]);
+		tree_id[i] = st.st_ino;
+	}
+}
+
+/* A child in that cgroup runs the program; the slot, which is shared memory, has the answer. */
+static struct logic_ctx logic_in(int where, struct logic_ctx ctx)
+{
+	char path[300];
+	int status;
+	pid_t pid;
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", tree_path[where]);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+		if (fd < 0 || write(fd, "0", 1) != 1)
+			_exit(1);
+		logic(&ctx);
+		_exit(0);
+	}
+	if (waitpid(pid, &status, 0) != pid || status) {
+		tree_remove();
+		tap_bail(path);
+	}
+	return calls[slot];
+}
+
+static __u64 pod_in(int where, enum logic_op op)
+{
+	return logic_in(where, (struct logic_ctx){.op = op}).pod;
+}
+
+static struct podcred_config tree_config(void)
+{
+	int level = logic_in(KUBEPODS, (struct logic_ctx){.op = LOGIC_LEVEL}).ret;
+
+	return (struct podcred_config){
+		.kubepods_id = tree_id[KUBEPODS],
+		.qos_id = {tree_id[BURSTABLE], 0},
+		.kubepods_level = (__u32)level,
+		.max_flows_per_pod = FLOWS,
+	};
+}
+
+static void test_pod_of(void)
+{
+	const struct {
+		int where;
+		__u64 want;
+		const char *what;
+	} cases[] = {
+		{ROOT, POD_NONE, "above kubepods: host"},
+		{HOST, POD_NONE, "beside kubepods: host"},
+		{KUBEPODS2, POD_NONE, "another cgroup of that level: host"},
+		{KUBEPODS, POD_UNKNOWN, "kubepods itself: no pod"},
+		{BURSTABLE, POD_UNKNOWN, "a QoS cgroup itself: no pod"},
+		{POD_BU, tree_id[POD_BU], "pod below a QoS cgroup"},
+		{POD_BU_C, tree_id[POD_BU], "its container"},
+		{POD_G, tree_id[POD_G], "Guaranteed pod"},
+		{POD_G_C, tree_id[POD_G], "its container"},
+		{POD_G_DEEP, tree_id[POD_G], "a cgroup nested in its container"},
+	};
+	struct podcred_config config = tree_config();
+
+	configure(&config);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		__u64 task = pod_in(cases[i].where, LOGIC_POD_OF_TASK);
+		__u64 cgroup = pod_in(cases[i].where, LOGIC_POD_OF_CGROUP);
+
+		tap_check(task == cases[i].want, "pod_of_task: %s", cases[i].what);
+		tap_check(cgroup == cases[i].want, "pod_of_cgroup: %s", cases[i].what);
+	}
+	config.qos_id[0] = 0;
+	configure(&config);
+	tap_same((long long)tree_id[BURSTABLE], (long long)pod_in(POD_BU_C, LOGIC_POD_OF_TASK),
+		 "pod_of_task: QoS ids not known yet, all below is one pod");
+	config.kubepods_id = 0;
+	configure(&config);
+	tap_same(POD_NONE, (long long)pod_in(POD_G_C, LOGIC_POD_OF_TASK),
+		 "pod_of_task: no kubepods yet, no pods");
+	tap_same(POD_NONE, (long long)pod_in(POD_G_C, LOGIC_POD_OF_CGROUP),
+		 "pod_of_cgroup: no kubepods yet, no pods");
+}
+
+static void check_caller(int where, int want, __u32 reason, const char *what)
+{
+	unsigned long long before = counter(reason);
+	struct logic_ctx ctx = logic_in(where, (struct logic_ctx){.op = LOGIC_CALLER});
+
+	tap_same(want, ctx.ret, what);
+	if (want != CALLER_POD)
+		tap_check(counter(reason) == before + 1, "%s, counted", what);
+	tap_check(ctx.pod == (want == CALLER_POD ? tree_id[POD_G] : 0), "%s, pod", what);
+}
+
+static void check_sendmsg(int where, const char *addr, int want, __u32 reason, const char *what)
+{
+	unsigned long long before = counter(reason);
+	struct logic_ctx ctx = to(addr, 80, IPPROTO_UDP);
+
+	ctx.op = LOGIC_SENDMSG;
+	tap_same(want, logic_in(where, ctx).ret, what);
+	if (reason < PODCRED_REASON_MAX - 1)
+		tap_check(counter(reason) == before + 1, "%s, counted", what);
+}
+
+static void test_caller(void)
+{
+	struct podcred_config config = tree_config();
+	const __u32 none = PODCRED_REASON_MAX - 1;
+
+	config.agent_pod_id = tree_id[POD_BU];
+	configure(&config);
+	check_caller(POD_G_C, CALLER_POD, none, "caller: a pod");
+	check_caller(HOST, CALLER_PASS, PODCRED_REASON_passed_host, "caller: the host");
+	check_caller(POD_BU_C, CALLER_PASS, PODCRED_REASON_passed_agent, "caller: the agent");
+	check_caller(KUBEPODS, CALLER_REFUSE, PODCRED_REASON_no_pod, "caller: in no pod");
+
+	check_sendmsg(POD_G_C, "169.254.169.254", REFUSE, PODCRED_REASON_denied_destination,
+		      "sendmsg: a pod to a guarded address");
+	check_sendmsg(POD_G_C, "169.254.169.253", ALLOW, none, "sendmsg: a pod to another address");
+	check_sendmsg(POD_G_C, "10.1.9.9", ALLOW, none, "sendmsg: a pod to an allowed one");
+	check_sendmsg(HOST, "169.254.169.254", ALLOW, PODCRED_REASON_passed_host,
+		      "sendmsg: the host to a guarded address");
+	check_sendmsg(POD_BU, "169.254.169.254", ALLOW, PODCRED_REASON_passed_agent,
+		      "sendmsg: the agent to a guarded address");
+	check_sendmsg(BURSTABLE, "169.254.169.254", REFUSE, PODCRED_REASON_no_pod,
+		      "sendmsg: in no pod to a guarded address");
+}
+
+static void load(void)
+{
+	skel = logic__open();
+	if (!skel || bpf_map__set_max_entries(skel->maps.podcred_flows, FLOWS) ||
+	    bpf_map__set_max_entries(skel->maps.podcred_quota, PODS) || logic__load(skel))
+		tap_bail("cannot load logic.bpf.o");
+	calls = mmap(NULL, LOGIC_SLOTS * sizeof(*calls), PROT_READ | PROT_WRITE, MAP_SHARED,
+		     bpf_map__fd(skel->maps.calls), 0);
+	if (calls == MAP_FAILED)
+		tap_bail("cannot map the calls");
+}
+
+int main(void)
+{
+	struct podcred_config config = {.max_flows_per_pod = FLOWS};
+
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	load();
+	test_addr();
+	fill_destinations();
+	test_dest();
+	test_agent();
+
+	configure(&config);
+	tap_same(0, quota(POD_A) + quota(POD_B), "quota: two pods known");
+	test_flow_normal();
+	test_flow_keys();
+	test_flow_withdraw();
+	test_flow_conflict();
+	test_flow_full();
+	test_races();
+	test_quota();
+
+	test_pod_at();
+	tree_make();
+	test_pod_of();
+	test_caller();
+	tree_remove();
+	munmap(calls, LOGIC_SLOTS * sizeof(*calls));
+	logic__destroy(skel);
+	return tap_done();
+}

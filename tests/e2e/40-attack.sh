@@ -1,0 +1,187 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What a hostile pod may try. Nothing of it may yield somebody else's identity.
+set -u
+# shellcheck source=tests/lib/env.sh
+. "$(dirname "$0")/../lib/env.sh"
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
+
+HAMMER=$ENV_BUILD/tests/hammer
+ATTACK=$ENV_BUILD/tests/attack
+V4=169.254.170.23
+V6=fd00:ec2::23
+VICTIM_PORT=40321
+ROUNDS=5000
+TOLERATED=250 # unstamped under a full-rate attack; 5 in 100
+
+stat_of() { podcred status --json | jq ".counters.$1"; }
+# How much a counter grew while a command ran.
+grew() {
+  local counter=$1 before
+  shift
+  before=$(stat_of "$counter")
+  "$@" >/dev/null 2>&1
+  echo $(($(stat_of "$counter") - before))
+}
+pending_of() {
+  bpftool -j map dump pinned "$PIN_DIR/maps/podcred_quota" |
+    jq "[.[].formatted | select(.key == $1) | .value.pending] | add // 0"
+}
+no_flows() { [ "$(podcred flows --json)" = '[]' ]; }
+field() { sed -n "s/.*\b$2=\([^ ]*\).*/\1/p" "$1" | tail -n 1; }
+short() { sed -E 's/ uid=.*dialled=([^ ]*).*/ dialled=\1/; s/ v4=.*//'; }
+
+agent_up() {
+  in_agent "$@" >"$ENV_TMP/agent" &
+  wait_for 10 grep -q ready "$ENV_TMP/agent" || env_fail 'the agent did not start'
+}
+agent_gone() { [ -z "$(cat "$AGENT_CGROUP/cgroup.procs")" ]; }
+# shellcheck disable=SC2046 # a list of pids
+agent_down() {
+  kill $(cat "$AGENT_CGROUP/cgroup.procs")
+  wait_for 10 agent_gone
+}
+
+env_up systemd
+pod_add victim burstable
+pod_add evil burstable
+pod_add other guaranteed
+pod_add node1 burstable host
+env_load >/dev/null || env_fail 'load failed'
+env_resolve
+in_victim=${POD_CGROUP[victim]}/container
+in_evil=${POD_CGROUP[evil]}/container
+host=$ENV_CGROUP/host
+
+# ---- descriptors ----
+agent_up "$ENV_BUILD/tests/who" "$NODE_V4" "$AGENT_PORT" "$NODE_V6" "$AGENT_PORT"
+# a socket as seen from: where it was made, where it connects, where it is read
+descriptor() {
+  in_netns "${POD_NETNS[victim]}" "$ATTACK" descriptor "$1" "$V4" 80 "${@:2}" 2>&1 | short
+}
+for how in pass move; do
+  same "$how: a socket made by the victim, connected by another pod" errno=EACCES \
+    "$(descriptor $how "$in_victim" "$in_evil" "$in_evil")"
+  same "$how: a socket made by another pod, connected by the victim" errno=EACCES \
+    "$(descriptor $how "$in_evil" "$in_victim" "$in_evil")"
+  same "$how: a socket made by a pod, connected by a host process" errno=EACCES \
+    "$(descriptor $how "$in_victim" "$host" "$host")"
+  same "$how: that is counted as cross_pod_socket" 1 \
+    "$(grew cross_pod_socket descriptor $how "$in_victim" "$in_evil" "$in_evil")"
+  same "$how: within one pod a socket may change containers" "pod=victim dialled=$V4:80" \
+    "$(mkdir -p "${POD_CGROUP[victim]}/sidecar" &&
+      descriptor $how "$in_victim" "${POD_CGROUP[victim]}/sidecar" "$in_victim")"
+  # documented: who holds a connected socket speaks for the pod that connected it
+  same "$how: a connected socket keeps the identity of its pod" "pod=victim dialled=$V4:80" \
+    "$(descriptor $how "$in_victim" "$in_victim" "$in_evil")"
+done
+
+# The socket's cgroup selects the programs: a socket of the host's is not seen at kubepods. It
+# reaches what the pod's network reaches, and never gets an identity.
+in_node ip addr add $V4/32 dev lo
+in_node "$ENV_BUILD/tests/who" $V4 80 >"$ENV_TMP/real" &
+wait_for 10 grep -q ready "$ENV_TMP/real"
+same 'a socket made by the host, connected by a pod: not redirected' error=ENOPROTOOPT \
+  "$(descriptor pass "$host" "$in_victim" "$in_victim")"
+same 'a socket made by the host, connected to the agent by a pod: unstamped' error=ENODATA \
+  "$(in_netns "${POD_NETNS[victim]}" "$ATTACK" descriptor pass "$NODE_V4" "$AGENT_PORT" "$host" \
+    "$in_victim" "$in_victim" | short)"
+
+# ---- no room for the stamp ----
+optmem() { in_pod evil "$ATTACK" optmem "$@" 2>"$ENV_TMP/keys" | short; }
+same 'option memory used up: the connect is refused' errno=ENOBUFS "$(optmem $V4 80)"
+note "$(cat "$ENV_TMP/keys")"
+same 'and that is counted' 1 "$(grew no_storage optmem $V4 80)"
+same 'also for the agent itself' errno=ENOBUFS "$(optmem "$NODE_V4" "$AGENT_PORT")"
+agent_down
+
+# ---- poisoning: the victim's own 4-tuple, from elsewhere ----
+for pod in victim evil other; do
+  echo "${POD_IP[$pod]} ${POD_UID[$pod]}"
+done >"$ENV_TMP/expected"
+hammer_up() {
+  agent_up "$HAMMER" server "$ENV_TMP/expected" 4 "$NODE_V4" "$AGENT_PORT" "$NODE_V6" "$AGENT_PORT"
+}
+# The victim connects from one port, again and again, while an attack runs; $1 says which.
+under_attack() {
+  local what=$1 host=$2 port=$3 line lost
+  hammer_up
+  in_pod victim "$HAMMER" client full "$host" "$port" $ROUNDS 1 "${POD_UID[victim]}" $VICTIM_PORT \
+    >"$ENV_TMP/victim"
+  agent_down
+  line=$(cat "$ENV_TMP/victim")
+  note "$what: victim $line; server $(tail -n 1 "$ENV_TMP/agent")"
+  same "$what: the victim connected $ROUNDS times" $ROUNDS "$(field "$ENV_TMP/victim" connected)"
+  same "$what: no wrong identity, as the victim sees it" '0 0' \
+    "$(field "$ENV_TMP/victim" wrong) $(field "$ENV_TMP/victim" unnamed)"
+  same "$what: no wrong identity, as the agent sees it" '0 0' \
+    "$(field "$ENV_TMP/agent" wrong) $(field "$ENV_TMP/agent" unnamed)"
+  lost=$(field "$ENV_TMP/agent" unstamped)
+  check "$what: few are unstamped ($lost of $ROUNDS)" test "$lost" -le $TOLERATED
+}
+attack_ends() {
+  kill -TERM "$1" && wait "$1"
+  note "attacker: $(cat "$ENV_TMP/poison")"
+  check "$2: the attacker was at work" test "$(field "$ENV_TMP/poison" attempts)" -gt $ROUNDS
+}
+in_cloned() { in_cgroup "$in_evil" "$ENV_ID-cloned" "$@"; }
+
+ip netns add "$ENV_ID-cloned"
+for command in "link set lo up" "addr add ${POD_IP[victim]}/32 dev lo" "addr add $NODE_V4/32 dev lo"; do
+  # shellcheck disable=SC2086 # words of a command
+  in_netns "$ENV_ID-cloned" ip $command
+done
+for host_port in "$V4 80" "$NODE_V4 $AGENT_PORT"; do
+  # shellcheck disable=SC2086 # address and port
+  set -- $host_port
+  in_cloned "$ATTACK" poison "${POD_IP[victim]}" $VICTIM_PORT "$1" "$2" >"$ENV_TMP/poison" &
+  under_attack "cloned addresses, both dial $1" "$1" "$2"
+  attack_ends $! "cloned addresses, both dial $1"
+done
+
+# The frames of the spoofed connects are lost on purpose: what counts is the kernel's hook.
+in_pod evil ip neigh replace "$NODE_V4" lladdr 02:00:00:00:00:01 dev eth0 nud permanent
+in_pod evil setpriv --inh-caps -all --bounding-set -all,+net_raw \
+  "$ATTACK" poison "${POD_IP[victim]}" $VICTIM_PORT $V4 80 transparent >"$ENV_TMP/poison" &
+under_attack 'IP_TRANSPARENT with CAP_NET_RAW' $V4 80
+attack_ends $! 'IP_TRANSPARENT with CAP_NET_RAW'
+in_pod evil ip neigh del "$NODE_V4" dev eth0
+check 'the tombstones are swept' wait_for 20 no_flows || podcred flows
+same 'and the quota of both pods is whole again' '0 0' \
+  "$(pending_of "$(stat -c %i "${POD_CGROUP[victim]}")") $(pending_of "$(stat -c %i "${POD_CGROUP[evil]}")")"
+
+# ---- gone at once ----
+hammer_up
+in_pod evil "$HAMMER" client reset $V4 80 3000 4 >"$ENV_TMP/evil"
+in_pod other "$HAMMER" client nb-reset $V4 80 3000 4 >>"$ENV_TMP/evil"
+agent_down
+note "resets: $(tail -n 1 "$ENV_TMP/agent")"
+same 'connections reset right after connect: none unidentified' '0 0 0' \
+  "$(for f in unstamped unnamed wrong; do field "$ENV_TMP/agent" $f; done | xargs)"
+
+# ---- quota: the agent does not accept on IPv4, and does on IPv6 ----
+in_agent "$HAMMER" mute "$NODE_V4" "$AGENT_PORT" 0 >"$ENV_TMP/mute" &
+wait_for 10 grep -q ready "$ENV_TMP/mute"
+agent_up "$ENV_BUILD/tests/who" "$NODE_V6" "$AGENT_PORT"
+in_pod evil "$HAMMER" pend $V4 80 3000 >"$ENV_TMP/evil" &
+wait_for 10 grep -q ready "$ENV_TMP/evil"
+note "flood: $(head -n 1 "$ENV_TMP/evil")"
+limit=$(podcred status --json | jq .maxPendingPerPod)
+check 'a flood of pending connections ends at the quota' \
+  test "$(field "$ENV_TMP/evil" pending)" -le $((limit + 10))
+same 'with EAGAIN' EAGAIN "$(field "$ENV_TMP/evil" errno)"
+same 'and the reason quota' "$(field "$ENV_TMP/evil" refused)" "$(stat_of quota)"
+same 'the pod at its quota cannot connect elsewhere either' errno=EAGAIN \
+  "$(in_pod evil "$ENV_BUILD/tests/client" plain $V6 80 | short)"
+same 'another pod connects' "peer=[$V6]:80 pod=other dialled=[$V6]:80" \
+  "$(in_pod other "$ENV_BUILD/tests/client" plain $V6 80 | short)"
+in_pod other "$HAMMER" pend $V4 80 3 >"$ENV_TMP/other" &
+wait_for 10 grep -q ready "$ENV_TMP/other"
+same 'another pod may pend too' 'pending=3 refused=0 errno=-' "$(head -n 1 "$ENV_TMP/other")"
+echo 1 >"${POD_CGROUP[other]}/cgroup.kill"
+echo 1 >"${POD_CGROUP[evil]}/cgroup.kill"
+check 'its flows end with it' wait_for 10 no_flows
+same 'and it may connect again' "peer=[$V6]:80 pod=evil dialled=[$V6]:80" \
+  "$(in_pod evil "$ENV_BUILD/tests/client" plain $V6 80 | short)"
+tap_done

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# Completion of podcred(8) for bash. tests/e2e/05-docs.sh compares it with podcred --help.
+
+_podcred() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} options
+  local commands='load unload run resolve serve status pods peers flows targets features
+    check-config version help'
+  local place='--config --agent --cgroup --kubepods --create --agent-cgroup --pin-dir'
+  local log='--log-json --debug'
+
+  COMPREPLY=()
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$cur")
+    return
+  fi
+  case $prev in
+  --config | --pods | --associations | --token-key)
+    mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+    return
+    ;;
+  --cgroup | --kubepods | --agent-cgroup | --pin-dir)
+    mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+    return
+    ;;
+  --agent) return ;;
+  esac
+  case ${COMP_WORDS[1]} in
+  load) options="$place --verbose --json" ;;
+  unload) options='--pin-dir --json' ;;
+  run) options="$place --pods --associations --token-key --keep $log" ;;
+  resolve) options="--pods --kubepods --pin-dir $log" ;;
+  serve) options="--config --agent --associations --token-key $log" ;;
+  status | pods | peers | flows | targets) options='--json --pin-dir' ;;
+  features) options='--json' ;;
+  check-config | version) options= ;;
+  *) return ;;
+  esac
+  if [ "${COMP_WORDS[1]}" = check-config ] && [[ $cur != -* ]]; then
+    mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+    return
+  fi
+  mapfile -t COMPREPLY < <(compgen -W "$options --help" -- "$cur")
+}
+
+complete -o filenames -F _podcred podcred
