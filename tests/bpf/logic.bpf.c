@@ -74,18 +74,25 @@ static __always_inline void op_flow(struct logic_ctx *ctx)
 	}
 }
 
-/* Many flows of one pod in one run, so that runs on several CPUs meet inside the functions. */
-static __always_inline void op_churn(struct logic_ctx *ctx)
+/* Many flows in one run, so that runs on several CPUs meet inside the functions. */
+static __always_inline void op_batch(struct logic_ctx *ctx, const struct podcred_config *cfg)
 {
 	struct podcred_flow_key key = ctx->key;
 	struct podcred_flow flow = ctx->flow;
 	struct podcred_stamp stamp;
+	__u32 op = ctx->op;
 	int claimed = 0;
 
-	for (int i = 0; i < LOGIC_CHURN_FLOWS; i++) {
+	for (int i = 0; i < LOGIC_BATCH; i++) {
 		key.isn++;
-		flow_announce(&key, &flow);
-		claimed += flow_claim(&key, &stamp);
+		if (op == LOGIC_NEW_PODS) {
+			flow.stamp.pod_cgroup_id++;
+			quota_check(cfg, flow.stamp.pod_cgroup_id);
+		}
+		if (op != LOGIC_CLAIM_ALL)
+			flow_announce(&key, &flow);
+		if (op != LOGIC_NEW_PODS)
+			claimed += flow_claim(&key, &stamp);
 	}
 	ctx->ret = claimed;
 }
@@ -137,8 +144,8 @@ int podcred_logic(struct bpf_raw_tracepoint_args *args)
 	case LOGIC_ANNOUNCE ... LOGIC_WITHDRAW:
 		op_flow(ctx);
 		break;
-	case LOGIC_CHURN:
-		op_churn(ctx);
+	case LOGIC_CHURN ... LOGIC_CLAIM_ALL:
+		op_batch(ctx, cfg);
 		break;
 	case LOGIC_QUOTA:
 		ctx->ret = (__s32)quota_check(cfg, ctx->pod);

@@ -15,7 +15,9 @@ enum logic_op {
 	LOGIC_ANNOUNCE, /* ret := flow_announce(key, flow) */
 	LOGIC_CLAIM, /* ret := flow_claim(key), flow.stamp := its stamp */
 	LOGIC_WITHDRAW, /* flow_withdraw(key, flow.owner) */
-	LOGIC_CHURN, /* ret := of LOGIC_CHURN_FLOWS own flows, how many were claimed back */
+	LOGIC_CHURN, /* ret := of LOGIC_BATCH own flows, how many were claimed back */
+	LOGIC_NEW_PODS, /* asks the quota of LOGIC_BATCH pods and announces a flow of each */
+	LOGIC_CLAIM_ALL, /* ret := of the LOGIC_BATCH flows after key, how many were claimed */
 	LOGIC_QUOTA, /* ret := quota_check(pod) */
 	LOGIC_POD_AT, /* pod := pod_at(first, second) */
 	LOGIC_POD_OF_TASK, /* pod := pod_of_task() of who runs the program */
@@ -24,8 +26,8 @@ enum logic_op {
 	LOGIC_LEVEL, /* ret := depth of its cgroup */
 };
 
-#define LOGIC_CHURN_FLOWS 128
-#define LOGIC_SLOTS	  8 /* runs that may go on at once */
+#define LOGIC_BATCH 32
+#define LOGIC_SLOTS 8 /* runs that may go on at once */
 
 struct logic_ctx {
 	__u32 op; /* enum logic_op */

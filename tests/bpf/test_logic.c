@@ -26,8 +26,8 @@ enum { CALLER_POD, CALLER_PASS, CALLER_REFUSE };
 #define POD_NONE    0ULL
 #define POD_UNKNOWN (~0ULL)
 
-#define FLOWS	 64
-#define PODS	 4
+#define FLOWS	 256
+#define PODS	 64
 #define POD_A	 1001ULL
 #define POD_B	 1002ULL
 #define THREADS	 4
@@ -407,6 +407,7 @@ static void test_quota(void)
 {
 	struct podcred_config config = {.max_flows_per_pod = 3};
 	const __u64 pod = 2001;
+	int refused = 0;
 
 	configure(&config);
 	tap_same(0, quota(pod), "quota: a new pod may connect");
@@ -432,72 +433,122 @@ static void test_quota(void)
 	tap_same(PODCRED_REASON_quota, quota(pod), "quota: a limit of zero refuses all");
 	config.max_flows_per_pod = 3;
 	configure(&config);
-	tap_same(0, quota(2002), "quota: the map's last entry");
-	tap_same(PODCRED_REASON_quota_map_full, quota(2003), "quota: map full is refused");
+	for (unsigned i = 3; i < PODS; i++) /* POD_A, POD_B and this one are in */
+		refused += quota(4000 + i) != 0;
+	tap_same(0, refused, "quota: as many pods as the map holds");
+	tap_same(PODCRED_REASON_quota_map_full, quota(5000), "quota: map full is refused");
 	tap_same(0, quota(pod), "quota: a known pod is served when the map is full");
-	remove_quota(2002);
-	tap_same(0, quota(2003), "quota: a new pod again when there is room");
-	remove_quota(2003);
-	remove_quota(pod);
+	remove_quota(4003);
+	tap_same(0, quota(5000), "quota: a new pod again when there is room");
 }
 
 /* ---- many CPUs ---- */
 
 static pthread_barrier_t barrier;
 
+/* One of THREADS threads; round 0 to RACES - 1 starts for all of them at once. */
 struct racer {
 	pthread_t thread;
 	unsigned n;
 	int won;
 };
 
-static void *churn(void *arg)
+static void race_batch(struct racer *self, enum logic_op op, unsigned isn, __u64 pod)
 {
-	struct racer *self = arg;
-	struct logic_ctx ctx;
+	struct logic_ctx ctx = flow(isn, pod, 7);
 
-	slot = self->n;
-	pthread_barrier_wait(&barrier);
-	for (int i = 0; i < RACES; i++) {
-		ctx = flow(self->n << 16, POD_A, self->n);
-		ctx.op = LOGIC_CHURN;
-		self->won += logic(&ctx);
-	}
-	return NULL;
+	ctx.op = op;
+	self->won += logic(&ctx);
+}
+
+static void body_churn(struct racer *self, unsigned round)
+{
+	(void)round;
+	race_batch(self, LOGIC_CHURN, self->n << 16, POD_A);
+}
+
+static void body_claim(struct racer *self, unsigned round)
+{
+	(void)round;
+	race_batch(self, LOGIC_CLAIM_ALL, 0, 0);
+}
+
+static void body_new_pods(struct racer *self, unsigned round)
+{
+	(void)round;
+	race_batch(self, LOGIC_NEW_PODS, self->n << 16, 3000);
 }
 
 /* Odd ones claim, even ones withdraw as the owner: all want the one entry. */
-static void *race(void *arg)
+static void body_close(struct racer *self, unsigned round)
+{
+	if (self->n % 2)
+		self->won += claim(round) == POD_A;
+	else
+		flow_op(LOGIC_WITHDRAW, round, POD_A, 7);
+}
+
+static void before_claim(unsigned round)
+{
+	(void)round;
+	for (unsigned i = 1; i <= LOGIC_BATCH; i++)
+		announce(i, POD_A, 7);
+}
+
+static void before_close(unsigned round)
+{
+	announce(round, POD_A, 7);
+}
+
+/* As many flows of each new pod as there are threads, else a count was lost. */
+static int lost_counts;
+
+static void after_new_pods(unsigned round)
+{
+	(void)round;
+	for (unsigned i = 1; i <= LOGIC_BATCH; i++) {
+		lost_counts += pending(3000 + i) != THREADS;
+		for (unsigned n = 1; n <= THREADS; n++)
+			remove_flow((n << 16) + i);
+		remove_quota(3000 + i);
+	}
+}
+
+static void (*race_body)(struct racer *self, unsigned round);
+
+static void *race_thread(void *arg)
 {
 	struct racer *self = arg;
 
 	slot = self->n;
-	for (unsigned i = 0; i < RACES; i++) {
+	for (unsigned round = 0; round < RACES; round++) {
 		pthread_barrier_wait(&barrier);
-		if (self->n % 2)
-			self->won += claim(i) == POD_A;
-		else
-			flow_op(LOGIC_WITHDRAW, i, POD_A, 7);
+		race_body(self, round);
 		pthread_barrier_wait(&barrier);
 	}
 	return NULL;
 }
 
-static int race_all(void *(*body)(void *))
+static int race(void (*before)(unsigned), void (*body)(struct racer *, unsigned),
+		void (*after)(unsigned))
 {
 	struct racer racers[THREADS] = {};
 	int won = 0;
 
-	pthread_barrier_init(&barrier, NULL, THREADS + (body == race));
+	race_body = body;
+	pthread_barrier_init(&barrier, NULL, THREADS + 1);
 	for (unsigned i = 0; i < THREADS; i++) {
 		racers[i].n = i + 1;
-		if (pthread_create(&racers[i].thread, NULL, body, &racers[i]))
+		if (pthread_create(&racers[i].thread, NULL, race_thread, &racers[i]))
 			tap_bail("cannot start a thread");
 	}
-	for (unsigned i = 0; body == race && i < RACES; i++) {
-		announce(i, POD_A, 7);
+	for (unsigned round = 0; round < RACES; round++) {
+		if (before)
+			before(round);
 		pthread_barrier_wait(&barrier);
 		pthread_barrier_wait(&barrier);
+		if (after)
+			after(round);
 	}
 	for (unsigned i = 0; i < THREADS; i++) {
 		pthread_join(racers[i].thread, NULL);
@@ -509,14 +560,19 @@ static int race_all(void *(*body)(void *))
 
 static void test_races(void)
 {
-	int won = race_all(churn);
+	int won = race(NULL, body_churn, NULL);
 
-	tap_same(THREADS * RACES * LOGIC_CHURN_FLOWS, won, "race: every flow is claimed once");
+	tap_same(THREADS * RACES * LOGIC_BATCH, won, "race: everybody claims their own flows");
 	tap_same(0, pending(POD_A), "race: quota is exact with several CPUs");
-	won = race_all(race);
-	tap_check(won <= RACES, "race: claims against claims and closes, at most one wins each");
+	won = race(before_claim, body_claim, NULL);
+	tap_same(RACES * LOGIC_BATCH, won, "race: of many claims of one flow, one wins");
+	tap_same(0, pending(POD_A), "race: and gives the quota back once");
+	won = race(before_close, body_close, NULL);
+	tap_check(won <= RACES, "race: claims against closes, at most one wins");
 	printf("# %d of %d flows went to a claim\n", won, RACES);
 	tap_same(0, pending(POD_A), "race: whoever wins gives the quota back once");
+	race(NULL, body_new_pods, after_new_pods);
+	tap_same(0, lost_counts, "race: a pod's first connections at once are all counted");
 }
 
 /* ---- identity ---- */
@@ -676,6 +732,12 @@ static void test_pod_of(void)
 		 "pod_of_task: no kubepods yet, no pods");
 	tap_same(POD_NONE, (long long)pod_in(POD_G_C, LOGIC_POD_OF_CGROUP),
 		 "pod_of_cgroup: no kubepods yet, no pods");
+	config.kubepods_level += 10; /* no cgroup is that deep: an id of 0 on both sides */
+	configure(&config);
+	tap_same(POD_NONE, (long long)pod_in(POD_G_C, LOGIC_POD_OF_TASK),
+		 "pod_of_task: an unknown kubepods equals nothing");
+	tap_same(POD_NONE, (long long)pod_in(POD_G_C, LOGIC_POD_OF_CGROUP),
+		 "pod_of_cgroup: an unknown kubepods equals nothing");
 }
 
 static void check_caller(int where, int want, __u32 reason, const char *what)

@@ -3,7 +3,9 @@
 # Who is who: pods of every QoS class in both cgroup layouts, from the kernel's event of a new
 # cgroup to the name in an answer.
 set -u
+# shellcheck source=tests/lib/env.sh
 . "$(dirname "$0")/../lib/env.sh"
+# shellcheck source=tests/lib/tap.sh
 . "$(dirname "$0")/../lib/tap.sh"
 
 URL=http://169.254.170.2/v1/credentials

@@ -3,7 +3,9 @@
 # Every way in which programs connect, and who the agent then sees. The agent here is a proxy of a
 # few lines (who.c) that knows only what the accepted socket tells.
 set -u
+# shellcheck source=tests/lib/env.sh
 . "$(dirname "$0")/../lib/env.sh"
+# shellcheck source=tests/lib/tap.sh
 . "$(dirname "$0")/../lib/tap.sh"
 
 V4=169.254.170.23

@@ -38,14 +38,7 @@ server_up() {
   wait_for 10 grep -q ready "$ENV_TMP/server" || env_fail 'the server did not start'
 }
 
-agent_procs() { cat "$AGENT_CGROUP/cgroup.procs"; }
-agent_gone() { [ -z "$(agent_procs)" ]; }
-
-# shellcheck disable=SC2046 # a list of pids
-agent_kill() {
-  kill "-$1" $(agent_procs)
-  wait_for 10 agent_gone
-}
+agent_kill() { cgroup_signal "$AGENT_CGROUP" "$1"; }
 
 env_up cgroupfs
 for n in 1 2 3 4 5 6 7 8; do

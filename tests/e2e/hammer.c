@@ -18,8 +18,7 @@
  *	hammer hold ADDRESS PORT COUNT
  *		COUNT connections, established and held open until SIGTERM.
  */
-#include <fcntl.h>
-#include <poll.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -33,7 +32,7 @@
 #define UNSTAMPED "unstamped"
 
 static atomic_bool stop;
-static atomic_long accepted, unstamped, unnamed, wrong, connected, failed, last_errno;
+static atomic_long accepted, finished, unstamped, unnamed, wrong, connected, failed, last_errno;
 
 static void on_term(int sig)
 {
@@ -125,6 +124,7 @@ static void *serve(void *arg)
 			continue;
 		accepted++;
 		serve_one(fd, &client);
+		finished++;
 	}
 	return NULL;
 }
@@ -141,13 +141,31 @@ static void until_term(void)
 	sigwait(&term, &sig);
 }
 
+/* Everything that waits to be accepted is counted first; clients that hold on are not waited for. */
+static void drain(const int *listeners, int n)
+{
+	struct tcp_info info;
+	socklen_t len = sizeof(info);
+
+	for (int tries = 0; tries < 200; tries++) {
+		unsigned waiting = 0;
+
+		for (int i = 0; i < n; i++)
+			if (getsockopt(listeners[i], IPPROTO_TCP, TCP_INFO, &info, &len) == 0)
+				waiting += info.tcpi_unacked; /* of a listener: its accept queue */
+		if (!waiting && accepted == finished)
+			return;
+		usleep(10000);
+	}
+}
+
 static int server(int argc, char **argv)
 {
-	int threads = atoi(argv[3]);
+	int threads = atoi(argv[3]), listeners[8], n = 0;
 
 	read_expectations(argv[2]);
-	for (int i = 4; i + 1 < argc; i += 2) {
-		int listener = listen_on(argv[i], argv[i + 1], 4096);
+	for (int i = 4; i + 1 < argc && n < 8; i += 2) {
+		int listener = listeners[n++] = listen_on(argv[i], argv[i + 1], 4096);
 
 		for (int t = 0; t < threads; t++) {
 			pthread_t thread;
@@ -157,6 +175,7 @@ static int server(int argc, char **argv)
 		}
 	}
 	until_term();
+	drain(listeners, n);
 	printf("accepted=%ld unstamped=%ld unnamed=%ld wrong=%ld\n", accepted, unstamped, unnamed,
 	       wrong);
 	fflush(stdout);

@@ -12,6 +12,7 @@
 #   in_agent CMD...           run in the agent's cgroup and the node's network namespace
 #   in_node CMD...            run in the node's network namespace
 #   wait_for SECONDS CMD...   until CMD succeeds
+#   cgroup_signal DIR SIGNAL  end the processes of a cgroup, and wait for that
 #   env_clean                 everything away, in the middle of a script
 #   env_down                  everything away again; also on exit and on Ctrl-C
 #
@@ -197,6 +198,14 @@ wait_for() {
     sleep 0.05
   done
 }
+
+# Every process right in cgroup DIR gets SIGNAL; returns when they are gone.
+cgroup_signal() {
+  local pid
+  while read -r pid; do kill "-$2" "$pid"; done <"$1/cgroup.procs"
+  wait_for 10 cgroup_deserted "$1"
+}
+cgroup_deserted() { [ -z "$(cat "$1/cgroup.procs")" ]; }
 
 cgroup_empty() { [ -z "$(find "$ENV_CGROUP" -name cgroup.procs -exec cat {} + 2>/dev/null)" ]; }
 

@@ -145,7 +145,7 @@ int cmd_features(const struct cli_command *self, int argc, char **argv)
 		snprintf(here, sizeof(here), "%s%s", f->present ? "yes" : "no: ", f->why);
 		table_row(table, f->name, f->since, here, f->without);
 		json_array_append_new(array,
-				      json_pack("{sssssbsbsssss}", "feature", f->name, "since",
+				      json_pack("{sssssbsbssss}", "feature", f->name, "since",
 						f->since, "present", f->present, "required",
 						f->required, "why", f->why, "without", f->without));
 	}

@@ -136,15 +136,26 @@ static char *pod_directory(const struct place *place, const char *path)
 	return dir;
 }
 
-/* In a DaemonSet the init container and the agent share a pod: that pod is the agent's cgroup. */
-static char *own_pod(const struct place *place)
+/*
+ * In a DaemonSet the init container and the agent share a pod: that pod is the agent's cgroup. Not
+ * to know is not the same as to be in no pod: a wrong guess would attach to a cgroup with nobody
+ * in it.
+ */
+static int own_pod(const struct place *place, char **ret, struct pc_err *err)
 {
 	_cleanup_free_ char *self = NULL;
 	uint64_t id;
+	int r = loader_self_cgroup_id(&id);
 
-	if (loader_self_cgroup_id(&id) < 0 || loader_cgroup_path(place->mount, id, &self) < 0)
-		return NULL;
-	return pod_directory(place, self);
+	if (r == 0)
+		r = loader_cgroup_path(place->mount, id, &self);
+	if (r < 0)
+		return pc_err_set(err, r,
+				  "cannot find out which cgroup this process is in: %s; it takes "
+				  "CAP_BPF, CAP_PERFMON and CAP_DAC_READ_SEARCH, or --agent-cgroup",
+				  strerror(-r));
+	*ret = pod_directory(place, self);
+	return 0;
 }
 
 static int find_agent(const struct place_options *options, struct place *place, struct pc_err *err)
@@ -155,9 +166,9 @@ static int find_agent(const struct place_options *options, struct place *place, 
 	if (options->agent_cgroup)
 		return resolve_path(place, options->agent_cgroup, "--agent-cgroup",
 				    &place->agent_cgroup, err);
-	place->agent_cgroup = own_pod(place);
-	if (place->agent_cgroup)
-		return 0;
+	r = own_pod(place, &place->agent_cgroup, err);
+	if (r < 0 || place->agent_cgroup)
+		return r;
 	if (asprintf(&slice, "%s/" AGENT_SLICE, place->mount) < 0)
 		return -ENOMEM;
 	r = make_cgroup(slice, err);

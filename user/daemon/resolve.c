@@ -282,8 +282,10 @@ static int open_tree(struct resolver *res, struct pc_err *err)
 		return pc_err_set(err, r, "cannot read podcred_config: %s", strerror(-r));
 	if (res->options->kubepods)
 		kubepods = strdup(res->options->kubepods);
-	else
-		loader_cgroup_path(res->mount, config.kubepods_id, &kubepods);
+	else if (loader_cgroup_path(res->mount, config.kubepods_id, &kubepods) == -EPERM)
+		return pc_err_set(err, -EPERM,
+				  "cannot open the guarded cgroup by its id: it takes "
+				  "CAP_DAC_READ_SEARCH, or --kubepods DIR");
 	if (!kubepods)
 		return pc_err_set(
 			err, -ESTALE,

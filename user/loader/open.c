@@ -8,18 +8,18 @@
 
 #include "cleanup.h"
 
-static char last_warning[512];
+static char first_warning[512];
 static bool verbose;
 
 static int on_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
-	if (level == LIBBPF_WARN) {
+	if (level == LIBBPF_WARN && !first_warning[0]) { /* what follows is fallout */
 		va_list copy;
 
 		va_copy(copy, ap);
-		vsnprintf(last_warning, sizeof(last_warning), fmt, copy);
+		vsnprintf(first_warning, sizeof(first_warning), fmt, copy);
 		va_end(copy);
-		last_warning[strcspn(last_warning, "\n")] = '\0';
+		first_warning[strcspn(first_warning, "\n")] = '\0';
 	}
 	if (!verbose || level == LIBBPF_DEBUG)
 		return 0;
@@ -92,15 +92,15 @@ static int bind_pins(struct podcred *skel, const char *pin_dir)
 
 static int load_error(int r, const char *pin_dir, struct pc_err *err)
 {
-	if (strstr(last_warning, "parameter mismatch"))
+	if (strstr(first_warning, "parameter mismatch"))
 		return pc_err_set(err, r,
 				  "a map pinned under %s has another layout (%s); it was made by "
 				  "another version: podcred unload, then load again",
-				  pin_dir, last_warning);
+				  pin_dir, first_warning);
 	return pc_err_set(err, r,
 			  "cannot load the BPF programs: %s (%s); podcred features tells what this "
 			  "kernel lacks, --verbose shows the verifier's log",
-			  strerror(-r), last_warning);
+			  strerror(-r), first_warning);
 }
 
 int object_load(const char *pin_dir, struct podcred **ret, struct pc_err *err)
@@ -108,7 +108,7 @@ int object_load(const char *pin_dir, struct podcred **ret, struct pc_err *err)
 	struct podcred *skel;
 	int r;
 
-	last_warning[0] = '\0';
+	first_warning[0] = '\0';
 	skel = podcred__open();
 	if (!skel)
 		return load_error(-errno, pin_dir, err);

@@ -93,7 +93,7 @@ int pins_lock(const char *pin_dir, struct pc_err *err)
 
 	if (fd < 0) {
 		r = -errno;
-		return pc_err_set(err, r, "cannot open %s: %s", pin_dir, strerror(-r));
+		return pc_err_set(err, r, "cannot open %s: %s; run as root", pin_dir, strerror(-r));
 	}
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		r = errno == EWOULDBLOCK ? -EBUSY : -errno;
