@@ -17,7 +17,6 @@ CC        := $(if $(filter default,$(origin CC)),gcc,$(CC))
 CLANG     ?= clang-14
 LLVM_STRIP ?= llvm-strip-14
 BPFTOOL   ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
-PKG_CONFIG ?= pkg-config
 ARCH      ?= $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
 VMLINUX_H ?= vmlinux/$(ARCH)
 WERROR    ?= -Werror
@@ -30,12 +29,6 @@ msg =
 else
 Q := @
 msg = @printf '  %-8s %s\n' '$(1)' '$(2)'
-endif
-
-# Targets that must work before anything is installed.
-BARE_GOALS := deps clean help
-ifeq ($(filter-out $(BARE_GOALS),$(or $(MAKECMDGOALS),all)),)
-SKIP_DEPS := 1
 endif
 
 # ---- flags ----

@@ -4,13 +4,11 @@
 DEPS_BUILD := gcc make clang-14 llvm-14 bpftool libbpf-dev libelf-dev zlib1g-dev libmicrohttpd-dev \
 	libjansson-dev libyaml-dev libcyaml-dev libssl-dev pkg-config
 DEPS_TEST := libcmocka-dev libclang-rt-14-dev iproute2 iptables procps curl python3 python3-boto3 \
-	awscli haproxy default-jdk-headless buildah debootstrap runc nodejs npm jq
+	awscli haproxy default-jdk-headless buildah debootstrap runc nodejs npm jq mandoc
 DEPS_LINT := clang-format-14 clang-tidy-14 shellcheck
 
-DEPS_STAMP :=
-ifndef SKIP_DEPS
 DEPS_STAMP := $(O)/.deps-build
-endif
+export SKIP_DEPS
 
 $(O)/.deps-build: mk/deps.mk mk/deps.sh
 	$(Q)mkdir -p $(@D)

@@ -4,6 +4,8 @@
 # command is there from another source (nodejs, npm, a JDK) counts as present.
 set -eu
 
+[ -z "${SKIP_DEPS:-}" ] || exit 0
+
 have() {
   case $1 in
   nodejs) command -v node >/dev/null && return 0 ;;

@@ -193,12 +193,17 @@ struct podcred_cgroup_event {
 	X(19, no_pod, "refused: the caller is below kubepods, but in no pod's cgroup")             \
 	X(20, name_changing, "identity answered without its name: the record was being rewritten")
 
+/* Size of podcred_stats: fixed, so that a release with more reasons keeps the pinned map. */
+#define PODCRED_STATS_SIZE 64
+
 enum podcred_reason {
 #define X(number, name, text) PODCRED_REASON_##name = number,
 	PODCRED_REASONS(X)
 #undef X
 		PODCRED_REASON_MAX
 };
+
+_Static_assert(PODCRED_REASON_MAX <= PODCRED_STATS_SIZE, "podcred_stats is full");
 
 /* Offsets are part of the contract with what is pinned. */
 _Static_assert(sizeof(struct podcred_peer) == PODCRED_PEER_SIZE_V0, "podcred_peer");

@@ -28,7 +28,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 256);
+	__uint(max_entries, 2048);
 	__type(key, struct podcred_target_key);
 	__type(value, struct podcred_action_value);
 } podcred_targets SEC(".maps") __weak;
@@ -44,7 +44,7 @@ struct {
 /* Plain hash, no LRU: with an LRU one pod could flush another's entries. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 32768); /* 256 pods at the default quota of 128 */
 	__type(key, struct podcred_flow_key);
 	__type(value, struct podcred_flow);
 } podcred_flows SEC(".maps") __weak;
@@ -66,7 +66,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, PODCRED_REASON_MAX);
+	__uint(max_entries, PODCRED_STATS_SIZE);
 	__type(key, __u32);
 	__type(value, __u64);
 } podcred_stats SEC(".maps") __weak;

@@ -65,9 +65,8 @@ if command -v haproxy >/dev/null; then
     >"$ENV_TMP/haproxy.log" 2>&1 &
   started "$AGENT_PORT"
   for host in $V4 169.254.170.2 169.254.169.254; do
-    same "HAProxy: knows that $host was dialled" "$host:80" "$(in_pod web curl -s http://$host/)"
+    same "HAProxy: knows that $host was dialled" "$host:80" "$(in_pod web curl -sS http://$host/ 2>&1)"
   done
-  # -sf: HAProxy's workers may end later than their parent
   agent_down
 else
   skip 'HAProxy' 'not installed'
@@ -76,22 +75,24 @@ fi
 # ---- the options themselves ----
 in_agent "$ENV_BUILD/tests/who" "$NODE_V4" "$AGENT_PORT" "$NODE_V6" "$AGENT_PORT" >"$ENV_TMP/who" &
 wait_for 10 grep -q ready "$ENV_TMP/who"
-options() { ask "$@" | grep -o 'v4=.*'; }
+# The kernel's own errno depends on whether it tracks connections.
+no_answer() { sed -E 's/(v[46])=E[A-Z]+/\1=none/g'; }
+options() { ask "$@" | grep -o 'v4=.*' | no_answer; }
 same 'SO_ORIGINAL_DST over IPv4: what was dialled, in its own family only' \
-  "v4=$V4:80 v6=EOPNOTSUPP tcpinfo=ok" "$(options web $V4 80)"
+  "v4=$V4:80 v6=none tcpinfo=ok" "$(options web $V4 80)"
 same 'SO_ORIGINAL_DST over IPv6: SOL_IP has no answer' \
-  "v4=ENOPROTOOPT v6=[$V6]:80 tcpinfo=ok" "$(options web $V6 80)"
+  "v4=none v6=[$V6]:80 tcpinfo=ok" "$(options web $V6 80)"
 same 'a direct connection: the address of the agent' \
-  "v4=$NODE_V4:$AGENT_PORT v6=EOPNOTSUPP tcpinfo=ok" "$(options web "$NODE_V4" "$AGENT_PORT")"
+  "v4=$NODE_V4:$AGENT_PORT v6=none tcpinfo=ok" "$(options web "$NODE_V4" "$AGENT_PORT")"
 same 'no stamp: ENODATA, and the kernel answers for itself' \
-  "peer=$NODE_V4:$AGENT_PORT error=ENODATA v4=ENOPROTOOPT v6=EOPNOTSUPP tcpinfo=ok" \
-  "$(in_host "$CLIENT" plain "$NODE_V4" "$AGENT_PORT")"
+  "peer=$NODE_V4:$AGENT_PORT error=ENODATA v4=none v6=none tcpinfo=ok" \
+  "$(in_host "$CLIENT" plain "$NODE_V4" "$AGENT_PORT" | no_answer)"
 
 # With an IPv4 agent alone, IPv6 clients reach it by its mapped address.
 podcred load --kubepods "$KUBEPODS" --agent-cgroup "$AGENT_CGROUP" \
   --agent "$NODE_V4:$AGENT_PORT" >/dev/null
 same 'an IPv6 client on an IPv4 agent: SOL_IP has no answer' \
-  "v4=ENOPROTOOPT v6=[$V6]:80 tcpinfo=ok" "$(options web $V6 80)"
+  "v4=none v6=[$V6]:80 tcpinfo=ok" "$(options web $V6 80)"
 same 'and its identity says IPv6' \
   "peer=[$V6]:80 pod=web uid=${POD_UID[web]} sa=web direct=0 dialled=[$V6]:80" \
   "$(ask web $V6 80 | sed -E 's/ pid=[0-9]+//; s/ v4=.*//')"
@@ -99,6 +100,6 @@ same 'and its identity says IPv6' \
 in_host "$ENV_BUILD/tests/who" "$NODE_V4" 7999 >"$ENV_TMP/outside" &
 wait_for 10 grep -q ready "$ENV_TMP/outside"
 same "outside of the agent's cgroup: ENOPROTOOPT" \
-  "peer=$NODE_V4:7999 error=ENOPROTOOPT v4=ENOPROTOOPT v6=EOPNOTSUPP tcpinfo=ok" \
-  "$(ask web "$NODE_V4" 7999)"
+  "peer=$NODE_V4:7999 error=ENOPROTOOPT v4=none v6=none tcpinfo=ok" \
+  "$(ask web "$NODE_V4" 7999 | no_answer)"
 tap_done

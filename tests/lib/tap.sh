@@ -49,7 +49,7 @@ same() {
     tap_result ok "$1"
   else
     tap_result 'not ok' "$1"
-    printf '#   want: %s\n#   got:  %s\n' "$2" "$3"
+    printf 'want: %s\ngot:  %s\n' "$2" "$3" | sed 's/^/#   /'
     return 1
   fi
 }

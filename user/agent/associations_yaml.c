@@ -153,10 +153,8 @@ static int explain(const char *name, const char *text, size_t len, cyaml_err_t c
 		return pc_err_set(err, -ENOMEM, "%s: out of memory", name);
 	if (!problem && !c->key[0] && looks_like_key(c->field))
 		snprintf(where, sizeof(where), " at key '%s'", c->field);
-	return pc_err_set(
-		err, -EINVAL,
-		"%s:%zu: %s%s; compare the file with the associations example in the docs", name,
-		line ? line : 1, problem ?: what, where);
+	return pc_err_set(err, -EINVAL, "%s:%zu: %s%s; docs/configuration.md has an example", name,
+			  line ? line : 1, problem ?: what, where);
 }
 
 int associations_yaml_load(const char *name, const char *text, size_t len,

@@ -41,10 +41,12 @@ int cmd_serve(const struct cli_command *self, int argc, char **argv)
 		{"config", "FILE", "configuration: the agent's address", &setup.config_path, NULL,
 		 NULL},
 		{"agent", "ADDRESS:PORT", "listen here", NULL, NULL, &setup.agents},
-		{"associations", "FILE", "which service account gets which credentials",
+		{"associations", "FILE", "which service account gets what (required)",
 		 &serve.associations, NULL, NULL},
 		{"token-key", "FILE", "keeps IMDS session tokens valid over a restart",
 		 &serve.token_key, NULL, NULL},
+		{"require-authorization", NULL, "refuse Pod Identity requests without a token",
+		 NULL, &serve.require_authorization, NULL},
 		CLI_LOG(setup),
 	};
 	struct net_addr listen[2];

@@ -77,14 +77,18 @@ int cmd_run(const struct cli_command *self, int argc, char **argv)
 {
 	struct cli_setup setup = {};
 	struct run_options run = {};
+	bool verbose = false;
 	const struct cli_option options[] = {
 		CLI_SETUP(setup),
 		{"pods", "FILE", "PodList, JSON or YAML: names of the pods", &run.pods, NULL, NULL},
-		{"associations", "FILE", "which service account gets which credentials",
+		{"associations", "FILE", "which service account gets what (required)",
 		 &run.associations, NULL, NULL},
 		{"token-key", "FILE", "keeps IMDS session tokens valid over a restart",
 		 &run.token_key, NULL, NULL},
+		{"require-authorization", NULL, "refuse Pod Identity requests without a token",
+		 NULL, &run.require_authorization, NULL},
 		{"keep", NULL, "leave the guard attached when stopped", NULL, &run.keep, NULL},
+		{"verbose", NULL, "show what libbpf and the verifier say", NULL, &verbose, NULL},
 		CLI_LOG(setup),
 	};
 	struct pc_err err = {};
@@ -92,6 +96,7 @@ int cmd_run(const struct cli_command *self, int argc, char **argv)
 
 	if (r)
 		return r - 1;
+	loader_verbose(verbose);
 	r = cli_setup_finish(&setup, &err);
 	if (r == 0 && !run.associations)
 		r = pc_err_set(&err, -EINVAL,

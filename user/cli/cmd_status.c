@@ -11,6 +11,7 @@
 #include "config.h"
 #include "loader.h"
 #include "place.h"
+#include "serve.h"
 
 static json_t *json_links(const struct loader_status *status)
 {
@@ -161,19 +162,31 @@ int cmd_features(const struct cli_command *self, int argc, char **argv)
 int cmd_check_config(const struct cli_command *self, int argc, char **argv)
 {
 	static struct config config;
+	const char *associations = NULL;
+	const struct cli_option options[] = {
+		{"associations", "FILE", "check this associations file too", &associations, NULL,
+		 NULL},
+	};
 	struct pc_err err = {};
-	int n, r = cli_parse(self, NULL, 0, argc, argv, 1, "FILE", &n);
+	size_t n_associations = 0;
+	int n, r = cli_parse(self, options, ARRAY_SIZE(options), argc, argv, 1, "[FILE]", &n);
 
 	if (r)
 		return r - 1;
-	if (n != 1) {
+	if (n != 1 && !associations) {
 		fprintf(stderr, "podcred check-config: no file given; podcred check-config FILE\n");
 		return EXIT_USAGE;
 	}
-	r = config_load(argv[1], &config, &err);
+	if (n == 1)
+		r = config_load(argv[1], &config, &err);
+	if (r == 0 && associations)
+		r = serve_check_associations(associations, &n_associations, &err);
 	if (r < 0)
 		return cli_fail(false, r, &err);
-	printf("%s: ok, %zu destinations\n", argv[1], config.n_destinations);
+	if (n == 1)
+		printf("%s: ok, %zu destinations\n", argv[1], config.n_destinations);
+	if (associations)
+		printf("%s: ok, %zu associations\n", associations, n_associations);
 	return 0;
 }
 

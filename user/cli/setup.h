@@ -15,7 +15,8 @@ struct cli_setup {
 };
 
 #define CLI_SETUP(s)                                                                                 \
-	{"config", "FILE", "configuration (default: embedded)", &(s).config_path, NULL, NULL},       \
+	{"config",	   "FILE", "configuration (default: the AWS addresses)",                     \
+	 &(s).config_path, NULL,   NULL},                                                            \
 		{"agent", "ADDRESS:PORT", "where the agent listens, reachable from every pod",       \
 		 NULL,	  NULL,		  &(s).agents},                                              \
 		{"cgroup",	    "DIR", "guarded cgroup (default: kubepods)",                     \

@@ -8,7 +8,7 @@
 
 #include "cleanup.h"
 
-#define MAX_PENDING 512
+#define MAX_PENDING 128
 
 static const char *const action_names[] = {
 	[CONFIG_ALLOW] = "allow",

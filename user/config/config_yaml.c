@@ -177,6 +177,9 @@ static int dest_port(const struct reader *r, const yaml_node_t *node, void *targ
 		return bad(r, node, "a port entry needs \"port\"");
 	if (port.protocol != IPPROTO_TCP && port.action == CONFIG_REDIRECT)
 		return bad(r, node, "only tcp can be redirected; write action: deny or allow");
+	for (size_t i = 0; i < dest->n_ports; i++)
+		if (dest->ports[i].port == port.port && dest->ports[i].protocol == port.protocol)
+			return bad(r, node, "port %u is there twice; remove one", port.port);
 	if (dest->n_ports == CONFIG_MAX_PORTS)
 		return bad(r, node, "more than %d ports for one address", CONFIG_MAX_PORTS);
 	dest->ports[dest->n_ports++] = port;
@@ -188,7 +191,7 @@ static int dest_address(const struct reader *r, const yaml_node_t *node, void *t
 	struct config_destination *dest = target;
 	const char *text = scalar(node);
 
-	if (!text || net_prefix_parse(text, &dest->prefix, &dest->bits) < 0)
+	if (!text || net_prefix_parse(text, &dest->prefix, &dest->bits) < 0 || !dest->bits)
 		return bad(r, node,
 			   "address \"%s\" is neither an IP address nor a prefix like 10.1.0.0/16 "
 			   "with no bits set behind it",
@@ -274,6 +277,23 @@ static int read_document(const struct reader *r, struct config *config)
 	return root ? read_mapping(r, root, keys, ARRAY_SIZE(keys), config) : 0;
 }
 
+/* A second document would look like configuration and be none. */
+static int read_end(const struct reader *r, yaml_parser_t *parser)
+{
+	yaml_document_t rest;
+	const yaml_node_t *root;
+	int ret = 0;
+
+	if (!yaml_parser_load(parser, &rest))
+		return pc_err_set(r->err, -EINVAL, "%s:%zu: not YAML: %s", r->path,
+				  parser->problem_mark.line + 1, parser->problem ?: "unreadable");
+	root = yaml_document_get_root_node(&rest);
+	if (root)
+		ret = bad(r, root, "a second document; write everything into one");
+	yaml_document_delete(&rest);
+	return ret;
+}
+
 static int parse(const char *path, const char *text, size_t len, struct config *config,
 		 struct pc_err *err)
 {
@@ -287,6 +307,8 @@ static int parse(const char *path, const char *text, size_t len, struct config *
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
 	if (yaml_parser_load(&parser, &doc)) {
 		r = read_document(&reader, config);
+		if (r == 0 && yaml_document_get_root_node(&doc))
+			r = read_end(&reader, &parser);
 		yaml_document_delete(&doc);
 	} else {
 		r = pc_err_set(err, -EINVAL, "%s:%zu: not YAML: %s", path,

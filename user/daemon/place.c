@@ -14,6 +14,9 @@
 
 #define AGENT_SLICE "podcred.slice"
 
+/* In the order of podcred_config.qos_id. */
+static const enum cgpath_qos qos_classes[] = {CGPATH_QOS_BURSTABLE, CGPATH_QOS_BESTEFFORT};
+
 /* The root of cgroup2 always has inode 1; a bind mount or a namespace's root has another. */
 #define CGROUP_ROOT_ID 1
 
@@ -85,6 +88,35 @@ static int make_cgroup(const char *path, struct pc_err *err)
 	return pc_err_set(err, -errno, "cannot make cgroup %s: %m; run as root", path);
 }
 
+static const char *name_of(const char *path)
+{
+	return strrchr(path, '/') + 1;
+}
+
+static int qos_path(const struct place *place, enum cgpath_qos qos, char **ret)
+{
+	char name[CGPATH_NAME_SIZE];
+
+	if (cgpath_qos_name(name_of(place->kubepods), qos, name) < 0)
+		return -ENAMETOOLONG;
+	return asprintf(ret, "%s/%s", place->kubepods, name) < 0 ? -ENOMEM : 0;
+}
+
+/* With kubepods its QoS cgroups: the kernel side must know them before the first pod comes. */
+static int make_qos(const struct place *place, struct pc_err *err)
+{
+	for (int i = 0; i < 2; i++) {
+		_cleanup_free_ char *path = NULL;
+		int r = qos_path(place, qos_classes[i], &path);
+
+		if (r == 0)
+			r = make_cgroup(path, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 static int find_kubepods(const struct place_options *options, struct place *place,
 			 struct pc_err *err)
 {
@@ -100,7 +132,8 @@ static int find_kubepods(const struct place_options *options, struct place *plac
 		if (r < 0)
 			return r;
 	}
-	return resolve_path(place, options->kubepods, "--kubepods", &place->kubepods, err);
+	r = resolve_path(place, options->kubepods, "--kubepods", &place->kubepods, err);
+	return r == 0 && options->create ? make_qos(place, err) : r;
 }
 
 static int find_guard(const struct place_options *options, struct place *place, struct pc_err *err)
@@ -188,7 +221,6 @@ static uint32_t level_of(const struct place *place, const char *path)
 static int fill_ids(struct place *place, struct podcred_config *config, struct pc_err *err)
 {
 	_cleanup_free_ char *agent_pod = pod_directory(place, place->agent_cgroup);
-	const char *root = strrchr(place->kubepods, '/') + 1;
 	int r;
 
 	r = cgroup_id(place->kubepods, &config->kubepods_id, err);
@@ -196,15 +228,12 @@ static int fill_ids(struct place *place, struct podcred_config *config, struct p
 		return r;
 	config->kubepods_level = level_of(place, place->kubepods);
 	for (int i = 0; i < 2; i++) {
-		char name[CGPATH_NAME_SIZE];
 		_cleanup_free_ char *path = NULL;
 		struct stat st;
 
-		if (cgpath_qos_name(root, i ? CGPATH_QOS_BESTEFFORT : CGPATH_QOS_BURSTABLE, name) <
-		    0)
-			continue;
-		if (asprintf(&path, "%s/%s", place->kubepods, name) < 0)
-			return -ENOMEM;
+		r = qos_path(place, qos_classes[i], &path);
+		if (r < 0)
+			return r;
 		config->qos_id[i] = stat(path, &st) == 0 ? st.st_ino : 0;
 	}
 	return agent_pod ? cgroup_id(agent_pod, &config->agent_pod_id, err) : 0;
@@ -245,6 +274,24 @@ static void add_agent(struct place *place, const struct net_addr *agent,
 		.addr = *agent, .protocol = IPPROTO_TCP, .action = PODCRED_ACTION_STAMP};
 }
 
+/* The agent's own address has its rule already; a second one would be lost without a word. */
+static int check_destinations(const struct config *config, struct pc_err *err)
+{
+	for (size_t i = 0; i < config->n_destinations; i++) {
+		const struct config_destination *dest = &config->destinations[i];
+		char text[NET_ADDR_TEXT];
+
+		if (dest->bits != 128 || (memcmp(dest->prefix.ip, config->agent_v4.ip, 16) != 0 &&
+					  memcmp(dest->prefix.ip, config->agent_v6.ip, 16) != 0))
+			continue;
+		return pc_err_set(err, -EINVAL,
+				  "destination %s is the agent's own address; remove it from the "
+				  "configuration, or give the agent another",
+				  net_addr_format(dest->prefix.ip, 0, text, sizeof(text)));
+	}
+	return 0;
+}
+
 static void fill_loader(const struct place_options *options, struct place *place)
 {
 	struct loader_options *loader = &place->loader;
@@ -270,7 +317,9 @@ int place_find(const struct place_options *options, struct place *ret, struct pc
 		return pc_err_set(err, -EINVAL,
 				  "no agent address: pods cannot be redirected; give --agent "
 				  "ADDRESS:PORT, or \"agent:\" in the configuration");
-	r = place_find_mount(&ret->mount, err);
+	r = check_destinations(options->config, err);
+	if (r == 0)
+		r = place_find_mount(&ret->mount, err);
 	if (r == 0)
 		r = find_kubepods(options, ret, err);
 	if (r == 0)

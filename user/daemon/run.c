@@ -111,6 +111,7 @@ static int serve_main(const struct run_options *options, const struct place *pla
 	struct serve_options serve = {
 		.associations = options->associations,
 		.token_key = options->token_key,
+		.require_authorization = options->require_authorization,
 	};
 	struct net_addr listen[2];
 	int r;

@@ -11,6 +11,7 @@ struct run_options {
 	const char *pods; /* PodList */
 	const char *associations;
 	const char *token_key;
+	bool require_authorization;
 	bool keep; /* leave the guard attached when stopped */
 };
 

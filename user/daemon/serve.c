@@ -100,6 +100,7 @@ int serve_run(const struct serve_options *options, struct pc_err *err)
 		.n_listen = options->n_listen,
 		.associations_path = options->associations,
 		.peer = podcred_peer,
+		.require_authorization = options->require_authorization,
 	};
 	_cleanup_close_ int signal_fd = signals_open();
 	struct agent_server *server = NULL;
@@ -126,4 +127,9 @@ int serve_run(const struct serve_options *options, struct pc_err *err)
 	loop(server, signal_fd);
 	agent_server_stop(server);
 	return 0;
+}
+
+int serve_check_associations(const char *path, size_t *ret_n, struct pc_err *err)
+{
+	return agent_associations_check(path, ret_n, NULL, err);
 }

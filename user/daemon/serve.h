@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "addr.h"
@@ -11,7 +12,11 @@ struct serve_options {
 	size_t n_listen;
 	const char *associations;
 	const char *token_key; /* file that keeps the IMDS token key over restarts; may be NULL */
+	bool require_authorization; /* Pod Identity asks for the Authorization header, as on EKS */
 };
 
 /* The credential agent, until SIGTERM or SIGINT. SIGHUP reads the associations again. */
 int serve_run(const struct serve_options *options, struct pc_err *err);
+
+/* Read an associations file and forget it. *ret_n: how many associations it has. */
+int serve_check_associations(const char *path, size_t *ret_n, struct pc_err *err);

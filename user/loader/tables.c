@@ -8,7 +8,7 @@
 
 #include "cleanup.h"
 
-#define TABLE_MAX 256
+#define TABLE_MAX 2048
 
 struct table {
 	size_t n;

@@ -28,12 +28,13 @@ _podcred() {
   case ${COMP_WORDS[1]} in
   load) options="$place --verbose --json" ;;
   unload) options='--pin-dir --json' ;;
-  run) options="$place --pods --associations --token-key --keep $log" ;;
+  run) options="$place --pods --associations --token-key --require-authorization --keep --verbose $log" ;;
   resolve) options="--pods --kubepods --pin-dir $log" ;;
-  serve) options="--config --agent --associations --token-key $log" ;;
+  serve) options="--config --agent --associations --token-key --require-authorization $log" ;;
   status | pods | peers | flows | targets) options='--json --pin-dir' ;;
   features) options='--json' ;;
-  check-config | version) options= ;;
+  check-config) options='--associations' ;;
+  version) options= ;;
   *) return ;;
   esac
   if [ "${COMP_WORDS[1]}" = check-config ] && [[ $cur != -* ]]; then
