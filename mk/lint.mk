@@ -16,7 +16,7 @@ lint-tidy: $(SKEL) | $(O)/.deps-lint
 	$(call msg,LINT,clang-tidy)
 	$(Q)printf '%s\n' $(wildcard user/*/*.c) | xargs -P 2 -n 4 sh -c 'clang-tidy-14 --quiet "$$@" -- \
 		-std=gnu17 -D_GNU_SOURCE -DPODCRED_VERSION=\"\" -I$(O)/gen \
-		$(UNIT_INC) -Iuser/loader -Iuser/daemon 2>$(O)/tidy.err || { cat $(O)/tidy.err; exit 1; }' sh
+		$(UNIT_INC) -Iuser/daemon 2>$(O)/tidy.err || { cat $(O)/tidy.err; exit 1; }' sh
 
 # What -I cannot forbid: relative includes, and BPF outside the one module that may speak it.
 lint-layers:

@@ -7,7 +7,7 @@ TEST_TOOLS := $(patsubst tests/e2e/%.c,$(O)/tests/%,$(wildcard tests/e2e/*.c))
 E2E := $(sort $(wildcard tests/e2e/*.sh))
 BPF_TESTS := $(patsubst tests/bpf/%.c,$(O)/bpftest/%,$(wildcard tests/bpf/test_*.c))
 
-UNIT_INC := $(addprefix -Iuser/,base config identity kube agent lib/include) -Ibpf/uapi -Ibpf/api
+UNIT_INC := $(addprefix -Iuser/,base config identity kube agent loader lib/include) -Ibpf/uapi -Ibpf/api
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 declared = $(shell sed -n 's|.*/\* $(1): \(.*\) \*/.*|\1|p' $(2))
 
@@ -43,6 +43,15 @@ $(O)/bpftest/test_%: tests/bpf/test_%.c $(O)/bpftest/%.skel.h
 	$(Q)$(CC) $(BASE_CFLAGS) -O2 -g $(BPF_TEST_INC) -MMD -MP -MF $@.d -o $@ $< -lbpf -lelf -lz -pthread
 -include $(UNIT_BINS:=.d) $(TEST_TOOLS:=.d) $(BPF_TESTS:=.d) $(wildcard $(O)/bpftest/*.bpf.d)
 
+# The AWS SDK for JavaScript, a real client of the demo and the tests.
+CLIENTS := $(O)/clients/.done
+$(CLIENTS): $(wildcard tests/clients/*) | $(O)/.deps-test
+	$(call msg,NPM,$(@D))
+	$(Q)mkdir -p $(@D)
+	$(Q)cp tests/clients/* $(@D)
+	$(Q)cd $(@D) && npm ci --no-audit --no-fund --omit=dev --loglevel=error >/dev/null
+	$(Q)touch $@
+
 .PHONY: test
 test: test-unit-build test-e2e-build ## everything under 15 minutes: unit, BPF logic, end to end
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP tests/run.sh $(UNIT_BINS) $(BPF_TESTS) $(E2E)
@@ -54,15 +63,6 @@ test-unit: test-unit-build ## unit tests alone, under ASan and UBSan; needs no r
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP tests/run.sh $(UNIT_BINS)
 test-e2e: test-e2e-build ## end-to-end tests alone
 	$(Q)tests/run.sh $(BPF_TESTS) $(E2E)
-
-# The AWS SDK for JavaScript, a real client of the demo and the tests.
-CLIENTS := $(O)/clients/.done
-$(CLIENTS): $(wildcard tests/clients/*) | $(O)/.deps-test
-	$(call msg,NPM,$(@D))
-	$(Q)mkdir -p $(@D)
-	$(Q)cp tests/clients/* $(@D)
-	$(Q)cd $(@D) && npm ci --no-audit --no-fund --omit=dev --loglevel=error >/dev/null
-	$(Q)touch $@
 
 .PHONY: demo
 demo: all $(CLIENTS) ## the main job on this machine, explained step by step

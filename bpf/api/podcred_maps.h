@@ -40,7 +40,27 @@ struct podcred_config {
 	__u32 kubepods_level; /* depth of kubepods below the root of the hierarchy */
 	__u32 max_flows_per_pod; /* pending connections that one pod may have */
 	struct podcred_endpoint agent[2]; /* [0] IPv4, [1] IPv6: where redirected clients go */
+	__u64 guard_filter[16]; /* bit podcred_filter_bit(addr) is 0: podcred_guard has no
+					   * entry for addr, do not look. All ones is always right */
 };
+
+#define PODCRED_FILTER_V4_BITS 24 /* of a v4 address, and of a v6 one, that the filter looks at; */
+#define PODCRED_FILTER_V6_BITS 48 /* a shorter prefix in podcred_guard sets every bit */
+
+/* Addresses of one IPv4 /24, or one IPv6 /48, share a bit. word: the address, as it lies in memory,
+ * which is why the masks depend on the machine's byte order. */
+static inline __attribute__((always_inline)) __u32 podcred_filter_bit(const __u32 word[4])
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	const __u32 first_two = 0x0000ffff, first_three = 0x00ffffff, v4_mark = 0xffff0000;
+#else
+	const __u32 first_two = 0xffff0000, first_three = 0xffffff00, v4_mark = 0x0000ffff;
+#endif
+	int is_v4 = word[0] == 0 && word[1] == 0 && word[2] == v4_mark;
+	__u32 mixed = is_v4 ? word[3] & first_three : word[0] ^ ((word[1] & first_two) << 7);
+
+	return (__u32)(mixed * 0x9e3779b1u) >> 22;
+}
 
 /* ---- podcred_guard: LPM trie of the addresses that podcred owns ----
  * podcred_targets: hash of the exceptions, by port and protocol, on those addresses.
@@ -207,7 +227,7 @@ _Static_assert(PODCRED_REASON_MAX <= PODCRED_STATS_SIZE, "podcred_stats is full"
 
 /* Offsets are part of the contract with what is pinned. */
 _Static_assert(sizeof(struct podcred_peer) == PODCRED_PEER_SIZE_V0, "podcred_peer");
-_Static_assert(sizeof(struct podcred_config) == 88, "podcred_config");
+_Static_assert(sizeof(struct podcred_config) == 216, "podcred_config");
 _Static_assert(sizeof(struct podcred_guard_key) == 20, "podcred_guard_key");
 _Static_assert(sizeof(struct podcred_target_key) == 20, "podcred_target_key");
 _Static_assert(sizeof(struct podcred_pod) == 640, "podcred_pod");

@@ -137,12 +137,14 @@ static __always_inline int guard_connect(struct bpf_sock_addr *ctx,
 	__u64 pod = 0;
 
 	forget_stamp(ctx);
-	action = dest_action(dest);
-	if (action == DEST_NOT_GUARDED || action == PODCRED_ACTION_ALLOW)
-		return VERDICT_ALLOW;
 	cfg = config_get();
 	if (!cfg)
 		return refuse(PODCRED_REASON_no_config, EACCES);
+	if (dest_is_foreign(cfg, dest))
+		return VERDICT_ALLOW;
+	action = dest_action(dest);
+	if (action == DEST_NOT_GUARDED || action == PODCRED_ACTION_ALLOW)
+		return VERDICT_ALLOW;
 	caller = caller_of(cfg, dest->protocol == IPPROTO_TCP ? ctx->sk : NULL, &pod);
 	if (caller != CALLER_POD)
 		return caller == CALLER_PASS ? VERDICT_ALLOW : VERDICT_REFUSE;
@@ -159,16 +161,18 @@ static __always_inline int guard_connect(struct bpf_sock_addr *ctx,
 /* Datagrams are never redirected, only refused or not. */
 static __always_inline int guard_sendmsg(const struct podcred_target_key *dest)
 {
-	const struct podcred_config *cfg;
-	int action = dest_action(dest);
+	const struct podcred_config *cfg = config_get();
 	enum caller caller;
+	int action;
 	__u64 pod;
 
-	if (action == DEST_NOT_GUARDED || action == PODCRED_ACTION_ALLOW)
-		return VERDICT_ALLOW;
-	cfg = config_get();
 	if (!cfg)
 		return refuse(PODCRED_REASON_no_config, EACCES);
+	if (dest_is_foreign(cfg, dest))
+		return VERDICT_ALLOW;
+	action = dest_action(dest);
+	if (action == DEST_NOT_GUARDED || action == PODCRED_ACTION_ALLOW)
+		return VERDICT_ALLOW;
 	caller = caller_of(cfg, NULL, &pod);
 	if (caller != CALLER_POD)
 		return caller == CALLER_PASS ? VERDICT_ALLOW : VERDICT_REFUSE;

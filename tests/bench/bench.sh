@@ -11,6 +11,7 @@ CONNECTIONS=${CONNECTIONS:-300}
 CALLS=${CALLS:-200000}
 TOOLS=$ENV_BUILD/bench
 HOST_PORT=7778
+OTHER_V4=10.99.200.1 # not in the /24 of the agent, as most addresses are not
 OPTION_PORT=7779
 
 in_free() { in_cgroup "$ENV_CGROUP/host" "${POD_NETNS[free]}" "$@"; }
@@ -50,7 +51,9 @@ up() {
   env_load >/dev/null || env_fail 'podcred load failed'
   env_resolve
   serve in_agent "$NODE_V4" "$AGENT_PORT" peer
+  in_node ip addr add "$OTHER_V4/16" dev br0
   serve in_host "$NODE_V4" "$HOST_PORT"
+  serve in_host "$OTHER_V4" "$HOST_PORT"
   serve in_dnat_node "$NODE_V4" "$HOST_PORT"
   wait_for 5 in_pod app "$TOOLS/client" 169.254.170.2 80 1 || env_fail 'podcred does not answer'
 }
@@ -60,7 +63,7 @@ way() {
   direct) in_free "$TOOLS/client" "$NODE_V4" "$HOST_PORT" "$2" ;;
   podcred) in_pod app "$TOOLS/client" 169.254.170.2 80 "$2" ;;
   dnat) in_dnat "$TOOLS/client" 169.254.170.2 80 "$2" ;;
-  other) in_pod app "$TOOLS/client" "$NODE_V4" "$HOST_PORT" "$2" ;;
+  other) in_pod app "$TOOLS/client" "$OTHER_V4" "$HOST_PORT" "$2" ;;
   esac
 }
 
@@ -86,8 +89,8 @@ programs() {
   local holder=$!
   wait_for 5 grep -q on "$ENV_TMP/hold" || env_fail 'no run-time statistics on this kernel'
   phase matching in_pod app "$TOOLS/client" 169.254.170.2 80 4000 peername
-  phase other in_pod app "$TOOLS/client" "$NODE_V4" "$HOST_PORT" 4000 peername
-  phase datagram in_pod app "$TOOLS/client" "$NODE_V4" 9 20000 udp
+  phase other in_pod app "$TOOLS/client" "$OTHER_V4" "$HOST_PORT" 4000 peername
+  phase datagram in_pod app "$TOOLS/client" "$OTHER_V4" 9 20000 udp
   kill "$holder"
   wait "$holder" 2>/dev/null
 }

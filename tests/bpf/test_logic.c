@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -51,11 +52,17 @@ static int logic(struct logic_ctx *ctx)
 	return ctx->ret;
 }
 
+static bool filter_on;
+
+/* With a filter that rules nothing out, unless the test has set one. */
 static void configure(const struct podcred_config *config)
 {
+	struct podcred_config value = *config;
 	__u32 zero = 0;
 
-	if (bpf_map_update_elem(bpf_map__fd(skel->maps.podcred_config), &zero, config, BPF_ANY))
+	if (!filter_on)
+		memset(value.guard_filter, 0xff, sizeof(value.guard_filter));
+	if (bpf_map_update_elem(bpf_map__fd(skel->maps.podcred_config), &zero, &value, BPF_ANY))
 		tap_bail("cannot write podcred_config");
 }
 
@@ -762,6 +769,27 @@ static void check_sendmsg(int where, const char *addr, int want, __u32 reason, c
 		tap_check(counter(reason) == before + 1, "%s, counted", what);
 }
 
+/* The filter is asked first; its bit is that of the address. */
+static void test_filter(struct podcred_config *config)
+{
+	const __u32 none = PODCRED_REASON_MAX - 1;
+	struct logic_ctx ctx = to("169.254.169.254", 80, IPPROTO_UDP);
+	__u32 word[4], bit;
+
+	filter_on = true;
+	memset(config->guard_filter, 0, sizeof(config->guard_filter));
+	configure(config);
+	check_sendmsg(POD_G_C, "169.254.169.254", ALLOW, none,
+		      "filter: empty, nothing is looked up");
+	memcpy(word, ctx.dest.addr.ip, sizeof(word));
+	bit = podcred_filter_bit(word);
+	config->guard_filter[bit / 64] |= 1ULL << bit % 64;
+	configure(config);
+	check_sendmsg(POD_G_C, "169.254.169.254", REFUSE, PODCRED_REASON_denied_destination,
+		      "filter: with the bit of the address");
+	filter_on = false;
+}
+
 static void test_caller(void)
 {
 	struct podcred_config config = tree_config();
@@ -784,6 +812,7 @@ static void test_caller(void)
 		      "sendmsg: the agent to a guarded address");
 	check_sendmsg(BURSTABLE, "169.254.169.254", REFUSE, PODCRED_REASON_no_pod,
 		      "sendmsg: in no pod to a guarded address");
+	test_filter(&config);
 }
 
 static void load(void)

@@ -202,10 +202,11 @@ wait_for() {
 # Every process right in cgroup DIR gets SIGNAL; returns when they are gone.
 cgroup_signal() {
   local pid
-  while read -r pid; do kill "-$2" "$pid"; done <"$1/cgroup.procs"
-  wait_for 10 cgroup_deserted "$1"
+  for pid in $(cat "$1/cgroup.procs"); do kill "-$2" "$pid"; done
+  wait_for 10 cgroup_deserted "$1" || env_fail "processes of $1 do not end"
 }
-cgroup_deserted() { [ -z "$(cat "$1/cgroup.procs")" ]; }
+# A process leaves the listing before its sockets are closed: populated is what counts.
+cgroup_deserted() { grep -q '^populated 0' "$1/cgroup.events"; }
 
 cgroup_empty() { [ -z "$(find "$ENV_CGROUP" -name cgroup.procs -exec cat {} + 2>/dev/null)" ]; }
 

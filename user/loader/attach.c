@@ -122,6 +122,22 @@ static int new_link(const struct attachment *att, int prog_fd, int cgroup_fd)
 	return fd < 0 ? -errno : fd;
 }
 
+/* The program to go back to. By its pin, for by id takes CAP_SYS_ADMIN; -errno: neither way. */
+static int open_old_prog(const struct loader_options *options, const struct attachment *att,
+			 uint32_t id)
+{
+	_cleanup_close_ int fd = -EBADF;
+	struct bpf_prog_info info = {};
+	uint32_t len = sizeof(info);
+	char path[4096];
+
+	if (pin_path(path, sizeof(path), options->pin_dir, PROGS_DIR, att->name) == 0)
+		fd = bpf_obj_get(path);
+	if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && info.id == id)
+		return TAKE_FD(fd);
+	return bpf_prog_get_fd_by_id(id);
+}
+
 static int stage_link(const struct loader_options *options, const struct attachment *att,
 		      int prog_fd, struct step *step, struct pc_err *err)
 {
@@ -139,7 +155,7 @@ static int stage_link(const struct loader_options *options, const struct attachm
 		return r;
 	step->link_fd = find_live_link(path, att, cgroup_id, &old_prog);
 	if (step->link_fd >= 0) {
-		step->old_prog_fd = bpf_prog_get_fd_by_id(old_prog);
+		step->old_prog_fd = open_old_prog(options, att, old_prog);
 		if (bpf_link_update(step->link_fd, prog_fd, NULL) < 0)
 			return attach_error(-errno, options, att, err);
 		return 0;

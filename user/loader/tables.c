@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "filter.h"
 
 #define TABLE_MAX 2048
 
@@ -105,6 +106,13 @@ static int targets_to_table(const struct loader_options *options, struct table *
 	return 0;
 }
 
+/* While the tables change, the filter rules nothing out. */
+static int config_write_unfiltered(int fd, struct podcred_config config)
+{
+	memset(config.guard_filter, 0xff, sizeof(config.guard_filter));
+	return loader_config_write(fd, &config);
+}
+
 int tables_write(struct podcred *skel, const struct loader_options *options,
 		 struct tables_backup **ret_backup, struct pc_err *err)
 {
@@ -126,7 +134,7 @@ int tables_write(struct podcred *skel, const struct loader_options *options,
 		r = table_read(targets_fd, &backup->targets);
 	*ret_backup = backup;
 	if (r == 0)
-		r = loader_config_write(config_fd, &options->config);
+		r = config_write_unfiltered(config_fd, options->config);
 	if (r == 0)
 		r = targets_to_table(options, table);
 	if (r == 0)
@@ -135,6 +143,12 @@ int tables_write(struct podcred *skel, const struct loader_options *options,
 		r = guards_to_table(options, table);
 	if (r == 0)
 		r = table_replace(guard_fd, table);
+	if (r == 0) {
+		struct podcred_config config = options->config;
+
+		guard_filter_fill(options->guards, options->n_guards, config.guard_filter);
+		r = loader_config_write(config_fd, &config);
+	}
 	if (r < 0)
 		pc_err_set(err, r,
 			   "cannot write the destination tables: %s; at most %d of each fit",
@@ -144,11 +158,14 @@ int tables_write(struct podcred *skel, const struct loader_options *options,
 
 void tables_restore(struct podcred *skel, const struct tables_backup *backup)
 {
+	int config_fd = bpf_map__fd(skel->maps.podcred_config);
+
 	if (!backup)
 		return;
-	loader_config_write(bpf_map__fd(skel->maps.podcred_config), &backup->config);
+	config_write_unfiltered(config_fd, backup->config);
 	table_replace(bpf_map__fd(skel->maps.podcred_targets), &backup->targets);
 	table_replace(bpf_map__fd(skel->maps.podcred_guard), &backup->guard);
+	loader_config_write(config_fd, &backup->config);
 }
 
 struct tables_backup *tables_backup_free(struct tables_backup *backup)

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+/* SOURCES: user/loader/filter.c user/base/addr.c user/base/parse.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cleanup.h"
+#include "filter.h"
+
+static __u64 filter[16];
+
+static struct loader_guard guard(const char *text)
+{
+	struct loader_guard g = {};
+
+	assert_int_equal(net_prefix_parse(text, &g.prefix, &g.bits), 0);
+	return g;
+}
+
+static bool passes(const uint8_t ip[16])
+{
+	uint32_t word[4], bit;
+
+	memcpy(word, ip, sizeof(word));
+	bit = podcred_filter_bit(word);
+	assert_true(bit < 1024);
+	return !(filter[bit / 64] >> bit % 64 & 1);
+}
+
+/* Any address below any prefix: never ruled out. */
+static void no_hole(void **state)
+{
+	(void)state;
+	srandom(1);
+	for (int i = 0; i < 200000; i++) {
+		struct loader_guard g = {};
+		bool v4 = random() & 1;
+		uint8_t ip[16];
+
+		g.bits = (unsigned)(v4 ? 97 + random() % 32 : 1 + random() % 128);
+		for (int b = 0; b < 16; b++)
+			ip[b] = (uint8_t)random();
+		if (v4)
+			memcpy(ip, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12);
+		for (unsigned b = 0; b < g.bits; b++)
+			g.prefix.ip[b / 8] |= (uint8_t)(ip[b / 8] & 0x80 >> b % 8);
+		guard_filter_fill(&g, 1, filter);
+		assert_false(passes(ip));
+	}
+}
+
+static void defaults(void **state)
+{
+	const char *const texts[] = {"169.254.169.254", "169.254.170.2", "169.254.170.23",
+				     "fd00:ec2::254",	"fd00:ec2::23",	 "10.99.0.1"};
+	const char *const foreign[] = {"8.8.8.8",     "1.1.1.1",     "10.96.0.1", "192.168.1.1",
+				       "2001:db8::1", "10.99.200.1", "0.0.0.0",	  "::1"};
+	struct loader_guard guards[ARRAY_SIZE(texts)];
+	size_t n_passed = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		guards[i] = guard(texts[i]);
+	guard_filter_fill(guards, ARRAY_SIZE(guards), filter);
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		assert_false(passes(guards[i].prefix.ip));
+	for (size_t i = 0; i < ARRAY_SIZE(foreign); i++)
+		n_passed += passes(guard(foreign[i]).prefix.ip);
+	/* it is allowed to rule out nothing, but then it is of no use */
+	assert_true(n_passed >= ARRAY_SIZE(foreign) - 1);
+}
+
+static void short_prefixes_and_none(void **state)
+{
+	const char *const shorter[] = {"169.254.0.0/16", "10.0.0.0/23", "fd00::/47", "::/1"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(shorter); i++) {
+		struct loader_guard g = guard(shorter[i]);
+
+		guard_filter_fill(&g, 1, filter);
+		for (size_t w = 0; w < ARRAY_SIZE(filter); w++)
+			assert_true(filter[w] == ~0ULL);
+	}
+	guard_filter_fill(NULL, 0, filter);
+	for (size_t w = 0; w < ARRAY_SIZE(filter); w++)
+		assert_true(filter[w] == 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(no_hole),
+		cmocka_unit_test(defaults),
+		cmocka_unit_test(short_prefixes_and_none),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
