@@ -85,11 +85,11 @@ same 'the kernel agrees' "0 0 0 $(field "$ENV_TMP/server" accepted)" \
 # ---- clients killed in the middle ----
 in_agent "$HAMMER" mute "$NODE_V4" "$AGENT_PORT" 0 >"$ENV_TMP/mute" &
 wait_for 10 grep -q ready "$ENV_TMP/mute"
-in_pod pod1 "$HAMMER" pend $V4 80 200 >"$ENV_TMP/pend" &
+in_pod pod1 "$HAMMER" pend $V4 80 100 >"$ENV_TMP/pend" &
 wait_for 10 grep -q ready "$ENV_TMP/pend"
-same '200 connects to a full backlog pend' 200 "$(field "$ENV_TMP/pend" pending)"
+same '100 connects to a full backlog pend' 100 "$(field "$ENV_TMP/pend" pending)"
 check 'and are listed as flows of their pod' test "$(podcred flows --json |
-  jq '[.[] | select(.pod == "shop/pod1")] | length')" -gt 150
+  jq '[.[] | select(.pod == "shop/pod1")] | length')" -gt 80
 same 'and are counted on its quota' "$(podcred flows --json | jq length)" "$(pending)"
 echo 1 >"${POD_CGROUP[pod1]}/cgroup.kill"
 check 'clients killed with their SYN on the way: no flow is left' wait_for 10 no_flows

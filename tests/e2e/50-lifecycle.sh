@@ -203,7 +203,7 @@ check_not 'load without kubepods fails' load
 same 'and leaves no pin' '' "$(pins)"
 check 'load --create makes it' load --create
 check 'and guards it' podcred status
-rmdir "$KUBEPODS"
+find "$KUBEPODS" -depth -type d -exec rmdir {} +
 check 'status fails when kubepods is gone' wait_for 10 status_fails
 check 'and says what to do' grep -q 'kubepods *gone: run podcred load again' "$ENV_TMP/status"
 mkdir "$KUBEPODS"

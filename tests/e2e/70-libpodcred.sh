@@ -65,7 +65,7 @@ if command -v haproxy >/dev/null; then
     >"$ENV_TMP/haproxy.log" 2>&1 &
   started "$AGENT_PORT"
   for host in $V4 169.254.170.2 169.254.169.254; do
-    same "HAProxy: knows that $host was dialled" "$host:80" "$(in_pod web curl -sS http://$host/ 2>&1)"
+    same "HAProxy: knows that $host was dialled" "$host:80" "$(in_pod web curl -sS "http://$host/" 2>&1)"
   done
   agent_down
 else

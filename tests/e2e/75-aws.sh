@@ -21,6 +21,7 @@ has() {
 
 # What in_pod does, as a command for has.
 pod_command() {
+  # shellcheck disable=SC2016 # expanded by the inner shell
   POD_CMD=(bash -c 'echo 0 >"$1" && exec nsenter --net="$2" "${@:3}"' _
     "${POD_CGROUP[$1]}/container/cgroup.procs" "/run/netns/${POD_NETNS[$1]}" env
     AWS_EC2_METADATA_SERVICE_NUM_ATTEMPTS=1 NODE_NO_WARNINGS=1 HOME="$ENV_TMP")

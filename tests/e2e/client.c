@@ -176,6 +176,22 @@ static int twice(const struct target *to)
 	return fd;
 }
 
+/* First to a guarded address, then, disconnected, to one that is not: nothing of the first stays. */
+static int elsewhere(const struct target *to)
+{
+	static const struct sockaddr none = {.sa_family = AF_UNSPEC};
+	struct target guarded;
+	int fd;
+
+	guarded.len = endpoint(&guarded.addr, "169.254.170.23", "80", false);
+	fd = plain(&guarded);
+	if (connect(fd, &none, sizeof(none)) < 0)
+		die("disconnect");
+	if (connect(fd, (const struct sockaddr *)&to->addr, to->len) < 0)
+		refused();
+	return fd;
+}
+
 static int mptcp(const struct target *to)
 {
 	int fd = socket(to->addr.ss_family, SOCK_STREAM, IPPROTO_MPTCP);
@@ -245,6 +261,7 @@ static const struct way {
 	{"again", again},
 	{"again-mapped", again},
 	{"twice", twice},
+	{"elsewhere", elsewhere},
 	{"mptcp", mptcp},
 	{"mptcp-mapped", mptcp},
 	{"from-port", from_port},

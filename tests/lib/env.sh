@@ -201,8 +201,9 @@ wait_for() {
 
 # Every process right in cgroup DIR gets SIGNAL; returns when they are gone.
 cgroup_signal() {
-  local pid
-  for pid in $(cat "$1/cgroup.procs"); do kill "-$2" "$pid"; done
+  local pid pids
+  mapfile -t pids <"$1/cgroup.procs" # whole before the first is killed: it is read by position
+  for pid in "${pids[@]}"; do kill "-$2" "$pid"; done
   wait_for 10 cgroup_deserted "$1" || env_fail "processes of $1 do not end"
 }
 # A process leaves the listing before its sockets are closed: populated is what counts.

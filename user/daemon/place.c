@@ -187,7 +187,7 @@ static int own_pod(const struct place *place, char **ret, struct pc_err *err)
 				  "cannot find out which cgroup this process is in: %s; it takes "
 				  "CAP_BPF, CAP_PERFMON and CAP_DAC_READ_SEARCH, or --agent-cgroup",
 				  strerror(-r));
-	*ret = pod_directory(place, self);
+	*ret = self ? pod_directory(place, self) : NULL;
 	return 0;
 }
 
