@@ -49,6 +49,8 @@ static const char *unreachable(const struct net_addr *addr)
 			return "is a loopback address: each pod has its own";
 		if (addr->ip[12] == 0)
 			return "is a wildcard, not an address";
+		if (addr->ip[12] >= 224)
+			return "is a multicast or reserved address";
 		if (addr->ip[12] == 169 && addr->ip[13] == 254)
 			return "is link-local: pods have no route to it";
 		return NULL;
@@ -57,6 +59,8 @@ static const char *unreachable(const struct net_addr *addr)
 		return "is a loopback address: each pod has its own";
 	if (!memcmp(addr->ip, any, 16))
 		return "is a wildcard, not an address";
+	if (addr->ip[0] == 0xff)
+		return "is a multicast address";
 	if (addr->ip[0] == 0xfe && (addr->ip[1] & 0xc0) == 0x80)
 		return "is link-local: pods cannot reach it without an interface";
 	return NULL;

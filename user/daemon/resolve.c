@@ -22,6 +22,7 @@
 #include "signals.h"
 
 #define TICK_MS		500
+#define SETTLE_TICKS	4
 #define CONFLICT_AGE_NS 2000000000ULL /* how long a conflicting flow stamps nobody */
 
 struct resolver {
@@ -32,6 +33,9 @@ struct resolver {
 	struct registry *registry;
 	struct cgtree *tree;
 	struct loader_events *events;
+	struct loader_quota_memory *quota_memory;
+	uint64_t last_tick_ns;
+	unsigned ticks;
 	uint64_t lost; /* cgroup events that the kernel could not hand over, as last seen */
 	bool rescan, reload, stop;
 	int scan_error; /* of the last scan, 0 when it went well */
@@ -180,19 +184,26 @@ static void scan(struct resolver *res)
 		log_warn("cannot read the cgroup tree: %s; trying again", strerror(-r));
 }
 
+/* Whatever is due by time; events may wake the loop much more often. */
 static void tick(struct resolver *res)
 {
-	uint64_t lost = loader_stat_read(res->stats_fd, PODCRED_REASON_cgroup_event_lost);
+	uint64_t lost, now_ns;
 	struct timespec now;
 
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	now_ns = (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
+	if (now_ns - res->last_tick_ns < TICK_MS * 1000000ULL)
+		return;
+	res->last_tick_ns = now_ns;
+	lost = loader_stat_read(res->stats_fd, PODCRED_REASON_cgroup_event_lost);
 	if (lost != res->lost)
 		res->rescan = true;
 	res->lost = lost;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	registry_expire(res->registry,
-			(uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec);
+	registry_expire(res->registry, now_ns);
 	registry_flush(res->registry);
-	loader_flows_sweep(res->flows_fd, res->quota_fd, CONFLICT_AGE_NS);
+	loader_flows_sweep(res->flows_fd, CONFLICT_AGE_NS);
+	if (res->ticks++ % SETTLE_TICKS == 0)
+		loader_quota_settle(res->flows_fd, res->quota_fd, &res->quota_memory);
 }
 
 static void on_signal(struct resolver *res)
@@ -344,6 +355,7 @@ static void finish(struct resolver *res)
 		      &res->stats_fd,  &res->signal_fd, &res->podlist_fd};
 
 	loader_events_close(res->events);
+	loader_quota_memory_free(res->quota_memory);
 	cgtree_close(res->tree);
 	registry_free(res->registry);
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)

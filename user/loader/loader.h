@@ -140,7 +140,13 @@ int loader_pod_read(int pods_fd, uint64_t cgroup_id, struct podcred_pod *ret);
 int loader_pod_delete(int pods_fd, uint64_t cgroup_id);
 
 /* Delete conflicting flows older than max_age_ns (CLOCK_BOOTTIME). Returns how many, or -errno. */
-int loader_flows_sweep(int flows_fd, int quota_fd, uint64_t max_age_ns);
+int loader_flows_sweep(int flows_fd, uint64_t max_age_ns);
+
+/* Set right the counts of pending flows per pod that have been wrong, by the same amount, since
+ * the last call. *memory starts as NULL. -errno. */
+struct loader_quota_memory;
+int loader_quota_settle(int flows_fd, int quota_fd, struct loader_quota_memory **memory);
+struct loader_quota_memory *loader_quota_memory_free(struct loader_quota_memory *memory);
 
 /* Sum of a per-CPU counter. */
 uint64_t loader_stat_read(int stats_fd, enum podcred_reason reason);

@@ -86,7 +86,7 @@ int loader_pod_delete(int pods_fd, uint64_t cgroup_id)
 }
 
 struct sweep {
-	int flows_fd, quota_fd;
+	int flows_fd;
 	uint64_t before;
 	int n;
 };
@@ -95,25 +95,17 @@ static int sweep_flow(void *arg, const void *key, const void *value)
 {
 	const struct podcred_flow *flow = value;
 	struct sweep *sweep = arg;
-	struct podcred_quota quota;
-	uint64_t pod = flow->stamp.pod_cgroup_id;
 
 	if (!flow->conflict_ns || flow->conflict_ns >= sweep->before)
 		return 0;
-	if (bpf_map_delete_elem(sweep->flows_fd, key) < 0)
-		return 0;
-	sweep->n++;
-	/* Not atomic against the kernel's own counting; a lost step moves a soft limit by one. */
-	if (bpf_map_lookup_elem(sweep->quota_fd, &pod, &quota) == 0) {
-		quota.pending--;
-		bpf_map_update_elem(sweep->quota_fd, &pod, &quota, BPF_EXIST);
-	}
+	if (bpf_map_delete_elem(sweep->flows_fd, key) == 0)
+		sweep->n++;
 	return 0;
 }
 
-int loader_flows_sweep(int flows_fd, int quota_fd, uint64_t max_age_ns)
+int loader_flows_sweep(int flows_fd, uint64_t max_age_ns)
 {
-	struct sweep sweep = {.flows_fd = flows_fd, .quota_fd = quota_fd};
+	struct sweep sweep = {.flows_fd = flows_fd};
 	struct timespec now;
 	int r;
 
