@@ -57,7 +57,7 @@ static const char *below_mount(const struct place *place, const char *path)
 {
 	size_t len = strlen(place->mount);
 
-	if (strncmp(path, place->mount, len) != 0 || (path[len] != '/' && path[len] != '\0'))
+	if (!path || strncmp(path, place->mount, len) != 0 || (path[len] != '/' && path[len] != '\0'))
 		return NULL;
 	return path + len;
 }
@@ -187,7 +187,7 @@ static int own_pod(const struct place *place, char **ret, struct pc_err *err)
 				  "cannot find out which cgroup this process is in: %s; it takes "
 				  "CAP_BPF, CAP_PERFMON and CAP_DAC_READ_SEARCH, or --agent-cgroup",
 				  strerror(-r));
-	*ret = self ? pod_directory(place, self) : NULL;
+	*ret = pod_directory(place, self);
 	return 0;
 }
 
