@@ -57,7 +57,8 @@ static const char *below_mount(const struct place *place, const char *path)
 {
 	size_t len = strlen(place->mount);
 
-	if (!path || strncmp(path, place->mount, len) != 0 || (path[len] != '/' && path[len] != '\0'))
+	if (!path || strncmp(path, place->mount, len) != 0 ||
+	    (path[len] != '/' && path[len] != '\0'))
 		return NULL;
 	return path + len;
 }
