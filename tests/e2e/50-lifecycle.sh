@@ -209,4 +209,19 @@ check 'and says what to do' grep -q 'kubepods *gone: run podcred load again' "$E
 mkdir "$KUBEPODS"
 check 'load guards the new one' load
 check 'and status is content' podcred status
+check 'load --create makes the QoS cgroups too, before a pod may come' \
+  sh -c "find '$KUBEPODS' -depth -type d -exec rmdir {} + && '$PODCRED' load --pin-dir '$PIN_DIR' \
+    --kubepods '$KUBEPODS' --agent-cgroup '$AGENT_CGROUP' --agent $NODE_V4:$AGENT_PORT --create &&
+    test -d '$(qos_dir burstable)' && test -d '$(qos_dir besteffort)'"
+
+# ---- no bpffs: in a mount namespace where it is taken away ----
+without_bpffs() {
+  # shellcheck disable=SC2016 # expanded by the inner shell
+  unshare -m sh -ec 'while umount /sys/fs/bpf 2>/dev/null; do :; done
+    "$1" load --kubepods "$2" --agent-cgroup "$3" --agent "$4"
+    "$1" status >/dev/null
+    "$1" unload' _ "$PODCRED" "$KUBEPODS" "$AGENT_CGROUP" "$NODE_V4:$AGENT_PORT"
+}
+same 'without bpffs, load mounts one and says so' 'mounted a BPF file system on /sys/fs/bpf' \
+  "$(without_bpffs | head -n 1)"
 tap_done
