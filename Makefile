@@ -143,4 +143,5 @@ help: ## this list
 	@echo 'Variables: O PREFIX DESTDIR V CC CLANG BPFTOOL VMLINUX_H CFLAGS WERROR (README.md)'
 
 .DELETE_ON_ERROR:
+.SECONDARY:
 -include $(BPF_OBJS:.o=.d) $(ALL_OBJS:.o=.d) $(lib_OBJS:.o=.d)
