@@ -60,17 +60,26 @@ static __always_inline void watch_close(struct bpf_sock_ops *ctx)
 
 static __always_inline void client_connects(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
 {
+	const struct podcred_config *cfg = config_get();
 	struct podcred_flow flow = {};
 	struct podcred_client *client;
 	struct tcp_sock *tp;
+	__u32 reason;
 
 	client = bpf_sk_storage_get(&podcred_client, sk, NULL, 0);
 	if (!client || !client->announce)
 		return;
 	client->announce = 0;
 	tp = bpf_skc_to_tcp_sock(sk);
-	if (!tp)
+	if (!tp || !cfg)
 		return;
+	/* Asked in connect(2) too, where it can still fail the call. But a deferred Fast Open
+	 * separates the two: many connects may have passed before the first of them comes here. */
+	reason = quota_check(cfg, client->stamp.pod_cgroup_id);
+	if (reason) {
+		count(reason);
+		return;
+	}
 	remote_addr(ctx, &client->flow.agent);
 	local_addr(ctx, &client->flow.client);
 	client->flow.agent_port = remote_port(ctx);

@@ -4,6 +4,7 @@
 
 #include "addr.bpf.h"
 #include "dest.bpf.h"
+#include "flow.bpf.h"
 #include "ident.bpf.h"
 #include "verdict.bpf.h"
 
@@ -47,22 +48,6 @@ static __always_inline enum caller caller_of(const struct podcred_config *cfg, s
 	}
 	*pod = task;
 	return CALLER_POD;
-}
-
-/* A pod may have only so many connections that the agent has not accepted yet, or one pod could
- * fill podcred_flows for all. 0 or the reason to refuse. */
-static __always_inline __u32 quota_check(const struct podcred_config *cfg, __u64 pod)
-{
-	struct podcred_quota *quota, fresh = {};
-
-	quota = bpf_map_lookup_elem(&podcred_quota, &pod);
-	if (!quota) {
-		bpf_map_update_elem(&podcred_quota, &pod, &fresh, BPF_NOEXIST);
-		quota = bpf_map_lookup_elem(&podcred_quota, &pod);
-		if (!quota)
-			return PODCRED_REASON_quota_map_full;
-	}
-	return quota->pending >= (__s64)cfg->max_flows_per_pod ? PODCRED_REASON_quota : 0;
 }
 
 static __always_inline void stamp_fill(struct bpf_sock_addr *ctx, struct podcred_stamp *stamp,

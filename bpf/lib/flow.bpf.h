@@ -10,6 +10,22 @@
 #include "maps.bpf.h"
 #include "verdict.bpf.h"
 
+/* A pod may have only so many connections that the agent has not accepted yet, or one pod could
+ * fill podcred_flows for all. 0 or the reason to refuse. */
+static __always_inline __u32 quota_check(const struct podcred_config *cfg, __u64 pod)
+{
+	struct podcred_quota *quota, fresh = {};
+
+	quota = bpf_map_lookup_elem(&podcred_quota, &pod);
+	if (!quota) {
+		bpf_map_update_elem(&podcred_quota, &pod, &fresh, BPF_NOEXIST);
+		quota = bpf_map_lookup_elem(&podcred_quota, &pod);
+		if (!quota)
+			return PODCRED_REASON_quota_map_full;
+	}
+	return quota->pending >= (__s64)cfg->max_flows_per_pod ? PODCRED_REASON_quota : 0;
+}
+
 static __always_inline void quota_add(__u64 pod, __s64 n)
 {
 	struct podcred_quota *quota = bpf_map_lookup_elem(&podcred_quota, &pod);
@@ -32,23 +48,27 @@ static __always_inline int flow_take(const struct podcred_flow_key *key, __u64 p
  * The entry stays, so that it cannot be made anew for only one of them while the other's SYN is
  * on its way.
  */
-static __always_inline void flow_conflict(const struct podcred_flow_key *key)
+static __always_inline void flow_conflict(const struct podcred_flow_key *key,
+					  struct podcred_flow *flow)
 {
-	struct podcred_flow *flow = bpf_map_lookup_elem(&podcred_flows, key);
+	struct podcred_flow *first = bpf_map_lookup_elem(&podcred_flows, key);
 
-	if (flow)
-		flow->conflict_ns = bpf_ktime_get_boot_ns();
 	count(PODCRED_REASON_flow_conflict);
+	flow->conflict_ns = bpf_ktime_get_boot_ns();
+	if (first)
+		first->conflict_ns = flow->conflict_ns;
+	else if (!bpf_map_update_elem(&podcred_flows, key, flow, BPF_NOEXIST))
+		quota_add(flow->stamp.pod_cgroup_id, 1); /* the first withdrew just now */
 }
 
 /* 1: recorded. */
 static __always_inline int flow_announce(const struct podcred_flow_key *key,
-					 const struct podcred_flow *flow)
+					 struct podcred_flow *flow)
 {
 	long r = bpf_map_update_elem(&podcred_flows, key, flow, BPF_NOEXIST);
 
 	if (r == -EEXIST)
-		flow_conflict(key);
+		flow_conflict(key, flow);
 	else if (r)
 		count(PODCRED_REASON_flow_map_full);
 	else
@@ -70,9 +90,15 @@ static __always_inline int flow_claim(const struct podcred_flow_key *key,
 				      struct podcred_stamp *stamp)
 {
 	struct podcred_flow *flow = bpf_map_lookup_elem(&podcred_flows, key);
+	__u64 owner;
 
 	if (!flow || flow->conflict_ns)
 		return 0;
+	owner = flow->owner;
 	*stamp = flow->stamp;
+	/* The kernel recycles a withdrawn entry at once: only an entry that is still there, and
+	 * still the same, was copied whole. */
+	if (bpf_map_lookup_elem(&podcred_flows, key) != flow || flow->owner != owner)
+		return 0;
 	return flow_take(key, stamp->pod_cgroup_id);
 }

@@ -44,7 +44,7 @@ pod_add evil burstable
 pod_add other guaranteed
 pod_add node1 burstable host
 env_load >/dev/null || env_fail 'load failed'
-env_resolve
+env_resolve --conflict-seconds 5 # the default is longer than this test
 in_victim=${POD_CGROUP[victim]}/container
 in_evil=${POD_CGROUP[evil]}/container
 host=$ENV_CGROUP/host
@@ -144,7 +144,7 @@ in_cgroup "$attacker" "${POD_NETNS[evil]}" \
 under_attack 'IP_TRANSPARENT with CAP_NET_RAW' $V4 80
 attack_ends 'IP_TRANSPARENT with CAP_NET_RAW'
 in_pod evil ip neigh del "$NODE_V4" dev eth0
-check 'the tombstones are swept' wait_for 20 no_flows || podcred flows
+check 'the tombstones are swept' wait_for 40 no_flows || podcred flows
 # The sweep and the kernel count without a lock between them; the resolver sets it right.
 quota_whole() { [ "$(pending_of "$(stat -c %i "${POD_CGROUP[$1]}")")" -eq 0 ]; }
 for pod in victim evil; do
@@ -185,4 +185,33 @@ echo 1 >"${POD_CGROUP[evil]}/cgroup.kill"
 check 'its flows end with it' wait_for 10 no_flows
 same 'and it may connect again' "peer=[$V6]:80 pod=evil dialled=[$V6]:80" \
   "$(in_pod evil "$ENV_BUILD/tests/client" plain $V6 80 | short)"
+
+# A deferred Fast Open passes connect(2) long before its SYN: many connects, then all sends.
+cat >"$ENV_TMP/deferred.py" <<'PY'
+import socket, sys, time
+TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_NO_COOKIE = 30, 34
+sockets = []
+for _ in range(600):
+    s = socket.socket()
+    s.setblocking(False)
+    s.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1)
+    s.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, 1)
+    s.connect((sys.argv[1], 80))
+    sockets.append(s)
+for s in sockets:
+    try:
+        s.send(b"x")
+    except BlockingIOError:
+        pass
+print("ready", len(sockets), flush=True)
+time.sleep(60)
+PY
+before=$(stat_of quota)
+in_pod evil python3 "$ENV_TMP/deferred.py" $V4 >"$ENV_TMP/deferred" 2>&1 &
+check '600 deferred connects' wait_for 10 grep -q 'ready 600' "$ENV_TMP/deferred" || cat "$ENV_TMP/deferred"
+evil_id=$(stat -c %i "${POD_CGROUP[evil]}")
+note "deferred: $(pending_of "$evil_id") pending, $(($(stat_of quota) - before)) refused"
+check 'are held at the quota when their SYNs go out' test "$(pending_of "$evil_id")" -le $((limit + 10))
+check 'and counted' test $(($(stat_of quota) - before)) -gt 0
+echo 1 >"${POD_CGROUP[evil]}/cgroup.kill"
 tap_done

@@ -77,7 +77,8 @@ static void defaults(void **state)
 
 static void short_prefixes_and_none(void **state)
 {
-	const char *const shorter[] = {"169.254.0.0/16", "10.0.0.0/23", "fd00::/47", "::/1"};
+	const char *const shorter[] = {"169.254.0.0/16", "10.0.0.0/23", "fd00::/47",	"::/1",
+				       "::/48",		 "::/80",	"::fffe:0:0/95"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(shorter); i++) {

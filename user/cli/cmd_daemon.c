@@ -5,19 +5,23 @@
 #include "cleanup.h"
 #include "cli.h"
 #include "loader.h"
+#include "parse.h"
 #include "resolve.h"
 #include "serve.h"
 #include "setup.h"
 
 int cmd_resolve(const struct cli_command *self, int argc, char **argv)
 {
-	struct resolve_options resolve = {};
+	struct resolve_options resolve = {.conflict_s = RESOLVE_CONFLICT_S};
+	const char *conflict = NULL;
 	struct cli_setup setup = {};
 	const struct cli_option options[] = {
 		{"pods", "FILE", "PodList, JSON or YAML: names of the pods", &resolve.pods, NULL,
 		 NULL},
 		{"kubepods", "DIR", "kubepods cgroup (default: the guarded one)", &resolve.kubepods,
 		 NULL, NULL},
+		{"conflict-seconds", "N", "how long a disputed connection key stamps nobody (300)",
+		 &conflict, NULL, NULL},
 		CLI_PIN_DIR(resolve.pin_dir),
 		CLI_LOG(setup),
 	};
@@ -29,7 +33,13 @@ int cmd_resolve(const struct cli_command *self, int argc, char **argv)
 	cli_setup_log(&setup);
 	if (!resolve.pin_dir)
 		resolve.pin_dir = LOADER_PIN_DIR;
-	r = resolve_run(&resolve, &err);
+	if (conflict &&
+	    (parse_u64(conflict, 86400, &resolve.conflict_s) < 0 || !resolve.conflict_s))
+		r = pc_err_set(&err, -EINVAL,
+			       "--conflict-seconds \"%s\" is not a number from 1 to 86400",
+			       conflict);
+	if (r == 0)
+		r = resolve_run(&resolve, &err);
 	return r < 0 ? cli_fail(false, r, &err) : 0;
 }
 

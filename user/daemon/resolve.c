@@ -21,9 +21,8 @@
 #include "registry.h"
 #include "signals.h"
 
-#define TICK_MS		500
-#define SETTLE_TICKS	4
-#define CONFLICT_AGE_NS 2000000000ULL /* how long a conflicting flow stamps nobody */
+#define TICK_MS	     500
+#define SETTLE_TICKS 4
 
 struct resolver {
 	const struct resolve_options *options;
@@ -201,7 +200,7 @@ static void tick(struct resolver *res)
 	res->lost = lost;
 	registry_expire(res->registry, now_ns);
 	registry_flush(res->registry);
-	loader_flows_sweep(res->flows_fd, CONFLICT_AGE_NS);
+	loader_flows_sweep(res->flows_fd, res->options->conflict_s * 1000000000ULL);
 	if (res->ticks++ % SETTLE_TICKS == 0)
 		loader_quota_settle(res->flows_fd, res->quota_fd, &res->quota_memory);
 }

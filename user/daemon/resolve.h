@@ -1,13 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdint.h>
+
 #include "err.h"
 
 struct resolve_options {
 	const char *pin_dir;
 	const char *kubepods; /* NULL: look for it */
 	const char *pods; /* PodList file, JSON or YAML */
+	uint64_t conflict_s; /* how long a key that two sockets produced stamps nobody */
 };
+
+/* Longer than a SYN is sent again by default (6 retries, 131 seconds). Swept earlier, the key could
+ * be announced anew by one of the two sockets while the other's SYN is still to come. */
+#define RESOLVE_CONFLICT_S 300
 
 /* Keep podcred_pods right until SIGTERM or SIGINT. SIGHUP reads the PodList again. */
 int resolve_run(const struct resolve_options *options, struct pc_err *err);

@@ -24,7 +24,13 @@
 static void harden(void)
 {
 	const struct rlimit none = {0, 0};
+	struct rlimit files;
 
+	/* a descriptor for each connection that the agent admits */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
 	mallopt(M_PERTURB, 0x5a);
 	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);

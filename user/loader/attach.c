@@ -156,6 +156,10 @@ static int stage_link(const struct loader_options *options, const struct attachm
 	step->link_fd = find_live_link(path, att, cgroup_id, &old_prog);
 	if (step->link_fd >= 0) {
 		step->old_prog_fd = open_old_prog(options, att, old_prog);
+		if (step->old_prog_fd < 0) /* it could not be taken back */
+			return pc_err_set(err, step->old_prog_fd,
+					  "cannot open the attached %s: %s; run as root", att->name,
+					  strerror(-step->old_prog_fd));
 		if (bpf_link_update(step->link_fd, prog_fd, NULL) < 0)
 			return attach_error(-errno, options, att, err);
 		return 0;

@@ -39,21 +39,22 @@ int loader_map_each(int fd, size_t key_size, size_t value_size,
 {
 	char key[64], next[64];
 	_cleanup_free_ char *value = malloc(value_size);
-	const void *from = NULL;
-	int r;
+	int more, r;
 
 	if (!value || key_size > sizeof(key))
 		return -ENOMEM;
-	while (bpf_map_get_next_key(fd, from, next) == 0) {
+	more = bpf_map_get_next_key(fd, NULL, next);
+	while (more == 0) {
 		memcpy(key, next, key_size);
-		from = key;
+		/* before fn may delete key: the walk would begin anew at a key that is gone */
+		more = bpf_map_get_next_key(fd, key, next);
 		if (bpf_map_lookup_elem(fd, key, value) < 0)
 			continue; /* deleted in between */
 		r = fn(arg, key, value);
 		if (r)
 			return r;
 	}
-	return errno == ENOENT ? 0 : -errno;
+	return more == -ENOENT ? 0 : more;
 }
 
 int loader_config_read(int config_fd, struct podcred_config *ret)

@@ -89,6 +89,7 @@ int pins_prepare(const char *pin_dir, bool *ret_mounted, struct pc_err *err)
 int pins_lock(const char *pin_dir, struct pc_err *err)
 {
 	_cleanup_close_ int fd = open(pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat held, now;
 	int r;
 
 	if (fd < 0) {
@@ -102,6 +103,9 @@ int pins_lock(const char *pin_dir, struct pc_err *err)
 				  "end, then try again",
 				  pin_dir);
 	}
+	/* an unload may have removed the directory between open and lock */
+	if (fstat(fd, &held) < 0 || stat(pin_dir, &now) < 0 || held.st_ino != now.st_ino)
+		return pc_err_set(err, -EBUSY, "%s was removed meanwhile; try again", pin_dir);
 	return TAKE_FD(fd);
 }
 
