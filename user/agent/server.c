@@ -19,8 +19,8 @@
 #define HOUSEKEEPING_MS	     1000
 #define DEFAULT_NAME_WAIT_MS 1500
 #define DEFAULT_IMDS_WAIT_MS 400
-#define DEFAULT_CONNECTIONS  2048
-#define DEFAULT_PER_POD	     32
+#define DEFAULT_CONNECTIONS  512
+#define DEFAULT_PER_POD	     64
 
 int64_t agent_now_ms(void)
 {
