@@ -58,47 +58,120 @@ static __always_inline void watch_close(struct bpf_sock_ops *ctx)
 	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 }
 
-static __always_inline void client_connects(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
+/* What is known of a connection at either end. */
+static __always_inline struct decision decision_of(const struct podcred_flow_key *flow,
+						   const struct podcred_stamp *stamp, __u8 hook)
+{
+	struct decision decision = {
+		.addr = &flow->agent,
+		.port = flow->agent_port,
+		.source = &flow->client,
+		.source_port = flow->client_port,
+		.protocol = IPPROTO_TCP,
+		.cgroup_id = stamp->cgroup_id,
+		.pod = stamp->pod_cgroup_id,
+		.hook = hook,
+	};
+
+	return decision;
+}
+
+static __always_inline void tuple_fill(struct bpf_sock_ops *ctx, struct podcred_flow_key *flow)
+{
+	remote_addr(ctx, &flow->agent);
+	local_addr(ctx, &flow->client);
+	flow->agent_port = remote_port(ctx);
+	flow->client_port = local_port(ctx);
+}
+
+static __always_inline void pass_key(const struct podcred_flow_key *flow,
+				     struct podcred_peer_key *key)
+{
+	key->client = flow->client;
+	key->agent = flow->agent;
+	key->client_port = flow->client_port;
+	key->agent_port = flow->agent_port;
+}
+
+static __always_inline void client_passes(struct bpf_sock_ops *ctx, struct podcred_client *client)
+{
+	struct podcred_pass pass = {.pod_cgroup_id = client->stamp.pod_cgroup_id,
+				    .owner = bpf_get_socket_cookie(ctx)};
+	struct podcred_peer_key key = {};
+
+	client->pass = PODCRED_PASS_NONE;
+	tuple_fill(ctx, &client->flow);
+	pass_key(&client->flow, &key);
+	if (bpf_map_update_elem(&podcred_passes, &key, &pass, BPF_ANY)) {
+		struct decision decision =
+			decision_of(&client->flow, &client->stamp, PODCRED_HOOK_announce);
+
+		conclude(NULL, &decision, PODCRED_REASON_pass_map_full);
+		return;
+	}
+	client->pass = PODCRED_PASS_NOTED;
+	watch_close(ctx);
+}
+
+static __always_inline void client_announces(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
+					     struct podcred_client *client)
 {
 	const struct podcred_config *cfg = config_get();
 	struct podcred_flow flow = {};
-	struct podcred_client *client;
+	struct decision decision;
 	struct tcp_sock *tp;
 	__u32 reason;
 
-	client = bpf_sk_storage_get(&podcred_client, sk, NULL, 0);
-	if (!client || !client->announce)
-		return;
 	client->announce = 0;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp || !cfg)
 		return;
+	tuple_fill(ctx, &client->flow);
+	client->flow.isn = tp->write_seq;
+	decision = decision_of(&client->flow, &client->stamp, PODCRED_HOOK_announce);
 	/* Asked in connect(2) too, where it can still fail the call. But a deferred Fast Open
 	 * separates the two: many connects may have passed before the first of them comes here. */
 	reason = quota_check(cfg, client->stamp.pod_cgroup_id);
-	if (reason) {
-		count(reason);
+	if (reason && !conclude(cfg, &decision, reason))
 		return;
-	}
-	remote_addr(ctx, &client->flow.agent);
-	local_addr(ctx, &client->flow.client);
-	client->flow.agent_port = remote_port(ctx);
-	client->flow.client_port = local_port(ctx);
-	client->flow.isn = tp->write_seq;
 	flow.stamp = client->stamp;
 	flow.owner = bpf_get_socket_cookie(ctx);
-	client->has_flow = flow_announce(&client->flow, &flow);
+	reason = flow_announce(&client->flow, &flow);
+	if (reason)
+		conclude(cfg, &decision, reason);
+	client->has_flow = !reason;
 	watch_close(ctx);
+}
+
+static __always_inline void client_connects(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
+{
+	struct podcred_client *client = bpf_sk_storage_get(&podcred_client, sk, NULL, 0);
+
+	if (client && client->pass == PODCRED_PASS_WANTED)
+		client_passes(ctx, client);
+	else if (client && client->announce)
+		client_announces(ctx, sk, client);
 }
 
 static __always_inline void client_closes(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
 {
 	struct podcred_client *client = bpf_sk_storage_get(&podcred_client, sk, NULL, 0);
+	__u64 owner = bpf_get_socket_cookie(ctx);
 
-	if (!client || !client->has_flow)
-		return;
-	client->has_flow = 0;
-	flow_withdraw(&client->flow, bpf_get_socket_cookie(ctx));
+	if (client && client->has_flow) {
+		client->has_flow = 0;
+		flow_withdraw(&client->flow, owner);
+	}
+	if (client && client->pass == PODCRED_PASS_NOTED) {
+		struct podcred_peer_key key = {};
+		struct podcred_pass *pass;
+
+		client->pass = PODCRED_PASS_NONE;
+		pass_key(&client->flow, &key);
+		pass = bpf_map_lookup_elem(&podcred_passes, &key);
+		if (pass && pass->owner == owner)
+			bpf_map_delete_elem(&podcred_passes, &key);
+	}
 }
 
 SEC("sockops")
@@ -130,7 +203,9 @@ static __always_inline void agent_accepts(struct bpf_sock_ops *ctx, struct bpf_s
 {
 	struct podcred_flow_key flow = {};
 	struct podcred_peer_key peer = {};
-	struct podcred_stamp stamp;
+	struct podcred_stamp stamp = {};
+	__u32 reason = PODCRED_REASON_claimed;
+	struct decision decision;
 
 	peer_key(ctx, &peer);
 	flow.client = peer.client;
@@ -138,15 +213,14 @@ static __always_inline void agent_accepts(struct bpf_sock_ops *ctx, struct bpf_s
 	flow.client_port = peer.client_port;
 	flow.agent_port = peer.agent_port;
 	flow.isn = ctx->rcv_nxt - 1;
-	if (!flow_claim(&flow, &stamp)) {
-		count(PODCRED_REASON_unstamped);
+	if (!flow_claim(&flow, &stamp))
+		reason = PODCRED_REASON_unstamped;
+	else if (!bpf_sk_storage_get(&podcred_sealed, sk, &stamp, BPF_SK_STORAGE_GET_F_CREATE))
+		reason = PODCRED_REASON_seal_failed;
+	decision = decision_of(&flow, &stamp, PODCRED_HOOK_accept);
+	conclude(NULL, &decision, reason);
+	if (reason != PODCRED_REASON_claimed)
 		return;
-	}
-	if (!bpf_sk_storage_get(&podcred_sealed, sk, &stamp, BPF_SK_STORAGE_GET_F_CREATE)) {
-		count(PODCRED_REASON_seal_failed);
-		return;
-	}
-	count(PODCRED_REASON_claimed);
 	if (bpf_map_update_elem(&podcred_peers, &peer, &stamp, BPF_ANY))
 		count(PODCRED_REASON_peers_map_full);
 	watch_close(ctx);

@@ -24,7 +24,7 @@ struct podcred_addr {
 	__u8 ip[16];
 };
 
-/* ---- podcred_config: array of one ---- */
+/* ---- podcred_config_v2: array of one, written by the loader alone ---- */
 
 struct podcred_endpoint {
 	struct podcred_addr addr;
@@ -32,16 +32,38 @@ struct podcred_endpoint {
 	__u8 _pad[6];
 };
 
+#define PODCRED_CONFIG_PATH_LEN 256
+#define PODCRED_QOS_NAME_LEN	64
+
 struct podcred_config {
-	__u64 kubepods_id; /* cgroup id of the kubepods root; 0: not there yet */
-	__u64 qos_id[2]; /* its burstable and besteffort children; 0: not there yet */
 	__u64 agent_pod_id; /* pod-level cgroup of the agent when it is a pod itself: its own
 				 * connections pass untouched. 0: the agent is no pod */
+	__u64 agent_cgroup_id; /* where the claim is attached */
 	__u32 kubepods_level; /* depth of kubepods below the root of the hierarchy */
 	__u32 max_flows_per_pod; /* pending connections that one pod may have */
+	__u8 audit; /* 1: count and report what would be refused, refuse nothing */
+	__u8 fail_open; /* 1: pass to the real address once the agent's lease has ended */
+	__u8 _pad[6];
 	struct podcred_endpoint agent[2]; /* [0] IPv4, [1] IPv6: where redirected clients go */
 	__u64 guard_filter[16]; /* bit podcred_filter_bit(addr) is 0: podcred_guard has no
 					   * entry for addr, do not look. All ones is always right */
+	/* How to know kubepods and its QoS cgroups again when they are removed and made anew.
+	 * Paths begin at the root of the hierarchy, with a slash; NUL-padded. */
+	char kubepods_path[PODCRED_CONFIG_PATH_LEN];
+	char guard_path[PODCRED_CONFIG_PATH_LEN];
+	char agent_path[PODCRED_CONFIG_PATH_LEN];
+	char qos_name[2][PODCRED_QOS_NAME_LEN]; /* burstable, besteffort */
+};
+
+/* ---- podcred_runtime: array of __u64, one fact each, so that no writer overwrites another ---- */
+
+enum podcred_runtime {
+	PODCRED_RUNTIME_KUBEPODS, /* cgroup id of the kubepods root; 0: not there yet */
+	PODCRED_RUNTIME_BURSTABLE, /* of its QoS cgroups; 0: not there yet */
+	PODCRED_RUNTIME_BESTEFFORT,
+	PODCRED_RUNTIME_LEASE, /* the agent was alive; holds until then (CLOCK_BOOTTIME ns) */
+	PODCRED_RUNTIME_TRACE, /* report allowed decisions too until then (CLOCK_BOOTTIME ns) */
+	PODCRED_RUNTIME_SLOTS = 16
 };
 
 #define PODCRED_FILTER_V4_BITS 24 /* of a v4 address, and of a v6 one, that the filter looks at; */
@@ -71,6 +93,7 @@ enum podcred_action {
 	PODCRED_ACTION_REDIRECT = 1, /* stamp and rewrite to the agent */
 	PODCRED_ACTION_DENY = 2,
 	PODCRED_ACTION_STAMP = 3, /* stamp, leave the address: the agent's own */
+	PODCRED_ACTION_AUDIT = 4, /* pass untouched, count and report */
 };
 
 struct podcred_guard_key {
@@ -95,6 +118,8 @@ struct podcred_action_value {
 #define PODCRED_POD_NAMED	 (1U << 0) /* name fields are filled */
 #define PODCRED_POD_HOST_NETWORK (1U << 1)
 #define PODCRED_POD_STATIC	 (1U << 2) /* uid is the kubelet's config hash */
+#define PODCRED_POD_EXEMPT	 (1U << 3) /* by policy: goes to the real address */
+#define PODCRED_POD_DENIED	 (1U << 4) /* by policy: gets no credentials at all */
 
 struct podcred_pod {
 	__u64 cgroup_id; /* its own key: a reader checks it, as elements are recycled */
@@ -153,6 +178,16 @@ struct podcred_peer_key {
 
 /* value: struct podcred_stamp */
 
+/* ---- podcred_passes: connections of exempt pods to guarded addresses, from connect to close ----
+ *
+ * In the host's network namespace a forwarded packet has no socket any more, so the packet filter
+ * lets pass what it finds here. Key: struct podcred_peer_key, with the real address as agent. */
+
+struct podcred_pass {
+	__u64 pod_cgroup_id;
+	__u64 owner; /* socket cookie: only the socket that wrote an entry deletes it */
+};
+
 /* ---- podcred_quota: pod-level cgroup id (__u64) -> pending flows of that pod ---- */
 
 struct podcred_quota {
@@ -161,13 +196,20 @@ struct podcred_quota {
 
 /* ---- socket storage (cannot be pinned usefully nor listed by bpftool) ---- */
 
+enum podcred_client_pass {
+	PODCRED_PASS_NONE,
+	PODCRED_PASS_WANTED, /* connect(2) let an exempt pod through; sockops has yet to note it */
+	PODCRED_PASS_NOTED, /* in podcred_passes, under flow's addresses and ports */
+};
+
 struct podcred_client {
 	struct podcred_stamp stamp;
 	struct podcred_flow_key flow; /* valid when has_flow */
 	__u8 announce; /* connect(2) stamped this socket; sockops has yet to record the flow */
 	__u8 has_flow; /* flow was recorded by this socket */
 	__u8 redirected; /* the peer address is the agent's; getpeername must show stamp.addr */
-	__u8 _pad[5];
+	__u8 pass; /* enum podcred_client_pass: of an exempt pod, for podcred_passes */
+	__u8 _pad[4];
 };
 
 /* ---- podcred_cgroups: ring buffer, life of pod-level cgroups ---- */
@@ -185,6 +227,42 @@ struct podcred_cgroup_event {
 	__u32 op; /* enum podcred_cgroup_op */
 	__u32 level; /* depth below the root of the hierarchy */
 	char path[PODCRED_CGROUP_PATH_LEN]; /* from the root of the hierarchy; cut when longer */
+};
+
+/* ---- podcred_events: ring buffer, decisions for `podcred trace` ---- */
+
+enum podcred_hook {
+	PODCRED_HOOK_connect = 1,
+	PODCRED_HOOK_sendmsg, /* datagrams */
+	PODCRED_HOOK_announce, /* sockops on the client's side */
+	PODCRED_HOOK_accept, /* sockops on the agent's side; addr is the agent's, source the caller's */
+	PODCRED_HOOK_egress, /* packet of a pod's socket, in the pod's network namespace */
+	PODCRED_HOOK_postrouting, /* packet that leaves the node's network namespace */
+	PODCRED_HOOK_ingress, /* packet that a pod's interface delivers to the node */
+	PODCRED_HOOK_uplink, /* packet of a socket of the node, at the interface */
+};
+
+enum podcred_event_verdict {
+	PODCRED_EVENT_ALLOWED,
+	PODCRED_EVENT_REFUSED,
+	PODCRED_EVENT_AUDITED, /* would have been refused; mode audit let it pass */
+};
+
+struct podcred_event {
+	__u64 time_ns; /* CLOCK_BOOTTIME */
+	__u64 cgroup_id; /* leaf, of the task or of the packet's socket; 0: not known */
+	__u64 pod_cgroup_id; /* 0: no pod, or not known */
+	struct podcred_addr addr; /* destination */
+	struct podcred_addr source; /* zeros where it is not known */
+	__u16 port; /* of addr; 0: none, or not known */
+	__u16 source_port;
+	__u8 protocol; /* IPPROTO_* */
+	__u8 hook; /* enum podcred_hook */
+	__u8 verdict; /* enum podcred_event_verdict */
+	__u8 reason; /* enum podcred_reason */
+	__u32 tgid; /* of the calling task; 0 at packet hooks, which run in any context */
+	__u32 uid;
+	char comm[16];
 };
 
 /* ---- podcred_stats: per-CPU array, indexed by reason ----
@@ -211,7 +289,19 @@ struct podcred_cgroup_event {
 	X(17, cgroup_event_lost, "cgroup event lost: ring buffer full")                            \
 	X(18, unknown_socket, "refused: the socket's cgroup could not be read")                    \
 	X(19, no_pod, "refused: the caller is below kubepods, but in no pod's cgroup")             \
-	X(20, name_changing, "identity answered without its name: the record was being rewritten")
+	X(20, name_changing, "identity answered without its name: the record was being rewritten") \
+	X(21, audited, "would have been refused; mode audit let it pass")                          \
+	X(22, passed_exempt, "a policy exempts the pod; passed untouched")                         \
+	X(23, passed_open,                                                                         \
+	  "the agent's lease has ended and failureMode is open; passed untouched")                 \
+	X(24, passed_audit, "the destination has action audit; passed untouched")                  \
+	X(25, denied_policy, "refused: a policy denies this pod")                                  \
+	X(26, packet_forwarded, "packet dropped: it came from a pod's network, around the hooks")  \
+	X(27, packet_socket, "packet dropped: a pod's socket sent it around the hooks")            \
+	X(28, packet_unreadable, "packet dropped: its headers could not be read")                  \
+	X(29, pass_map_full,                                                                       \
+	  "no room to note an exempt pod's connection; its packets are dropped")                   \
+	X(30, event_lost, "decision not reported: podcred_events is full, nobody reads it")
 
 /* Size of podcred_stats: fixed, so that a release with more reasons keeps the pinned map. */
 #define PODCRED_STATS_SIZE 64
@@ -227,7 +317,7 @@ _Static_assert(PODCRED_REASON_MAX <= PODCRED_STATS_SIZE, "podcred_stats is full"
 
 /* Offsets are part of the contract with what is pinned. */
 _Static_assert(sizeof(struct podcred_peer) == PODCRED_PEER_SIZE_V0, "podcred_peer");
-_Static_assert(sizeof(struct podcred_config) == 216, "podcred_config");
+_Static_assert(sizeof(struct podcred_config) == 1104, "podcred_config");
 _Static_assert(sizeof(struct podcred_guard_key) == 20, "podcred_guard_key");
 _Static_assert(sizeof(struct podcred_target_key) == 20, "podcred_target_key");
 _Static_assert(sizeof(struct podcred_pod) == 640, "podcred_pod");
@@ -237,5 +327,7 @@ _Static_assert(sizeof(struct podcred_flow) == 80, "podcred_flow");
 _Static_assert(sizeof(struct podcred_peer_key) == 36, "podcred_peer_key");
 _Static_assert(sizeof(struct podcred_client) == 112, "podcred_client");
 _Static_assert(sizeof(struct podcred_cgroup_event) == 536, "podcred_cgroup_event");
+_Static_assert(sizeof(struct podcred_pass) == 16, "podcred_pass");
+_Static_assert(sizeof(struct podcred_event) == 88, "podcred_event");
 
 #endif /* PODCRED_MAPS_H */

@@ -8,46 +8,35 @@
 #include "ident.bpf.h"
 #include "verdict.bpf.h"
 
-enum caller {
-	CALLER_POD,
-	CALLER_PASS, /* not ours to guard: a host process, or the agent itself */
-	CALLER_REFUSE, /* counted, errno set */
-};
+#define UNDECIDED (~0U) /* no reason yet to stop here */
 
 /*
- * Who calls? Fills *pod only for CALLER_POD. Any doubt is a refusal: what is stamped here becomes
- * somebody's credentials. sk is NULL where only the task can be asked (datagrams: those are never
- * stamped, only refused or not).
+ * Who calls? Fills *pod. UNDECIDED for a pod, else the reason that ends the matter. Any doubt is a
+ * refusal: what is stamped here becomes somebody's credentials. sk is NULL where only the task can
+ * be asked (datagrams: those are never stamped, only refused or not).
  */
-static __always_inline enum caller caller_of(const struct podcred_config *cfg, struct bpf_sock *sk,
-					     __u64 *pod)
+static __always_inline __u32 caller_of(const struct podcred_config *cfg, struct bpf_sock *sk,
+				       __u64 *pod)
 {
-	__u64 task = pod_of_task(cfg);
+	struct pod_tree tree = pod_tree_get(cfg);
+	__u64 task = pod_of_task(&tree);
 
+	*pod = task == POD_UNKNOWN ? POD_NONE : task;
 	if (sk) {
 		struct cgroup *cgrp = cgroup_of_sock(sk);
 
-		if (!cgrp) {
-			refuse(PODCRED_REASON_unknown_socket, EACCES);
-			return CALLER_REFUSE;
-		}
+		if (!cgrp)
+			return PODCRED_REASON_unknown_socket;
 		/* Same leaf, same pod: the common case skips the walk. */
 		if (BPF_CORE_READ(cgrp, kn, id) != bpf_get_current_cgroup_id() &&
-		    pod_of_cgroup(cfg, cgrp) != task) {
-			refuse(PODCRED_REASON_cross_pod_socket, EACCES);
-			return CALLER_REFUSE;
-		}
+		    pod_of_cgroup(&tree, cgrp) != task)
+			return PODCRED_REASON_cross_pod_socket;
 	}
-	if (task == POD_UNKNOWN) {
-		refuse(PODCRED_REASON_no_pod, EACCES);
-		return CALLER_REFUSE;
-	}
-	if (task == POD_NONE || task == cfg->agent_pod_id) {
-		count(task == POD_NONE ? PODCRED_REASON_passed_host : PODCRED_REASON_passed_agent);
-		return CALLER_PASS;
-	}
-	*pod = task;
-	return CALLER_POD;
+	if (task == POD_UNKNOWN)
+		return PODCRED_REASON_no_pod;
+	if (task == POD_NONE)
+		return PODCRED_REASON_passed_host;
+	return task == cfg->agent_pod_id ? PODCRED_REASON_passed_agent : UNDECIDED;
 }
 
 static __always_inline void stamp_fill(struct bpf_sock_addr *ctx, struct podcred_stamp *stamp,
@@ -68,25 +57,39 @@ static __always_inline void stamp_fill(struct bpf_sock_addr *ctx, struct podcred
 
 /* Remember the stamp on the socket, for sockops to announce once the source port is known.
  * flags: PODCRED_PEER_DIRECT, or 0 for a connection that the hook must redirect. */
-static __always_inline int stamp_socket(struct bpf_sock_addr *ctx, const struct podcred_config *cfg,
-					const struct podcred_target_key *dest, __u64 pod,
-					__u32 flags)
+static __always_inline __u32 stamp_socket(struct bpf_sock_addr *ctx,
+					  const struct podcred_config *cfg,
+					  const struct podcred_target_key *dest, __u64 pod,
+					  __u32 flags)
 {
 	struct podcred_client *client;
 	__u32 reason;
 
 	reason = quota_check(cfg, pod);
 	if (reason)
-		return refuse(reason, EAGAIN);
+		return reason;
 	client = bpf_sk_storage_get(&podcred_client, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!client) /* the client used up its own option memory */
-		return refuse(PODCRED_REASON_no_storage, ENOBUFS);
+		return PODCRED_REASON_no_storage;
 	stamp_fill(ctx, &client->stamp, dest, pod);
 	client->stamp.flags = flags;
 	client->redirected = !flags;
 	client->announce = 1;
-	count(flags ? PODCRED_REASON_direct : PODCRED_REASON_redirected);
-	return flags ? VERDICT_ALLOW : VERDICT_REDIRECT;
+	return flags ? PODCRED_REASON_direct : PODCRED_REASON_redirected;
+}
+
+/* Let it through to the real address, and have sockops note the connection: the packet filter
+ * drops what nobody noted. */
+static __always_inline __u32 pass_socket(struct bpf_sock_addr *ctx, __u64 pod, __u32 reason)
+{
+	struct podcred_client *client;
+
+	client = bpf_sk_storage_get(&podcred_client, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!client)
+		return PODCRED_REASON_no_storage;
+	client->stamp.pod_cgroup_id = pod;
+	client->pass = PODCRED_PASS_WANTED;
+	return reason;
 }
 
 /* A socket that was stamped once and now goes elsewhere must not carry the stamp there. */
@@ -98,6 +101,8 @@ static __always_inline void forget_stamp(struct bpf_sock_addr *ctx)
 	if (client) {
 		client->announce = 0;
 		client->redirected = 0;
+		if (client->pass == PODCRED_PASS_WANTED)
+			client->pass = PODCRED_PASS_NONE;
 	}
 }
 
@@ -111,55 +116,99 @@ static __always_inline const struct podcred_endpoint *agent_for(
 	return cfg->agent[0].port ? &cfg->agent[0] : NULL;
 }
 
+/* The agent has not been seen alive for a while, and the operator wants the real address then. */
+static __always_inline int agent_is_given_up(const struct podcred_config *cfg)
+{
+	return cfg->fail_open && bpf_ktime_get_boot_ns() >= runtime_get(PODCRED_RUNTIME_LEASE);
+}
+
+/* A pod's TCP connect(2): what the policy, the destination and the agent's state make of it. */
+static __always_inline __u32 judge_stream(struct bpf_sock_addr *ctx,
+					  const struct podcred_config *cfg,
+					  const struct podcred_target_key *dest, int action,
+					  __u64 pod, const struct podcred_endpoint **agent)
+{
+	__u32 flags = pod_flags(pod);
+
+	if (flags & PODCRED_POD_DENIED)
+		return PODCRED_REASON_denied_policy;
+	if (action == PODCRED_ACTION_STAMP)
+		return stamp_socket(ctx, cfg, dest, pod, PODCRED_PEER_DIRECT);
+	if (flags & PODCRED_POD_EXEMPT)
+		return pass_socket(ctx, pod, PODCRED_REASON_passed_exempt);
+	if (action == PODCRED_ACTION_DENY)
+		return PODCRED_REASON_denied_destination;
+	if (agent_is_given_up(cfg))
+		return pass_socket(ctx, pod, PODCRED_REASON_passed_open);
+	*agent = agent_for(cfg, dest);
+	if (!*agent)
+		return PODCRED_REASON_no_agent;
+	return stamp_socket(ctx, cfg, dest, pod, 0);
+}
+
+/* Datagrams are never redirected, only refused or not. */
+static __always_inline __u32 judge_datagram(__u64 pod)
+{
+	return pod_flags(pod) & PODCRED_POD_EXEMPT ? PODCRED_REASON_passed_exempt
+						   : PODCRED_REASON_denied_destination;
+}
+
+static __always_inline int conclude_call(const struct podcred_config *cfg,
+					 const struct podcred_target_key *dest, __u8 hook,
+					 __u64 pod, __u32 reason)
+{
+	struct decision decision = {
+		.addr = &dest->addr,
+		.port = bpf_ntohs(dest->port),
+		.protocol = dest->protocol,
+		.cgroup_id = bpf_get_current_cgroup_id(),
+		.pod = pod,
+		.hook = hook,
+		.has_task = 1,
+	};
+
+	if (conclude(cfg, &decision, reason))
+		return reason == PODCRED_REASON_redirected ? VERDICT_REDIRECT : VERDICT_ALLOW;
+	if (have_set_retval)
+		bpf_set_retval(-reason_errno(reason));
+	return VERDICT_REFUSE;
+}
+
+/* stream: a TCP connect(2), whose socket is a witness and may be stamped. */
+static __always_inline int guard(struct bpf_sock_addr *ctx, const struct podcred_target_key *dest,
+				 __u8 hook, int stream, const struct podcred_endpoint **agent)
+{
+	const struct podcred_config *cfg = config_get();
+	__u32 reason;
+	__u64 pod = 0;
+	int action;
+
+	if (!cfg)
+		return conclude_call(cfg, dest, hook, pod, PODCRED_REASON_no_config);
+	action = dest_action(cfg, dest);
+	if (action == DEST_NOT_GUARDED || action == PODCRED_ACTION_ALLOW)
+		return VERDICT_ALLOW;
+	reason = caller_of(cfg, stream ? ctx->sk : NULL, &pod);
+	if (reason == UNDECIDED && action == PODCRED_ACTION_AUDIT)
+		reason = PODCRED_REASON_passed_audit;
+	else if (reason == UNDECIDED)
+		reason = stream ? judge_stream(ctx, cfg, dest, action, pod, agent)
+				: judge_datagram(pod);
+	return conclude_call(cfg, dest, hook, pod, reason);
+}
+
 /* Returns VERDICT_*; *agent is where VERDICT_REDIRECT leads. */
 static __always_inline int guard_connect(struct bpf_sock_addr *ctx,
 					 const struct podcred_target_key *dest,
 					 const struct podcred_endpoint **agent)
 {
-	const struct podcred_config *cfg;
-	enum caller caller;
-	int action;
-	__u64 pod = 0;
-
 	forget_stamp(ctx);
-	cfg = config_get();
-	if (!cfg)
-		return refuse(PODCRED_REASON_no_config, EACCES);
-	if (dest_is_foreign(cfg, dest))
-		return VERDICT_ALLOW;
-	action = dest_action(dest);
-	if (action == DEST_NOT_GUARDED || action == PODCRED_ACTION_ALLOW)
-		return VERDICT_ALLOW;
-	caller = caller_of(cfg, dest->protocol == IPPROTO_TCP ? ctx->sk : NULL, &pod);
-	if (caller != CALLER_POD)
-		return caller == CALLER_PASS ? VERDICT_ALLOW : VERDICT_REFUSE;
-	if (action == PODCRED_ACTION_DENY || dest->protocol != IPPROTO_TCP)
-		return refuse(PODCRED_REASON_denied_destination, EACCES);
-	if (action == PODCRED_ACTION_STAMP)
-		return stamp_socket(ctx, cfg, dest, pod, PODCRED_PEER_DIRECT);
-	*agent = agent_for(cfg, dest);
-	if (!*agent)
-		return refuse(PODCRED_REASON_no_agent, EACCES);
-	return stamp_socket(ctx, cfg, dest, pod, 0);
+	if (dest->protocol == IPPROTO_TCP)
+		return guard(ctx, dest, PODCRED_HOOK_connect, 1, agent);
+	return guard(ctx, dest, PODCRED_HOOK_connect, 0, agent);
 }
 
-/* Datagrams are never redirected, only refused or not. */
 static __always_inline int guard_sendmsg(const struct podcred_target_key *dest)
 {
-	const struct podcred_config *cfg = config_get();
-	enum caller caller;
-	int action;
-	__u64 pod;
-
-	if (!cfg)
-		return refuse(PODCRED_REASON_no_config, EACCES);
-	if (dest_is_foreign(cfg, dest))
-		return VERDICT_ALLOW;
-	action = dest_action(dest);
-	if (action == DEST_NOT_GUARDED || action == PODCRED_ACTION_ALLOW)
-		return VERDICT_ALLOW;
-	caller = caller_of(cfg, NULL, &pod);
-	if (caller != CALLER_POD)
-		return caller == CALLER_PASS ? VERDICT_ALLOW : VERDICT_REFUSE;
-	return refuse(PODCRED_REASON_denied_destination, EACCES);
+	return guard(NULL, dest, PODCRED_HOOK_sendmsg, 0, NULL);
 }

@@ -53,7 +53,6 @@ static __always_inline void flow_conflict(const struct podcred_flow_key *key,
 {
 	struct podcred_flow *first = bpf_map_lookup_elem(&podcred_flows, key);
 
-	count(PODCRED_REASON_flow_conflict);
 	flow->conflict_ns = bpf_ktime_get_boot_ns();
 	if (first)
 		first->conflict_ns = flow->conflict_ns;
@@ -61,19 +60,20 @@ static __always_inline void flow_conflict(const struct podcred_flow_key *key,
 		quota_add(flow->stamp.pod_cgroup_id, 1); /* the first withdrew just now */
 }
 
-/* 1: recorded. */
-static __always_inline int flow_announce(const struct podcred_flow_key *key,
-					 struct podcred_flow *flow)
+/* 0: recorded. Else the reason why the connection will arrive unstamped. */
+static __always_inline __u32 flow_announce(const struct podcred_flow_key *key,
+					   struct podcred_flow *flow)
 {
 	long r = bpf_map_update_elem(&podcred_flows, key, flow, BPF_NOEXIST);
 
-	if (r == -EEXIST)
+	if (r == -EEXIST) {
 		flow_conflict(key, flow);
-	else if (r)
-		count(PODCRED_REASON_flow_map_full);
-	else
-		quota_add(flow->stamp.pod_cgroup_id, 1);
-	return r == 0;
+		return PODCRED_REASON_flow_conflict;
+	}
+	if (r)
+		return PODCRED_REASON_flow_map_full;
+	quota_add(flow->stamp.pod_cgroup_id, 1);
+	return 0;
 }
 
 /* The client's socket closed before the agent accepted. */

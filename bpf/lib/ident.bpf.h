@@ -13,7 +13,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
-#include "podcred_maps.h"
+#include "maps.bpf.h"
 
 #define POD_NONE    0ULL /* not below kubepods: a process of the host */
 #define POD_UNKNOWN (~0ULL) /* below kubepods, but in no pod's cgroup */
@@ -23,22 +23,43 @@ struct cgroup___before61 {
 	u64 ancestor_ids[0];
 } __attribute__((preserve_access_index));
 
-static __always_inline __u64 pod_at(const struct podcred_config *cfg, __u64 first, __u64 second)
+/* Where the pods are: read once for each decision, as the kernel may note a new kubepods. */
+struct pod_tree {
+	__u64 kubepods, burstable, besteffort; /* cgroup ids; 0: not there */
+	__u32 level; /* of kubepods */
+};
+
+static __always_inline struct pod_tree pod_tree_get(const struct podcred_config *cfg)
+{
+	struct pod_tree tree = {
+		.kubepods = runtime_get(PODCRED_RUNTIME_KUBEPODS),
+		.burstable = runtime_get(PODCRED_RUNTIME_BURSTABLE),
+		.besteffort = runtime_get(PODCRED_RUNTIME_BESTEFFORT),
+		.level = cfg->kubepods_level,
+	};
+
+	return tree;
+}
+
+/* at, first, second: the ancestors at the level of kubepods and at the two below it. */
+static __always_inline __u64 pod_at(const struct pod_tree *tree, __u64 at, __u64 first,
+				    __u64 second)
 {
 	__u64 pod = first;
 
-	if (first && (first == cfg->qos_id[0] || first == cfg->qos_id[1]))
+	if (!tree->kubepods || at != tree->kubepods)
+		return POD_NONE;
+	if (first && (first == tree->burstable || first == tree->besteffort))
 		pod = second;
 	return pod ?: POD_UNKNOWN;
 }
 
-static __always_inline __u64 pod_of_task(const struct podcred_config *cfg)
+static __always_inline __u64 pod_of_task(const struct pod_tree *tree)
 {
-	__u32 level = cfg->kubepods_level;
+	__u32 level = tree->level;
 
-	if (!cfg->kubepods_id || bpf_get_current_ancestor_cgroup_id(level) != cfg->kubepods_id)
-		return POD_NONE;
-	return pod_at(cfg, bpf_get_current_ancestor_cgroup_id(level + 1),
+	return pod_at(tree, bpf_get_current_ancestor_cgroup_id(level),
+		      bpf_get_current_ancestor_cgroup_id(level + 1),
 		      bpf_get_current_ancestor_cgroup_id(level + 2));
 }
 
@@ -72,12 +93,18 @@ static __always_inline struct cgroup *cgroup_of_sock(struct bpf_sock *sk)
 	return BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.sk_cgrp_data.cgroup);
 }
 
-static __always_inline __u64 pod_of_cgroup(const struct podcred_config *cfg, struct cgroup *cgrp)
+static __always_inline __u64 pod_of_cgroup(const struct pod_tree *tree, struct cgroup *cgrp)
 {
-	__u32 level = cfg->kubepods_level;
+	__u32 level = tree->level;
 
-	if (!cfg->kubepods_id || cgroup_ancestor_id(cgrp, level) != cfg->kubepods_id)
-		return POD_NONE;
-	return pod_at(cfg, cgroup_ancestor_id(cgrp, level + 1),
+	return pod_at(tree, cgroup_ancestor_id(cgrp, level), cgroup_ancestor_id(cgrp, level + 1),
 		      cgroup_ancestor_id(cgrp, level + 2));
+}
+
+/* PODCRED_POD_* of a pod; 0 while it has no name. */
+static __always_inline __u32 pod_flags(__u64 pod)
+{
+	const struct podcred_pod *record = bpf_map_lookup_elem(&podcred_pods, &pod);
+
+	return record ? record->flags : 0;
 }

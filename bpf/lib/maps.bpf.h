@@ -16,7 +16,14 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct podcred_config);
-} podcred_config SEC(".maps") __weak;
+} podcred_config_v2 SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PODCRED_RUNTIME_SLOTS);
+	__type(key, __u32);
+	__type(value, __u64);
+} podcred_runtime SEC(".maps") __weak;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -60,6 +67,14 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 8192);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct podcred_peer_key);
+	__type(value, struct podcred_pass);
+} podcred_passes SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
 	__type(value, struct podcred_quota);
 } podcred_quota SEC(".maps") __weak;
@@ -75,6 +90,13 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 256 * 1024);
 } podcred_cgroups SEC(".maps") __weak;
+
+/* Apart from podcred_cgroups: a ring buffer has one reader, and a flood of refusals must not push
+ * out the event of a new pod. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 256 * 1024);
+} podcred_events SEC(".maps") __weak;
 
 /* On the client's socket, from connect(2) to its end. */
 struct {
@@ -104,5 +126,17 @@ static __always_inline const struct podcred_config *config_get(void)
 {
 	__u32 zero = 0;
 
-	return bpf_map_lookup_elem(&podcred_config, &zero);
+	return bpf_map_lookup_elem(&podcred_config_v2, &zero);
+}
+
+static __always_inline __u64 runtime_get(__u32 slot)
+{
+	__u64 *value = bpf_map_lookup_elem(&podcred_runtime, &slot);
+
+	return value ? *value : 0;
+}
+
+static __always_inline void runtime_set(__u32 slot, __u64 value)
+{
+	bpf_map_update_elem(&podcred_runtime, &slot, &value, BPF_ANY);
 }

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What a socket-address hook returns, and the errno that the caller of connect(2) sees. */
+/*
+ * What follows from a reason, at every hook: it is counted, reported to `podcred trace`, and where
+ * it refuses, mode audit may still let it pass.
+ */
 #pragma once
 
 #include "maps.bpf.h"
+#include <bpf/bpf_core_read.h>
 
 #define VERDICT_REFUSE	 0
 #define VERDICT_ALLOW	 1
@@ -20,10 +24,104 @@
  * sees EPERM whatever the reason. */
 const volatile __u8 have_set_retval __weak = 0;
 
-static __always_inline int refuse(__u32 reason, int error)
+#define REASON(name) (1ULL << PODCRED_REASON_##name)
+
+#define REASONS_REFUSE                                                                             \
+	(REASON(denied_destination) | REASON(cross_pod_socket) | REASON(no_storage) |              \
+	 REASON(quota) | REASON(quota_map_full) | REASON(no_agent) | REASON(no_config) |           \
+	 REASON(unknown_socket) | REASON(no_pod) | REASON(denied_policy) |                         \
+	 REASON(packet_forwarded) | REASON(packet_socket) | REASON(packet_unreadable))
+
+/* Nothing is refused by these where they happen, but somebody's connection fails for them. */
+#define REASONS_FAIL                                                                               \
+	(REASON(flow_map_full) | REASON(flow_conflict) | REASON(unstamped) | REASON(seal_failed) | \
+	 REASON(pass_map_full))
+
+static __always_inline int reason_refuses(__u32 reason)
+{
+	return (REASONS_REFUSE & 1ULL << (reason & 63)) != 0;
+}
+
+static __always_inline int reason_errno(__u32 reason)
+{
+	switch (reason) {
+	case PODCRED_REASON_quota:
+	case PODCRED_REASON_quota_map_full:
+		return EAGAIN;
+	case PODCRED_REASON_no_storage:
+		return ENOBUFS;
+	default:
+		return EACCES;
+	}
+}
+
+/* A decision in the making: what is known of it where it is made. */
+struct decision {
+	const struct podcred_addr *addr, *source; /* NULL: not known */
+	__u64 cgroup_id, pod;
+	__u16 port, source_port; /* host byte order */
+	__u8 protocol;
+	__u8 hook; /* enum podcred_hook */
+	__u8 has_task; /* the current task is the one that asks */
+};
+
+static __always_inline void report(const struct decision *d, __u32 reason, __u32 verdict)
+{
+	struct podcred_event *event;
+
+	event = bpf_ringbuf_reserve(&podcred_events, sizeof(*event), 0);
+	if (!event) {
+		count(PODCRED_REASON_event_lost);
+		return;
+	}
+	__builtin_memset(event, 0, sizeof(*event));
+	event->time_ns = bpf_ktime_get_boot_ns();
+	event->cgroup_id = d->cgroup_id;
+	event->pod_cgroup_id = d->pod;
+	if (d->addr)
+		event->addr = *d->addr;
+	if (d->source)
+		event->source = *d->source;
+	event->port = d->port;
+	event->source_port = d->source_port;
+	event->protocol = d->protocol;
+	event->hook = d->hook;
+	event->verdict = (__u8)verdict;
+	event->reason = (__u8)reason;
+	if (d->has_task) { /* read, not asked by helper: those came later to these hooks */
+		struct task_struct *task = (void *)bpf_get_current_task();
+
+		event->tgid = BPF_CORE_READ(task, tgid);
+		event->uid = (__u32)bpf_get_current_uid_gid();
+		BPF_CORE_READ_INTO(&event->comm, task, comm);
+	}
+	bpf_ringbuf_submit(event, 0);
+}
+
+static __always_inline int trace_wants_all(void)
+{
+	__u64 until = runtime_get(PODCRED_RUNTIME_TRACE);
+
+	return until && bpf_ktime_get_boot_ns() < until;
+}
+
+/* Count and report. 1: go on; 0: refuse. cfg may be NULL. */
+static __always_inline int conclude(const struct podcred_config *cfg, const struct decision *d,
+				    __u32 reason)
 {
 	count(reason);
-	if (have_set_retval)
-		bpf_set_retval(-error);
-	return VERDICT_REFUSE;
+	if (!reason_refuses(reason)) {
+		if (REASONS_FAIL & 1ULL << (reason & 63))
+			report(d, reason, PODCRED_EVENT_REFUSED);
+		else if (trace_wants_all())
+			report(d, reason, PODCRED_EVENT_ALLOWED);
+		return 1;
+	}
+	if (cfg && cfg->audit) {
+		count(PODCRED_REASON_audited);
+		report(d, reason, PODCRED_EVENT_AUDITED);
+		return 1;
+	}
+	report(d, reason, PODCRED_EVENT_REFUSED);
+	return 0;
 }

@@ -51,7 +51,7 @@ static __always_inline void op_dest(struct logic_ctx *ctx, const struct podcred_
 	struct podcred_target_key dest = ctx->dest;
 
 	if (ctx->op == LOGIC_DEST)
-		ctx->ret = dest_action(&dest);
+		ctx->ret = dest_action(cfg, &dest);
 	else if (ctx->op == LOGIC_SENDMSG)
 		ctx->ret = guard_sendmsg(&dest);
 	else
@@ -65,7 +65,7 @@ static __always_inline void op_flow(struct logic_ctx *ctx)
 	struct podcred_stamp stamp = {};
 
 	if (ctx->op == LOGIC_ANNOUNCE) {
-		ctx->ret = flow_announce(&key, &flow);
+		ctx->ret = (__s32)flow_announce(&key, &flow);
 	} else if (ctx->op == LOGIC_CLAIM) {
 		ctx->ret = flow_claim(&key, &stamp);
 		ctx->flow.stamp = stamp;
@@ -106,20 +106,21 @@ static __always_inline struct cgroup *own_cgroup(void)
 
 static __always_inline void op_ident(struct logic_ctx *ctx, const struct podcred_config *cfg)
 {
+	struct pod_tree tree = pod_tree_get(cfg);
 	__u64 pod = ctx->pod;
 
 	switch (ctx->op) {
 	case LOGIC_POD_AT:
-		pod = pod_at(cfg, ctx->first, ctx->second);
+		pod = pod_at(&tree, tree.kubepods, ctx->first, ctx->second);
 		break;
 	case LOGIC_POD_OF_TASK:
-		pod = pod_of_task(cfg);
+		pod = pod_of_task(&tree);
 		break;
 	case LOGIC_POD_OF_CGROUP:
-		pod = pod_of_cgroup(cfg, own_cgroup());
+		pod = pod_of_cgroup(&tree, own_cgroup());
 		break;
 	case LOGIC_CALLER:
-		ctx->ret = caller_of(cfg, NULL, &pod);
+		ctx->ret = (__s32)caller_of(cfg, NULL, &pod);
 		break;
 	}
 	ctx->pod = pod;

@@ -12,7 +12,7 @@ enum logic_op {
 	LOGIC_DEST, /* ret := dest_action(dest) */
 	LOGIC_SENDMSG, /* ret := guard_sendmsg(dest) */
 	LOGIC_AGENT_FOR, /* ret := which agent[] serves dest, -1: none */
-	LOGIC_ANNOUNCE, /* ret := flow_announce(key, flow) */
+	LOGIC_ANNOUNCE, /* ret := flow_announce(key, flow): 0 or the reason */
 	LOGIC_CLAIM, /* ret := flow_claim(key), flow.stamp := its stamp */
 	LOGIC_WITHDRAW, /* flow_withdraw(key, flow.owner) */
 	LOGIC_CHURN, /* ret := of LOGIC_BATCH own flows, how many were claimed back */
@@ -22,7 +22,7 @@ enum logic_op {
 	LOGIC_POD_AT, /* pod := pod_at(first, second) */
 	LOGIC_POD_OF_TASK, /* pod := pod_of_task() of who runs the program */
 	LOGIC_POD_OF_CGROUP, /* pod := pod_of_cgroup() of its cgroup */
-	LOGIC_CALLER, /* ret := caller_of(no socket), pod */
+	LOGIC_CALLER, /* ret := caller_of(no socket): reason or UNDECIDED; pod */
 	LOGIC_LEVEL, /* ret := depth of its cgroup */
 };
 

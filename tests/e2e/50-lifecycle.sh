@@ -50,9 +50,9 @@ check 'and nothing of podcred is attached' wait_for 10 foreign_only || attached
 
 # ---- twice ----
 check 'the first load' load
-same 'attaches 11 programs' '11 programs attached, 0 updated in place' "$(tail -n 1 "$ENV_TMP/out")"
+same 'attaches 14 programs' '14 programs attached, 0 updated in place' "$(tail -n 1 "$ENV_TMP/out")"
 load
-same 'the second updates them in place' '0 programs attached, 11 updated in place' \
+same 'the second updates them in place' '0 programs attached, 14 updated in place' \
   "$(tail -n 1 "$ENV_TMP/out")"
 check 'and leaves no temporary pin' no_temporary_pins
 check 'the guard is complete' complete

@@ -261,6 +261,6 @@ check 'a broken pods file at the start: the resolver warns, and runs' wait_for 1
 check 'naming file, line and cause' grep -q 'pods.bad: line [0-9]*: not JSON: .*' \
   "$ENV_TMP/resolve2.log"
 kill %%
-rejects 1 '.*/none/maps/podcred_config is not there; run podcred load first' \
+rejects 1 '.*/none/maps/podcred_config_v2 is not there; run podcred load first' \
   'resolve without a load' "$PODCRED" resolve --pin-dir "$PIN_DIR/none"
 tap_done

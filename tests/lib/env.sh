@@ -144,8 +144,9 @@ in_host() { in_cgroup "$ENV_CGROUP/host" "$NODE_NETNS" "$@"; }
 
 podcred() { "$PODCRED" "$1" --pin-dir "$PIN_DIR" "${@:2}"; }
 
+# In the node's network namespace: that is where the packet filter attaches.
 env_load() {
-  podcred load --kubepods "$KUBEPODS" --agent-cgroup "$AGENT_CGROUP" \
+  in_node "$PODCRED" load --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" --agent-cgroup "$AGENT_CGROUP" \
     --agent "$NODE_V4:$AGENT_PORT" --agent "[$NODE_V6]:$AGENT_PORT" "$@"
 }
 

@@ -114,7 +114,7 @@ int cmd_status(const struct cli_command *self, int argc, char **argv)
 		r = loader_status_read(pin_dir ?: LOADER_PIN_DIR, mount, &status, &err);
 	if (r < 0)
 		return cli_fail(json, r, &err);
-	loader_cgroup_path(mount, status.config.kubepods_id, &kubepods);
+	loader_cgroup_path(mount, status.runtime[PODCRED_RUNTIME_KUBEPODS], &kubepods);
 	if (json)
 		cli_print_json(json_status(&status, kubepods));
 	else

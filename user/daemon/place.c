@@ -14,7 +14,7 @@
 
 #define AGENT_SLICE "podcred.slice"
 
-/* In the order of podcred_config.qos_id. */
+/* In the order of podcred_config.qos_name and loader_options.qos_id. */
 static const enum cgpath_qos qos_classes[] = {CGPATH_QOS_BURSTABLE, CGPATH_QOS_BESTEFFORT};
 
 /* The root of cgroup2 always has inode 1; a bind mount or a namespace's root has another. */
@@ -219,25 +219,62 @@ static uint32_t level_of(const struct place *place, const char *path)
 	return level;
 }
 
-static int fill_ids(struct place *place, struct podcred_config *config, struct pc_err *err)
+/* How the kernel side knows a cgroup again that is removed and made anew. */
+static int store_path(const struct place *place, const char *path,
+		      char ret[PODCRED_CONFIG_PATH_LEN], struct pc_err *err)
 {
-	_cleanup_free_ char *agent_pod = pod_directory(place, place->agent_cgroup);
-	int r;
+	int n = snprintf(ret, PODCRED_CONFIG_PATH_LEN, "%s", below_mount(place, path));
 
-	r = cgroup_id(place->kubepods, &config->kubepods_id, err);
+	if (n >= PODCRED_CONFIG_PATH_LEN)
+		return pc_err_set(err, -ENAMETOOLONG,
+				  "cgroup %s: the path is longer than %d characters", path,
+				  PODCRED_CONFIG_PATH_LEN - 1);
+	return 0;
+}
+
+static int fill_paths(struct place *place, struct podcred_config *config, struct pc_err *err)
+{
+	int r = store_path(place, place->kubepods, config->kubepods_path, err);
+
+	if (r == 0)
+		r = store_path(place, place->guard, config->guard_path, err);
+	if (r == 0)
+		r = store_path(place, place->agent_cgroup, config->agent_path, err);
+	config->kubepods_level = level_of(place, place->kubepods);
+	return r;
+}
+
+static int fill_qos(struct place *place, int i)
+{
+	_cleanup_free_ char *path = NULL;
+	char *name = place->loader.config.qos_name[i];
+	struct stat st;
+	int r = qos_path(place, qos_classes[i], &path);
+
 	if (r < 0)
 		return r;
-	config->kubepods_level = level_of(place, place->kubepods);
-	for (int i = 0; i < 2; i++) {
-		_cleanup_free_ char *path = NULL;
-		struct stat st;
+	if (snprintf(name, PODCRED_QOS_NAME_LEN, "%s", name_of(path)) >= PODCRED_QOS_NAME_LEN)
+		return -ENAMETOOLONG;
+	place->loader.qos_id[i] = stat(path, &st) == 0 ? st.st_ino : 0;
+	return 0;
+}
 
-		r = qos_path(place, qos_classes[i], &path);
-		if (r < 0)
-			return r;
-		config->qos_id[i] = stat(path, &st) == 0 ? st.st_ino : 0;
-	}
-	return agent_pod ? cgroup_id(agent_pod, &config->agent_pod_id, err) : 0;
+static int fill_ids(struct place *place, struct pc_err *err)
+{
+	_cleanup_free_ char *agent_pod = pod_directory(place, place->agent_cgroup);
+	struct podcred_config *config = &place->loader.config;
+	__u64 kubepods_id = 0;
+	int r;
+
+	r = cgroup_id(place->kubepods, &kubepods_id, err);
+	place->loader.kubepods_id = kubepods_id;
+	if (r == 0)
+		r = cgroup_id(place->agent_cgroup, &config->agent_cgroup_id, err);
+	for (int i = 0; r == 0 && i < 2; i++)
+		r = fill_qos(place, i);
+	if (r == 0 && agent_pod)
+		r = cgroup_id(agent_pod, &config->agent_pod_id, err);
+	return r;
 }
 
 static void add_destination(struct place *place, const struct config_destination *dest)
@@ -328,7 +365,9 @@ int place_find(const struct place_options *options, struct place *ret, struct pc
 	if (r == 0)
 		r = find_agent(options, ret, err);
 	if (r == 0)
-		r = fill_ids(ret, &ret->loader.config, err);
+		r = fill_paths(ret, &ret->loader.config, err);
+	if (r == 0)
+		r = fill_ids(ret, err);
 	if (r == 0)
 		fill_loader(options, ret);
 	return r;

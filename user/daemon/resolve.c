@@ -27,7 +27,7 @@
 struct resolver {
 	const struct resolve_options *options;
 	char *mount;
-	int config_fd, pods_fd, quota_fd, flows_fd, stats_fd;
+	int config_fd, runtime_fd, pods_fd, quota_fd, flows_fd, stats_fd;
 	int signal_fd, podlist_fd;
 	struct registry *registry;
 	struct cgtree *tree;
@@ -78,14 +78,11 @@ static int sink_remove(void *arg, uint64_t cgroup_id)
 static int sink_qos(void *arg, uint64_t burstable_id, uint64_t besteffort_id)
 {
 	const struct resolver *res = arg;
-	struct podcred_config config;
-	int r = loader_config_read(res->config_fd, &config);
+	int r = loader_runtime_write(res->runtime_fd, PODCRED_RUNTIME_BURSTABLE, burstable_id);
 
 	if (r < 0)
 		return r;
-	config.qos_id[0] = burstable_id;
-	config.qos_id[1] = besteffort_id;
-	return loader_config_write(res->config_fd, &config);
+	return loader_runtime_write(res->runtime_fd, PODCRED_RUNTIME_BESTEFFORT, besteffort_id);
 }
 
 /* ---- what an earlier resolver left in the map ---- */
@@ -268,9 +265,9 @@ static int open_maps(struct resolver *res, struct pc_err *err)
 		enum loader_map map;
 		int *fd;
 	} maps[] = {
-		{LOADER_MAP_CONFIG, &res->config_fd}, {LOADER_MAP_PODS, &res->pods_fd},
-		{LOADER_MAP_QUOTA, &res->quota_fd},   {LOADER_MAP_FLOWS, &res->flows_fd},
-		{LOADER_MAP_STATS, &res->stats_fd},
+		{LOADER_MAP_CONFIG, &res->config_fd}, {LOADER_MAP_RUNTIME, &res->runtime_fd},
+		{LOADER_MAP_PODS, &res->pods_fd},     {LOADER_MAP_QUOTA, &res->quota_fd},
+		{LOADER_MAP_FLOWS, &res->flows_fd},   {LOADER_MAP_STATS, &res->stats_fd},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(maps); i++) {
@@ -284,15 +281,15 @@ static int open_maps(struct resolver *res, struct pc_err *err)
 static int open_tree(struct resolver *res, struct pc_err *err)
 {
 	_cleanup_free_ char *kubepods = NULL;
-	struct podcred_config config;
+	uint64_t kubepods_id = 0;
 	int r;
 
-	r = loader_config_read(res->config_fd, &config);
+	r = loader_runtime_read(res->runtime_fd, PODCRED_RUNTIME_KUBEPODS, &kubepods_id);
 	if (r < 0)
-		return pc_err_set(err, r, "cannot read podcred_config: %s", strerror(-r));
+		return pc_err_set(err, r, "cannot read podcred_runtime: %s", strerror(-r));
 	if (res->options->kubepods)
 		kubepods = strdup(res->options->kubepods);
-	else if (loader_cgroup_path(res->mount, config.kubepods_id, &kubepods) == -EPERM)
+	else if (loader_cgroup_path(res->mount, kubepods_id, &kubepods) == -EPERM)
 		return pc_err_set(err, -EPERM,
 				  "cannot open the guarded cgroup by its id: it takes "
 				  "CAP_DAC_READ_SEARCH, or --kubepods DIR");
@@ -302,7 +299,7 @@ static int open_tree(struct resolver *res, struct pc_err *err)
 			"the kubepods cgroup that podcred guards is gone; run podcred load "
 			"again");
 	r = cgtree_open(kubepods, 0, res->registry, &res->tree, err);
-	if (r == 0 && cgtree_root_id(res->tree) != config.kubepods_id)
+	if (r == 0 && cgtree_root_id(res->tree) != kubepods_id)
 		return pc_err_set(err, -EINVAL,
 				  "%s is not the kubepods cgroup that podcred guards; run podcred "
 				  "load again, with the same --kubepods",
@@ -350,8 +347,8 @@ static int start(struct resolver *res, struct pc_err *err)
 
 static void finish(struct resolver *res)
 {
-	int *fds[] = {&res->config_fd, &res->pods_fd,	&res->quota_fd,	 &res->flows_fd,
-		      &res->stats_fd,  &res->signal_fd, &res->podlist_fd};
+	int *fds[] = {&res->config_fd, &res->runtime_fd, &res->pods_fd,	  &res->quota_fd,
+		      &res->flows_fd,  &res->stats_fd,	 &res->signal_fd, &res->podlist_fd};
 
 	loader_events_close(res->events);
 	loader_quota_memory_free(res->quota_memory);
@@ -367,6 +364,7 @@ int resolve_run(const struct resolve_options *options, struct pc_err *err)
 	struct resolver res = {
 		.options = options,
 		.config_fd = -EBADF,
+		.runtime_fd = -EBADF,
 		.pods_fd = -EBADF,
 		.quota_fd = -EBADF,
 		.flows_fd = -EBADF,

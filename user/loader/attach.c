@@ -7,24 +7,31 @@
 #include "internal.h"
 
 #include <fcntl.h>
+#include <linux/netfilter.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "cleanup.h"
 
+/* In the order of attaching: the agent's side first and connect last, so that nothing is redirected
+ * before it can be claimed; the backstop behind that, as it drops what connect has not seen. */
 const struct attachment attachments[] = {
-	{"podcred_claim", "sockops", SITE_AGENT, BPF_CGROUP_SOCK_OPS},
-	{"podcred_getsock", "cgroup/getsockopt", SITE_AGENT, BPF_CGROUP_GETSOCKOPT},
-	{"podcred_sockops", "sockops", SITE_GUARD, BPF_CGROUP_SOCK_OPS},
-	{"podcred_peern4", "cgroup/getpeername4", SITE_GUARD, BPF_CGROUP_INET4_GETPEERNAME},
-	{"podcred_peern6", "cgroup/getpeername6", SITE_GUARD, BPF_CGROUP_INET6_GETPEERNAME},
-	{"podcred_smsg4", "cgroup/sendmsg4", SITE_GUARD, BPF_CGROUP_UDP4_SENDMSG},
-	{"podcred_smsg6", "cgroup/sendmsg6", SITE_GUARD, BPF_CGROUP_UDP6_SENDMSG},
-	{"podcred_conn4", "cgroup/connect4", SITE_GUARD, BPF_CGROUP_INET4_CONNECT},
-	{"podcred_conn6", "cgroup/connect6", SITE_GUARD, BPF_CGROUP_INET6_CONNECT},
-	{"podcred_cgmkdir", "tp_btf/cgroup_mkdir", SITE_TRACE, BPF_TRACE_RAW_TP},
-	{"podcred_cgrmdir", "tp_btf/cgroup_rmdir", SITE_TRACE, BPF_TRACE_RAW_TP},
+	{"podcred_claim", "sockops", SITE_AGENT, BPF_CGROUP_SOCK_OPS, NULL},
+	{"podcred_getsock", "cgroup/getsockopt", SITE_AGENT, BPF_CGROUP_GETSOCKOPT, NULL},
+	{"podcred_sockops", "sockops", SITE_GUARD, BPF_CGROUP_SOCK_OPS, NULL},
+	{"podcred_peern4", "cgroup/getpeername4", SITE_GUARD, BPF_CGROUP_INET4_GETPEERNAME, NULL},
+	{"podcred_peern6", "cgroup/getpeername6", SITE_GUARD, BPF_CGROUP_INET6_GETPEERNAME, NULL},
+	{"podcred_smsg4", "cgroup/sendmsg4", SITE_GUARD, BPF_CGROUP_UDP4_SENDMSG, NULL},
+	{"podcred_smsg6", "cgroup/sendmsg6", SITE_GUARD, BPF_CGROUP_UDP6_SENDMSG, NULL},
+	{"podcred_conn4", "cgroup/connect4", SITE_GUARD, BPF_CGROUP_INET4_CONNECT, NULL},
+	{"podcred_conn6", "cgroup/connect6", SITE_GUARD, BPF_CGROUP_INET6_CONNECT, NULL},
+	{"podcred_egress", "cgroup_skb/egress", SITE_GUARD, BPF_CGROUP_INET_EGRESS,
+	 "cgroup-egress"},
+	{"podcred_post4", "netfilter/postrouting4", SITE_NETNS, NFPROTO_IPV4, "netfilter-link"},
+	{"podcred_post6", "netfilter/postrouting6", SITE_NETNS, NFPROTO_IPV6, "netfilter-link"},
+	{"podcred_cgmkdir", "tp_btf/cgroup_mkdir", SITE_TRACE, BPF_TRACE_RAW_TP, "cgroup-tracing"},
+	{"podcred_cgrmdir", "tp_btf/cgroup_rmdir", SITE_TRACE, BPF_TRACE_RAW_TP, "cgroup-tracing"},
 };
 const size_t n_attachments = ARRAY_SIZE(attachments);
 
@@ -37,7 +44,7 @@ struct step {
 	int link_fd; /* updated link, or the new one */
 	int old_prog_fd; /* >= 0: the link was updated from this program */
 	bool new_link; /* pinned under its temporary name */
-	bool replaces; /* a tracing link of an earlier load: those cannot be updated */
+	bool replaces; /* a link of an earlier load, of a kind that cannot be updated */
 	bool new_prog;
 };
 
@@ -58,6 +65,11 @@ static void temp_path(char *buf, size_t size, const char *pin_dir, const char *k
 	pin_path(buf, size, pin_dir, kind, temp);
 }
 
+static bool is_cgroup_site(enum site site)
+{
+	return site == SITE_GUARD || site == SITE_AGENT;
+}
+
 static int open_site(const struct loader_options *options, enum site site, uint64_t *ret_id,
 		     struct pc_err *err)
 {
@@ -66,10 +78,6 @@ static int open_site(const struct loader_options *options, enum site site, uint6
 	struct stat st;
 	int r;
 
-	if (site == SITE_TRACE) {
-		*ret_id = 0;
-		return -EBADF;
-	}
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		r = -errno;
@@ -87,7 +95,7 @@ static int find_live_link(const char *path, const struct attachment *att, uint64
 	struct bpf_link_info info = {};
 	uint32_t len = sizeof(info);
 
-	if (fd < 0 || att->site == SITE_TRACE || bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
 		return -ENOENT;
 	if (info.type != BPF_LINK_TYPE_CGROUP || info.cgroup.cgroup_id != cgroup_id ||
 	    info.cgroup.attach_type != (uint32_t)att->type)
@@ -101,10 +109,14 @@ static int attach_error(int r, const struct loader_options *options, const struc
 {
 	const char *where = att->site == SITE_GUARD   ? options->guard_cgroup
 			    : att->site == SITE_AGENT ? options->agent_cgroup
+			    : att->site == SITE_NETNS ? "this network namespace"
 						      : "the kernel";
 	const char *next = "podcred features tells what this kernel lacks";
 
-	if (r == -EPERM && att->site != SITE_TRACE)
+	if (r == -EBUSY && att->site == SITE_NETNS)
+		next = "other programs hold all the priorities that podcred uses, or another "
+		       "podcred is loaded there with another pin directory";
+	else if (r == -EPERM && is_cgroup_site(att->site))
 		next = "a program attached there or above without the multi flag shuts others out "
 		       "(bpftool cgroup tree), or this process lacks CAP_NET_ADMIN";
 	return pc_err_set(err, r, "cannot attach %s (%s) to %s: %s; %s", att->name, att->hook,
@@ -117,8 +129,10 @@ static int new_link(const struct attachment *att, int prog_fd, int cgroup_fd)
 
 	if (att->site == SITE_TRACE)
 		fd = bpf_raw_tracepoint_open(NULL, prog_fd);
+	else if (att->site == SITE_NETNS)
+		return netfilter_link_create(prog_fd, att->type);
 	else
-		fd = bpf_link_create(prog_fd, cgroup_fd, att->type, NULL);
+		fd = bpf_link_create(prog_fd, cgroup_fd, (enum bpf_attach_type)att->type, NULL);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -147,13 +161,15 @@ static int stage_link(const struct loader_options *options, const struct attachm
 	uint32_t old_prog = 0;
 	int r;
 
-	cgroup_fd = open_site(options, att->site, &cgroup_id, err);
-	if (cgroup_fd < 0 && att->site != SITE_TRACE)
-		return cgroup_fd;
 	r = pin_path(path, sizeof(path), options->pin_dir, LINKS_DIR, att->name);
 	if (r < 0)
 		return r;
-	step->link_fd = find_live_link(path, att, cgroup_id, &old_prog);
+	if (is_cgroup_site(att->site)) {
+		cgroup_fd = open_site(options, att->site, &cgroup_id, err);
+		if (cgroup_fd < 0)
+			return cgroup_fd;
+		step->link_fd = find_live_link(path, att, cgroup_id, &old_prog);
+	}
 	if (step->link_fd >= 0) {
 		step->old_prog_fd = open_old_prog(options, att, old_prog);
 		if (step->old_prog_fd < 0) /* it could not be taken back */
@@ -164,7 +180,7 @@ static int stage_link(const struct loader_options *options, const struct attachm
 			return attach_error(-errno, options, att, err);
 		return 0;
 	}
-	step->replaces = att->site == SITE_TRACE && access(path, F_OK) == 0;
+	step->replaces = !is_cgroup_site(att->site) && access(path, F_OK) == 0;
 	step->link_fd = new_link(att, prog_fd, cgroup_fd);
 	if (step->link_fd < 0)
 		return attach_error(step->link_fd, options, att, err);
@@ -228,6 +244,16 @@ static void commit(const struct loader_options *options, const struct attachment
 	}
 }
 
+static bool is_attachment(const void *arg, const char *name)
+{
+	(void)arg;
+	for (size_t i = 0; i < n_attachments; i++)
+		if (!strcmp(attachments[i].name, name) &&
+		    (!attachments[i].feature || feature_present(attachments[i].feature)))
+			return true;
+	return false;
+}
+
 int attach_all(const struct loader_options *options, struct podcred *skel,
 	       struct loader_report *report, struct pc_err *err)
 {
@@ -255,6 +281,10 @@ int attach_all(const struct loader_options *options, struct podcred *skel,
 			commit(options, &attachments[i], &steps[i]);
 		report->attached += r == 0 && steps[i].new_link && !steps[i].replaces;
 		report->updated += r == 0 && (steps[i].old_prog_fd >= 0 || steps[i].replaces);
+	}
+	if (r == 0) { /* of another version, or of a feature that is switched off now */
+		pins_remove_unknown(options->pin_dir, LINKS_DIR, is_attachment, NULL);
+		pins_remove_unknown(options->pin_dir, PROGS_DIR, is_attachment, NULL);
 	}
 	return r;
 }

@@ -147,6 +147,17 @@ static int try_tracing(void)
 	return fd < 0 ? fd : 0;
 }
 
+static int try_cgroup_egress(void)
+{
+	return try_hook(BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_EGRESS);
+}
+
+/* The program; that it can be attached shows when the loader does it. */
+static int try_netfilter(void)
+{
+	return try_hook(PROG_TYPE_NETFILTER, ATTACH_TYPE_NETFILTER);
+}
+
 static struct {
 	struct loader_feature feature;
 	int (*try)(void);
@@ -180,11 +191,37 @@ static struct {
 	  .since = "5.18",
 	  .without = "refused connections fail with EPERM, whatever the reason"},
 	 try_set_retval},
+	{{.name = "cgroup-egress",
+	  .since = "4.10",
+	  .without = "packets of pods' sockets are dropped without an errno; those of macvlan and "
+		     "SR-IOV pods pass"},
+	 try_cgroup_egress},
+	{{.name = "netfilter-link",
+	  .since = "6.4",
+	  .without = "packets that no pod's socket sent pass: packet sockets, sockets made by the "
+		     "host"},
+	 try_netfilter},
 	{{.name = "cgroup-tracing",
 	  .since = "5.5",
 	  .without = "new pods are noticed by inotify, a little later"},
 	 try_tracing},
 };
+
+static const char *without[ARRAY_SIZE(table)];
+
+int loader_features_without(const char *name, struct pc_err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		if (strcmp(table[i].feature.name, name) != 0)
+			continue;
+		if (table[i].feature.required)
+			return pc_err_set(err, -EINVAL, "podcred cannot do without %s", name);
+		without[i] = name;
+		return 0;
+	}
+	return pc_err_set(err, -EINVAL, "there is no feature \"%s\"; podcred features lists them",
+			  name);
+}
 
 const struct loader_feature *loader_features(size_t *ret_n)
 {
@@ -192,11 +229,13 @@ const struct loader_feature *loader_features(size_t *ret_n)
 	static bool done;
 
 	for (size_t i = 0; !done && i < ARRAY_SIZE(table); i++) {
-		int r = table[i].try();
+		int r = without[i] ? -ECANCELED : table[i].try();
 
 		features[i] = table[i].feature;
 		features[i].present = r == 0;
-		if (r < 0)
+		if (without[i])
+			snprintf(features[i].why, sizeof(features[i].why), "switched off");
+		else if (r < 0)
 			snprintf(features[i].why, sizeof(features[i].why), "%s", strerror(-r));
 	}
 	done = true;
@@ -204,7 +243,7 @@ const struct loader_feature *loader_features(size_t *ret_n)
 	return features;
 }
 
-static bool have(const char *name)
+bool feature_present(const char *name)
 {
 	const struct loader_feature *features;
 	size_t n;
@@ -214,16 +253,6 @@ static bool have(const char *name)
 		if (!strcmp(features[i].name, name))
 			return features[i].present;
 	return false;
-}
-
-bool have_set_retval(void)
-{
-	return have("set-retval");
-}
-
-bool have_tracing(void)
-{
-	return have("cgroup-tracing");
 }
 
 int features_require(struct pc_err *err)

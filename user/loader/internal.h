@@ -17,13 +17,15 @@ enum site {
 	SITE_GUARD,
 	SITE_AGENT,
 	SITE_TRACE, /* not to a cgroup */
+	SITE_NETNS, /* netfilter, in the loader's network namespace */
 };
 
 struct attachment {
 	const char *name; /* program, and its pins */
 	const char *hook; /* for people */
 	enum site site;
-	enum bpf_attach_type type;
+	int type; /* enum bpf_attach_type; netfilter: the protocol family */
+	const char *feature; /* that it needs; NULL: required of every kernel */
 };
 
 extern const struct attachment attachments[];
@@ -43,7 +45,14 @@ int pins_lock(const char *pin_dir, struct pc_err *err);
 /* Remove every file in pin_dir/kind, then the folder. Returns the number of files, or -errno. */
 int pins_remove_kind(const char *pin_dir, const char *kind);
 
+/* Remove the files in pin_dir/kind that are not known: what another version left. */
+void pins_remove_unknown(const char *pin_dir, const char *kind,
+			 bool (*known)(const void *arg, const char *name), const void *arg);
+
 /* ---- open.c ---- */
+
+/* Whether a map of the object has that name. */
+bool object_has_map(const void *skel, const char *name);
 
 /* Skeleton with maps bound to their pins and programs loaded; nothing attached. */
 int object_load(const char *pin_dir, struct podcred **ret, struct pc_err *err);
@@ -67,6 +76,18 @@ int tables_write(struct podcred *skel, const struct loader_options *options,
 void tables_restore(struct podcred *skel, const struct tables_backup *backup);
 struct tables_backup *tables_backup_free(struct tables_backup *backup);
 
+int config_write(int config_fd, const struct podcred_config *config);
+
+/* ---- netfilter.c ---- */
+
+/* libbpf 1.1 knows neither the program type nor the link (Linux 6.4). */
+#define PROG_TYPE_NETFILTER   ((enum bpf_prog_type)32)
+#define ATTACH_TYPE_NETFILTER ((enum bpf_attach_type)45)
+
+/* A link at POST_ROUTING of this network namespace, at a priority that is free. family:
+ * NFPROTO_IPV4 or NFPROTO_IPV6. An fd, or -errno. */
+int netfilter_link_create(int prog_fd, int family);
+
 /* ---- cgroup.c ---- */
 
 /* A cgroup's directory by its id: an fd, or -errno. */
@@ -74,8 +95,7 @@ int cgroup_open_by_id(const char *cgroup_mount, uint64_t id);
 
 /* ---- features.c ---- */
 
-bool have_set_retval(void);
-bool have_tracing(void);
+bool feature_present(const char *name);
 
 /* Names the first required feature that this kernel lacks: -ENOTSUP. */
 int features_require(struct pc_err *err);

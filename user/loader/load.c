@@ -51,6 +51,8 @@ static int install(const struct loader_options *options, struct loader_report *r
 	if (r < 0) {
 		tables_restore(skel, backup);
 		object_forget_new_maps(skel, existed);
+	} else {
+		pins_remove_unknown(options->pin_dir, MAPS_DIR, object_has_map, skel);
 	}
 	tables_backup_free(backup);
 	podcred__destroy(skel);

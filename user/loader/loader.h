@@ -35,7 +35,8 @@ struct loader_options {
 	const char *guard_cgroup; /* where connect and its friends attach */
 	const char *agent_cgroup; /* where the claim and getsockopt attach */
 	const char *kubepods; /* for messages; "" while it is not there */
-	struct podcred_config config;
+	struct podcred_config config; /* all but guard_filter */
+	uint64_t kubepods_id, qos_id[2]; /* 0: not there yet */
 	const struct loader_guard *guards;
 	size_t n_guards;
 	const struct loader_target *targets;
@@ -81,6 +82,7 @@ struct loader_link_status {
 
 struct loader_status {
 	struct podcred_config config;
+	uint64_t runtime[PODCRED_RUNTIME_SLOTS];
 	struct loader_link_status links[LOADER_MAX_LINKS];
 	size_t n_links;
 	uint64_t stats[PODCRED_REASON_MAX];
@@ -109,6 +111,10 @@ struct loader_feature {
 /* Tries each feature for real, once. Returns the table, valid for the process's life. */
 const struct loader_feature *loader_features(size_t *ret_n);
 
+/* Do without an optional feature, as on a kernel that lacks it. To be called before anything else
+ * here. -EINVAL: no such feature, or a required one. */
+int loader_features_without(const char *name, struct pc_err *err);
+
 /* ---- reading and writing the pinned maps of a running podcred ---- */
 
 enum loader_map {
@@ -121,6 +127,8 @@ enum loader_map {
 	LOADER_MAP_QUOTA,
 	LOADER_MAP_STATS,
 	LOADER_MAP_CGROUPS,
+	LOADER_MAP_RUNTIME,
+	LOADER_MAP_EVENTS,
 };
 
 /* An fd of the pinned map, or -errno with a line that says what to do. */
@@ -132,7 +140,10 @@ int loader_map_each(int fd, size_t key_size, size_t value_size,
 		    int (*fn)(void *arg, const void *key, const void *value), void *arg);
 
 int loader_config_read(int config_fd, struct podcred_config *ret);
-int loader_config_write(int config_fd, const struct podcred_config *config);
+
+/* One fact of podcred_runtime; each has one writer at a time. -errno. */
+int loader_runtime_read(int runtime_fd, enum podcred_runtime slot, uint64_t *ret);
+int loader_runtime_write(int runtime_fd, enum podcred_runtime slot, uint64_t value);
 
 /* podcred_pods. -errno. */
 int loader_pod_write(int pods_fd, const struct podcred_pod *pod);

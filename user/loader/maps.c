@@ -8,11 +8,12 @@
 #include "cleanup.h"
 
 static const char *const map_names[] = {
-	[LOADER_MAP_CONFIG] = "podcred_config",	  [LOADER_MAP_GUARD] = "podcred_guard",
-	[LOADER_MAP_TARGETS] = "podcred_targets", [LOADER_MAP_PODS] = "podcred_pods",
-	[LOADER_MAP_FLOWS] = "podcred_flows",	  [LOADER_MAP_PEERS] = "podcred_peers",
-	[LOADER_MAP_QUOTA] = "podcred_quota",	  [LOADER_MAP_STATS] = "podcred_stats",
-	[LOADER_MAP_CGROUPS] = "podcred_cgroups",
+	[LOADER_MAP_CONFIG] = "podcred_config_v2", [LOADER_MAP_GUARD] = "podcred_guard",
+	[LOADER_MAP_TARGETS] = "podcred_targets",  [LOADER_MAP_PODS] = "podcred_pods",
+	[LOADER_MAP_FLOWS] = "podcred_flows",	   [LOADER_MAP_PEERS] = "podcred_peers",
+	[LOADER_MAP_QUOTA] = "podcred_quota",	   [LOADER_MAP_STATS] = "podcred_stats",
+	[LOADER_MAP_CGROUPS] = "podcred_cgroups",  [LOADER_MAP_RUNTIME] = "podcred_runtime",
+	[LOADER_MAP_EVENTS] = "podcred_events",
 };
 
 int loader_map_open(const char *pin_dir, enum loader_map map, struct pc_err *err)
@@ -64,11 +65,18 @@ int loader_config_read(int config_fd, struct podcred_config *ret)
 	return bpf_map_lookup_elem(config_fd, &zero, ret) < 0 ? -errno : 0;
 }
 
-int loader_config_write(int config_fd, const struct podcred_config *config)
+int loader_runtime_read(int runtime_fd, enum podcred_runtime slot, uint64_t *ret)
 {
-	uint32_t zero = 0;
+	uint32_t key = slot;
 
-	return bpf_map_update_elem(config_fd, &zero, config, BPF_ANY) < 0 ? -errno : 0;
+	return bpf_map_lookup_elem(runtime_fd, &key, ret) < 0 ? -errno : 0;
+}
+
+int loader_runtime_write(int runtime_fd, enum podcred_runtime slot, uint64_t value)
+{
+	uint32_t key = slot;
+
+	return bpf_map_update_elem(runtime_fd, &key, &value, BPF_ANY) < 0 ? -errno : 0;
 }
 
 int loader_pod_write(int pods_fd, const struct podcred_pod *pod)

@@ -29,6 +29,7 @@ static int on_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
 __attribute__((constructor)) static void route_libbpf(void)
 {
 	libbpf_set_print(on_libbpf);
+	libbpf_register_prog_handler("netfilter", PROG_TYPE_NETFILTER, ATTACH_TYPE_NETFILTER, NULL);
 }
 
 void loader_verbose(bool on)
@@ -59,6 +60,11 @@ void object_existing_maps(const char *pin_dir, struct podcred *skel, bool *ret_e
 			pin_path(path, sizeof(path), pin_dir, MAPS_DIR, bpf_map__name(map)) == 0 &&
 			access(path, F_OK) == 0;
 	}
+}
+
+bool object_has_map(const void *skel, const char *name)
+{
+	return bpf_object__find_map_by_name(((const struct podcred *)skel)->obj, name);
 }
 
 void object_forget_new_maps(struct podcred *skel, const bool *existed)
@@ -112,11 +118,12 @@ int object_load(const char *pin_dir, struct podcred **ret, struct pc_err *err)
 	skel = podcred__open();
 	if (!skel)
 		return load_error(-errno, pin_dir, err);
-	skel->rodata->have_set_retval = have_set_retval();
-	if (!have_tracing()) {
-		bpf_program__set_autoload(skel->progs.podcred_cgmkdir, false);
-		bpf_program__set_autoload(skel->progs.podcred_cgrmdir, false);
-	}
+	skel->rodata->have_set_retval = feature_present("set-retval");
+	for (size_t i = 0; i < n_attachments; i++)
+		if (attachments[i].feature && !feature_present(attachments[i].feature))
+			bpf_program__set_autoload(
+				bpf_object__find_program_by_name(skel->obj, attachments[i].name),
+				false);
 	r = bind_pins(skel, pin_dir);
 	if (r == 0)
 		r = podcred__load(skel);

@@ -134,3 +134,20 @@ int pins_remove_kind(const char *pin_dir, const char *kind)
 		r = -errno;
 	return r < 0 ? r : n;
 }
+
+void pins_remove_unknown(const char *pin_dir, const char *kind,
+			 bool (*known)(const void *arg, const char *name), const void *arg)
+{
+	char path[4096];
+	struct dirent *entry;
+	DIR *dir;
+
+	if (pin_path(path, sizeof(path), pin_dir, kind, "") < 0)
+		return;
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir)))
+		if (entry->d_name[0] != '.' && !known(arg, entry->d_name))
+			unlinkat(dirfd(dir), entry->d_name, 0);
+	if (dir)
+		closedir(dir);
+}

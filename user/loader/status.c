@@ -59,7 +59,7 @@ static void read_link(const char *pin_dir, const char *cgroup_mount, const struc
 		return;
 	ret->pinned = true;
 	ret->prog_id = info.prog_id;
-	if (att->site == SITE_TRACE) {
+	if (att->site == SITE_TRACE || att->site == SITE_NETNS) {
 		ret->alive = ret->effective = true;
 		return;
 	}
@@ -70,7 +70,7 @@ static void read_link(const char *pin_dir, const char *cgroup_mount, const struc
 	if (cgroup_fd < 0)
 		return;
 	ret->alive = true;
-	query_effective(cgroup_fd, att->type, ret);
+	query_effective(cgroup_fd, (enum bpf_attach_type)att->type, ret);
 }
 
 static int count_entry(void *arg, const void *key, const void *value)
@@ -95,14 +95,19 @@ static int read_maps(const char *pin_dir, struct loader_status *ret, struct pc_e
 		 offsetof(struct loader_status, n_peers)},
 	};
 	_cleanup_close_ int config_fd = loader_map_open(pin_dir, LOADER_MAP_CONFIG, err);
-	_cleanup_close_ int stats_fd = -EBADF;
+	_cleanup_close_ int stats_fd = -EBADF, runtime_fd = -EBADF;
 	int r;
 
 	if (config_fd < 0)
 		return config_fd;
 	r = loader_config_read(config_fd, &ret->config);
 	if (r < 0)
-		return pc_err_set(err, r, "cannot read podcred_config: %s", strerror(-r));
+		return pc_err_set(err, r, "cannot read podcred_config_v2: %s", strerror(-r));
+	runtime_fd = loader_map_open(pin_dir, LOADER_MAP_RUNTIME, err);
+	if (runtime_fd < 0)
+		return runtime_fd;
+	for (int i = 0; i < PODCRED_RUNTIME_SLOTS; i++)
+		loader_runtime_read(runtime_fd, (enum podcred_runtime)i, &ret->runtime[i]);
 	stats_fd = loader_map_open(pin_dir, LOADER_MAP_STATS, err);
 	if (stats_fd < 0)
 		return stats_fd;
@@ -133,7 +138,7 @@ int loader_status_read(const char *pin_dir, const char *cgroup_mount, struct loa
 
 		read_link(pin_dir, cgroup_mount, &attachments[i], link);
 		/* tracing has a fallback, so its lack is no gap in the guard */
-		if (attachments[i].site != SITE_TRACE && !link->effective)
+		if (!attachments[i].feature && !link->effective)
 			ret->complete = false;
 	}
 	return 0;

@@ -22,6 +22,7 @@ struct table {
 
 struct tables_backup {
 	struct podcred_config config;
+	uint64_t runtime[PODCRED_RUNTIME_SLOTS];
 	struct table guard, targets;
 };
 
@@ -106,17 +107,52 @@ static int targets_to_table(const struct loader_options *options, struct table *
 	return 0;
 }
 
+int config_write(int config_fd, const struct podcred_config *config)
+{
+	uint32_t zero = 0;
+
+	return bpf_map_update_elem(config_fd, &zero, config, BPF_ANY) < 0 ? -errno : 0;
+}
+
 /* While the tables change, the filter rules nothing out. */
 static int config_write_unfiltered(int fd, struct podcred_config config)
 {
 	memset(config.guard_filter, 0xff, sizeof(config.guard_filter));
-	return loader_config_write(fd, &config);
+	return config_write(fd, &config);
+}
+
+/* Of the slots, those that the loader has to say. */
+static const enum podcred_runtime runtime_slots[] = {
+	PODCRED_RUNTIME_KUBEPODS, PODCRED_RUNTIME_BURSTABLE, PODCRED_RUNTIME_BESTEFFORT};
+
+static int runtime_write(int fd, const uint64_t values[PODCRED_RUNTIME_SLOTS])
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(runtime_slots); i++)
+		r = loader_runtime_write(fd, runtime_slots[i], values[runtime_slots[i]]);
+	return r;
+}
+
+static int runtime_read(int fd, uint64_t ret[PODCRED_RUNTIME_SLOTS])
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(runtime_slots); i++)
+		r = loader_runtime_read(fd, runtime_slots[i], &ret[runtime_slots[i]]);
+	return r;
 }
 
 int tables_write(struct podcred *skel, const struct loader_options *options,
 		 struct tables_backup **ret_backup, struct pc_err *err)
 {
-	int config_fd = bpf_map__fd(skel->maps.podcred_config);
+	const uint64_t runtime[PODCRED_RUNTIME_SLOTS] = {
+		[PODCRED_RUNTIME_KUBEPODS] = options->kubepods_id,
+		[PODCRED_RUNTIME_BURSTABLE] = options->qos_id[0],
+		[PODCRED_RUNTIME_BESTEFFORT] = options->qos_id[1],
+	};
+	int config_fd = bpf_map__fd(skel->maps.podcred_config_v2);
+	int runtime_fd = bpf_map__fd(skel->maps.podcred_runtime);
 	int guard_fd = bpf_map__fd(skel->maps.podcred_guard);
 	int targets_fd = bpf_map__fd(skel->maps.podcred_targets);
 	struct tables_backup *backup = calloc(1, sizeof(*backup));
@@ -129,12 +165,16 @@ int tables_write(struct podcred *skel, const struct loader_options *options,
 	}
 	r = loader_config_read(config_fd, &backup->config);
 	if (r == 0)
+		r = runtime_read(runtime_fd, backup->runtime);
+	if (r == 0)
 		r = table_read(guard_fd, &backup->guard);
 	if (r == 0)
 		r = table_read(targets_fd, &backup->targets);
 	*ret_backup = backup;
 	if (r == 0)
 		r = config_write_unfiltered(config_fd, options->config);
+	if (r == 0)
+		r = runtime_write(runtime_fd, runtime);
 	if (r == 0)
 		r = targets_to_table(options, table);
 	if (r == 0)
@@ -147,7 +187,7 @@ int tables_write(struct podcred *skel, const struct loader_options *options,
 		struct podcred_config config = options->config;
 
 		guard_filter_fill(options->guards, options->n_guards, config.guard_filter);
-		r = loader_config_write(config_fd, &config);
+		r = config_write(config_fd, &config);
 	}
 	if (r < 0)
 		pc_err_set(err, r,
@@ -158,14 +198,15 @@ int tables_write(struct podcred *skel, const struct loader_options *options,
 
 void tables_restore(struct podcred *skel, const struct tables_backup *backup)
 {
-	int config_fd = bpf_map__fd(skel->maps.podcred_config);
+	int config_fd = bpf_map__fd(skel->maps.podcred_config_v2);
 
 	if (!backup)
 		return;
 	config_write_unfiltered(config_fd, backup->config);
 	table_replace(bpf_map__fd(skel->maps.podcred_targets), &backup->targets);
 	table_replace(bpf_map__fd(skel->maps.podcred_guard), &backup->guard);
-	loader_config_write(config_fd, &backup->config);
+	runtime_write(bpf_map__fd(skel->maps.podcred_runtime), backup->runtime);
+	config_write(config_fd, &backup->config);
 }
 
 struct tables_backup *tables_backup_free(struct tables_backup *backup)

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * cgroup_skb/egress, on the guarded cgroup: packets of pods' sockets, in the pods' own network. It
+ * answers with EPERM what netfilter could only drop, and it sees pods whose packets never come to
+ * the node's network stack (macvlan, SR-IOV). It does not see packet sockets.
+ */
+#include "backstop.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define ETH_P_IP   0x0800
+#define ETH_P_IPV6 0x86dd
+
+static __always_inline void sender_of(const struct podcred_config *cfg, struct __sk_buff *skb,
+				      struct sender *sender)
+{
+	struct pod_tree tree = pod_tree_get(cfg);
+
+	sender->has_socket = 1; /* or this hook would not run */
+	sender->cgroup_id = bpf_skb_cgroup_id(skb);
+	sender->pod = pod_at(&tree, bpf_skb_ancestor_cgroup_id(skb, tree.level),
+			     bpf_skb_ancestor_cgroup_id(skb, tree.level + 1),
+			     bpf_skb_ancestor_cgroup_id(skb, tree.level + 2));
+}
+
+static __always_inline int backstop(struct __sk_buff *skb, int v6)
+{
+	const struct podcred_config *cfg = config_get();
+	const __u8 *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
+	__u64 min = v6 ? PACKET_V6 : PACKET_V4, len = skb->len;
+	struct sender sender = {};
+	struct packet packet = {};
+	__u8 head[PACKET_HEAD] = {};
+
+	if (!cfg)
+		return PACKET_PASS;
+	if (data + min <= data_end && packet_is_foreign(cfg, data, v6))
+		return PACKET_PASS;
+	len = head_size(len);
+	if (len < min || bpf_skb_load_bytes(skb, 0, head, len))
+		len = 0;
+	packet_parse(head, (__u32)len, v6, &packet);
+	if (!packet_is_guarded(cfg, head, &packet))
+		return PACKET_PASS;
+	sender_of(cfg, skb, &sender);
+	return packet_judge(cfg, &packet, &sender, PODCRED_HOOK_egress);
+}
+
+SEC("cgroup_skb/egress")
+int podcred_egress(struct __sk_buff *skb)
+{
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		return backstop(skb, 0);
+	if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		return backstop(skb, 1);
+	return PACKET_PASS;
+}

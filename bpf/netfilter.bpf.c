@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * netfilter POST_ROUTING, in the node's network namespace: the backstop. Everything that leaves the
+ * node passes here as an IP packet, with its final destination: forwarded from a pod's network
+ * (raw and packet sockets, address translation, a socket made elsewhere), or of a socket of the
+ * node's own network, which may be a hostNetwork pod's.
+ */
+#include "backstop.bpf.h"
+#include <bpf/bpf_core_read.h>
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Not full sockets: they have no cgroup of their own. */
+#define TCP_TIME_WAIT	 6
+#define TCP_NEW_SYN_RECV 12
+
+static __always_inline void sender_of(const struct podcred_config *cfg, struct sk_buff *skb,
+				      struct sender *sender)
+{
+	struct sock *sk = skb->sk;
+	struct pod_tree tree;
+	struct cgroup *cgrp;
+	__u8 state;
+
+	if (!sk)
+		return;
+	state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	if (state == TCP_NEW_SYN_RECV) /* answers for its listener */
+		sk = BPF_CORE_READ(sk, __sk_common.skc_listener);
+	else if (state == TCP_TIME_WAIT)
+		return;
+	cgrp = BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
+	if (!cgrp)
+		return;
+	tree = pod_tree_get(cfg);
+	sender->has_socket = 1;
+	sender->cgroup_id = BPF_CORE_READ(cgrp, kn, id);
+	sender->pod = pod_of_cgroup(&tree, cgrp);
+}
+
+/* The linear part: what the stack has pulled there to route it. Beyond it nothing is read, and
+ * what would have to be read is refused. */
+static __always_inline __u32 head_load(struct sk_buff *skb, __u8 *head)
+{
+	__u64 len = head_size(skb->len - skb->data_len);
+
+	if (!len || bpf_probe_read_kernel(head, len, skb->head + skb->network_header))
+		return 0;
+	return (__u32)len;
+}
+
+static __always_inline int backstop(struct bpf_nf_ctx *ctx, int v6)
+{
+	const struct podcred_config *cfg = config_get();
+	struct sk_buff *skb = ctx->skb;
+	struct sender sender = {};
+	struct packet packet = {};
+	__u8 head[PACKET_HEAD];
+	__u32 len;
+
+	if (!cfg)
+		return PACKET_PASS;
+	bpf_probe_read_kernel(head, v6 ? PACKET_V6 : PACKET_V4, skb->head + skb->network_header);
+	if (packet_is_foreign(cfg, head, v6))
+		return PACKET_PASS;
+	__builtin_memset(head, 0, sizeof(head));
+	len = head_load(skb, head);
+	packet_parse(head, len, v6, &packet);
+	if (!packet_is_guarded(cfg, head, &packet))
+		return PACKET_PASS;
+	sender_of(cfg, skb, &sender);
+	return packet_judge(cfg, &packet, &sender, PODCRED_HOOK_postrouting);
+}
+
+SEC("netfilter")
+int podcred_post4(struct bpf_nf_ctx *ctx)
+{
+	return backstop(ctx, 0);
+}
+
+SEC("netfilter")
+int podcred_post6(struct bpf_nf_ctx *ctx)
+{
+	return backstop(ctx, 1);
+}
