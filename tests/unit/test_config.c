@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/config/config.c user/config/config_yaml.c user/base/addr.c user/base/parse.c user/base/err.c user/base/file.c */
+/* SOURCES: user/config/config.c user/config/config_policy.c user/config/config_reader.c user/config/config_yaml.c user/base/addr.c user/base/parse.c user/base/err.c user/base/file.c */
 /* LIBS: -lyaml */
 #include <errno.h>
 #include <setjmp.h>
@@ -14,6 +14,13 @@
 
 #include "cleanup.h"
 #include "config.h"
+#include "podcred_maps.h"
+
+/* place.c hands the one over as the other. */
+_Static_assert((int)CONFIG_ALLOW == PODCRED_ACTION_ALLOW, "allow");
+_Static_assert((int)CONFIG_REDIRECT == PODCRED_ACTION_REDIRECT, "redirect");
+_Static_assert((int)CONFIG_DENY == PODCRED_ACTION_DENY, "deny");
+_Static_assert((int)CONFIG_AUDIT == PODCRED_ACTION_AUDIT, "audit");
 
 static struct config config;
 
@@ -38,6 +45,9 @@ static void defaults(void **state)
 	assert_int_equal(load("", &err), 0);
 	assert_int_equal(config.n_destinations, 5);
 	assert_int_equal(config.agent_v4.port, 0);
+	assert_false(config.audit);
+	assert_false(config.fail_open);
+	assert_int_equal(config.n_policy, 0);
 	for (size_t i = 0; i < config.n_destinations; i++) {
 		assert_int_equal(config.destinations[i].bits, 128);
 		assert_int_equal(config.destinations[i].action, CONFIG_DENY);
@@ -73,6 +83,41 @@ static void everything(void **state)
 	assert_int_equal(config.agent_v4.port, 1);
 }
 
+static void modes(void **state)
+{
+	struct pc_err err = {};
+
+	(void)state;
+	assert_int_equal(load("mode: audit\n", &err), 0);
+	assert_true(config.audit);
+	assert_false(config.fail_open);
+	assert_int_equal(load("mode: enforce\nfailureMode: open\n", &err), 0);
+	assert_false(config.audit);
+	assert_true(config.fail_open);
+	assert_int_equal(load("failureMode: closed\n", &err), 0);
+	assert_false(config.fail_open);
+}
+
+static void action_audit(void **state)
+{
+	struct pc_err err = {};
+
+	(void)state;
+	assert_int_equal(load("destinations:\n"
+			      "- {address: 10.0.0.0/8, action: audit}\n"
+			      "- address: 10.0.0.1\n"
+			      "  action: deny\n"
+			      "  ports:\n"
+			      "  - {port: 80, action: audit}\n"
+			      "  - {port: 53, protocol: udp, action: audit}\n",
+			      &err),
+			 0);
+	assert_int_equal(config.destinations[0].action, CONFIG_AUDIT);
+	assert_int_equal(config.destinations[1].action, CONFIG_DENY);
+	assert_int_equal(config.destinations[1].ports[0].action, CONFIG_AUDIT);
+	assert_int_equal(config.destinations[1].ports[1].action, CONFIG_AUDIT);
+}
+
 /* Each refusal names the line and says what is wrong; the configuration stays as it was. */
 static void refusals(void **state)
 {
@@ -103,7 +148,21 @@ static void refusals(void **state)
 		{"destinations:\n- {address: 10.0.0.1, action: redirect}\n",
 		 "redirect needs a port"},
 		{"destinations:\n- {address: 10.0.0.1, action: maybe}\n",
-		 ":2: action \"maybe\" is not allow, redirect or deny"},
+		 ":2: action \"maybe\" is not allow, redirect, deny or audit"},
+		{"destinations:\n- {address: 10.0.0.1, action: stamp}\n",
+		 ":2: action \"stamp\" is not allow, redirect, deny or audit"},
+		{"destinations:\n- {address: 10.0.0.1, action: }\n", ":2: action \"\" is not"},
+		{"destinations:\n- {address: 10.0.0.1, action: [deny]}\n",
+		 ":2: action \"\" is not"},
+		{"mode: dry-run\n", ":1: mode \"dry-run\" is not enforce or audit"},
+		{"mode: Audit\n", ":1: mode \"Audit\" is not enforce or audit"},
+		{"mode:\n", ":1: mode \"\" is not enforce or audit"},
+		{"mode: [audit]\n", ":1: mode \"\" is not enforce or audit"},
+		{"mode: \"audit\\0\"\n", ":1: mode \"\" is not enforce or audit"},
+		{"mode: \"au\\ndit\"\n", ":1: mode \"au?dit\" is not enforce or audit"},
+		{"mode: audit\nmode: enforce\n", ":2: key \"mode\" is there twice"},
+		{"\nfailureMode: fail\n", ":2: failureMode \"fail\" is not closed or open"},
+		{"failureMode: true\n", ":1: failureMode \"true\" is not closed or open"},
 		{"destinations:\n- {address: 10.0.0.0/8, ports: [{port: 80}]}\n",
 		 "\"ports\" need a single address"},
 		{"destinations:\n- address: 10.0.0.1\n  ports:\n  - {protocol: tcp}\n",
@@ -111,9 +170,9 @@ static void refusals(void **state)
 		{"destinations:\n- address: 10.0.0.1\n  ports:\n  - {port: 70000}\n",
 		 ":4: port \"70000\""},
 		{"destinations:\n- address: 10.0.0.1\n  ports:\n  - {port: 1, protocol: icmp}\n",
-		 ":4: protocol \"icmp\""},
+		 ":4: protocol \"icmp\" is not tcp or udp"},
 		{"destinations:\n- address: 10.0.0.1\n  ports:\n  - {port: 1, protocol: udp}\n",
-		 ":4: only tcp can be redirected"},
+		 ":4: only tcp can be redirected; write action: deny, allow or audit"},
 		{"destinations:\n- {address: 10.0.0.1}\n- {address: 10.0.0.1/32}\n",
 		 ":3: this address is there twice"},
 		{"destinations:\n- {address: \"::/0\"}\n", ":2: address \"::/0\" is neither"},
@@ -151,10 +210,9 @@ static void no_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(defaults),
-		cmocka_unit_test(everything),
-		cmocka_unit_test(refusals),
-		cmocka_unit_test(no_file),
+		cmocka_unit_test(defaults), cmocka_unit_test(everything),
+		cmocka_unit_test(modes),    cmocka_unit_test(action_audit),
+		cmocka_unit_test(refusals), cmocka_unit_test(no_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,17 +10,6 @@
 
 #define MAX_PENDING 128
 
-static const char *const action_names[] = {
-	[CONFIG_ALLOW] = "allow",
-	[CONFIG_REDIRECT] = "redirect",
-	[CONFIG_DENY] = "deny",
-};
-
-const char *config_action_name(enum config_action action)
-{
-	return action < ARRAY_SIZE(action_names) ? action_names[action] : "unknown";
-}
-
 /* IMDS, ECS and EKS Pod Identity. DNS, NTP and the rest of 169.254.0.0/16 are not ours. */
 static const char *const guarded[] = {
 	"169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2::254", "fd00:ec2::23",

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * podcred's configuration file: where the agent is, and which destinations are guarded. It holds
- * no secrets. docs/configuration.md describes it to its writers.
+ * podcred's configuration file: where the agent is, which destinations are guarded, and which pods
+ * are exceptions. It holds no secrets. docs/configuration.md describes it to its writers.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,9 +14,10 @@
 
 /* The same numbers as enum podcred_action of the kernel side. */
 enum config_action {
-	CONFIG_ALLOW,
-	CONFIG_REDIRECT,
-	CONFIG_DENY,
+	CONFIG_ALLOW = 0,
+	CONFIG_REDIRECT = 1,
+	CONFIG_DENY = 2,
+	CONFIG_AUDIT = 4, /* pass, count and report; 3 is not for configurations */
 };
 
 struct config_port {
@@ -36,11 +38,33 @@ struct config_destination {
 
 #define CONFIG_MAX_DESTINATIONS 64
 
+enum config_policy_action {
+	CONFIG_POLICY_REDIRECT, /* as pods that no rule matches */
+	CONFIG_POLICY_EXEMPT, /* goes to the real address */
+	CONFIG_POLICY_DENY, /* gets no credentials at all */
+};
+
+#define CONFIG_NAMESPACE_SIZE	    64
+#define CONFIG_SERVICE_ACCOUNT_SIZE 254
+
+struct config_policy_rule {
+	char name_space[CONFIG_NAMESPACE_SIZE]; /* empty: any */
+	char service_account[CONFIG_SERVICE_ACCOUNT_SIZE]; /* empty: any, and none */
+	enum config_policy_action action;
+	size_t line; /* of the file */
+};
+
+#define CONFIG_MAX_POLICY 128
+
 struct config {
 	struct net_addr agent_v4, agent_v6; /* port 0: none */
 	uint32_t max_pending_per_pod;
 	struct config_destination destinations[CONFIG_MAX_DESTINATIONS];
 	size_t n_destinations;
+	bool audit; /* count and report what would be refused, refuse nothing */
+	bool fail_open; /* once the agent's lease has ended, pass to the real address */
+	struct config_policy_rule policy[CONFIG_MAX_POLICY]; /* the first that matches decides */
+	size_t n_policy;
 };
 
 /* What podcred does without a file: the three AWS credential services, no agent yet. */
@@ -54,4 +78,7 @@ int config_load(const char *path, struct config *ret, struct pc_err *err);
  * addresses, which no pod can reach. -EINVAL with err filled. */
 int config_set_agent(struct config *config, const char *text, struct pc_err *err);
 
-const char *config_action_name(enum config_action action);
+/* What the policy says of a pod. Without a namespace (a pod whose name is not known) always
+ * redirect. An empty service account (static pods have none) is matched by no rule that names one. */
+enum config_policy_action config_policy_for(const struct config *config, const char *name_space,
+					    const char *service_account);
