@@ -352,6 +352,44 @@ static void test_grace(void **state)
 	assert_non_null(in_map(2));
 }
 
+static bool named_pod(void *arg, const struct pod_ident *pod)
+{
+	(void)arg;
+	return pod->named;
+}
+
+/* What the sink adds to a record has changed: exactly the picked ones are written, until it worked. */
+static void test_rewrite(void **state)
+{
+	struct pod_name names[] = {pod(UID_1, "a", "one", "s"), pod(UID_3, "a", "three", "s")};
+	uint64_t generation;
+
+	(void)state;
+	registry_set_grace(reg, 100);
+	assert_int_equal(set_names(names, 2), 0);
+	assert_int_equal(registry_add_cgroup(reg, 1, UID_1, false), 0);
+	assert_int_equal(registry_add_cgroup(reg, 2, UID_2, false), 0);
+	assert_int_equal(registry_add_cgroup(reg, 3, UID_3, false), 0);
+	assert_int_equal(map.upserts, 3);
+	generation = in_map(1)->generation;
+	assert_int_equal(registry_rewrite(reg, named_pod, NULL), 0);
+	assert_int_equal(map.upserts, 5);
+	assert_true(in_map(1)->generation > generation);
+	assert_string_equal(in_map(1)->name, "one");
+	/* A pod that is gone, and off the list, is written too: its record still counts. */
+	assert_int_equal(registry_remove_cgroup(reg, 1), 0);
+	assert_int_equal(set_names(names + 1, 1), 0);
+	map.fail = -E2BIG;
+	assert_int_equal(registry_rewrite(reg, named_pod, NULL), -E2BIG);
+	map.fail = 0;
+	map.upserts = 0;
+	assert_int_equal(registry_flush(reg), 0);
+	assert_int_equal(map.upserts, 2);
+	assert_string_equal(in_map(1)->name, "one");
+	assert_int_equal(registry_flush(reg), 0);
+	assert_int_equal(map.upserts, 2);
+}
+
 /* A node's worth of pods many times over: nothing may be quadratic. */
 static void test_many(void **state)
 {
@@ -392,7 +430,7 @@ int main(void)
 		TEST(test_cgroup_first),   TEST(test_name_first),    TEST(test_two_cgroups_one_uid),
 		TEST(test_static_pods),	   TEST(test_refused_lists), TEST(test_bad_cgroups),
 		TEST(test_mark_and_sweep), TEST(test_failing_sink),  TEST(test_qos),
-		TEST(test_grace),	   TEST(test_many),
+		TEST(test_grace),	   TEST(test_rewrite),	     TEST(test_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -113,7 +113,7 @@ static int refresh(struct registry *reg, struct entry *entry)
 	}
 	/* The API forgets a pod before its connections are over: the grace time is for its name. */
 	if (entry->gone && !pod.named)
-		return 0;
+		pod = entry->pod;
 	if (entry->in_sink && same_record(&pod, &entry->pod))
 		return 0;
 	pod.generation = ++reg->generation;
@@ -130,6 +130,15 @@ int registry_flush(struct registry *reg)
 	for (size_t i = 0; i < reg->n; i++)
 		keep_first(&first, refresh(reg, reg->entries[i]));
 	return first;
+}
+
+int registry_rewrite(struct registry *reg, bool (*stale)(void *arg, const struct pod_ident *pod),
+		     void *arg)
+{
+	for (size_t i = 0; i < reg->n; i++)
+		if (stale(arg, &reg->entries[i]->pod))
+			reg->entries[i]->in_sink = false;
+	return registry_flush(reg);
 }
 
 int registry_set_names(struct registry *reg, const struct pod_name *pods, size_t n,

@@ -51,6 +51,11 @@ int registry_set_qos(struct registry *reg, uint64_t burstable_id, uint64_t beste
 /* Offer the sink again what it refused. */
 int registry_flush(struct registry *reg);
 
+/* Offer the sink again the pods that stale() picks, as new records: what the sink itself adds to
+ * them has changed. stale() must not call back into the registry. */
+int registry_rewrite(struct registry *reg, bool (*stale)(void *arg, const struct pod_ident *pod),
+		     void *arg);
+
 /*
  * Removed cgroups keep their record for grace_ns (default 0: none), so that connections that
  * outlive the pod can still be named. registry_expire drops those whose time is over; it also
