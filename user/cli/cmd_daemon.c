@@ -16,6 +16,7 @@ int cmd_resolve(const struct cli_command *self, int argc, char **argv)
 	const char *conflict = NULL;
 	struct cli_setup setup = {};
 	const struct cli_option options[] = {
+		{"config", "FILE", "configuration: the policy", &resolve.config_path, NULL, NULL},
 		{"pods", "FILE", "PodList, JSON or YAML: names of the pods", &resolve.pods, NULL,
 		 NULL},
 		{"kubepods", "DIR", "kubepods cgroup (default: the guarded one)", &resolve.kubepods,

@@ -105,6 +105,7 @@ int cmd_run(const struct cli_command *self, int argc, char **argv)
 	if (r == 0 && !setup.config.agent_v4.port && !setup.config.agent_v6.port)
 		r = run_default_agent(&setup.config, &err);
 	run.place = setup.place;
+	run.config_path = setup.config_path;
 	if (r == 0)
 		r = run_all(&run, &err);
 	return r < 0 ? cli_fail(false, r, &err) : 0;

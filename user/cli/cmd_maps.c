@@ -187,27 +187,45 @@ int cmd_flows(const struct cli_command *self, int argc, char **argv)
 			   ARRAY_SIZE(connection_headings));
 }
 
+static const char *policy_name(const struct podcred_pod *pod)
+{
+	return pod->flags & PODCRED_POD_EXEMPT	 ? "exempt"
+	       : pod->flags & PODCRED_POD_DENIED ? "deny"
+						 : "redirect";
+}
+
+static void pod_note(const struct podcred_pod *pod, char *note, size_t size)
+{
+	const char *host = pod->flags & PODCRED_POD_HOST_NETWORK ? "hostNetwork" : "";
+	const char *policy = "";
+
+	if (pod->flags & (PODCRED_POD_EXEMPT | PODCRED_POD_DENIED))
+		policy = policy_name(pod);
+	if (!(pod->flags & PODCRED_POD_NAMED))
+		host = "no name yet";
+	snprintf(note, size, "%s%s%s", host, host[0] && policy[0] ? ", " : "", policy);
+}
+
 static int row_pod(void *arg, const void *key, const void *value)
 {
 	const struct podcred_pod *pod = value;
 	struct listing *list = arg;
-	char id[32];
+	char id[32], note[64];
 
 	(void)key;
 	if (list->json) {
-		put(list, json_pack("{sIsssssssssbsbsI}", "cgroupId", (json_int_t)pod->cgroup_id,
+		put(list, json_pack("{sIsssssssssbsbsssI}", "cgroupId", (json_int_t)pod->cgroup_id,
 				    "uid", pod->uid, "namespace", pod->name_space, "name",
 				    pod->name, "serviceAccount", pod->service_account,
 				    "hostNetwork", (int)!!(pod->flags & PODCRED_POD_HOST_NETWORK),
-				    "static", (int)!!(pod->flags & PODCRED_POD_STATIC),
-				    "generation", (json_int_t)pod->generation));
+				    "static", (int)!!(pod->flags & PODCRED_POD_STATIC), "policy",
+				    policy_name(pod), "generation", (json_int_t)pod->generation));
 		return 0;
 	}
 	snprintf(id, sizeof(id), "%" PRIu64, (uint64_t)pod->cgroup_id);
+	pod_note(pod, note, sizeof(note));
 	table_row(list->table, id, pod->name_space, pod->name, pod->service_account, pod->uid,
-		  pod->flags & PODCRED_POD_HOST_NETWORK ? "hostNetwork"
-		  : pod->flags & PODCRED_POD_NAMED	? ""
-							: "no name yet");
+		  note);
 	return 0;
 }
 
@@ -224,10 +242,9 @@ int cmd_pods(const struct cli_command *self, int argc, char **argv)
 static const char *action_name(uint8_t action)
 {
 	static const char *const names[] = {
-		[PODCRED_ACTION_ALLOW] = "allow",
-		[PODCRED_ACTION_REDIRECT] = "redirect",
-		[PODCRED_ACTION_DENY] = "deny",
-		[PODCRED_ACTION_STAMP] = "stamp",
+		[PODCRED_ACTION_ALLOW] = "allow", [PODCRED_ACTION_REDIRECT] = "redirect",
+		[PODCRED_ACTION_DENY] = "deny",	  [PODCRED_ACTION_STAMP] = "stamp",
+		[PODCRED_ACTION_AUDIT] = "audit",
 	};
 
 	return action < ARRAY_SIZE(names) ? names[action] : "unknown";

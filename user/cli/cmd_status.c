@@ -184,7 +184,8 @@ int cmd_check_config(const struct cli_command *self, int argc, char **argv)
 	if (r < 0)
 		return cli_fail(false, r, &err);
 	if (n == 1)
-		printf("%s: ok, %zu destinations\n", argv[1], config.n_destinations);
+		printf("%s: ok, %zu destinations, %zu policy rules\n", argv[1],
+		       config.n_destinations, config.n_policy);
 	if (associations)
 		printf("%s: ok, %zu associations\n", associations, n_associations);
 	return 0;

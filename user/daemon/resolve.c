@@ -14,6 +14,7 @@
 
 #include "cgtree.h"
 #include "cleanup.h"
+#include "config.h"
 #include "loader.h"
 #include "log.h"
 #include "place.h"
@@ -36,11 +37,27 @@ struct resolver {
 	uint64_t last_tick_ns;
 	unsigned ticks;
 	uint64_t lost; /* cgroup events that the kernel could not hand over, as last seen */
-	bool rescan, reload, stop;
+	struct config config; /* its policy is all that counts here */
+	bool rescan, reload, reload_policy, stop;
 	int scan_error; /* of the last scan, 0 when it went well */
 };
 
 /* ---- sink: what the registry decides, the kernel learns ---- */
+
+static __u32 policy_flags(const struct config *config, const struct pod_ident *pod)
+{
+	if (!pod->named)
+		return 0; /* an exception is somebody known */
+	switch (config_policy_for(config, pod->name_space, pod->service_account)) {
+	case CONFIG_POLICY_EXEMPT:
+		return PODCRED_POD_EXEMPT;
+	case CONFIG_POLICY_DENY:
+		return PODCRED_POD_DENIED;
+	case CONFIG_POLICY_REDIRECT:
+		break;
+	}
+	return 0;
+}
 
 static int sink_upsert(void *arg, const struct pod_ident *pod)
 {
@@ -50,7 +67,8 @@ static int sink_upsert(void *arg, const struct pod_ident *pod)
 		.generation = pod->generation,
 		.flags = (pod->named ? PODCRED_POD_NAMED : 0) |
 			 (pod->host_network ? PODCRED_POD_HOST_NETWORK : 0) |
-			 (pod->is_static ? PODCRED_POD_STATIC : 0),
+			 (pod->is_static ? PODCRED_POD_STATIC : 0) |
+			 policy_flags(&res->config, pod),
 	};
 
 	_Static_assert(sizeof(value.uid) == sizeof(pod->uid), "uid");
@@ -164,6 +182,38 @@ static void load_names(struct resolver *res)
 		log_debug("%zu pods in %s", n, res->options->pods);
 }
 
+struct policies {
+	const struct config *before, *now;
+};
+
+static bool policy_differs(void *arg, const struct pod_ident *pod)
+{
+	const struct policies *policies = arg;
+
+	return policy_flags(policies->before, pod) != policy_flags(policies->now, pod);
+}
+
+static void reload_policy(struct resolver *res)
+{
+	static struct config before;
+	struct policies policies = {.before = &before, .now = &res->config};
+	struct pc_err err = {};
+	int r;
+
+	res->reload_policy = false;
+	before = res->config;
+	r = config_load(res->options->config_path, &res->config, &err);
+	if (r < 0) {
+		log_warn("%s; the policy read before stays in force",
+			 err.msg[0] ? err.msg : strerror(-r));
+		return;
+	}
+	r = registry_rewrite(res->registry, policy_differs, &policies);
+	if (r < 0)
+		log_warn("cannot write what the policy changes: %s; trying again", strerror(-r));
+	log_info("%zu policy rules read again", res->config.n_policy);
+}
+
 static void scan(struct resolver *res)
 {
 	int r = cgtree_scan(res->tree);
@@ -208,7 +258,7 @@ static void on_signal(struct resolver *res)
 
 	while ((sig = signals_next(res->signal_fd))) {
 		if (sig == SIGHUP)
-			res->reload = true;
+			res->reload = res->reload_policy = true;
 		else if (sig != SIGCHLD)
 			res->stop = true;
 	}
@@ -248,6 +298,8 @@ static int loop(struct resolver *res)
 			res->rescan = true;
 		if (fds[2].revents)
 			watch_names(res);
+		if (res->reload_policy && res->options->config_path)
+			reload_policy(res);
 		if (res->reload && res->options->pods)
 			load_names(res);
 		if (res->rescan)
@@ -316,7 +368,11 @@ static int start(struct resolver *res, struct pc_err *err)
 	res->signal_fd = signals_open();
 	if (res->signal_fd < 0)
 		return res->signal_fd;
-	r = place_find_mount(&res->mount, err);
+	config_default(&res->config);
+	r = res->options->config_path ? config_load(res->options->config_path, &res->config, err)
+				      : 0;
+	if (r == 0)
+		r = place_find_mount(&res->mount, err);
 	if (r == 0)
 		r = open_maps(res, err);
 	if (r == 0)

@@ -9,6 +9,7 @@ struct resolve_options {
 	const char *pin_dir;
 	const char *kubepods; /* NULL: look for it */
 	const char *pods; /* PodList file, JSON or YAML */
+	const char *config_path; /* configuration, for its policy; NULL: none */
 	uint64_t conflict_s; /* how long a key that two sockets produced stamps nobody */
 };
 
@@ -16,5 +17,5 @@ struct resolve_options {
  * be announced anew by one of the two sockets while the other's SYN is still to come. */
 #define RESOLVE_CONFLICT_S 300
 
-/* Keep podcred_pods right until SIGTERM or SIGINT. SIGHUP reads the PodList again. */
+/* Keep podcred_pods right until SIGTERM or SIGINT. SIGHUP reads PodList and policy again. */
 int resolve_run(const struct resolve_options *options, struct pc_err *err);

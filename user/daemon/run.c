@@ -70,6 +70,7 @@ static int resolve_main(const struct run_options *options, const struct place *p
 		.pin_dir = options->place.pin_dir,
 		.kubepods = place->kubepods,
 		.pods = options->pods,
+		.config_path = options->config_path,
 		.conflict_s = RESOLVE_CONFLICT_S,
 	};
 

@@ -29,7 +29,7 @@ _podcred() {
   load) options="$place --verbose --json" ;;
   unload) options='--pin-dir --json' ;;
   run) options="$place --pods --associations --token-key --require-authorization --keep --verbose $log" ;;
-  resolve) options="--pods --kubepods --conflict-seconds --pin-dir $log" ;;
+  resolve) options="--config --pods --kubepods --conflict-seconds --pin-dir $log" ;;
   serve) options="--config --agent --associations --token-key --require-authorization $log" ;;
   status | pods | peers | flows | targets) options='--json --pin-dir' ;;
   features) options='--json' ;;
