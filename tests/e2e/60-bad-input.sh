@@ -100,7 +100,7 @@ bad_config '3: expected a list .*' 'destinations is no list'
 config <<<$'destinations:\n- address: 10.0.0.1\n  ports:\n  - port: http'
 bad_config '4: port "http" is not a number from 1 to 65535' 'port is no number'
 config <<<$'destinations:\n- address: 10.0.0.1\n  action: forbid'
-bad_config '3: action "forbid" is not allow, redirect or deny' 'unknown action'
+bad_config '3: action "forbid" is not allow, redirect, deny or audit' 'unknown action'
 config <<<$'destinations:\n- address: metadata'
 bad_config '2: address "metadata" is neither .*' 'address is none'
 config <<<$'destinations:\n- action: deny'
@@ -111,6 +111,28 @@ config <<<$'maxPendingPerPod: 0'
 bad_config '1: maxPendingPerPod "0" is not a number from 1 to [0-9]+' 'zero'
 config <<<$'agent:\n- 10.0.0.1:7777\n- 127.0.0.1:1'
 bad_config '3: agent "127.0.0.1:1" is a loopback address.*' 'loopback agent'
+config <<<$'mode: dry-run'
+bad_config '1: mode "dry-run" is not enforce or audit' 'unknown mode'
+config <<<$'failureMode: fail'
+bad_config '1: failureMode "fail" is not closed or open' 'unknown failure mode'
+config <<<$'policy:\n- namespace: shop'
+bad_config '2: a policy rule needs "action"' 'policy without action'
+config <<<$'policy:\n- namespace: shop\n  action: allow'
+bad_config '3: policy action "allow" is not redirect, exempt or deny' 'unknown policy action'
+config <<<$'policy:\n- namespace: "*"\n  action: exempt'
+bad_config '2: namespace "[*]" is not the name of one .*; correct it, .*' 'wildcard in the policy'
+config <<<$'policy:\n- namespace: shop\n  serviceAccount: a..b\n  action: deny'
+bad_config '3: serviceAccount "a[.][.]b" is not the name of one .*; correct it, .*' \
+  'bad service account in the policy'
+config <<<$'policy:\n- action: exempt'
+bad_config '2: this rule would exempt every pod; give "namespace"' 'everybody is exempt'
+config <<<$'policy:\n- serviceAccount: aws-node\n  action: exempt'
+bad_config '2: serviceAccount "aws-node" without a namespace .*; give "namespace" too' \
+  'exempt by service account alone'
+config <<<$'policy:\n- action: deny\n- namespace: shop\n  action: exempt'
+bad_config '3: this rule is never reached: the one in line 2 .*; put it above .*' 'unreachable rule'
+config <<<$'policy:\n- {namespace: shop, action: deny}\n- {namespace: shop, action: exempt}'
+bad_config '3: this rule selects the same pods as the one in line 2; remove one' 'rule twice'
 nothing_left 'after bad configurations'
 
 # ---- cgroups ----
@@ -261,6 +283,30 @@ check 'a broken pods file at the start: the resolver warns, and runs' wait_for 1
 check 'naming file, line and cause' grep -q 'pods.bad: line [0-9]*: not JSON: .*' \
   "$ENV_TMP/resolve2.log"
 kill %%
+
+policy() { echo "policy: [{namespace: shop, serviceAccount: web, action: $1}]" >"$ENV_TMP/policy.yaml"; }
+policy_of() { podcred pods --json | jq -re '.[] | select(.name == "web") | .policy'; }
+has_policy() { [ "$(policy_of)" = "$1" ]; }
+policy allow
+rejects 1 "$ENV_TMP/policy.yaml:1: policy action \"allow\" is not redirect, exempt or deny" \
+  'resolve with a bad policy' "$PODCRED" resolve --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" \
+  --config "$ENV_TMP/policy.yaml"
+policy exempt
+env_resolve --config "$ENV_TMP/policy.yaml"
+check 'a pod is exempt by policy' wait_for 10 has_policy exempt
+policy allow
+kill -HUP "$RESOLVE_PID"
+check 'a policy that breaks: the resolver warns' wait_for 10 grep -q \
+  'policy.yaml:1: .*; the policy read before stays in force' "$ENV_TMP/resolve.log"
+same 'and keeps the policy' exempt "$(policy_of)"
+policy deny
+kill -HUP "$RESOLVE_PID"
+check 'and reads the next good one' wait_for 10 has_policy deny
+policy redirect
+kill -HUP "$RESOLVE_PID"
+check 'which also takes exceptions back' wait_for 10 has_policy redirect
+kill "$RESOLVE_PID"
+wait "$RESOLVE_PID"
 rejects 1 '.*/none/maps/podcred_config_v2 is not there; run podcred load first' \
   'resolve without a load' "$PODCRED" resolve --pin-dir "$PIN_DIR/none"
 tap_done
