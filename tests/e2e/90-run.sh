@@ -11,6 +11,7 @@ ask() { in_pod web curl -sS --max-time 5 http://169.254.170.2/v1/credentials; }
 gives_key() { ask | grep -q '"AccessKeyId":"AKIAWEB"'; }
 refused() { in_pod web curl -s --max-time 5 -o /dev/null http://169.254.170.2/; [ $? -eq 7 ]; }
 agent_pid() { head -n 1 "$AGENT_CGROUP/cgroup.procs"; }
+web_policy() { podcred pods --json | jq -e ".[] | select(.name == \"web\") | .policy == \"$1\""; }
 agent_gone() { [ -z "$(cat "$AGENT_CGROUP/cgroup.procs")" ]; }
 
 start_run() {
@@ -58,8 +59,13 @@ check 'run once more, from nothing' wait_for 10 gives_key
 kill -INT "$RUN_PID"
 wait "$RUN_PID"
 check_not 'run takes away what it attached itself' test -e "$PIN_DIR"
-start_run --keep
+echo 'policy: []' >"$ENV_TMP/config.yaml"
+start_run --keep --config "$ENV_TMP/config.yaml"
 check 'run --keep starts' wait_for 10 gives_key
+check 'without a rule for it a pod is redirected' web_policy redirect
+echo 'policy: [{namespace: shop, action: deny}]' >"$ENV_TMP/config.yaml"
+kill -HUP "$RUN_PID"
+check 'SIGHUP: the resolver of run reads the policy again' wait_for 10 web_policy deny
 kill -TERM "$RUN_PID"
 wait "$RUN_PID"
 check 'with --keep the guard stays' refused
