@@ -340,6 +340,8 @@ static void fill_loader(const struct place_options *options, struct place *place
 	loader->guards = place->guards;
 	loader->targets = place->targets;
 	loader->config.max_flows_per_pod = options->config->max_pending_per_pod;
+	loader->config.audit = options->config->audit;
+	loader->config.fail_open = options->config->fail_open;
 	for (size_t i = 0; i < options->config->n_destinations; i++)
 		add_destination(place, &options->config->destinations[i]);
 	add_agent(place, &options->config->agent_v4, &loader->config.agent[0]);
