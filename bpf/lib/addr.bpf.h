@@ -30,3 +30,10 @@ static __always_inline int addr_is_v4(const struct podcred_addr *addr)
 
 	return word[0] == 0 && word[1] == 0 && word[2] == bpf_htonl(0xffff);
 }
+
+static __always_inline int addr_is_same(const struct podcred_addr *a, const struct podcred_addr *b)
+{
+	const __u64 *one = (const __u64 *)a->ip, *two = (const __u64 *)b->ip;
+
+	return one[0] == two[0] && one[1] == two[1];
+}

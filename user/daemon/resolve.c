@@ -38,8 +38,9 @@ struct resolver {
 	unsigned ticks;
 	uint64_t lost; /* cgroup events that the kernel could not hand over, as last seen */
 	struct config config; /* its policy is all that counts here */
-	bool rescan, reload, reload_policy, stop;
-	int scan_error; /* of the last scan, 0 when it went well */
+	bool rescan, reload, reload_policy, uncovered, restart, stop;
+	int scan_error, cover_error; /* of the last time, 0 when it went well */
+	uint32_t kubepods_level;
 };
 
 /* ---- sink: what the registry decides, the kernel learns ---- */
@@ -151,11 +152,33 @@ static void drop_leftovers(struct resolver *res)
 
 /* ---- inputs ---- */
 
+/* A cgroup that was removed and is there again has no programs yet: until it has them, only the
+ * packet filter keeps its pods away. */
+static void cover(struct resolver *res)
+{
+	struct pc_err err = {};
+	unsigned attached;
+	int r = loader_cover(res->options->pin_dir, res->mount, &attached, &err);
+
+	res->uncovered = false;
+	if (r < 0 && r != -EBUSY && r != res->cover_error)
+		log_warn("%s", err.msg[0] ? err.msg : strerror(-r));
+	res->cover_error = r;
+	if (r == 0 && attached) {
+		log_info("cgroups were made anew: %u programs attached to them", attached);
+		res->restart = true;
+	}
+}
+
 static void on_cgroup(void *arg, const struct podcred_cgroup_event *event)
 {
 	struct resolver *res = arg;
 	int r;
 
+	if (event->level == res->kubepods_level) { /* kubepods itself, made anew */
+		res->uncovered = true;
+		return;
+	}
 	if (event->op == PODCRED_CGROUP_MKDIR)
 		r = cgtree_added(res->tree, event->cgroup_id, event->path);
 	else
@@ -223,8 +246,7 @@ static void scan(struct resolver *res)
 		return; /* said once is enough */
 	res->scan_error = r;
 	if (r == -ESTALE)
-		log_error("%s was removed, and its guard with it; run podcred load again, then "
-			  "restart the resolver",
+		log_error("%s was removed, and its guard with it; waiting for it to be made again",
 			  res->options->kubepods ?: "kubepods");
 	else if (r < 0)
 		log_warn("cannot read the cgroup tree: %s; trying again", strerror(-r));
@@ -248,8 +270,10 @@ static void tick(struct resolver *res)
 	registry_expire(res->registry, now_ns);
 	registry_flush(res->registry);
 	loader_flows_sweep(res->flows_fd, res->options->conflict_s * 1000000000ULL);
-	if (res->ticks++ % SETTLE_TICKS == 0)
+	if (res->ticks++ % SETTLE_TICKS == 0) {
 		loader_quota_settle(res->flows_fd, res->quota_fd, &res->quota_memory);
+		res->uncovered = true;
+	}
 }
 
 static void on_signal(struct resolver *res)
@@ -286,7 +310,7 @@ static int loop(struct resolver *res)
 		{.fd = res->podlist_fd, .events = POLLIN},
 	};
 
-	while (!res->stop) {
+	while (!res->stop && !res->restart) {
 		fds[2].fd = res->podlist_fd;
 		if (poll(fds, ARRAY_SIZE(fds), TICK_MS) < 0 && errno != EINTR)
 			return -errno;
@@ -305,6 +329,8 @@ static int loop(struct resolver *res)
 		if (res->rescan)
 			scan(res);
 		tick(res);
+		if (res->uncovered)
+			cover(res);
 	}
 	return 0;
 }
@@ -333,23 +359,24 @@ static int open_maps(struct resolver *res, struct pc_err *err)
 static int open_tree(struct resolver *res, struct pc_err *err)
 {
 	_cleanup_free_ char *kubepods = NULL;
+	struct podcred_config config;
 	uint64_t kubepods_id = 0;
 	int r;
 
-	r = loader_runtime_read(res->runtime_fd, PODCRED_RUNTIME_KUBEPODS, &kubepods_id);
+	cover(res); /* it may have been made anew while no resolver ran */
+	res->restart = false;
+	r = loader_config_read(res->config_fd, &config);
+	if (r == 0)
+		r = loader_runtime_read(res->runtime_fd, PODCRED_RUNTIME_KUBEPODS, &kubepods_id);
 	if (r < 0)
-		return pc_err_set(err, r, "cannot read podcred_runtime: %s", strerror(-r));
+		return pc_err_set(err, r, "cannot read the configuration map: %s", strerror(-r));
+	res->kubepods_level = config.kubepods_level;
 	if (res->options->kubepods)
 		kubepods = strdup(res->options->kubepods);
-	else if (loader_cgroup_path(res->mount, kubepods_id, &kubepods) == -EPERM)
-		return pc_err_set(err, -EPERM,
-				  "cannot open the guarded cgroup by its id: it takes "
-				  "CAP_DAC_READ_SEARCH, or --kubepods DIR");
+	else if (asprintf(&kubepods, "%s%s", res->mount, config.kubepods_path) < 0)
+		kubepods = NULL;
 	if (!kubepods)
-		return pc_err_set(
-			err, -ESTALE,
-			"the kubepods cgroup that podcred guards is gone; run podcred load "
-			"again");
+		return -ENOMEM;
 	r = cgtree_open(kubepods, 0, res->registry, &res->tree, err);
 	if (r == 0 && cgtree_root_id(res->tree) != kubepods_id)
 		return pc_err_set(err, -EINVAL,
@@ -417,7 +444,7 @@ static void finish(struct resolver *res)
 
 int resolve_run(const struct resolve_options *options, struct pc_err *err)
 {
-	struct resolver res = {
+	const struct resolver blank = {
 		.options = options,
 		.config_fd = -EBADF,
 		.runtime_fd = -EBADF,
@@ -428,10 +455,17 @@ int resolve_run(const struct resolve_options *options, struct pc_err *err)
 		.signal_fd = -EBADF,
 		.podlist_fd = -EBADF,
 	};
-	int r = start(&res, err);
+	bool again;
+	int r;
 
-	if (r == 0)
-		r = loop(&res);
-	finish(&res);
+	do { /* anew when kubepods is another one: nothing that was known of it holds */
+		struct resolver res = blank;
+
+		r = start(&res, err);
+		if (r == 0)
+			r = loop(&res);
+		again = r == 0 && res.restart && !res.stop;
+		finish(&res);
+	} while (again);
 	return r;
 }

@@ -65,7 +65,7 @@ static void temp_path(char *buf, size_t size, const char *pin_dir, const char *k
 	pin_path(buf, size, pin_dir, kind, temp);
 }
 
-static bool is_cgroup_site(enum site site)
+bool is_cgroup_site(enum site site)
 {
 	return site == SITE_GUARD || site == SITE_AGENT;
 }
@@ -87,9 +87,8 @@ static int open_site(const struct loader_options *options, enum site site, uint6
 	return TAKE_FD(fd);
 }
 
-/* The pinned link of an earlier load, if it is still alive on that cgroup. Else -ENOENT. */
-static int find_live_link(const char *path, const struct attachment *att, uint64_t cgroup_id,
-			  uint32_t *ret_prog_id)
+int find_live_link(const char *path, const struct attachment *att, uint64_t cgroup_id,
+		   uint32_t *ret_prog_id)
 {
 	_cleanup_close_ int fd = bpf_obj_get(path);
 	struct bpf_link_info info = {};
@@ -244,17 +243,7 @@ static void commit(const struct loader_options *options, const struct attachment
 	}
 }
 
-static bool is_attachment(const void *arg, const char *name)
-{
-	(void)arg;
-	for (size_t i = 0; i < n_attachments; i++)
-		if (!strcmp(attachments[i].name, name) &&
-		    (!attachments[i].feature || feature_present(attachments[i].feature)))
-			return true;
-	return false;
-}
-
-int attach_all(const struct loader_options *options, struct podcred *skel,
+int attach_all(const struct loader_options *options, const int prog_fds[LOADER_MAX_LINKS],
 	       struct loader_report *report, struct pc_err *err)
 {
 	struct step steps[LOADER_MAX_LINKS] _cleanup_(cleanup_steps);
@@ -265,14 +254,12 @@ int attach_all(const struct loader_options *options, struct podcred *skel,
 		steps[i] = (struct step){.link_fd = -EBADF, .old_prog_fd = -EBADF};
 	for (done = 0; r == 0 && done < n_attachments; done++) {
 		const struct attachment *att = &attachments[done];
-		struct bpf_program *prog = bpf_object__find_program_by_name(skel->obj, att->name);
-		int prog_fd = bpf_program__fd(prog);
 
-		if (prog_fd < 0)
-			continue; /* optional, and not on this kernel */
-		r = stage_prog(options, att, prog_fd, &steps[done], err);
+		if (prog_fds[done] < 0)
+			continue;
+		r = stage_prog(options, att, prog_fds[done], &steps[done], err);
 		if (r == 0)
-			r = stage_link(options, att, prog_fd, &steps[done], err);
+			r = stage_link(options, att, prog_fds[done], &steps[done], err);
 	}
 	for (size_t i = done; i-- > 0;) {
 		if (r < 0)
@@ -281,10 +268,6 @@ int attach_all(const struct loader_options *options, struct podcred *skel,
 			commit(options, &attachments[i], &steps[i]);
 		report->attached += r == 0 && steps[i].new_link && !steps[i].replaces;
 		report->updated += r == 0 && (steps[i].old_prog_fd >= 0 || steps[i].replaces);
-	}
-	if (r == 0) { /* of another version, or of a feature that is switched off now */
-		pins_remove_unknown(options->pin_dir, LINKS_DIR, is_attachment, NULL);
-		pins_remove_unknown(options->pin_dir, PROGS_DIR, is_attachment, NULL);
 	}
 	return r;
 }

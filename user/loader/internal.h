@@ -63,8 +63,15 @@ void object_existing_maps(const char *pin_dir, struct podcred *skel, bool *ret_e
 
 /* ---- attach.c ---- */
 
-int attach_all(const struct loader_options *options, struct podcred *skel,
+/* A program's fd for each of attachments[]; negative: none, leave what is there. */
+int attach_all(const struct loader_options *options, const int prog_fds[LOADER_MAX_LINKS],
 	       struct loader_report *report, struct pc_err *err);
+
+bool is_cgroup_site(enum site site);
+
+/* The pinned link of an earlier load, if it is still alive on that cgroup. Else -ENOENT. */
+int find_live_link(const char *path, const struct attachment *att, uint64_t cgroup_id,
+		   uint32_t *ret_prog_id);
 
 /* ---- tables.c ---- */
 

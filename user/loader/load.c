@@ -26,13 +26,31 @@ static void remove_all(const char *pin_dir)
 	rmdir(pin_dir);
 }
 
+static bool is_attachment(const void *arg, const char *name)
+{
+	(void)arg;
+	for (size_t i = 0; i < n_attachments; i++)
+		if (!strcmp(attachments[i].name, name) &&
+		    (!attachments[i].feature || feature_present(attachments[i].feature)))
+			return true;
+	return false;
+}
+
+/* Of another version, or of a feature that is switched off now. */
+static void remove_leftovers(const char *pin_dir, const struct podcred *skel)
+{
+	pins_remove_unknown(pin_dir, LINKS_DIR, is_attachment, NULL);
+	pins_remove_unknown(pin_dir, PROGS_DIR, is_attachment, NULL);
+	pins_remove_unknown(pin_dir, MAPS_DIR, object_has_map, skel);
+}
+
 static int install(const struct loader_options *options, struct loader_report *report,
 		   struct pc_err *err)
 {
 	struct tables_backup *backup = NULL;
 	struct podcred *skel = NULL;
 	bool existed[MAX_MAPS] = {};
-	int r;
+	int prog_fds[LOADER_MAX_LINKS], r;
 
 	/* asked before the load, while "exists" still means "of an earlier load" */
 	skel = podcred__open();
@@ -45,14 +63,17 @@ static int install(const struct loader_options *options, struct loader_report *r
 	r = object_load(options->pin_dir, &skel, err);
 	if (r < 0)
 		return r;
+	for (size_t i = 0; i < n_attachments; i++) /* negative: optional, and not on this kernel */
+		prog_fds[i] = bpf_program__fd(
+			bpf_object__find_program_by_name(skel->obj, attachments[i].name));
 	r = tables_write(skel, options, &backup, err);
 	if (r == 0)
-		r = attach_all(options, skel, report, err);
+		r = attach_all(options, prog_fds, report, err);
 	if (r < 0) {
 		tables_restore(skel, backup);
 		object_forget_new_maps(skel, existed);
 	} else {
-		pins_remove_unknown(options->pin_dir, MAPS_DIR, object_has_map, skel);
+		remove_leftovers(options->pin_dir, skel);
 	}
 	tables_backup_free(backup);
 	podcred__destroy(skel);

@@ -59,6 +59,14 @@ struct loader_report {
 int loader_load(const struct loader_options *options, struct loader_report *report,
 		struct pc_err *err);
 
+/*
+ * Attach again what died with its cgroup, when a cgroup of the same name is there now. 0: all is
+ * covered; *ret_attached counts the links that were made. -ENOENT: a cgroup is gone and not back
+ * yet. Takes CAP_NET_ADMIN and CAP_BPF when there is something to do.
+ */
+int loader_cover(const char *pin_dir, const char *cgroup_mount, unsigned *ret_attached,
+		 struct pc_err *err);
+
 /* Detach and remove every pin. *ret_removed counts links; nothing there is 0, not an error. */
 int loader_unload(const char *pin_dir, unsigned *ret_removed, struct pc_err *err);
 
