@@ -43,18 +43,19 @@ BPF_CFLAGS = -target bpf -D__TARGET_ARCH_$(ARCH) -mcpu=v2 -O2 -g -Wall $(WERROR)
 	-Wno-unused-value -Wno-missing-declarations $(PREFIX_MAP) \
 	-Ibpf/uapi -Ibpf/api -Ibpf/lib -I$(VMLINUX_H)
 DEPFLAGS = -MMD -MP -MT $@ -MF $(@:.o=.d)
-LIBS := -lbpf -lelf -lz -lmicrohttpd -ljansson -lcyaml -lyaml -lcrypto -pthread
+LIBS := -lbpf -lelf -lz -lmicrohttpd -ljansson -lcyaml -lyaml -lmnl -lcrypto -pthread
 
 # ---- user modules: <name>_DEPS is the only include permission (docs/architecture.md) ----
-MODULES := base config identity kube agent loader daemon cli
+MODULES := base net config identity kube agent loader daemon cli
 base_DEPS     :=
+net_DEPS      := base
 config_DEPS   := base
 identity_DEPS := base
 kube_DEPS     := base identity
 agent_DEPS    := base lib/include
 loader_DEPS   := base
-daemon_DEPS   := base config identity kube agent loader lib/include
-cli_DEPS      := base config loader daemon
+daemon_DEPS   := base net config identity kube agent loader lib/include
+cli_DEPS      := base net config loader daemon
 agent_INC     := -Ibpf/uapi
 loader_INC    := -Ibpf/uapi -Ibpf/api -I$(O)/gen
 daemon_INC    := -Ibpf/uapi -Ibpf/api

@@ -7,7 +7,7 @@ TEST_TOOLS := $(patsubst tests/e2e/%.c,$(O)/tests/%,$(wildcard tests/e2e/*.c))
 E2E := $(sort $(wildcard tests/e2e/*.sh))
 BPF_TESTS := $(patsubst tests/bpf/%.c,$(O)/bpftest/%,$(wildcard tests/bpf/test_*.c))
 
-UNIT_INC := $(addprefix -Iuser/,base config identity kube agent loader lib/include) -Ibpf/uapi -Ibpf/api
+UNIT_INC := $(addprefix -Iuser/,base net config identity kube agent loader lib/include) -Ibpf/uapi -Ibpf/api
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 declared = $(shell sed -n 's|.*/\* $(1): \(.*\) \*/.*|\1|p' $(2))
 
@@ -22,10 +22,15 @@ $(O)/unit/header_cxx.o: tests/unit/header_cxx.cc | $(O)/.deps-test
 	$(Q)mkdir -p $(@D)
 	$(Q)g++ -std=c++11 -Wall -Wextra -Werror $(lib_INC) -c $< -o $@
 
+# netdiag is the one tool that drives a user module, and not what outsiders see.
+$(O)/tests/netdiag: $(net_OBJS) $(addprefix $(O)/user/base/,addr.o err.o file.o parse.o)
+$(O)/tests/netdiag: TOOL_INC := -Iuser/base -Iuser/net
+$(O)/tests/netdiag: TOOL_LIBS := -lmnl
 $(O)/tests/%: tests/e2e/%.c $(O)/libpodcred.a | $(O)/.deps-test
 	$(call msg,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(BASE_CFLAGS) -O2 -g $(lib_INC) -MMD -MP -MF $@.d -o $@ $< $(O)/libpodcred.a -pthread
+	$(Q)$(CC) $(BASE_CFLAGS) -O2 -g $(lib_INC) $(TOOL_INC) -MMD -MP -MF $@.d -o $@ $< $(filter %.o,$^) \
+		$(O)/libpodcred.a $(TOOL_LIBS) -pthread
 
 # BPF logic: tests/bpf/test_NAME.c drives tests/bpf/NAME.bpf.c through its skeleton.
 BPF_TEST_INC := -Ibpf/uapi -Ibpf/api -Iuser/base -I$(O)/bpftest

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The interfaces of the calling thread's network namespace, and which of them lead outside. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct pc_err;
+
+struct links_link {
+	int ifindex;
+	int master; /* ifindex of the bridge, bond, ... it belongs to, or 0 */
+	char name[16];
+	char kind[16]; /* "veth", "netkit", "bridge", ...; empty for hardware and lo */
+	bool up; /* IFF_UP: switched on; there may be no carrier */
+	bool peer_elsewhere; /* the other end, or what it sits on, is in another namespace */
+};
+
+/* Every interface. What fn returns other than 0 ends the walk and is returned. -errno. */
+int links_each(int (*fn)(void *arg, const struct links_link *link), void *arg, struct pc_err *err);
+
+/* A non-blocking descriptor that is readable when interfaces appear, change or go. To miss none,
+ * open it before links_each. -errno. */
+int links_watch_open(void);
+
+/*
+ * Take all that waits in fd. gone: the interface was removed, or moved to another namespace, where
+ * it has another number. 0, or -errno. -ENOBUFS: events were lost: call links_each again; those that
+ * were not lost are still delivered by the next call.
+ */
+int links_watch_read(int fd, void (*fn)(void *arg, const struct links_link *link, bool gone),
+		     void *arg);
+
+/* The interface by which packets to that address leave (lo for an own address).
+ * -ENETUNREACH: no route, or one that refuses. */
+int links_route_oif(const uint8_t ip[16], int *ret_ifindex);
+
+/* Every interface that a default route of IPv4 or IPv6 uses, in any routing table, once. */
+int links_uplinks(int (*fn)(void *arg, int ifindex), void *arg, struct pc_err *err);

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "messages.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <linux/inet_diag.h>
+#include <linux/rtnetlink.h>
+
+#include <libmnl/libmnl.h>
+
+#include "links.h"
+#include "sockdiag.h"
+
+struct table {
+	const struct nlattr **attr;
+	unsigned max;
+};
+
+static int table_put(const struct nlattr *attr, void *data)
+{
+	struct table *table = data;
+
+	if (mnl_attr_get_type(attr) <= table->max)
+		table->attr[mnl_attr_get_type(attr)] = attr;
+	return MNL_CB_OK;
+}
+
+/* len is exact: libmnl's functions for whole messages round it up. */
+static void attributes(const void *start, size_t len, const struct nlattr **attr, unsigned max)
+{
+	struct table table = {attr, max};
+
+	memset(attr, 0, (max + 1) * sizeof(*attr));
+	if (len >= sizeof(struct nlattr))
+		mnl_attr_parse_payload(start, len, table_put, &table);
+}
+
+static void attributes_of(const struct nlmsghdr *msg, size_t header, const struct nlattr **attr,
+			  unsigned max)
+{
+	const size_t start = NLMSG_HDRLEN + MNL_ALIGN(header);
+
+	attributes((const char *)msg + start, msg->nlmsg_len - start, attr, max);
+}
+
+static const void *header_of(const struct nlmsghdr *msg, size_t size)
+{
+	if (msg->nlmsg_len < NLMSG_HDRLEN + MNL_ALIGN(size))
+		return NULL;
+	return mnl_nlmsg_get_payload(msg);
+}
+
+/* ret stays as it is when there is no such attribute of that size. */
+static bool number(const struct nlattr *attr, void *ret, size_t size)
+{
+	if (!attr || mnl_attr_get_payload_len(attr) < size)
+		return false;
+	memcpy(ret, mnl_attr_get_payload(attr), size);
+	return true;
+}
+
+/* Cut to fit; attributes need not end with a NUL. */
+static void string(const struct nlattr *attr, char *ret, size_t size)
+{
+	size_t len = 0;
+
+	if (attr)
+		len = strnlen(mnl_attr_get_payload(attr), mnl_attr_get_payload_len(attr));
+	if (len >= size)
+		len = size - 1;
+	if (len)
+		memcpy(ret, mnl_attr_get_payload(attr), len);
+	ret[len] = '\0';
+}
+
+static void address(uint8_t family, const __be32 from[4], __be16 port, struct net_addr *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->port = ntohs(port);
+	if (family == AF_INET6) {
+		memcpy(ret->ip, from, 16);
+		return;
+	}
+	ret->ip[10] = ret->ip[11] = 0xff;
+	memcpy(ret->ip + 12, from, 4);
+}
+
+int message_socket(const struct nlmsghdr *msg, uint8_t protocol, struct sockdiag_socket *ret)
+{
+	const struct inet_diag_msg *diag = header_of(msg, sizeof(*diag));
+	const struct nlattr *attr[INET_DIAG_CGROUP_ID + 1];
+	struct sockdiag_socket socket = {.protocol = protocol};
+	uint8_t v6only = 0;
+
+	if (!diag || (diag->idiag_family != AF_INET && diag->idiag_family != AF_INET6))
+		return -EBADMSG;
+	socket.family = diag->idiag_family;
+	socket.state = diag->idiag_state;
+	socket.uid = diag->idiag_uid;
+	socket.inode = diag->idiag_inode;
+	socket.ifindex = diag->id.idiag_if;
+	memcpy(socket.cookie, diag->id.idiag_cookie, sizeof(socket.cookie));
+	address(socket.family, diag->id.idiag_src, diag->id.idiag_sport, &socket.local);
+	address(socket.family, diag->id.idiag_dst, diag->id.idiag_dport, &socket.remote);
+	attributes_of(msg, sizeof(*diag), attr, INET_DIAG_CGROUP_ID);
+	number(attr[INET_DIAG_CGROUP_ID], &socket.cgroup_id, sizeof(socket.cgroup_id));
+	number(attr[INET_DIAG_SKV6ONLY], &v6only, sizeof(v6only));
+	socket.v6only = v6only;
+	*ret = socket;
+	return 0;
+}
+
+int message_link(const struct nlmsghdr *msg, struct links_link *ret)
+{
+	const struct ifinfomsg *info = header_of(msg, sizeof(*info));
+	const struct nlattr *attr[IFLA_LINK_NETNSID + 1], *kind[IFLA_INFO_KIND + 1];
+	struct links_link link = {};
+
+	if (msg->nlmsg_type != RTM_NEWLINK && msg->nlmsg_type != RTM_DELLINK)
+		return -ENOMSG;
+	if (!info)
+		return -EBADMSG;
+	if (info->ifi_family != AF_UNSPEC)
+		return -ENOMSG;
+	if (info->ifi_index <= 0)
+		return -EBADMSG;
+	link.ifindex = info->ifi_index;
+	link.up = info->ifi_flags & IFF_UP;
+	attributes_of(msg, sizeof(*info), attr, IFLA_LINK_NETNSID);
+	string(attr[IFLA_IFNAME], link.name, sizeof(link.name));
+	number(attr[IFLA_MASTER], &link.master, sizeof(link.master));
+	link.peer_elsewhere = attr[IFLA_LINK_NETNSID];
+	if (attr[IFLA_LINKINFO]) {
+		attributes(mnl_attr_get_payload(attr[IFLA_LINKINFO]),
+			   mnl_attr_get_payload_len(attr[IFLA_LINKINFO]), kind, IFLA_INFO_KIND);
+		string(kind[IFLA_INFO_KIND], link.kind, sizeof(link.kind));
+	}
+	*ret = link;
+	return 0;
+}
+
+static void route_add(struct message_route *route, int oif)
+{
+	if (oif > 0 && route->oifs < MESSAGE_OIFS)
+		route->oif[route->oifs++] = oif;
+}
+
+static void next_hops(const struct nlattr *attr, struct message_route *route)
+{
+	const char *at = mnl_attr_get_payload(attr);
+	size_t left = mnl_attr_get_payload_len(attr);
+
+	for (;;) {
+		struct rtnexthop hop;
+		size_t step;
+
+		if (left < sizeof(hop))
+			return;
+		memcpy(&hop, at, sizeof(hop));
+		if (hop.rtnh_len < sizeof(hop) || hop.rtnh_len > left)
+			return;
+		route_add(route, hop.rtnh_ifindex);
+		step = RTNH_ALIGN(hop.rtnh_len);
+		if (step >= left)
+			return;
+		at += step;
+		left -= step;
+	}
+}
+
+int message_route(const struct nlmsghdr *msg, struct message_route *ret)
+{
+	const struct rtmsg *rt = header_of(msg, sizeof(*rt));
+	const struct nlattr *attr[RTA_MULTIPATH + 1];
+	struct message_route route = {};
+	int oif = 0;
+
+	if (msg->nlmsg_type != RTM_NEWROUTE || !rt)
+		return -EBADMSG;
+	route.type = rt->rtm_type;
+	route.dst_len = rt->rtm_dst_len;
+	attributes_of(msg, sizeof(*rt), attr, RTA_MULTIPATH);
+	if (number(attr[RTA_OIF], &oif, sizeof(oif)))
+		route_add(&route, oif);
+	if (attr[RTA_MULTIPATH])
+		next_hops(attr[RTA_MULTIPATH], &route);
+	*ret = route;
+	return 0;
+}

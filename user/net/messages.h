@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel's netlink messages, read into this module's structs. Pure functions; private to this
+ * module. nlmsg_len must be what was received. A message that is too short, or whose attributes
+ * are, gives -EBADMSG or leaves the field empty; unknown attributes are skipped.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <linux/netlink.h>
+
+struct links_link;
+struct sockdiag_socket;
+
+/* inet_diag_msg. protocol is not in it: the caller knows what was asked. */
+int message_socket(const struct nlmsghdr *msg, uint8_t protocol, struct sockdiag_socket *ret);
+
+/* ifinfomsg. -ENOMSG: a message about something else of the interface, for example a bridge port
+ * (RTM_DELLINK of family AF_BRIDGE: it left the bridge, and still exists). */
+int message_link(const struct nlmsghdr *msg, struct links_link *ret);
+
+#define MESSAGE_OIFS 32 /* more next hops of one route are not looked at */
+
+struct message_route {
+	uint8_t type; /* RTN_UNICAST, ... */
+	uint8_t dst_len;
+	unsigned oifs; /* how many are in oif */
+	int oif[MESSAGE_OIFS];
+};
+
+/* rtmsg; -EBADMSG also when it is not one. */
+int message_route(const struct nlmsghdr *msg, struct message_route *ret);
