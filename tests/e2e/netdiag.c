@@ -10,6 +10,7 @@
  *	netdiag listener ADDRESS PORT     who listens there
  *	netdiag netns CGROUP              the namespaces below it
  *	netdiag links | uplinks | watch   interfaces; watch prints events until killed
+ *	netdiag overflow                  watch, which reads too late
  *	netdiag route ADDRESS             the interface towards it
  *
  * WAY: tcp udp udplite mptcp, reuse (3 UDP sockets with the same addresses), any of these with
@@ -297,7 +298,7 @@ static void event_link(void *arg, const struct links_link *link, bool gone)
 	print_link(link, gone ? "gone" : "new");
 }
 
-/* "overflow N": as watch, but with room for few events, and read only once N bytes of input came. */
+/* lazy ("overflow"): with room for few events, read only once standard input ends, and then once. */
 static int cmd_watch(bool lazy)
 {
 	int fd = links_watch_open(), r, small = 1;

@@ -56,7 +56,7 @@ static int remember(struct walk *walk, uint64_t inode)
 		uint64_t *grown = reallocarray(walk->seen, room, sizeof(*grown));
 
 		if (!grown)
-			return -ENOMEM;
+			return pc_err_set(walk->err, -ENOMEM, "out of memory");
 		walk->seen = grown;
 		walk->room = room;
 	}
@@ -142,7 +142,7 @@ static int visit_cgroup(struct walk *walk, const char *dir)
 	int r;
 
 	if (asprintf(&path, "%s/cgroup.procs", dir) < 0)
-		return -ENOMEM;
+		return pc_err_set(walk->err, -ENOMEM, "out of memory");
 	r = file_read(path, PROCS_MAX, &text, NULL);
 	/* Not supported: a threaded cgroup, whose processes are listed further up. */
 	if (vanished(r) || r == -EOPNOTSUPP)
@@ -171,7 +171,8 @@ static int walk_tree(struct walk *walk, const char *cgroup_dir)
 	int r;
 
 	if (!fts)
-		return -errno;
+		return pc_err_set(walk->err, -errno, "cannot walk %s: %s", cgroup_dir,
+				  strerror(errno));
 	while ((errno = 0, entry = fts_read(fts))) {
 		switch (entry->fts_info) {
 		case FTS_D:
@@ -190,7 +191,10 @@ static int walk_tree(struct walk *walk, const char *cgroup_dir)
 			break;
 		}
 	}
-	return -errno;
+	if (errno)
+		return pc_err_set(walk->err, -errno, "cannot walk %s: %s", cgroup_dir,
+				  strerror(errno));
+	return 0;
 }
 
 int netns_each_below(const char *cgroup_dir, int (*fn)(void *arg, const char *path, uint64_t inode),
