@@ -6,6 +6,7 @@
 #include "cleanup.h"
 #include "cli.h"
 #include "config.h"
+#include "ifaces.h"
 #include "loader.h"
 #include "place.h"
 #include "run.h"
@@ -33,6 +34,8 @@ int cmd_load(const struct cli_command *self, int argc, char **argv)
 		r = place_find(&setup.place, &place, &err);
 	if (r == 0)
 		r = loader_load(&place.loader, &report, &err);
+	if (r == 0)
+		report.interfaces = (unsigned)ifaces_attach(place.loader.pin_dir);
 	if (r < 0)
 		r = cli_fail(json, r, &err);
 	else if (json)

@@ -14,6 +14,8 @@
 
 #include "cgtree.h"
 #include "cleanup.h"
+#include "ifaces.h"
+#include "links.h"
 #include "config.h"
 #include "loader.h"
 #include "log.h"
@@ -29,7 +31,7 @@ struct resolver {
 	const struct resolve_options *options;
 	char *mount;
 	int config_fd, runtime_fd, pods_fd, quota_fd, flows_fd, stats_fd;
-	int signal_fd, podlist_fd;
+	int signal_fd, podlist_fd, links_fd;
 	struct registry *registry;
 	struct cgtree *tree;
 	struct loader_events *events;
@@ -308,6 +310,7 @@ static int loop(struct resolver *res)
 		{.fd = have_events ? loader_events_fd(res->events) : cgtree_watch_fd(res->tree),
 		 .events = POLLIN},
 		{.fd = res->podlist_fd, .events = POLLIN},
+		{.fd = res->links_fd, .events = POLLIN},
 	};
 
 	while (!res->stop && !res->restart) {
@@ -324,6 +327,8 @@ static int loop(struct resolver *res)
 			watch_names(res);
 		if (res->reload_policy && res->options->config_path)
 			reload_policy(res);
+		if (fds[3].revents)
+			ifaces_follow(res->links_fd, res->options->pin_dir);
 		if (res->reload && res->options->pods)
 			load_names(res);
 		if (res->rescan)
@@ -415,6 +420,8 @@ static int start(struct resolver *res, struct pc_err *err)
 		if (r < 0)
 			return pc_err_set(err, r, "cannot watch the cgroup tree: %s", strerror(-r));
 	}
+	res->links_fd = links_watch_open(); /* before the walk: nothing comes in between */
+	ifaces_attach(res->options->pin_dir);
 	if (res->options->pods) {
 		res->podlist_fd = podlist_watch_open(res->options->pods);
 		load_names(res);
@@ -430,8 +437,9 @@ static int start(struct resolver *res, struct pc_err *err)
 
 static void finish(struct resolver *res)
 {
-	int *fds[] = {&res->config_fd, &res->runtime_fd, &res->pods_fd,	  &res->quota_fd,
-		      &res->flows_fd,  &res->stats_fd,	 &res->signal_fd, &res->podlist_fd};
+	int *fds[] = {&res->config_fd, &res->runtime_fd, &res->pods_fd,
+		      &res->quota_fd,  &res->flows_fd,	 &res->stats_fd,
+		      &res->signal_fd, &res->podlist_fd, &res->links_fd};
 
 	loader_events_close(res->events);
 	loader_quota_memory_free(res->quota_memory);
@@ -454,6 +462,7 @@ int resolve_run(const struct resolve_options *options, struct pc_err *err)
 		.stats_fd = -EBADF,
 		.signal_fd = -EBADF,
 		.podlist_fd = -EBADF,
+		.links_fd = -EBADF,
 	};
 	bool again;
 	int r;

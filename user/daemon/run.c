@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "cleanup.h"
+#include "ifaces.h"
 #include "log.h"
 #include "resolve.h"
 #include "serve.h"
@@ -212,6 +213,7 @@ static int attach(const struct run_options *options, const struct place *place, 
 
 	if (r < 0)
 		return r;
+	ifaces_attach(place->loader.pin_dir);
 	if (report.mounted_bpffs)
 		log_info("mounted a BPF file system on /sys/fs/bpf");
 	log_info("guarding %s (%u programs attached, %u updated), agent in %s", place->guard,

@@ -30,6 +30,8 @@ const struct attachment attachments[] = {
 	 "cgroup-egress"},
 	{"podcred_post4", "netfilter/postrouting4", SITE_NETNS, NFPROTO_IPV4, "netfilter-link"},
 	{"podcred_post6", "netfilter/postrouting6", SITE_NETNS, NFPROTO_IPV6, "netfilter-link"},
+	{"podcred_veth", "tcx/ingress", SITE_IFACE, LOADER_IFACE_POD, "tcx"},
+	{"podcred_uplink", "tcx/egress", SITE_IFACE, LOADER_IFACE_UPLINK, "tcx"},
 	{"podcred_cgmkdir", "tp_btf/cgroup_mkdir", SITE_TRACE, BPF_TRACE_RAW_TP, "cgroup-tracing"},
 	{"podcred_cgrmdir", "tp_btf/cgroup_rmdir", SITE_TRACE, BPF_TRACE_RAW_TP, "cgroup-tracing"},
 };
@@ -258,7 +260,7 @@ int attach_all(const struct loader_options *options, const int prog_fds[LOADER_M
 		if (prog_fds[done] < 0)
 			continue;
 		r = stage_prog(options, att, prog_fds[done], &steps[done], err);
-		if (r == 0)
+		if (r == 0 && att->site != SITE_IFACE)
 			r = stage_link(options, att, prog_fds[done], &steps[done], err);
 	}
 	for (size_t i = done; i-- > 0;) {

@@ -201,6 +201,11 @@ static struct {
 	  .without = "packets that no pod's socket sent pass: packet sockets, sockets made by the "
 		     "host"},
 	 try_netfilter},
+	{{.name = "tcx",
+	  .since = "6.6",
+	  .without = "packet sockets of hostNetwork pods pass, and of all pods where the CNI "
+		     "forwards below netfilter"},
+	 iface_try_link},
 	{{.name = "cgroup-tracing",
 	  .since = "5.5",
 	  .without = "new pods are noticed by inotify, a little later"},

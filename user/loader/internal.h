@@ -18,6 +18,7 @@ enum site {
 	SITE_AGENT,
 	SITE_TRACE, /* not to a cgroup */
 	SITE_NETNS, /* netfilter, in the loader's network namespace */
+	SITE_IFACE, /* interfaces, each with a link of its own: ifaces.c */
 };
 
 struct attachment {
@@ -94,6 +95,16 @@ int config_write(int config_fd, const struct podcred_config *config);
 /* A link at POST_ROUTING of this network namespace, at a priority that is free. family:
  * NFPROTO_IPV4 or NFPROTO_IPV6. An fd, or -errno. */
 int netfilter_link_create(int prog_fd, int family);
+
+/* ---- ifaces.c ---- */
+
+/* Whether a link's pin is one of an interface. */
+bool iface_is_pin(const char *name);
+
+/* How many live links of that program there are. */
+unsigned iface_count(const char *pin_dir, const char *prog_name);
+
+int iface_try_link(void); /* for features.c: 0 or -errno */
 
 /* ---- cgroup.c ---- */
 

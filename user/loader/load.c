@@ -33,7 +33,7 @@ static bool is_attachment(const void *arg, const char *name)
 		if (!strcmp(attachments[i].name, name) &&
 		    (!attachments[i].feature || feature_present(attachments[i].feature)))
 			return true;
-	return false;
+	return iface_is_pin(name) && feature_present("tcx");
 }
 
 /* Of another version, or of a feature that is switched off now. */

@@ -48,6 +48,7 @@ struct loader_report {
 	bool upgraded; /* links of an earlier load were updated in place */
 	unsigned attached; /* links made */
 	unsigned updated; /* links updated in place */
+	unsigned interfaces; /* links made on interfaces; the caller of loader_load does that */
 };
 
 /*
@@ -67,6 +68,23 @@ int loader_load(const struct loader_options *options, struct loader_report *repo
 int loader_cover(const char *pin_dir, const char *cgroup_mount, unsigned *ret_attached,
 		 struct pc_err *err);
 
+/* Interfaces of the caller's network namespace, where packets pass that netfilter does not see. */
+enum loader_iface {
+	LOADER_IFACE_POD, /* the node's end of a pod's interface: packets coming out of the pod */
+	LOADER_IFACE_UPLINK, /* packets of the node's own sockets leaving it */
+};
+
+/*
+ * Attach the loaded program to an interface and pin the link, or update the link that is there.
+ * 1: a link was made, 0: there was one. -EOPNOTSUPP: the loader did without (Linux 6.6). -ENODEV,
+ * -EPERM (takes CAP_NET_ADMIN), ...
+ */
+int loader_iface_attach(const char *pin_dir, enum loader_iface kind, int ifindex,
+			struct pc_err *err);
+
+/* Remove the pins of links whose interface is gone. */
+void loader_iface_sweep(const char *pin_dir);
+
 /* Detach and remove every pin. *ret_removed counts links; nothing there is 0, not an error. */
 int loader_unload(const char *pin_dir, unsigned *ret_removed, struct pc_err *err);
 
@@ -84,6 +102,7 @@ struct loader_link_status {
 	uint64_t cgroup_id; /* of the link; 0 for tracing links and dead ones */
 	uint32_t prog_id;
 	unsigned others; /* foreign programs that run in the same hook */
+	unsigned interfaces; /* that the program is attached to, where it is for interfaces */
 };
 
 #define LOADER_MAX_LINKS 16

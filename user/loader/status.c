@@ -52,6 +52,11 @@ static void read_link(const char *pin_dir, const char *cgroup_mount, const struc
 	char path[4096];
 
 	*ret = (struct loader_link_status){.name = att->name, .hook = att->hook};
+	if (att->site == SITE_IFACE) {
+		ret->interfaces = iface_count(pin_dir, att->name);
+		ret->pinned = ret->alive = ret->effective = ret->interfaces > 0;
+		return;
+	}
 	if (pin_path(path, sizeof(path), pin_dir, LINKS_DIR, att->name) < 0)
 		return;
 	fd = bpf_obj_get(path);

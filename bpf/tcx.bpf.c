@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * tcx, on interfaces of the node. podcred_veth sees what comes out of a pod's interface, before a
+ * CNI may forward it past netfilter; the packet still has its socket, whatever kind that is.
+ * podcred_uplink sees frames of packet sockets of hostNetwork pods, which pass no netfilter hook.
+ */
+#include "backstop.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define ETH_P_IP     0x0800
+#define ETH_P_IPV6   0x86dd
+#define ETH_P_8021Q  0x8100
+#define ETH_P_8021AD 0x88a8
+#define ETH_HLEN     14
+#define ETH_TYPE     12 /* where the type is in the header */
+#define VLAN_HLEN    4
+#define MAX_TAGS     4
+
+#define TCX_NEXT (-1)
+#define TCX_DROP 2
+
+static __always_inline int is_tag(__u16 protocol)
+{
+	return protocol == ETH_P_8021Q || protocol == ETH_P_8021AD;
+}
+
+/* Past VLAN tags, from a position relative to a header on. */
+static __always_inline __u16 skip_tags(struct __sk_buff *skb, __u16 protocol, __u32 *at, __u32 base)
+{
+	for (int i = 0; i < MAX_TAGS && is_tag(protocol); i++) {
+		__u8 tag[VLAN_HLEN];
+
+		if (bpf_skb_load_bytes_relative(skb, *at, tag, sizeof(tag), base))
+			return 0;
+		protocol = (__u16)(tag[2] << 8 | tag[3]);
+		*at += VLAN_HLEN;
+	}
+	return protocol;
+}
+
+/* Fills *packet and returns 1 when there is an IP packet at that place, and it is guarded. */
+static __always_inline int guarded_at(const struct podcred_config *cfg, struct __sk_buff *skb,
+				      __u16 protocol, __u32 at, __u32 base, struct packet *packet)
+{
+	__u8 head[PACKET_HEAD] = {};
+	__u64 min, len;
+	int v6;
+
+	protocol = skip_tags(skb, protocol, &at, base);
+	if (is_tag(protocol)) {
+		packet->unreadable = 1;
+		return 1;
+	}
+	v6 = protocol == ETH_P_IPV6;
+	if (!v6 && protocol != ETH_P_IP)
+		return 0;
+	min = v6 ? PACKET_V6 : PACKET_V4;
+	if (bpf_skb_load_bytes_relative(skb, at, head, min, base))
+		return 0; /* shorter than a header: nobody routes it */
+	if (packet_is_foreign(cfg, head, v6))
+		return 0;
+	len = skb->len > at ? head_size(skb->len - at) : 0;
+	if (len < min || bpf_skb_load_bytes_relative(skb, at, head, len, base)) {
+		/* from the network header on there is less than from the link layer's */
+		len = min;
+	}
+	packet_parse(head, (__u32)len, v6, packet);
+	return packet_is_guarded(cfg, head, packet);
+}
+
+static __always_inline void sender_of(const struct podcred_config *cfg, struct __sk_buff *skb,
+				      struct sender *sender)
+{
+	struct pod_tree tree = pod_tree_get(cfg);
+
+	sender->cgroup_id = bpf_skb_cgroup_id(skb); /* 0: no socket */
+	if (!sender->cgroup_id)
+		return;
+	sender->pod = pod_at(&tree, bpf_skb_ancestor_cgroup_id(skb, tree.level),
+			     bpf_skb_ancestor_cgroup_id(skb, tree.level + 1),
+			     bpf_skb_ancestor_cgroup_id(skb, tree.level + 2));
+	sender->has_socket = sender->pod != POD_NONE;
+}
+
+SEC("tc")
+int podcred_veth(struct __sk_buff *skb)
+{
+	const struct podcred_config *cfg = config_get();
+	struct sender sender = {};
+	struct packet packet = {};
+
+	/* The type was read off the frame on receipt, and one tag taken off. */
+	if (!cfg ||
+	    !guarded_at(cfg, skb, bpf_ntohs((__u16)skb->protocol), 0, BPF_HDR_START_NET, &packet))
+		return TCX_NEXT;
+	/* A socket of no pod, in a pod's network: made by the host, or of a process that left. As
+	 * netfilter does, which will see no socket at all. */
+	sender_of(cfg, skb, &sender);
+	return packet_judge(cfg, &packet, &sender, PODCRED_HOOK_ingress) ? TCX_NEXT : TCX_DROP;
+}
+
+SEC("tc")
+int podcred_uplink(struct __sk_buff *skb)
+{
+	const struct podcred_config *cfg = config_get();
+	struct sender sender = {};
+	struct packet packet = {};
+	__u16 type = bpf_ntohs((__u16)skb->protocol);
+	__u32 base = BPF_HDR_START_NET, at = 0;
+	__u8 frame[16] __attribute__((aligned(8))) = {};
+	__u64 head = 0;
+
+	if (!cfg)
+		return TCX_NEXT;
+	sender_of(cfg, skb, &sender);
+	if (!sender.has_socket) /* the host's own, or forwarded: netfilter has judged those */
+		return TCX_NEXT;
+	/* A packet socket says of its frame what it likes, so believe the frame; where there is
+	 * one. On an interface without link layer the two headers are in one place. */
+	bpf_skb_load_bytes_relative(skb, 0, frame, sizeof(frame), BPF_HDR_START_MAC);
+	bpf_skb_load_bytes_relative(skb, 0, &head, sizeof(head), BPF_HDR_START_NET);
+	if (head != *(__u64 *)frame) {
+		type = (__u16)(frame[ETH_TYPE] << 8 | frame[ETH_TYPE + 1]);
+		base = BPF_HDR_START_MAC;
+		at = ETH_HLEN;
+	}
+	if (!guarded_at(cfg, skb, type, at, base, &packet))
+		return TCX_NEXT;
+	return packet_judge(cfg, &packet, &sender, PODCRED_HOOK_uplink) ? TCX_NEXT : TCX_DROP;
+}
