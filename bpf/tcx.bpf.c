@@ -39,9 +39,11 @@ static __always_inline __u16 skip_tags(struct __sk_buff *skb, __u16 protocol, __
 	return protocol;
 }
 
-/* Fills *packet and returns 1 when there is an IP packet at that place, and it is guarded. */
+/* Fills *packet and returns 1 when there is an IP packet at that place, and it is guarded. before:
+ * how much of skb->len lies before the header that base names. */
 static __always_inline int guarded_at(const struct podcred_config *cfg, struct __sk_buff *skb,
-				      __u16 protocol, __u32 at, __u32 base, struct packet *packet)
+				      __u16 protocol, __u32 at, __u32 base, __u32 before,
+				      struct packet *packet)
 {
 	__u8 head[PACKET_HEAD] = {};
 	__u64 min, len;
@@ -60,11 +62,11 @@ static __always_inline int guarded_at(const struct podcred_config *cfg, struct _
 		return 0; /* shorter than a header: nobody routes it */
 	if (packet_is_foreign(cfg, head, v6))
 		return 0;
-	len = skb->len > at ? head_size(skb->len - at) : 0;
-	if (len < min || bpf_skb_load_bytes_relative(skb, at, head, len, base)) {
-		/* from the network header on there is less than from the link layer's */
-		len = min;
-	}
+	len = skb->len > before + at ? head_size(skb->len - before - at) : 0;
+	/* a load that fails clears what was there */
+	if ((len < min || bpf_skb_load_bytes_relative(skb, at, head, len, base)) &&
+	    bpf_skb_load_bytes_relative(skb, at, head, len = min, base))
+		return 0;
 	packet_parse(head, (__u32)len, v6, packet);
 	return packet_is_guarded(cfg, head, packet);
 }
@@ -91,8 +93,8 @@ int podcred_veth(struct __sk_buff *skb)
 	struct packet packet = {};
 
 	/* The type was read off the frame on receipt, and one tag taken off. */
-	if (!cfg ||
-	    !guarded_at(cfg, skb, bpf_ntohs((__u16)skb->protocol), 0, BPF_HDR_START_NET, &packet))
+	if (!cfg || !guarded_at(cfg, skb, bpf_ntohs((__u16)skb->protocol), 0, BPF_HDR_START_NET,
+				ETH_HLEN, &packet))
 		return TCX_NEXT;
 	/* A socket of no pod, in a pod's network: made by the host, or of a process that left. As
 	 * netfilter does, which will see no socket at all. */
@@ -125,7 +127,7 @@ int podcred_uplink(struct __sk_buff *skb)
 		base = BPF_HDR_START_MAC;
 		at = ETH_HLEN;
 	}
-	if (!guarded_at(cfg, skb, type, at, base, &packet))
+	if (!guarded_at(cfg, skb, type, at, base, 0, &packet))
 		return TCX_NEXT;
 	return packet_judge(cfg, &packet, &sender, PODCRED_HOOK_uplink) ? TCX_NEXT : TCX_DROP;
 }

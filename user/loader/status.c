@@ -129,6 +129,15 @@ static int read_maps(const char *pin_dir, struct loader_status *ret, struct pc_e
 	return 0;
 }
 
+/* Optional ones may not have been: what is lost then, podcred features tells. */
+static bool is_loaded(const char *pin_dir, const struct attachment *att)
+{
+	char path[4096];
+
+	return !att->feature || (pin_path(path, sizeof(path), pin_dir, PROGS_DIR, att->name) == 0 &&
+				 access(path, F_OK) == 0);
+}
+
 int loader_status_read(const char *pin_dir, const char *cgroup_mount, struct loader_status *ret,
 		       struct pc_err *err)
 {
@@ -142,8 +151,8 @@ int loader_status_read(const char *pin_dir, const char *cgroup_mount, struct loa
 		struct loader_link_status *link = &ret->links[ret->n_links++];
 
 		read_link(pin_dir, cgroup_mount, &attachments[i], link);
-		/* tracing has a fallback, so its lack is no gap in the guard */
-		if (!attachments[i].feature && !link->effective)
+		if (!link->effective && attachments[i].site != SITE_IFACE &&
+		    is_loaded(pin_dir, &attachments[i]))
 			ret->complete = false;
 	}
 	return 0;
