@@ -55,7 +55,10 @@ int fake_peer(int fd, struct podcred_peer *ret, size_t size)
 		peer.address[14] = 169;
 		peer.address[15] = 254;
 	}
-	if (kind == NAMED || kind == IMDS_NAMED || kind == DIRECT || (after && count > after))
+	if (kind == OTHER_POD)
+		peer.pod_cgroup_id = 78;
+	if (kind == NAMED || kind == IMDS_NAMED || kind == DIRECT || kind == OTHER_POD ||
+	    (after && count > after))
 		set_name(&peer);
 	*ret = peer;
 	return 0;
@@ -90,7 +93,7 @@ int make_listener(uint16_t *ret_port)
 	return fd;
 }
 
-static void start(unsigned name_wait_ms, unsigned max_pod_connections)
+static void start(unsigned name_wait_ms, unsigned max_connections, unsigned max_pod_connections)
 {
 	_cleanup_close_ int fd = make_listener(&port);
 	struct agent_options options = {
@@ -101,6 +104,7 @@ static void start(unsigned name_wait_ms, unsigned max_pod_connections)
 		.peer = fake_peer,
 		.name_wait_ms = name_wait_ms,
 		.imds_name_wait_ms = name_wait_ms,
+		.max_connections = max_connections,
 		.max_pod_connections = max_pod_connections,
 	};
 	struct pc_err err = {};
@@ -116,7 +120,7 @@ int setup(void **state)
 	atomic_store(&asked, 0);
 	atomic_store(&named_after, 0);
 	write_file(FILE_TEXT("AKIAONE"));
-	start(60000, 0);
+	start(60000, 0, 0);
 	return 0;
 }
 
@@ -131,7 +135,13 @@ int teardown(void **state)
 void restart(unsigned name_wait_ms, unsigned max_pod_connections)
 {
 	agent_server_stop(server);
-	start(name_wait_ms, max_pod_connections);
+	start(name_wait_ms, 0, max_pod_connections);
+}
+
+void restart_limited(unsigned max_connections, unsigned max_pod_connections)
+{
+	agent_server_stop(server);
+	start(60000, max_connections, max_pod_connections);
 }
 
 /* ---- a client that sends exactly what it is told ---- */

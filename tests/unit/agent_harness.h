@@ -25,7 +25,7 @@
 	"    static:\n      accessKeyId: " id "\n      secretAccessKey: se/cret\n"                 \
 	"      sessionToken: token\n"
 
-enum identity { NAMED, UNNAMED, UNSTAMPED, DIRECT, IMDS_NAMED, IMDS_UNNAMED };
+enum identity { NAMED, UNNAMED, UNSTAMPED, DIRECT, IMDS_NAMED, IMDS_UNNAMED, OTHER_POD };
 
 extern atomic_int identity; /* of every caller from now on */
 extern atomic_int asked; /* how often the fake was asked */
@@ -48,7 +48,9 @@ int make_listener(uint16_t *ret_port);
 
 int setup(void **state);
 int teardown(void **state);
+/* 0: the default. */
 void restart(unsigned name_wait_ms, unsigned max_pod_connections);
+void restart_limited(unsigned max_connections, unsigned max_pod_connections);
 
 int dial(void);
 /* The server may answer and close before it has read everything: errors are ignored. */

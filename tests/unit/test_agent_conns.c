@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* SOURCES: user/agent/conns.c */
-/* What a hostile pod may hold: its share of connections, and each only so long. Time is made up. */
+/* What hostile pods may hold: their share of connections, and each only so long. Time is made up. */
 #include <errno.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,72 +16,259 @@
 
 #include "conns.h"
 
-static void test_share(void **state)
-{
-	struct conns c;
-	struct conn *a, *b, *other;
+/* A connection as the server has it, with the client's end. */
+struct link {
+	int fds[2];
+	struct conn *conn;
+};
 
-	(void)state;
-	conns_init(&c, 2);
-	a = conns_add(&c, 1, 7, 0);
-	b = conns_add(&c, 2, 7, 0);
-	assert_non_null(a);
-	assert_non_null(b);
-	assert_null(conns_add(&c, 3, 7, 0));
-	other = conns_add(&c, 3, 8, 0);
-	assert_non_null(other);
-	conns_remove(&c, a);
-	a = conns_add(&c, 1, 7, 0);
-	assert_non_null(a);
-	assert_null(conns_add(&c, 4, 7, 0));
-	conns_remove(&c, other);
-	conns_remove(&c, b);
-	conns_remove(&c, a);
-	assert_null(c.head);
+static struct conns c;
+
+static void start(unsigned total, unsigned per_pod, unsigned unknown)
+{
+	const struct conn_limits limits = {total, per_pod, unknown};
+
+	conns_init(&c, &limits);
+}
+
+static bool open_link(struct link *l, uint64_t pod, int64_t now_ms)
+{
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, l->fds), 0);
+	l->conn = conns_add(&c, l->fds[0], pod, now_ms);
+	if (l->conn)
+		return true;
+	close(l->fds[0]);
+	close(l->fds[1]);
+	return false;
+}
+
+static void close_link(struct link *l)
+{
+	if (!l->conn)
+		return;
+	conns_remove(&c, l->conn);
+	l->conn = NULL;
+	close(l->fds[0]);
+	close(l->fds[1]);
+}
+
+static void close_links(struct link *l, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		close_link(&l[i]);
+	assert_null(c.owners);
+	assert_int_equal(c.count, 0);
 	conns_done(&c);
 }
 
-static bool is_shut(int fd)
+static bool is_shut(const struct link *l)
 {
-	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+	struct pollfd p = {.fd = l->fds[1], .events = POLLRDHUP};
 
 	return poll(&p, 1, 0) == 1;
 }
 
-static void test_deadline(void **state)
+static unsigned count_open(const struct link *l, size_t n)
 {
-	struct conns c;
-	struct conn *slow, *busy;
-	int slow_fds[2], busy_fds[2];
+	unsigned open = 0;
+
+	for (size_t i = 0; i < n; i++)
+		open += !is_shut(&l[i]);
+	return open;
+}
+
+static void test_share(void **state)
+{
+	struct link l[4] = {};
 
 	(void)state;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, slow_fds), 0);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, busy_fds), 0);
-	conns_init(&c, 10);
-	slow = conns_add(&c, slow_fds[0], 7, 1000);
-	busy = conns_add(&c, busy_fds[0], 7, 1000);
-	conns_touch(&c, busy, 10000);
-	conns_expire(&c, 15999, 15000);
-	assert_false(is_shut(slow_fds[1]));
-	conns_expire(&c, 16000, 15000);
-	assert_true(is_shut(slow_fds[1]));
-	assert_false(is_shut(busy_fds[1]));
-	conns_expire(&c, 25000, 15000);
-	assert_true(is_shut(busy_fds[1]));
-	conns_remove(&c, slow);
-	conns_remove(&c, busy);
-	conns_done(&c);
-	for (int i = 0; i < 2; i++) {
-		close(slow_fds[i]);
-		close(busy_fds[i]);
+	start(10, 2, 10);
+	assert_true(open_link(&l[0], 7, 0));
+	assert_true(open_link(&l[1], 7, 0));
+	assert_false(open_link(&l[2], 7, 0));
+	assert_true(open_link(&l[2], 8, 0));
+	close_link(&l[0]);
+	assert_true(open_link(&l[0], 7, 0));
+	assert_false(open_link(&l[3], 7, 0));
+	close_links(l, 4);
+}
+
+/* The total is reached: the largest gives up what it misses least, a newcomer is never refused. */
+static void test_evict(void **state)
+{
+	struct link l[6] = {};
+
+	(void)state;
+	start(4, 4, 1);
+	assert_true(open_link(&l[0], 7, 0)); /* idle, but used since */
+	assert_true(open_link(&l[1], 7, 100)); /* oldest, busy */
+	assert_true(open_link(&l[2], 7, 200)); /* longest idle */
+	assert_true(open_link(&l[3], 8, 0));
+	conns_begin(&c, l[0].conn);
+	conns_end(&c, l[0].conn, 300);
+	conns_begin(&c, l[1].conn);
+	assert_false(open_link(&l[4], 7, 400)); /* 7 has most itself */
+	assert_true(open_link(&l[4], 8, 400));
+	assert_true(is_shut(&l[2]));
+	assert_int_equal(count_open(l, 5), 4);
+	assert_false(open_link(&l[5], 8, 500)); /* two each */
+	assert_true(open_link(&l[5], 9, 500));
+	assert_int_equal(count_open(l, 6), 4);
+	assert_false(is_shut(&l[1])); /* busy ones last */
+	assert_false(is_shut(&l[5]));
+	close_links(l, 6);
+}
+
+static void test_evict_busy(void **state)
+{
+	struct link l[3] = {};
+
+	(void)state;
+	start(2, 2, 1);
+	assert_true(open_link(&l[0], 7, 100));
+	assert_true(open_link(&l[1], 7, 0));
+	conns_begin(&c, l[0].conn);
+	conns_begin(&c, l[1].conn);
+	assert_true(open_link(&l[2], 8, 200));
+	assert_true(is_shut(&l[1]));
+	assert_false(is_shut(&l[0]));
+	/* what is shut down may still end its request */
+	conns_end(&c, l[1].conn, 300);
+	close_links(l, 3);
+}
+
+static void test_unknown(void **state)
+{
+	struct link l[5] = {};
+
+	(void)state;
+	start(2, 2, 2);
+	assert_true(open_link(&l[0], 0, 0));
+	assert_true(open_link(&l[1], 0, 100));
+	assert_int_equal(c.count, 0);
+	assert_true(open_link(&l[2], 7, 100));
+	assert_true(open_link(&l[3], 7, 100));
+	assert_int_equal(count_open(l, 4), 4);
+	assert_true(open_link(&l[4], 0, 200)); /* in turn, among themselves */
+	assert_true(is_shut(&l[0]));
+	assert_int_equal(count_open(l, 5), 4);
+	close_link(&l[4]);
+	assert_true(open_link(&l[4], 8, 300)); /* not at their cost */
+	assert_false(is_shut(&l[1]));
+	close_links(l, 5);
+}
+
+static void test_unknown_alone(void **state)
+{
+	struct link l[2] = {};
+
+	(void)state;
+	start(1, 1, 1);
+	assert_true(open_link(&l[0], 0, 0));
+	assert_true(open_link(&l[1], 0, 0)); /* its owner went with the only connection */
+	assert_true(is_shut(&l[0]));
+	assert_false(is_shut(&l[1]));
+	close_links(l, 2);
+}
+
+#define TOTAL	  64
+#define PER_POD	  16
+#define ATTACKERS 8
+#define SHARE	  (TOTAL / (ATTACKERS + 1))
+
+/* Attackers open at random as fast as they can; the victim always gets and keeps its fair share. */
+static void test_fair(void **state)
+{
+	static struct link l[TOTAL * 100];
+	struct link victim[SHARE] = {};
+	size_t n = 0;
+
+	(void)state;
+	start(TOTAL, PER_POD, 1);
+	srandom(1);
+	for (int64_t now = 0; now < TOTAL * 100; now++) {
+		uint64_t pod = 1 + (uint64_t)random() % ATTACKERS;
+
+		if (open_link(&l[n], pod, now)) {
+			if (random() % 2)
+				conns_begin(&c, l[n].conn);
+			n++;
+		}
+		if (now >= 1000 && now < 1000 + SHARE)
+			assert_true(open_link(&victim[now - 1000], 99, 0));
+		assert_true(c.count <= TOTAL);
+		if (n && random() % 8 == 0)
+			close_link(&l[--n]);
+		if (n == 400) {
+			/* libmicrohttpd closes what was shut down */
+			size_t left = 0;
+
+			for (size_t i = 0; i < n; i++) {
+				if (l[i].conn->owner)
+					l[left++] = l[i];
+				else
+					close_link(&l[i]);
+			}
+			n = left;
+		}
 	}
+	assert_int_equal(c.count, TOTAL);
+	assert_int_equal(count_open(victim, SHARE), SHARE);
+	for (size_t i = 0; i < n; i++)
+		close_link(&l[i]);
+	close_links(victim, SHARE);
+}
+
+static void test_deadline(void **state)
+{
+	struct link l[2] = {};
+
+	(void)state;
+	start(10, 10, 10);
+	assert_true(open_link(&l[0], 7, 1000));
+	assert_true(open_link(&l[1], 7, 1000));
+	conns_begin(&c, l[1].conn);
+	conns_end(&c, l[1].conn, 10000);
+	conns_expire(&c, 15999, 15000);
+	assert_false(is_shut(&l[0]));
+	conns_expire(&c, 16000, 15000);
+	assert_true(is_shut(&l[0]));
+	assert_false(is_shut(&l[1]));
+	assert_int_equal(c.count, 1);
+	conns_expire(&c, 25000, 15000);
+	assert_true(is_shut(&l[1]));
+	assert_null(c.owners);
+	close_links(l, 2);
+}
+
+static void test_life(void **state)
+{
+	struct link l[2] = {};
+
+	(void)state;
+	start(10, 10, 10);
+	assert_true(open_link(&l[0], 7, 1000));
+	assert_true(open_link(&l[1], 7, 1000));
+	for (int i = 1; i < CONN_MAX_REQUESTS; i++) {
+		conns_begin(&c, l[0].conn);
+		assert_false(conns_is_last(&c, l[0].conn, 2000));
+		conns_end(&c, l[0].conn, 2000);
+	}
+	conns_begin(&c, l[0].conn);
+	assert_true(conns_is_last(&c, l[0].conn, 2000));
+	conns_begin(&c, l[1].conn);
+	assert_false(conns_is_last(&c, l[1].conn, 1000 + CONN_MAX_AGE_MS - 1));
+	assert_true(conns_is_last(&c, l[1].conn, 1000 + CONN_MAX_AGE_MS));
+	close_links(l, 2);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_share),
-		cmocka_unit_test(test_deadline),
+		cmocka_unit_test(test_share),	      cmocka_unit_test(test_evict),
+		cmocka_unit_test(test_evict_busy),    cmocka_unit_test(test_unknown),
+		cmocka_unit_test(test_unknown_alone), cmocka_unit_test(test_fair),
+		cmocka_unit_test(test_deadline),      cmocka_unit_test(test_life),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

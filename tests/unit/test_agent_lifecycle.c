@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: tests/unit/agent_harness.c user/agent/server.c user/agent/handler.c user/agent/listen.c user/agent/conns.c user/agent/waiting.c user/agent/audit.c user/agent/dispatch.c user/agent/container.c user/agent/imds.c user/agent/destination.c user/agent/path.c user/agent/response.c user/agent/text.c user/agent/timestamp.c user/agent/token.c user/agent/provider_static.c user/agent/associations.c user/agent/associations_file.c user/agent/associations_yaml.c user/agent/associations_locate.c user/base/addr.c user/base/parse.c user/base/err.c user/base/log.c */
+/* SOURCES: tests/unit/agent_harness.c user/agent/server.c user/agent/handler.c user/agent/listen.c user/agent/conns.c user/agent/waiting.c user/agent/audit.c user/agent/audit_limit.c user/agent/dispatch.c user/agent/container.c user/agent/imds.c user/agent/destination.c user/agent/path.c user/agent/response.c user/agent/text.c user/agent/timestamp.c user/agent/token.c user/agent/provider_static.c user/agent/associations.c user/agent/associations_file.c user/agent/associations_yaml.c user/agent/associations_locate.c user/base/addr.c user/base/parse.c user/base/err.c user/base/log.c */
 /* LIBS: -lmicrohttpd -ljansson -lcyaml -lyaml -lcrypto */
 /* Waiting for names, shares and limits, reload, start and stop, over real sockets. */
 #include "agent_harness.h"
@@ -79,6 +79,7 @@ static void test_waiting_limit(void **state)
 	struct answer a;
 
 	(void)state;
+	restart(60000, ARRAY_SIZE(fds)); /* with fewer connections, fewer would be told */
 	atomic_store(&identity, UNNAMED);
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		fds[i] = dial();
@@ -93,6 +94,7 @@ static void test_waiting_limit(void **state)
 				continue;
 			assert_true(read_answer(fds[i], false, &a));
 			assert_int_equal(a.status, 503);
+			assert_string_equal(find_header(&a, "Connection"), "close");
 			close(fds[i]);
 			fds[i] = -1;
 			refused++;
@@ -136,6 +138,110 @@ static void test_connection_limit(void **state)
 			a.status = 0;
 		close(extra);
 	} while (a.status != 200);
+}
+
+/* All slots are one pod's: another pod gets the one that it misses least. */
+static void test_eviction(void **state)
+{
+	int fds[4], other[2], extra;
+	struct answer a;
+
+	(void)state;
+	restart_limited(4, 4);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		fds[i] = dial();
+		send_text(fds[i], GET23 "\r\n");
+		assert_true(read_answer(fds[i], false, &a));
+		assert_credentials(&a);
+	}
+	atomic_store(&identity, OTHER_POD);
+	for (size_t i = 0; i < ARRAY_SIZE(other); i++) {
+		other[i] = dial();
+		send_text(other[i], GET23 "\r\n");
+		assert_true(read_answer(other[i], false, &a));
+		assert_credentials(&a);
+	}
+	/* two each: nobody has more than the one who asks for a third */
+	extra = dial();
+	send_text(extra, GET23 "\r\n");
+	assert_true(at_end(extra));
+	close(extra);
+	assert_true(at_end(fds[0]));
+	assert_true(at_end(fds[1]));
+	for (size_t i = 0; i < 2; i++) {
+		send_text(other[i], GET23 "\r\n");
+		assert_true(read_answer(other[i], false, &a));
+		assert_credentials(&a);
+		send_text(fds[i + 2], GET23 "\r\n");
+		assert_true(read_answer(fds[i + 2], false, &a));
+		assert_credentials(&a);
+		close(other[i]);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+}
+
+/* One that waits for its name ends as well, although libmicrohttpd does not look at it. */
+static void test_evict_waiting(void **state)
+{
+	_cleanup_close_ int first = -EBADF, second = -EBADF;
+	struct answer a;
+
+	(void)state;
+	restart_limited(2, 2);
+	atomic_store(&identity, UNNAMED);
+	first = dial();
+	send_text(first, GET23 "\r\n");
+	second = dial();
+	send_text(second, GET23 "\r\n");
+	while (atomic_load(&asked) < 10)
+		usleep(1000); /* both are accepted, and have been asked about again */
+	atomic_store(&identity, OTHER_POD);
+	a = ask("GET /nothing HTTP/1.1\r\n" HOST23 "\r\n");
+	assert_int_equal(a.status, 404);
+	assert_true(at_end(first));
+}
+
+/* Unknown callers take nothing of the pods' slots, nor pods of theirs. */
+static void test_unknown_pool(void **state)
+{
+	int fds[40];
+	struct answer a;
+
+	(void)state;
+	restart_limited(2, 2);
+	atomic_store(&identity, UNSTAMPED);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		fds[i] = dial();
+		send_text(fds[i], "GET /healthz HTTP/1.1\r\n");
+	}
+	while (atomic_load(&asked) < (int)ARRAY_SIZE(fds))
+		usleep(1000); /* each is asked about when it is accepted */
+	atomic_store(&identity, NAMED);
+	a = ask(GET23 "\r\n");
+	assert_credentials(&a);
+	atomic_store(&identity, UNSTAMPED);
+	a = ask("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"); /* at the cost of one of the others */
+	assert_int_equal(a.status, 200);
+	assert_string_equal(find_header(&a, "Connection"), "close");
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+}
+
+static void test_requests_per_connection(void **state)
+{
+	_cleanup_close_ int fd = dial();
+	struct answer a;
+
+	(void)state;
+	for (int i = 1; i <= 100; i++) {
+		send_text(fd, GET23 "\r\n");
+		assert_true(read_answer(fd, false, &a));
+		assert_credentials(&a);
+		assert_int_equal(find_header(&a, "Connection") != NULL, i == 100);
+	}
+	assert_string_equal(find_header(&a, "Connection"), "close");
+	assert_true(at_end(fd));
 }
 
 static void *client_thread(void *arg)
@@ -284,6 +390,10 @@ int main(void)
 		TEST(test_waiting_blocks_nobody),
 		TEST(test_waiting_limit),
 		TEST(test_connection_limit),
+		TEST(test_eviction),
+		TEST(test_evict_waiting),
+		TEST(test_unknown_pool),
+		TEST(test_requests_per_connection),
 		TEST(test_concurrent),
 		TEST(test_reload),
 		TEST(test_stop),

@@ -13,7 +13,21 @@ static const char *or_null(const char *s)
 	return s[0] ? s : NULL;
 }
 
-void audit_decision(const struct agent_request *req, const struct agent_response *resp)
+void audit_suppressed(const struct podcred_peer *peer, unsigned count)
+{
+	static const struct podcred_peer nobody;
+	char text[16], cgroup[24];
+
+	snprintf(text, sizeof(text), "%u", count);
+	snprintf(cgroup, sizeof(cgroup), "%llu",
+		 peer ? (unsigned long long)peer->pod_cgroup_id : 0);
+	log_event(LOG_LEVEL_WARN, "credentials", "result", "suppressed", "count", text, "namespace",
+		  or_null((peer ?: &nobody)->pod_namespace), "pod",
+		  or_null((peer ?: &nobody)->pod_name), "pod_cgroup", peer ? cgroup : NULL, NULL);
+}
+
+void audit_decision(struct audit_limit *limit, const struct agent_request *req,
+		    const struct agent_response *resp, int64_t now_ms)
 {
 	static const struct podcred_peer nobody;
 	const struct podcred_peer *peer = req->peer ?: &nobody;
@@ -22,16 +36,18 @@ void audit_decision(const struct agent_request *req, const struct agent_response
 
 	if (resp->audit == AUDIT_NONE)
 		return;
+	if (!granted && !audit_limit_take(limit, req->peer, now_ms))
+		return;
 	net_addr_format(peer->address, peer->port, destination, sizeof(destination));
 	snprintf(pid, sizeof(pid), "%u", peer->tgid);
 	snprintf(cgroup, sizeof(cgroup), "%llu", (unsigned long long)peer->pod_cgroup_id);
 	snprintf(status, sizeof(status), "%u", resp->status);
 	log_event(granted ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "credentials", "result",
-		  granted ? "granted" : "refused", "reason", resp->reason, "status", status,
-		  "namespace", or_null(peer->pod_namespace), "pod", or_null(peer->pod_name), "uid",
-		  or_null(peer->pod_uid), "service_account", or_null(peer->service_account),
-		  "pod_cgroup", req->peer ? cgroup : NULL, "role", or_null(resp->role),
-		  "destination", req->peer ? destination : NULL, "pid", req->peer ? pid : NULL,
-		  "client", req->peer ? NULL : req->client, "error",
+		  granted ? "granted" : "refused", "reason", resp->reason, "status",
+		  resp->status ? status : NULL, "namespace", or_null(peer->pod_namespace), "pod",
+		  or_null(peer->pod_name), "uid", or_null(peer->pod_uid), "service_account",
+		  or_null(peer->service_account), "pod_cgroup", req->peer ? cgroup : NULL, "role",
+		  or_null(resp->role), "destination", req->peer ? destination : NULL, "pid",
+		  req->peer ? pid : NULL, "client", req->peer ? NULL : req->client, "error",
 		  req->peer ? NULL : strerrordesc_np(-req->peer_error), NULL);
 }

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "audit_limit.h"
 #include "request.h"
 #include "response.h"
 
 /* One "credentials" line per decision: who asked, where, and what came of it. Holds no secret,
- * no token and nothing else that the client wrote. */
-void audit_decision(const struct agent_request *req, const struct agent_response *resp);
+ * no token and nothing else that the client wrote. Refusals may be left out, grants never. */
+void audit_decision(struct audit_limit *limit, const struct agent_request *req,
+		    const struct agent_response *resp, int64_t now_ms);
+
+/* The line in place of those left out, for audit_limit_init(). */
+void audit_suppressed(const struct podcred_peer *peer, unsigned count);

@@ -9,7 +9,6 @@
 #include "cleanup.h"
 #include "path.h"
 #include "provider.h"
-#include "timestamp.h"
 
 /*
  * 169.254.170.23 has one fixed path. On 169.254.170.2 the path is whatever the pod's author wrote
@@ -54,28 +53,6 @@ static bool refuse_early(const struct agent_env *env, const struct agent_request
 	return true;
 }
 
-static int write_credentials(const struct association *a, const struct credentials *c,
-			     struct agent_response *resp)
-{
-	struct text *body = &resp->body;
-	char expiration[TIMESTAMP_SIZE];
-
-	if (timestamp_format(c->expiration, expiration) < 0)
-		return -E2BIG;
-	text_add(body, "{");
-	text_add_member(body, "AccessKeyId", c->access_key_id);
-	text_add_member(body, "SecretAccessKey", c->secret_access_key);
-	text_add_member(body, "Token", c->session_token);
-	if (a->account_id)
-		text_add_member(body, "AccountId", a->account_id);
-	text_add_member(body, "Expiration", expiration);
-	text_add(body, "}");
-	resp->status = 200;
-	resp->content_type = "application/json";
-	resp->audit = AUDIT_GRANTED;
-	return text_error(body);
-}
-
 static int answer_granted(const struct association *a, const struct agent_request *req,
 			  struct agent_response *resp)
 {
@@ -90,7 +67,10 @@ static int answer_granted(const struct association *a, const struct agent_reques
 				      "credentials_expired");
 	if (r < 0)
 		return r;
-	r = write_credentials(a, &c, resp);
+	text_add(&resp->body, "{");
+	if (a->account_id)
+		text_add_member(&resp->body, "AccountId", a->account_id);
+	r = response_credentials(resp, &c, "application/json");
 	if (r != -E2BIG)
 		return r;
 	/* R4: aws-c-auth cannot read such a body, and a truncated one is worse than none */

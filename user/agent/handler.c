@@ -22,11 +22,25 @@ struct exchange {
 	size_t body_len;
 };
 
+static struct conn *conn_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info ? info->socket_context : NULL;
+}
+
 void *handler_on_uri(void *cls, const char *uri, struct MHD_Connection *connection)
 {
-	struct exchange *x = calloc(1, sizeof(*x));
+	struct agent_server *server = cls;
+	struct conn *conn = conn_of(connection);
+	struct exchange *x;
 
-	(void)cls;
+	/* shut down when it came; what it had sent by then is read all the same */
+	if (!conn)
+		return NULL;
+	conns_begin(&server->conns, conn);
+	x = calloc(1, sizeof(*x));
 	if (!x)
 		return NULL;
 	/* the raw target: libmicrohttpd decodes escapes in the url that it hands to the handler */
@@ -37,14 +51,6 @@ void *handler_on_uri(void *cls, const char *uri, struct MHD_Connection *connecti
 	}
 	x->waiter.connection = connection;
 	return x;
-}
-
-static struct conn *conn_of(struct MHD_Connection *connection)
-{
-	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-
-	return info ? info->socket_context : NULL;
 }
 
 static int fd_of(struct MHD_Connection *connection)
@@ -64,7 +70,7 @@ void handler_on_completed(void *cls, struct MHD_Connection *connection, void **c
 
 	(void)toe;
 	if (conn)
-		conns_touch(&server->conns, conn, agent_now_ms());
+		conns_end(&server->conns, conn, agent_now_ms());
 	if (!x)
 		return;
 	free(x->target);
@@ -72,11 +78,20 @@ void handler_on_completed(void *cls, struct MHD_Connection *connection, void **c
 	*con_cls = NULL;
 }
 
+static void identify(struct agent_server *server, int fd, struct podcred_peer *peer,
+		     struct agent_request *req)
+{
+	req->peer_error = server->peer(fd, peer, sizeof(*peer));
+	req->peer = req->peer_error < 0 ? NULL : peer;
+}
+
 void handler_on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
 			   enum MHD_ConnectionNotificationCode toe)
 {
 	struct agent_server *server = cls;
-	struct podcred_peer peer = {};
+	struct agent_response closed = {.audit = AUDIT_REFUSED, .reason = "too_many_connections"};
+	struct agent_request req = {};
+	struct podcred_peer peer;
 	int fd;
 
 	if (toe == MHD_CONNECTION_NOTIFY_CLOSED) {
@@ -86,11 +101,13 @@ void handler_on_connection(void *cls, struct MHD_Connection *connection, void **
 		return;
 	}
 	fd = fd_of(connection);
-	if (server->peer(fd, &peer, sizeof(peer)) < 0)
-		peer.pod_cgroup_id = 0;
-	*socket_context = conns_add(&server->conns, fd, peer.pod_cgroup_id, agent_now_ms());
-	if (!*socket_context)
-		shutdown(fd, SHUT_RDWR);
+	identify(server, fd, &peer, &req);
+	*socket_context =
+		conns_add(&server->conns, fd, req.peer ? peer.pod_cgroup_id : 0, agent_now_ms());
+	if (*socket_context)
+		return;
+	shutdown(fd, SHUT_RDWR);
+	audit_decision(&server->audit_limit, &req, &closed, agent_now_ms());
 }
 
 static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *key,
@@ -180,6 +197,7 @@ static int wait_for_name(struct agent_server *server, struct exchange *x,
 {
 	int64_t now = agent_now_ms();
 	struct waiter *w = &x->waiter;
+	int r;
 
 	if (!w->deadline_ms)
 		w->deadline_ms = now + (destination_of(req->peer) == DESTINATION_IMDS
@@ -188,10 +206,14 @@ static int wait_for_name(struct agent_server *server, struct exchange *x,
 	if (now >= w->deadline_ms)
 		return agent_not_resolved(req, "pod_not_resolved", ret);
 	w->fd = fd_of(w->connection);
+	if (waiting_gone(w->fd))
+		return -EPIPE;
 	w->pod = req->peer->pod_cgroup_id;
-	if (!waiting_park(&server->waiting, w))
-		return agent_not_resolved(req, "too_many_waiting", ret);
-	return 1;
+	if (waiting_park(&server->waiting, w))
+		return 1;
+	r = agent_not_resolved(req, "too_many_waiting", ret);
+	ret->close = true;
+	return r;
 }
 
 static enum MHD_Result answer(struct agent_server *server, struct exchange *x, const char *method)
@@ -204,11 +226,11 @@ static enum MHD_Result answer(struct agent_server *server, struct exchange *x, c
 	struct association_table *table = agent_server_table(server);
 	char client[INET6_ADDRSTRLEN];
 	struct podcred_peer peer;
+	int64_t now = agent_now_ms();
 	int r;
 
 	/* Asked for every request, so that a name that is withdrawn counts at once. */
-	req.peer_error = server->peer(fd_of(connection), &peer, sizeof(peer));
-	req.peer = req.peer_error < 0 ? NULL : &peer;
+	identify(server, fd_of(connection), &peer, &req);
 	req.client = client_text(connection, client, sizeof(client));
 	MHD_get_connection_values(connection, MHD_HEADER_KIND, on_header, &req);
 	env.table = table;
@@ -220,7 +242,10 @@ static enum MHD_Result answer(struct agent_server *server, struct exchange *x, c
 		return MHD_YES;
 	if (r < 0)
 		return MHD_NO;
-	audit_decision(&req, &resp);
+	/* Nobody tells unknown callers apart: one request each, so that they take turns. */
+	if (!req.peer || conns_is_last(&server->conns, conn_of(connection), now))
+		resp.close = true;
+	audit_decision(&server->audit_limit, &req, &resp, now);
 	return send_response(connection, &resp);
 }
 

@@ -94,29 +94,6 @@ static int answer_info(const struct association *a, const char *now, struct agen
 	return text_error(&resp->body);
 }
 
-static int write_credentials(const struct credentials *c, const char *now,
-			     struct agent_response *resp)
-{
-	struct text *body = &resp->body;
-	char expiration[TIMESTAMP_SIZE];
-
-	if (timestamp_format(c->expiration, expiration) < 0)
-		return -E2BIG;
-	text_add(body, "{");
-	text_add_member(body, "Code", "Success");
-	text_add_member(body, "LastUpdated", now);
-	text_add_member(body, "Type", "AWS-HMAC");
-	text_add_member(body, "AccessKeyId", c->access_key_id);
-	text_add_member(body, "SecretAccessKey", c->secret_access_key);
-	text_add_member(body, "Token", c->session_token);
-	text_add_member(body, "Expiration", expiration);
-	text_add(body, "}");
-	resp->status = 200;
-	resp->content_type = "text/plain";
-	resp->audit = AUDIT_GRANTED;
-	return text_error(body);
-}
-
 static int answer_credentials(const struct association *a, const struct agent_request *req,
 			      const char *now, struct agent_response *resp)
 {
@@ -128,7 +105,11 @@ static int answer_credentials(const struct association *a, const struct agent_re
 		return response_imds_error(resp, 503, "credentials_expired");
 	if (r < 0)
 		return r;
-	r = write_credentials(&c, now, resp);
+	text_add(&resp->body, "{");
+	text_add_member(&resp->body, "Code", "Success");
+	text_add_member(&resp->body, "LastUpdated", now);
+	text_add_member(&resp->body, "Type", "AWS-HMAC");
+	r = response_credentials(resp, &c, "text/plain");
 	if (r != -E2BIG)
 		return r;
 	text_done(&resp->body);

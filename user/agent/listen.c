@@ -9,7 +9,7 @@
 
 #include "cleanup.h"
 
-#define BACKLOG 1024
+#define BACKLOG 4096
 
 static int set_option(int fd, int level, int name)
 {

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "response.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "provider.h"
+#include "timestamp.h"
 
 void response_done(struct agent_response *resp)
 {
@@ -57,6 +61,25 @@ int response_error(struct agent_response *resp, unsigned status, const char *cod
 	text_add_member(body, "Code", code);
 	text_add_member(body, "Message", message);
 	text_add(body, "}");
+	return text_error(body);
+}
+
+int response_credentials(struct agent_response *resp, const struct credentials *c,
+			 const char *content_type)
+{
+	struct text *body = &resp->body;
+	char expiration[TIMESTAMP_SIZE];
+
+	if (timestamp_format(c->expiration, expiration) < 0)
+		return -E2BIG;
+	text_add_member(body, "AccessKeyId", c->access_key_id);
+	text_add_member(body, "SecretAccessKey", c->secret_access_key);
+	text_add_member(body, "Token", c->session_token);
+	text_add_member(body, "Expiration", expiration);
+	text_add(body, "}");
+	resp->status = 200;
+	resp->content_type = content_type;
+	resp->audit = AUDIT_GRANTED;
 	return text_error(body);
 }
 

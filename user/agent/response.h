@@ -6,6 +6,8 @@
 
 #include "text.h"
 
+struct credentials;
+
 #define RESPONSE_MAX_HEADERS 3
 #define RESPONSE_ROLE_SIZE   65
 
@@ -47,3 +49,8 @@ int response_error(struct agent_response *resp, unsigned status, const char *cod
 
 /* Same, in the shape of IMDS: one line of text, which no SDK parses. */
 int response_imds_error(struct agent_response *resp, unsigned status, const char *reason);
+
+/* Grants: adds to the JSON object that the body has begun what both protocols spell alike, and ends
+ * it. 0, -ENOMEM, or -E2BIG when that does not fit. */
+int response_credentials(struct agent_response *resp, const struct credentials *c,
+			 const char *content_type);

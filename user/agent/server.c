@@ -8,6 +8,7 @@
 
 #include <podcred/podcred.h>
 
+#include "audit.h"
 #include "cleanup.h"
 #include "listen.h"
 
@@ -21,6 +22,11 @@
 #define DEFAULT_IMDS_WAIT_MS 400
 #define DEFAULT_CONNECTIONS  512
 #define DEFAULT_PER_POD	     64
+#define UNKNOWN_CONNECTIONS  32
+
+/* What conns.c shuts down is libmicrohttpd's for a moment more. At its own limit that would stop to
+ * accept, for everybody. */
+#define CONNECTION_SLACK 1024
 
 int64_t agent_now_ms(void)
 {
@@ -41,7 +47,7 @@ struct association_table *agent_server_table(const struct agent_server *server)
 	return table;
 }
 
-/* The one thread of ours: names that come late, connections that dawdle. */
+/* The one thread of ours: names that come late, connections that dawdle, floods that end. */
 static void *tick(void *arg)
 {
 	struct agent_server *server = arg;
@@ -51,12 +57,16 @@ static void *tick(void *arg)
 
 		waiting_check(&server->waiting, server->peer, now);
 		conns_expire(&server->conns, now, REQUEST_TIMEOUT_MS);
+		audit_limit_check(&server->audit_limit, now);
 	}
 	return NULL;
 }
 
-static struct MHD_Daemon *start_daemon(struct agent_server *server, int fd, unsigned connections)
+static struct MHD_Daemon *start_daemon(struct agent_server *server, int fd)
 {
+	const struct conn_limits *limits = &server->conns.limits;
+	unsigned connections = limits->total + limits->unknown + CONNECTION_SLACK;
+
 	return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL,
 				NULL, handler_on_request, server, MHD_OPTION_LISTEN_SOCKET, fd,
 				MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS_PER_LISTENER,
@@ -69,10 +79,9 @@ static struct MHD_Daemon *start_daemon(struct agent_server *server, int fd, unsi
 				handler_on_connection, server, MHD_OPTION_END);
 }
 
-static int add_listener(struct agent_server *server, int fd, unsigned connections,
-			struct pc_err *err)
+static int add_listener(struct agent_server *server, int fd, struct pc_err *err)
 {
-	struct MHD_Daemon *daemon = start_daemon(server, fd, connections);
+	struct MHD_Daemon *daemon = start_daemon(server, fd);
 
 	/* libmicrohttpd owns fd now, also when it fails */
 	if (!daemon)
@@ -86,8 +95,6 @@ static int add_listener(struct agent_server *server, int fd, unsigned connection
 static int start_listeners(struct agent_server *server, const struct agent_options *o,
 			   struct pc_err *err)
 {
-	unsigned connections = o->max_connections ?: DEFAULT_CONNECTIONS;
-
 	if (!o->n_listen && !o->n_listen_fds)
 		return pc_err_set(err, -EINVAL,
 				  "the agent has no address to listen on; give at least one");
@@ -102,7 +109,7 @@ static int start_listeners(struct agent_server *server, const struct agent_optio
 		else
 			r = listen_adopt(o->listen_fds[i - o->n_listen], &fd, err);
 		if (r == 0)
-			r = add_listener(server, fd, connections, err);
+			r = add_listener(server, fd, err);
 		if (r < 0)
 			return r;
 	}
@@ -138,6 +145,9 @@ static int server_fill(struct agent_server *server, const struct agent_options *
 
 int agent_server_start(const struct agent_options *o, struct agent_server **ret, struct pc_err *err)
 {
+	struct conn_limits limits = {.total = o->max_connections ?: DEFAULT_CONNECTIONS,
+				     .per_pod = o->max_pod_connections ?: DEFAULT_PER_POD,
+				     .unknown = UNKNOWN_CONNECTIONS};
 	struct agent_server *server = calloc(1, sizeof(*server));
 	int r;
 
@@ -148,7 +158,8 @@ int agent_server_start(const struct agent_options *o, struct agent_server **ret,
 		free(server);
 		return pc_err_set(err, r, "out of memory");
 	}
-	conns_init(&server->conns, o->max_pod_connections ?: DEFAULT_PER_POD);
+	conns_init(&server->conns, &limits);
+	audit_limit_init(&server->audit_limit, audit_suppressed);
 	pthread_mutex_init(&server->table_lock, NULL);
 	server->peer = o->peer ?: podcred_peer;
 	server->name_wait_ms = o->name_wait_ms ?: DEFAULT_NAME_WAIT_MS;
@@ -178,6 +189,7 @@ void agent_server_stop(struct agent_server *server)
 	association_table_unref(server->table);
 	free(server->associations_path);
 	conns_done(&server->conns);
+	audit_limit_done(&server->audit_limit);
 	waiting_done(&server->waiting);
 	pthread_mutex_destroy(&server->table_lock);
 	explicit_bzero(server->token_key, sizeof(server->token_key));

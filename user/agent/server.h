@@ -8,6 +8,7 @@
 
 #include "agent.h"
 #include "associations.h"
+#include "audit_limit.h"
 #include "conns.h"
 #include "waiting.h"
 
@@ -26,6 +27,7 @@ struct agent_server {
 	atomic_bool exposed;
 
 	struct conns conns;
+	struct audit_limit audit_limit;
 	struct waiting waiting;
 	pthread_t ticker;
 	bool ticking;

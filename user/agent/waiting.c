@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "waiting.h"
 
+#include <poll.h>
 #include <time.h>
 
 #include <podcred/podcred.h>
@@ -35,7 +36,14 @@ static bool has_room(const struct waiting *w, uint64_t pod)
 
 	for (const struct waiter *waiter = w->head; waiter; waiter = waiter->next)
 		same += waiter->pod == pod;
-	return !w->closing && w->count < WAITING_MAX && same < WAITING_MAX_POD;
+	return !w->closing && same < WAITING_MAX_POD;
+}
+
+bool waiting_gone(int fd)
+{
+	struct pollfd p = {.fd = fd};
+
+	return poll(&p, 1, 0) == 1 && p.revents & POLLHUP;
 }
 
 bool waiting_park(struct waiting *w, struct waiter *waiter)
@@ -61,7 +69,7 @@ static bool is_over(const struct waiter *waiter, agent_peer_fn ask, int64_t now_
 {
 	struct podcred_peer peer;
 
-	if (now_ms >= waiter->deadline_ms)
+	if (now_ms >= waiter->deadline_ms || waiting_gone(waiter->fd))
 		return true;
 	return ask(waiter->fd, &peer, sizeof(peer)) < 0 || peer.flags & PODCRED_PEER_NAMED;
 }

@@ -28,16 +28,20 @@ struct waiting {
 	bool closing;
 };
 
-#define WAITING_MAX	256
+/* No limit for all: each waiter is a connection, and conns.h shares these out fairly. */
 #define WAITING_MAX_POD 32
 
 int waiting_init(struct waiting *w);
 void waiting_done(struct waiting *w);
 
-/* Suspends the connection. false: too many wait, of this pod or of all, or the end is near. */
+/* Whether the connection has ended in both directions. libmicrohttpd does not look while it is
+ * suspended. */
+bool waiting_gone(int fd);
+
+/* Suspends the connection. false: too many of this pod wait, or the end is near. */
 bool waiting_park(struct waiting *w, struct waiter *waiter);
 
-/* Resumes who has a name now, lost the identity, or is out of time. */
+/* Resumes who has a name now, lost the identity, is gone, or is out of time. */
 void waiting_check(struct waiting *w, agent_peer_fn peer, int64_t now_ms);
 
 /* Resumes everybody, admits nobody any more, wakes the ticker. */

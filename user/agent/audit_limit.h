@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How many lines about refusals a pod may cause: 20 at once, then one a second. What is left out is
+ * counted, so the log is never silent about it. Time is the caller's.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct podcred_peer;
+
+#define AUDIT_LIMIT_BURST   20
+#define AUDIT_LIMIT_LINE_MS 1000
+
+/* That many lines about peer were left out; NULL: about unknown callers. Called with the lock
+ * held. */
+typedef void (*audit_limit_report_fn)(const struct podcred_peer *peer, unsigned suppressed);
+
+struct audit_limit {
+	pthread_mutex_t lock;
+	struct audit_bucket *buckets; /* of pods that were refused something lately */
+	audit_limit_report_fn report;
+};
+
+void audit_limit_init(struct audit_limit *l, audit_limit_report_fn report);
+/* Reports what is left. */
+void audit_limit_done(struct audit_limit *l);
+
+/* Whether a line may be written now. Reports first what was left out before it. */
+bool audit_limit_take(struct audit_limit *l, const struct podcred_peer *peer, int64_t now_ms);
+
+/* Now and then: reports floods that have ended, and forgets who has been quiet. */
+void audit_limit_check(struct audit_limit *l, int64_t now_ms);
