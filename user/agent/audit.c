@@ -15,15 +15,18 @@ static const char *or_null(const char *s)
 
 void audit_suppressed(const struct podcred_peer *peer, unsigned count)
 {
-	static const struct podcred_peer nobody;
 	char text[16], cgroup[24];
 
 	snprintf(text, sizeof(text), "%u", count);
-	snprintf(cgroup, sizeof(cgroup), "%llu",
-		 peer ? (unsigned long long)peer->pod_cgroup_id : 0);
+	if (!peer) {
+		log_event(LOG_LEVEL_WARN, "credentials", "result", "suppressed", "count", text,
+			  NULL);
+		return;
+	}
+	snprintf(cgroup, sizeof(cgroup), "%llu", (unsigned long long)peer->pod_cgroup_id);
 	log_event(LOG_LEVEL_WARN, "credentials", "result", "suppressed", "count", text, "namespace",
-		  or_null((peer ?: &nobody)->pod_namespace), "pod",
-		  or_null((peer ?: &nobody)->pod_name), "pod_cgroup", peer ? cgroup : NULL, NULL);
+		  or_null(peer->pod_namespace), "pod", or_null(peer->pod_name), "pod_cgroup",
+		  cgroup, NULL);
 }
 
 void audit_decision(struct audit_limit *limit, const struct agent_request *req,
