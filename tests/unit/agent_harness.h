@@ -25,7 +25,16 @@
 	"    static:\n      accessKeyId: " id "\n      secretAccessKey: se/cret\n"                 \
 	"      sessionToken: token\n"
 
-enum identity { NAMED, UNNAMED, UNSTAMPED, DIRECT, IMDS_NAMED, IMDS_UNNAMED, OTHER_POD };
+enum identity {
+	NAMED,
+	UNNAMED,
+	UNSTAMPED,
+	DIRECT,
+	IMDS_NAMED,
+	IMDS_UNNAMED,
+	OTHER_POD,
+	OTHER_UNNAMED
+};
 
 extern atomic_int identity; /* of every caller from now on */
 extern atomic_int asked; /* how often the fake was asked */
