@@ -25,13 +25,23 @@ static __always_inline int is_tag(__u16 protocol)
 	return protocol == ETH_P_8021Q || protocol == ETH_P_8021AD;
 }
 
-/* Past VLAN tags, from a position relative to a header on. */
-static __always_inline __u16 skip_tags(struct __sk_buff *skb, __u16 protocol, __u32 *at, __u32 base)
+/* Where the link layer's header ends. On an interface that has none, the two headers are in one
+ * place; where they cannot both be read (a packet socket's ring keeps them apart) they are not. */
+static __always_inline __u32 link_header_size(struct __sk_buff *skb)
+{
+	__u64 link = 0, net = 0;
+
+	bpf_skb_load_bytes_relative(skb, 0, &link, sizeof(link), BPF_HDR_START_MAC);
+	bpf_skb_load_bytes_relative(skb, 0, &net, sizeof(net), BPF_HDR_START_NET);
+	return link == net ? 0 : ETH_HLEN;
+}
+
+static __always_inline __u16 skip_tags(struct __sk_buff *skb, __u16 protocol, __u32 *at)
 {
 	for (int i = 0; i < MAX_TAGS && is_tag(protocol); i++) {
 		__u8 tag[VLAN_HLEN];
 
-		if (bpf_skb_load_bytes_relative(skb, *at, tag, sizeof(tag), base))
+		if (bpf_skb_load_bytes(skb, *at, tag, sizeof(tag)))
 			return 0;
 		protocol = (__u16)(tag[2] << 8 | tag[3]);
 		*at += VLAN_HLEN;
@@ -39,17 +49,15 @@ static __always_inline __u16 skip_tags(struct __sk_buff *skb, __u16 protocol, __
 	return protocol;
 }
 
-/* Fills *packet and returns 1 when there is an IP packet at that place, and it is guarded. before:
- * how much of skb->len lies before the header that base names. */
+/* Fills *packet and returns 1 when there is an IP packet at that place, and it is guarded. */
 static __always_inline int guarded_at(const struct podcred_config *cfg, struct __sk_buff *skb,
-				      __u16 protocol, __u32 at, __u32 base, __u32 before,
-				      struct packet *packet)
+				      __u16 protocol, __u32 at, struct packet *packet)
 {
 	__u8 head[PACKET_HEAD] = {};
 	__u64 min, len;
 	int v6;
 
-	protocol = skip_tags(skb, protocol, &at, base);
+	protocol = skip_tags(skb, protocol, &at);
 	if (is_tag(protocol)) {
 		packet->unreadable = 1;
 		return 1;
@@ -58,15 +66,13 @@ static __always_inline int guarded_at(const struct podcred_config *cfg, struct _
 	if (!v6 && protocol != ETH_P_IP)
 		return 0;
 	min = v6 ? PACKET_V6 : PACKET_V4;
-	if (bpf_skb_load_bytes_relative(skb, at, head, min, base))
+	if (bpf_skb_load_bytes(skb, at, head, min))
 		return 0; /* shorter than a header: nobody routes it */
 	if (packet_is_foreign(cfg, head, v6))
 		return 0;
-	len = skb->len > before + at ? head_size(skb->len - before - at) : 0;
-	/* a load that fails clears what was there */
-	if ((len < min || bpf_skb_load_bytes_relative(skb, at, head, len, base)) &&
-	    bpf_skb_load_bytes_relative(skb, at, head, len = min, base))
-		return 0;
+	len = head_size(skb->len - at);
+	if (len < min || bpf_skb_load_bytes(skb, at, head, len))
+		packet->unreadable = 1;
 	packet_parse(head, (__u32)len, v6, packet);
 	return packet_is_guarded(cfg, head, packet);
 }
@@ -93,8 +99,8 @@ int podcred_veth(struct __sk_buff *skb)
 	struct packet packet = {};
 
 	/* The type was read off the frame on receipt, and one tag taken off. */
-	if (!cfg || !guarded_at(cfg, skb, bpf_ntohs((__u16)skb->protocol), 0, BPF_HDR_START_NET,
-				ETH_HLEN, &packet))
+	if (!cfg ||
+	    !guarded_at(cfg, skb, bpf_ntohs((__u16)skb->protocol), link_header_size(skb), &packet))
 		return TCX_NEXT;
 	/* A socket of no pod, in a pod's network: made by the host, or of a process that left. As
 	 * netfilter does, which will see no socket at all. */
@@ -106,28 +112,22 @@ SEC("tc")
 int podcred_uplink(struct __sk_buff *skb)
 {
 	const struct podcred_config *cfg = config_get();
+	__u16 protocol = bpf_ntohs((__u16)skb->protocol);
 	struct sender sender = {};
 	struct packet packet = {};
-	__u16 type = bpf_ntohs((__u16)skb->protocol);
-	__u32 base = BPF_HDR_START_NET, at = 0;
-	__u8 frame[16] __attribute__((aligned(8))) = {};
-	__u64 head = 0;
+	__u8 type[2];
+	__u32 at;
 
 	if (!cfg)
 		return TCX_NEXT;
 	sender_of(cfg, skb, &sender);
 	if (!sender.has_socket) /* the host's own, or forwarded: netfilter has judged those */
 		return TCX_NEXT;
-	/* A packet socket says of its frame what it likes, so believe the frame; where there is
-	 * one. On an interface without link layer the two headers are in one place. */
-	bpf_skb_load_bytes_relative(skb, 0, frame, sizeof(frame), BPF_HDR_START_MAC);
-	bpf_skb_load_bytes_relative(skb, 0, &head, sizeof(head), BPF_HDR_START_NET);
-	if (head != *(__u64 *)frame) {
-		type = (__u16)(frame[ETH_TYPE] << 8 | frame[ETH_TYPE + 1]);
-		base = BPF_HDR_START_MAC;
-		at = ETH_HLEN;
-	}
-	if (!guarded_at(cfg, skb, type, at, base, 0, &packet))
+	at = link_header_size(skb);
+	/* A packet socket says of its frame what it likes, so believe the frame. */
+	if (at && !bpf_skb_load_bytes(skb, ETH_TYPE, type, sizeof(type)))
+		protocol = (__u16)(type[0] << 8 | type[1]);
+	if (!guarded_at(cfg, skb, protocol, at, &packet))
 		return TCX_NEXT;
 	return packet_judge(cfg, &packet, &sender, PODCRED_HOOK_uplink) ? TCX_NEXT : TCX_DROP;
 }
