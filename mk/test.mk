@@ -32,6 +32,13 @@ $(O)/tests/%: tests/e2e/%.c $(O)/libpodcred.a | $(O)/.deps-test
 	$(Q)$(CC) $(BASE_CFLAGS) -O2 -g $(lib_INC) $(TOOL_INC) -MMD -MP -MF $@.d -o $@ $< $(filter %.o,$^) \
 		$(O)/libpodcred.a $(TOOL_LIBS) -pthread
 
+# The bypass suite: a file for each family of rows, one program.
+BYPASS_SRCS := $(wildcard tests/bypass/*.c)
+$(O)/tests/bypass: $(BYPASS_SRCS) tests/bypass/bypass.h | $(O)/.deps-test
+	$(call msg,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(BASE_CFLAGS) -Wno-missing-field-initializers -O2 -g -o $@ $(BYPASS_SRCS) -pthread
+
 # BPF logic: tests/bpf/test_NAME.c drives tests/bpf/NAME.bpf.c through its skeleton.
 BPF_TEST_INC := -Ibpf/uapi -Ibpf/api -Iuser/base -I$(O)/bpftest
 .SECONDARY: $(patsubst tests/bpf/%.bpf.c,$(O)/bpftest/%.skel.h,$(wildcard tests/bpf/*.bpf.c))
@@ -68,6 +75,12 @@ test-unit: test-unit-build ## unit tests alone, under ASan and UBSan; needs no r
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP tests/run.sh $(UNIT_BINS)
 test-e2e: test-e2e-build ## end-to-end tests alone
 	$(Q)tests/run.sh $(BPF_TESTS) $(E2E)
+
+.PHONY: test-bypass docs/bypass.md
+test-bypass: all $(O)/tests/bypass $(O)/tests/who ## every known way to a guarded address, with and without podcred
+	$(Q)O=$(abspath $(O)) tests/run.sh tests/bypass/run.sh
+docs/bypass.md: all $(O)/tests/bypass $(O)/tests/who
+	$(Q)O=$(abspath $(O)) tests/bypass/run.sh --markdown $@
 
 .PHONY: demo
 demo: all $(CLIENTS) ## the main job on this machine, explained step by step

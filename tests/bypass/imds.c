@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The real metadata service: answers on its addresses, and counts every packet that arrives for
+ * one of them, whatever its protocol, before the kernel looks at it.
+ */
+#include <fcntl.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+#include "bypass.h"
+
+#define MAX_FDS 32
+
+static struct pollfd fds[MAX_FDS];
+static int n_fds;
+static int n_datagram; /* fds[1..n_datagram] are datagram sockets, then come listeners */
+
+static int must(long result, const char *what)
+{
+	if (result < 0) {
+		fprintf(stderr, "imds: %s: %s\n", what, strerror(errno));
+		exit(1);
+	}
+	return (int)result;
+}
+
+static void serve_fd(int fd)
+{
+	if (n_fds == MAX_FDS)
+		exit(1);
+	fds[n_fds++] = (struct pollfd){.fd = fd, .events = POLLIN};
+}
+
+static bool is_guarded4(const uint8_t *addr)
+{
+	static const char *const all[] = {IMDS4, ECS4, POD4};
+	struct in_addr want;
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (inet_pton(AF_INET, all[i], &want) == 1 && !memcmp(addr, &want, 4))
+			return true;
+	return false;
+}
+
+static bool is_guarded6(const uint8_t *addr)
+{
+	static const char *const all[] = {IMDS6, POD6, "::ffff:" IMDS4};
+	struct in6_addr want;
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		if (inet_pton(AF_INET6, all[i], &want) == 1 && !memcmp(addr, &want, 16))
+			return true;
+	return false;
+}
+
+/* A frame whose IP destination is guarded, below any number of VLAN tags. */
+static bool is_ours(const uint8_t *frame, size_t len)
+{
+	size_t at = 12;
+
+	while (at + 2 <= len) {
+		unsigned type = (unsigned)frame[at] << 8 | frame[at + 1];
+
+		at += 2;
+		if (type == ETH_P_8021Q || type == ETH_P_8021AD)
+			at += 2;
+		else if (type == ETH_P_IP)
+			return at + 20 <= len && is_guarded4(frame + at + 16);
+		else if (type == ETH_P_IPV6)
+			return at + 40 <= len && is_guarded6(frame + at + 24);
+		else
+			return false;
+	}
+	return false;
+}
+
+static void count(int fd, _Atomic uint64_t *reached)
+{
+	struct sockaddr_ll from;
+	socklen_t from_len = sizeof(from);
+	uint8_t frame[2048];
+	ssize_t n;
+
+	while ((n = recvfrom(fd, frame, sizeof(frame), MSG_DONTWAIT, (struct sockaddr *)&from,
+			     &from_len)) > 0)
+		if (from.sll_pkttype != PACKET_OUTGOING && is_ours(frame, (size_t)n))
+			atomic_fetch_add(reached, 1);
+}
+
+static void echo(int fd)
+{
+	struct sockaddr_storage from;
+	socklen_t len = sizeof(from);
+	char data[64], answer[80];
+	ssize_t n =
+		recvfrom(fd, data, sizeof(data) - 1, MSG_DONTWAIT, (struct sockaddr *)&from, &len);
+
+	if (n < 0)
+		return;
+	data[n] = '\0';
+	n = snprintf(answer, sizeof(answer), "REAL %s", data);
+	sendto(fd, answer, (size_t)n, MSG_DONTWAIT, (struct sockaddr *)&from, len);
+}
+
+/* The answer fits the socket's buffer. What the client sent is not read: closing resets. */
+static void answer(int listener)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd < 0)
+		return;
+	send(fd, "REAL service\n", 13, MSG_NOSIGNAL);
+	shutdown(fd, SHUT_WR);
+	serve_fd(fd);
+}
+
+/* A connection that was answered: wait for its end. */
+static void linger(int i)
+{
+	char data[256];
+	ssize_t n = recv(fds[i].fd, data, sizeof(data), MSG_DONTWAIT);
+
+	if (n > 0 || (n < 0 && errno == EAGAIN))
+		return;
+	close(fds[i].fd);
+	fds[i] = fds[--n_fds];
+}
+
+static void listen_on_80(int protocol)
+{
+	struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_port = htons(80)};
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, protocol);
+
+	if (fd < 0 && protocol == IPPROTO_MPTCP)
+		fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+	must(fd, "socket");
+	must(bind(fd, (struct sockaddr *)&any, sizeof(any)), "bind");
+	set_int(fd, IPPROTO_TCP, TCP_FASTOPEN, 64);
+	must(listen(fd, 64), "listen");
+	serve_fd(fd);
+}
+
+/* A socket for each address: the echo then comes from the one that was asked. */
+static void datagrams(int protocol)
+{
+	static const char *const all[] = {IMDS4, IMDS6};
+	static const int ports[] = {53, 80, 123};
+
+	for (size_t i = 0; i < 2; i++)
+		for (size_t p = 0; p < 3; p++) {
+			struct sockaddr_storage ss;
+			socklen_t len = address(&ss, all[i], ports[p], false);
+			int fd = socket(ss.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, protocol);
+
+			if (fd < 0)
+				continue; /* UDP-Lite may be gone from a kernel */
+			must(bind(fd, (struct sockaddr *)&ss, len), "bind datagram");
+			serve_fd(fd);
+		}
+}
+
+static _Atomic uint64_t *map_counter(const char *path)
+{
+	int fd = must(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600), path);
+	void *map;
+
+	must(ftruncate(fd, 4096), path);
+	map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	must(map == MAP_FAILED ? -1 : 0, path);
+	close(fd);
+	return map;
+}
+
+int imds_serve(const char *counter)
+{
+	_Atomic uint64_t *reached = map_counter(counter);
+	int first;
+
+	serve_fd(must(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL)), "AF_PACKET"));
+	datagrams(IPPROTO_UDP);
+	datagrams(IPPROTO_UDPLITE);
+	n_datagram = n_fds - 1;
+	listen_on_80(IPPROTO_MPTCP);
+	first = n_fds;
+	printf("ready\n");
+	fflush(stdout);
+	for (;;) {
+		if (poll(fds, (nfds_t)n_fds, -1) < 0)
+			continue;
+		for (int i = n_fds - 1; i >= 0; i--) {
+			if (!fds[i].revents)
+				continue;
+			if (i == 0)
+				count(fds[i].fd, reached);
+			else if (i <= n_datagram)
+				echo(fds[i].fd);
+			else if (i < first)
+				answer(fds[i].fd);
+			else
+				linger(i);
+		}
+	}
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * bypass list			the rows: number, place, setup, older|-, without, want, open, name
+ * bypass row N [READY GATE]	run one. With the files: prepare, make READY, wait for GATE, run
+ * bypass imds			the real service
+ *
+ * A row's outcome, one line: R reached the real address; A redirected, stamped with this pod; "A
+ * direct"; U reached the agent without a stamp; D dropped; E... error to the caller; "n/a why";
+ * WRONG another pod's identity; BROKEN the row itself did not work. "R mute": reached, but the
+ * answer that the row waits for did not come.
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/pidfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "bypass.h"
+
+#define LIMIT_S 8 /* for a row that hangs */
+
+static const struct vector *const families[] = {
+	tcp_vectors,	    tcp_option_vectors, mptcp_vectors,	udp_vectors,	udplite_vectors,
+	raw_vectors,	    raw6_vectors,	packet_vectors, xdp_vectors,	uring_vectors,
+	descriptor_vectors, place_vectors,	netns_vectors,	tunnel_vectors, older_vectors,
+	host_vectors,	    agent_vectors,	absent_vectors,
+};
+
+/* The n-th row of all families, from 1. */
+static const struct vector *find(int n)
+{
+	for (size_t f = 0; f < sizeof(families) / sizeof(families[0]); f++)
+		for (const struct vector *v = families[f]; v->name; v++)
+			if (--n == 0)
+				return v;
+	return NULL;
+}
+
+static void list(void)
+{
+	const struct vector *v;
+
+	for (int n = 1; (v = find(n)); n++)
+		printf("%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", n, v->place ?: "pod", v->setup ?: "-",
+		       v->prepare ? "older" : "-", v->without ?: "R", v->want ?: "-",
+		       v->open ?: "-", v->name);
+}
+
+static _Atomic uint64_t *counter(void)
+{
+	int fd = open(setting("BYPASS_COUNTER"), O_RDONLY | O_CLOEXEC);
+	void *map = fd < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+
+	if (map == MAP_FAILED) {
+		fprintf(stderr, "%s: %s\n", setting("BYPASS_COUNTER"), strerror(errno));
+		exit(2);
+	}
+	close(fd);
+	return map;
+}
+
+/* Until nothing arrived for a while: what a row sent must not be counted as the next one's. */
+static uint64_t settled(_Atomic uint64_t *reached)
+{
+	uint64_t last, now = atomic_load(reached);
+
+	do {
+		last = now;
+		usleep(8000);
+		now = atomic_load(reached);
+	} while (now != last);
+	return now;
+}
+
+static void wait_for_file(const char *path)
+{
+	struct stat st;
+
+	while (stat(path, &st) < 0)
+		usleep(5000);
+}
+
+static void open_gate(const char *ready, const char *gate)
+{
+	int fd = open(ready, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		exit(2);
+	close(fd);
+	wait_for_file(gate);
+}
+
+struct outcome {
+	int result;
+	uint64_t before;
+	char line[1024];
+};
+
+/* In a child: its descriptors, namespaces and threads end with it. */
+static void attempt(const struct vector *v, char **files, _Atomic uint64_t *reached,
+		    struct outcome *out)
+{
+	static const uint8_t bridge[] = {2, 0, 0, 0, 0x99, 1}, imds[] = {2, 0, 0, 0, 0x98, 2};
+	bool on_host = v->place && (!strcmp(v->place, "hostpod") || !strcmp(v->place, "host"));
+	struct row row = {.vector = v, .fd = -1};
+	int r = 0;
+
+	row.device = on_host ? "uplink" : "eth0";
+	row.gateway = on_host ? imds : bridge;
+	signal(SIGPIPE, SIG_IGN);
+	if (v->prepare)
+		r = v->prepare(&row);
+	if (files)
+		open_gate(files[0], files[1]);
+	out->before = settled(reached);
+	out->result = r < 0 ? r : v->run(&row);
+	memcpy(out->line, row.line, sizeof(out->line));
+	reset_all();
+}
+
+static bool field_is(const char *line, const char *field, const char *value)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "%s=%s ", field, value);
+	return strstr(line, text);
+}
+
+static const char *stamped(const char *line)
+{
+	if (!field_is(line, "pod", setting("BYPASS_POD")))
+		return "WRONG";
+	return field_is(line, "direct", "1") ? "A direct" : "A";
+}
+
+static void judge(const struct vector *v, const struct outcome *out, uint64_t after)
+{
+	bool real = out->result > 0 && !strncmp(out->line, "REAL", 4);
+
+	if (out->result == ABSENT)
+		printf("n/a %s\n", out->line);
+	else if (real && after == out->before)
+		printf("BROKEN an answer, but nothing was counted\n");
+	else if (after != out->before)
+		printf("R%s\n", v->answers && !real ? " mute" : "");
+	else if (out->result > 0 && !strncmp(out->line, "pod=", 4))
+		printf("%s\n", stamped(out->line));
+	else if (out->result > 0 && !strncmp(out->line, "error=", 6))
+		printf("U\n");
+	else if (out->result > 0)
+		printf("BROKEN answer %s\n", out->line);
+	else if (out->result == 0 || out->result == -EINPROGRESS || out->result == -EAGAIN ||
+		 out->result == -ETIMEDOUT)
+		printf("D\n");
+	else
+		printf("%s\n", strerrorname_np(-out->result) ?: "EUNKNOWN");
+}
+
+/* The group of a row that hangs is ended as a whole. */
+static bool ended(pid_t pid, int pidfd, bool gated)
+{
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+	int status;
+
+	if (poll(&p, 1, gated ? -1 : LIMIT_S * 1000) <= 0) {
+		kill(-pid, SIGKILL);
+		waitpid(pid, &status, 0);
+		return false;
+	}
+	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static int row(int n, char **files)
+{
+	const struct vector *v = find(n);
+	_Atomic uint64_t *reached = counter();
+	struct outcome *out =
+		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t pid;
+
+	if (!v || out == MAP_FAILED)
+		return 2;
+	pid = fork();
+	if (pid == 0) {
+		setpgid(0, 0);
+		attempt(v, files, reached, out);
+		_exit(0);
+	}
+	setpgid(pid, pid);
+	if (!ended(pid, pidfd_open(pid, 0), files))
+		printf("BROKEN the row ended early or hung\n");
+	else
+		judge(v, out, settled(reached));
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "";
+
+	if (!strcmp(what, "list") && argc == 2) {
+		list();
+		return 0;
+	}
+	if (!strcmp(what, "imds") && argc == 2)
+		return imds_serve(setting("BYPASS_COUNTER"));
+	if (!strcmp(what, "row") && (argc == 3 || argc == 5))
+		return row(atoi(argv[2]), argc == 5 ? argv + 3 : NULL);
+	fprintf(stderr, "usage: bypass list|row N [READY GATE]|imds\n");
+	return 2;
+}

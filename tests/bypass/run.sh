@@ -1,0 +1,195 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The bypass suite: every way to a guarded address that we know, tried without podcred (it must
+# work, or the row proves nothing), with connect4 alone, and with podcred (nothing may arrive).
+#
+#   run.sh [--markdown FILE] [--hole PROGRAM] [--only PATTERN] [--column COLUMN]...
+#
+# --hole detaches one program after the load; the suite then has to fail. COLUMN: without, connect4,
+# podcred.
+set -u
+# shellcheck source=tests/bypass/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
+# shellcheck source=tests/bypass/setup.sh
+. "$(dirname "$0")/setup.sh"
+
+usage() {
+  echo 'usage: run.sh [--markdown FILE] [--hole PROGRAM] [--only PATTERN] [--column COLUMN]...' >&2
+  exit 2
+}
+
+MARKDOWN='' HOLE='' ONLY='' COLUMNS_WANTED=()
+while [ $# -gt 0 ]; do
+  [ $# -ge 2 ] || usage
+  case $1 in
+  --markdown) MARKDOWN=$2 ;;
+  --hole) HOLE=podcred_${2#podcred_} ;;
+  --only) ONLY=$2 ;;
+  --column) COLUMNS_WANTED+=("$2") ;;
+  *) usage ;;
+  esac
+  shift 2
+done
+[ -z "$HOLE" ] || COLUMNS_WANTED=(podcred)
+[ ${#COLUMNS_WANTED[@]} -gt 0 ] || COLUMNS_WANTED=(without connect4 podcred)
+
+declare -A PLACE SETUP OLDER WITHOUT WANT OPEN NAME OUTCOME
+ROWS=()
+while IFS=$'\t' read -r n place setup older without want open name; do
+  [[ -z $ONLY || $name == *$ONLY* ]] || continue
+  ROWS+=("$n")
+  PLACE[$n]=$place SETUP[$n]=$setup OLDER[$n]=$older WITHOUT[$n]=$without WANT[$n]=$want
+  OPEN[$n]=$open NAME[$n]=$name
+done < <("$BYPASS" list)
+[ ${#ROWS[@]} -gt 0 ] || {
+  echo "no row is called *$ONLY*" >&2
+  exit 2
+}
+
+# ---- one column ----
+
+# Rows that begin before the load wait at their gate.
+start_older() {
+  local n
+  for n in "${ROWS[@]}"; do
+    [ "${OLDER[$n]}" = older ] || continue
+    bypass_row "${PLACE[$n]}" "$n" "$ENV_TMP/ready$n" "$ENV_TMP/gate$n" >"$ENV_TMP/row$n" 2>&1 &
+  done
+  for n in "${ROWS[@]}"; do
+    [ "${OLDER[$n]}" = older ] || continue
+    wait_for 10 test -e "$ENV_TMP/ready$n" ||
+      env_fail "${NAME[$n]}: not ready: $(cat "$ENV_TMP/row$n")"
+  done
+}
+
+detach() {
+  [ -e "$PIN_DIR/links/$1" ] || env_fail "no program $1; there are: $(ls "$PIN_DIR/links")"
+  rm "$PIN_DIR/links/$1"
+}
+
+detach_all_but_connect4() {
+  local link
+  for link in "$PIN_DIR"/links/*; do
+    case ${link##*/} in
+    podcred_conn4 | podcred_sockops | podcred_claim | podcred_getsock | podcred_cg*) ;;
+    *) rm "$link" ;;
+    esac
+  done
+}
+
+current_setup=-
+# The rows of one setup stand together.
+change_setup() {
+  [ "$1" != "$current_setup" ] || return 0
+  [ "$current_setup" = - ] || "undo_$current_setup" >/dev/null || env_fail "undo_$current_setup"
+  current_setup=-
+  [ "$1" = - ] || "setup_$1" || return
+  current_setup=$1
+}
+
+run_row() {
+  local n=$1 why
+  change_setup "${SETUP[$n]}" >"$ENV_TMP/setup" 2>&1
+  case $? in
+  0) ;;
+  77)
+    why=$(cat "$ENV_TMP/setup")
+    echo "n/a $why"
+    return
+    ;;
+  *) env_fail "setup ${SETUP[$n]}: $(cat "$ENV_TMP/setup")" ;;
+  esac
+  if [ "${OLDER[$n]}" = older ]; then
+    touch "$ENV_TMP/gate$n"
+    wait_for 10 test -s "$ENV_TMP/row$n" || echo 'BROKEN it did not end'
+    cat "$ENV_TMP/row$n"
+  else
+    bypass_row "${PLACE[$n]}" "$n" 2>&1
+  fi
+}
+
+run_column() {
+  local column=$1 n
+  bypass_up
+  start_older
+  [ "$column" = without ] || bypass_load
+  [ "$column" != connect4 ] || detach_all_but_connect4
+  [ -z "$HOLE" ] || detach "$HOLE"
+  bypass_agent
+  for n in "${ROWS[@]}"; do
+    run_row "$n" >"$ENV_TMP/outcome"
+    OUTCOME[$column,$n]=$(cat "$ENV_TMP/outcome")
+    judge "$column" "$n" "${OUTCOME[$column,$n]}"
+  done
+  change_setup -
+  env_clean
+}
+
+# ---- what must be ----
+
+# is_one_of OUTCOME LIST
+is_one_of() {
+  local one
+  local IFS='|'
+  for one in $2; do [ "$1" != "$one" ] || return 0; done
+  return 1
+}
+
+# without podcred: as the row says
+as_without() { is_one_of "$2" "${WITHOUT[$1]}"; }
+
+# with podcred: what the row wants; never the real address, nor another pod's identity
+as_wanted() {
+  case $2 in
+  BROKEN* | WRONG*) return 1 ;;
+  R*) [ "${OPEN[$1]}" != - ] ;;
+  *)
+    case ${WANT[$1]} in
+    -) return 0 ;;
+    stop) [[ $2 == D || $2 == E* ]] ;;
+    *) is_one_of "$2" "${WANT[$1]}" ;;
+    esac
+    ;;
+  esac
+}
+
+judge() {
+  local column=$1 n=$2 outcome=$3 want
+  case $column:$outcome in
+  *:n/a*)
+    skip "$column: ${NAME[$n]}" "${outcome#n/a }"
+    return
+    ;;
+  connect4:*) return ;; # to compare with
+  without:*)
+    want=${WITHOUT[$n]}
+    as_without "$n" "$outcome"
+    ;;
+  podcred:*)
+    want=${WANT[$n]}
+    [ "$want" != - ] || want='not to arrive'
+    as_wanted "$n" "$outcome"
+    ;;
+  esac || {
+    tap_result 'not ok' "$column: ${NAME[$n]}: $outcome"
+    note "  want: $want"
+    return
+  }
+  tap_result ok "$column: ${NAME[$n]}: $outcome"
+}
+
+reached() {
+  local n count=0
+  for n in "${ROWS[@]}"; do [[ ${OUTCOME[$1,$n]} != R* ]] || count=$((count + 1)); done
+  echo "$count"
+}
+
+for column in "${COLUMNS_WANTED[@]}"; do
+  run_column "$column"
+  note "$column: $(reached "$column") of ${#ROWS[@]} reach the real address"
+done
+# shellcheck source=tests/bypass/table.sh
+[ -z "$MARKDOWN" ] || . "$(dirname "$0")/table.sh"
+tap_done

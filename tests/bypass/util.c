@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Sockets and places, for all rows. */
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/time.h>
+
+#include "bypass.h"
+
+/* What run.sh passes in the environment. */
+const char *setting(const char *name)
+{
+	const char *value = getenv(name);
+
+	if (!value) {
+		fprintf(stderr, "%s is not set: run tests/bypass/run.sh\n", name);
+		exit(2);
+	}
+	return value;
+}
+
+int negative(long result)
+{
+	return result < 0 ? -errno : (int)result;
+}
+
+int absent(struct row *row, const char *why)
+{
+	snprintf(row->line, sizeof(row->line), "%s", why);
+	return ABSENT;
+}
+
+socklen_t address(struct sockaddr_storage *ss, const char *host, int port, bool mapped)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)ss;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ss;
+	char text[INET6_ADDRSTRLEN + 8];
+
+	memset(ss, 0, sizeof(*ss));
+	if (!mapped && inet_pton(AF_INET, host, &in->sin_addr) == 1) {
+		in->sin_family = AF_INET;
+		in->sin_port = htons((uint16_t)port);
+		return sizeof(*in);
+	}
+	snprintf(text, sizeof(text), "%s%s", mapped ? "::ffff:" : "", host);
+	in6->sin6_family = AF_INET6;
+	in6->sin6_port = htons((uint16_t)port);
+	if (inet_pton(AF_INET6, text, &in6->sin6_addr) != 1) {
+		fprintf(stderr, "no address: %s\n", host);
+		exit(2);
+	}
+	return sizeof(*in6);
+}
+
+int set_int(int fd, int level, int name, int value)
+{
+	return negative(setsockopt(fd, level, name, &value, sizeof(value)));
+}
+
+/* connect() then ends with EINPROGRESS when its packets are dropped. */
+int socket_timeouts(int fd)
+{
+	static const struct timeval out = {.tv_usec = WAIT_MS * 1000}, in = {.tv_sec = 1};
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &out, sizeof(out));
+	return negative(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &in, sizeof(in)));
+}
+
+/* One line of an answer. */
+int hear(struct row *row, int fd)
+{
+	size_t len = 0;
+
+	while (len + 1 < sizeof(row->line)) {
+		ssize_t n = recv(fd, row->line + len, sizeof(row->line) - 1 - len, 0);
+
+		if (n < 0 && len == 0)
+			return errno == EAGAIN ? 0 : -errno;
+		if (n <= 0)
+			break;
+		len += (size_t)n;
+		if (memchr(row->line, '\n', len))
+			break;
+	}
+	row->line[len] = '\0';
+	row->line[strcspn(row->line, "\n")] = '\0';
+	return len > 0;
+}
+
+int dial(int fd, const char *host, int port, bool mapped)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = address(&ss, host, port, mapped);
+
+	socket_timeouts(fd);
+	return negative(connect(fd, (struct sockaddr *)&ss, len));
+}
+
+int dial_and_hear(struct row *row, int fd, const char *host, int port, bool mapped)
+{
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = dial(fd, host, port, mapped);
+	return r < 0 ? r : hear(row, fd);
+}
+
+int tcp_to(struct row *row, const char *host, int port, bool mapped)
+{
+	int family = mapped || strchr(host, ':') ? AF_INET6 : AF_INET;
+
+	return dial_and_hear(row, socket(family, SOCK_STREAM, IPPROTO_TCP), host, port, mapped);
+}
+
+/* A datagram, and the echo of it. */
+int send_and_hear(struct row *row, int fd, const char *host, int port, bool mapped)
+{
+	static const struct timeval wait = {.tv_usec = WAIT_MS * 1000};
+	struct sockaddr_storage ss;
+	socklen_t len = address(&ss, host, port, mapped);
+
+	if (fd < 0)
+		return -errno;
+	if (sendto(fd, "ping\n", 5, 0, (struct sockaddr *)&ss, len) < 0)
+		return -errno;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+	return hear(row, fd);
+}
+
+int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), r;
+
+	if (fd < 0)
+		return -errno;
+	r = negative(write(fd, text, strlen(text)));
+	close(fd);
+	return r < 0 ? r : 0;
+}
+
+/* The machinery of a row must work: it is not what is tested. */
+int join_cgroup(const char *dir)
+{
+	char path[1024];
+	int r;
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
+	r = write_file(path, "0");
+	if (r < 0) {
+		fprintf(stderr, "%s: %s\n", path, strerror(-r));
+		exit(2);
+	}
+	return 0;
+}
+
+int join_netns(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || setns(fd, CLONE_NEWNET) < 0) {
+		fprintf(stderr, "%s: %s\n", path, strerror(errno));
+		exit(2);
+	}
+	close(fd);
+	return 0;
+}
+
+/* No socket of this process may send again after its end, not even a FIN. */
+void reset_all(void)
+{
+	static const struct linger now = {.l_onoff = 1};
+
+	for (int fd = 3; fd < 256; fd++)
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+}
