@@ -70,6 +70,7 @@ extern const struct vector tcp_vectors[], tcp_option_vectors[], mptcp_vectors[],
 	uring_vectors[], descriptor_vectors[], place_vectors[], netns_vectors[], tunnel_vectors[],
 	older_vectors[], host_vectors[], agent_vectors[], absent_vectors[];
 
+/* A server for ever; COUNTER is where it is asked how many packets have reached it. */
 int imds_serve(const char *counter);
 
 /* util.c */
@@ -105,6 +106,7 @@ void put_syn4(struct packet *p, const char *to);
 void put_syn6(struct packet *p, const char *to);
 void put_udp(struct packet *p, int port, const void *data, size_t len);
 void syn4(struct packet *p, const char *to);
+void syn4_from_to(struct packet *p, const char *from, const char *to, int port);
 void syn6(struct packet *p, const char *to);
 void put_ether(struct packet *p, const struct row *row, int type);
 uint16_t source_port(void);

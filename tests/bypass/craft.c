@@ -176,6 +176,26 @@ void syn4(struct packet *p, const char *to)
 	end_ip4(p, start, 0);
 }
 
+/* As if FROM had sent it, to a PORT. */
+void syn4_from_to(struct packet *p, const char *from, const char *to, int port)
+{
+	struct {
+		struct in_addr addr[2];
+		struct tcphdr tcp;
+	} __attribute__((packed)) pseudo = {0};
+	size_t start = put_ip4(p, to, IPPROTO_TCP, NULL, 0);
+
+	inet_pton(AF_INET, from, &pseudo.addr[0]);
+	inet_pton(AF_INET, to, &pseudo.addr[1]);
+	memcpy(p->data + start + 12, &pseudo.addr[0], 4);
+	pseudo.tcp = (struct tcphdr){.doff = 5, .syn = 1, .source = htons(80)};
+	pseudo.tcp.dest = htons((uint16_t)port);
+	pseudo.tcp.window = htons(1000);
+	pseudo.tcp.check = checksum(&pseudo, sizeof(pseudo), IPPROTO_TCP + sizeof(pseudo.tcp));
+	put(p, &pseudo.tcp, sizeof(pseudo.tcp));
+	end_ip4(p, start, 0);
+}
+
 void syn6(struct packet *p, const char *to)
 {
 	size_t start = put_ip6(p, to, IPPROTO_TCP);

@@ -3,21 +3,20 @@
  * The real metadata service: answers on its addresses, and counts every packet that arrives for
  * one of them, whatever its protocol, before the kernel looks at it.
  */
-#include <fcntl.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stdatomic.h>
-#include <sys/mman.h>
+#include <sys/un.h>
 
 #include "bypass.h"
 
-#define MAX_FDS 32
+#define MAX_FDS	  256
+#define QUESTIONS 1 /* fds[0] counts, fds[1] is asked */
 
 static struct pollfd fds[MAX_FDS];
 static int n_fds;
-static int n_datagram; /* fds[1..n_datagram] are datagram sockets, then come listeners */
+static int n_datagram; /* sockets after those two; then come listeners, then connections */
 
 static int must(long result, const char *what)
 {
@@ -78,7 +77,7 @@ static bool is_ours(const uint8_t *frame, size_t len)
 	return false;
 }
 
-static void count(int fd, _Atomic uint64_t *reached)
+static void count(int fd, uint64_t *reached)
 {
 	struct sockaddr_ll from;
 	socklen_t from_len = sizeof(from);
@@ -88,7 +87,7 @@ static void count(int fd, _Atomic uint64_t *reached)
 	while ((n = recvfrom(fd, frame, sizeof(frame), MSG_DONTWAIT, (struct sockaddr *)&from,
 			     &from_len)) > 0)
 		if (from.sll_pkttype != PACKET_OUTGOING && is_ours(frame, (size_t)n))
-			atomic_fetch_add(reached, 1);
+			(*reached)++;
 }
 
 static void echo(int fd)
@@ -106,7 +105,8 @@ static void echo(int fd)
 	sendto(fd, answer, (size_t)n, MSG_DONTWAIT, (struct sockaddr *)&from, len);
 }
 
-/* The answer fits the socket's buffer. What the client sent is not read: closing resets. */
+/* It stays open, and silent, until the client ends it: a FIN would be acknowledged much later, and
+ * counted for another row. */
 static void answer(int listener)
 {
 	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -114,7 +114,6 @@ static void answer(int listener)
 	if (fd < 0)
 		return;
 	send(fd, "REAL service\n", 13, MSG_NOSIGNAL);
-	shutdown(fd, SHUT_WR);
 	serve_fd(fd);
 }
 
@@ -163,27 +162,39 @@ static void datagrams(int protocol)
 		}
 }
 
-static _Atomic uint64_t *map_counter(const char *path)
+/* Asked over a UNIX socket: what the kernel has delivered by now, however late we are. */
+static int listen_for_questions(const char *path)
 {
-	int fd = must(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600), path);
-	void *map;
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int fd = must(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), "AF_UNIX");
 
-	must(ftruncate(fd, 4096), path);
-	map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	must(map == MAP_FAILED ? -1 : 0, path);
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s", path);
+	unlink(path);
+	must(bind(fd, (struct sockaddr *)&un, sizeof(un)), path);
+	must(listen(fd, 64), path);
+	return fd;
+}
+
+static void tell(int listener, const uint64_t *reached)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	send(fd, reached, sizeof(*reached), MSG_NOSIGNAL);
 	close(fd);
-	return map;
 }
 
 int imds_serve(const char *counter)
 {
-	_Atomic uint64_t *reached = map_counter(counter);
+	uint64_t reached = 0;
 	int first;
 
 	serve_fd(must(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL)), "AF_PACKET"));
+	serve_fd(listen_for_questions(counter));
 	datagrams(IPPROTO_UDP);
 	datagrams(IPPROTO_UDPLITE);
-	n_datagram = n_fds - 1;
+	n_datagram = n_fds - 2;
 	listen_on_80(IPPROTO_MPTCP);
 	first = n_fds;
 	printf("ready\n");
@@ -191,17 +202,18 @@ int imds_serve(const char *counter)
 	for (;;) {
 		if (poll(fds, (nfds_t)n_fds, -1) < 0)
 			continue;
-		for (int i = n_fds - 1; i >= 0; i--) {
+		for (int i = n_fds - 1; i > QUESTIONS; i--) {
 			if (!fds[i].revents)
 				continue;
-			if (i == 0)
-				count(fds[i].fd, reached);
-			else if (i <= n_datagram)
+			if (i <= QUESTIONS + n_datagram)
 				echo(fds[i].fd);
 			else if (i < first)
 				answer(fds[i].fd);
 			else
 				linger(i);
 		}
+		count(fds[0].fd, &reached);
+		if (fds[QUESTIONS].revents)
+			tell(fds[QUESTIONS].fd, &reached);
 	}
 }

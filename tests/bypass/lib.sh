@@ -25,9 +25,10 @@ OTHER_V6=fd98::2
 SERVICE_V4=10.98.0.77 # no machine: only DNAT leads from there
 SERVICE_V6=fd98::77
 IMDS_MAC=02:00:00:00:98:02
+OTHER_MAC=02:00:00:00:95:01
 
 in_imds() { in_netns "$ENV_ID-imds" "$@"; }
-# in_all NAMESPACE-COMMAND "ip words"...
+# each COMMAND "words" "words"...
 each() {
   local words
   # shellcheck disable=SC2086 # words of a command
@@ -61,8 +62,8 @@ open_up() {
   done
   in_node sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 \
     net.ipv4.tcp_fastopen=3 "net.ipv4.ping_group_range=0 2147483647"
-  in_imds sysctl -qw net.ipv4.tcp_fastopen=3 net.ipv4.conf.all.rp_filter=0 \
-    net.ipv4.conf.eth0.rp_filter=0
+  in_imds sysctl -qw net.ipv4.tcp_fastopen=3 net.ipv4.tcp_synack_retries=0 \
+    net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0
 }
 
 pod_up() {
@@ -87,6 +88,7 @@ warm_up() {
 bypass_environment() {
   export BYPASS_COUNTER=$ENV_TMP/reached
   export BYPASS_OTHER_CGROUP=${POD_CGROUP[other]}/container
+  export BYPASS_OWN_IP=${POD_IP[web]} BYPASS_OTHER_IP=${POD_IP[other]}
   export BYPASS_HOST_CGROUP=$ENV_CGROUP/host
   export BYPASS_KUBEPODS=$KUBEPODS BYPASS_QOS_CGROUP
   BYPASS_QOS_CGROUP=$(dirname "${POD_CGROUP[web]}")
@@ -103,6 +105,7 @@ bypass_up() {
   open_up
   pod_up web
   pod_up other
+  in_netns "${POD_NETNS[other]}" ip link set eth0 address "$OTHER_MAC"
   bypass_environment
   mkdir "$ENV_CGROUP/imds"
   in_cgroup "$ENV_CGROUP/imds" "$ENV_ID-imds" "$BYPASS" imds >"$ENV_TMP/imds" 2>&1 &

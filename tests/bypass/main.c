@@ -5,22 +5,23 @@
  * bypass imds			the real service
  *
  * A row's outcome, one line: R reached the real address; A redirected, stamped with this pod; "A
- * direct"; U reached the agent without a stamp; D dropped; E... error to the caller; "n/a why";
+ * direct"; "A seen", but the client sees the agent's address; U reached the agent without a stamp; D dropped; E... error to the caller; "n/a why";
  * WRONG another pod's identity; BROKEN the row itself did not work. "R mute": reached, but the
  * answer that the row waits for did not come.
  */
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "bypass.h"
 
-#define LIMIT_S 8 /* for a row that hangs */
+#define SETTLE_MS 20
+#define LIMIT_S	  8 /* for a row that hangs */
 
 static const struct vector *const families[] = {
 	tcp_vectors,	    tcp_option_vectors, mptcp_vectors,	udp_vectors,	udplite_vectors,
@@ -49,28 +50,31 @@ static void list(void)
 		       v->open ?: "-", v->name);
 }
 
-static _Atomic uint64_t *counter(void)
+static uint64_t reached_by_now(void)
 {
-	int fd = open(setting("BYPASS_COUNTER"), O_RDONLY | O_CLOEXEC);
-	void *map = fd < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	uint64_t n;
 
-	if (map == MAP_FAILED) {
-		fprintf(stderr, "%s: %s\n", setting("BYPASS_COUNTER"), strerror(errno));
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s", setting("BYPASS_COUNTER"));
+	if (connect(fd, (struct sockaddr *)&un, sizeof(un)) < 0 ||
+	    recv(fd, &n, sizeof(n), MSG_WAITALL) != sizeof(n)) {
+		fprintf(stderr, "%s: %s\n", un.sun_path, strerror(errno));
 		exit(2);
 	}
 	close(fd);
-	return map;
+	return n;
 }
 
-/* Until nothing arrived for a while: what a row sent must not be counted as the next one's. */
-static uint64_t settled(_Atomic uint64_t *reached)
+/* Until nothing arrives any more: what a row sent must not be counted as the next one's. */
+static uint64_t settled(void)
 {
-	uint64_t last, now = atomic_load(reached);
+	uint64_t last, now = reached_by_now();
 
 	do {
 		last = now;
-		usleep(8000);
-		now = atomic_load(reached);
+		usleep(SETTLE_MS * 1000);
+		now = reached_by_now();
 	} while (now != last);
 	return now;
 }
@@ -100,8 +104,7 @@ struct outcome {
 };
 
 /* In a child: its descriptors, namespaces and threads end with it. */
-static void attempt(const struct vector *v, char **files, _Atomic uint64_t *reached,
-		    struct outcome *out)
+static void attempt(const struct vector *v, char **files, struct outcome *out)
 {
 	static const uint8_t bridge[] = {2, 0, 0, 0, 0x99, 1}, imds[] = {2, 0, 0, 0, 0x98, 2};
 	bool on_host = v->place && (!strcmp(v->place, "hostpod") || !strcmp(v->place, "host"));
@@ -115,7 +118,7 @@ static void attempt(const struct vector *v, char **files, _Atomic uint64_t *reac
 		r = v->prepare(&row);
 	if (files)
 		open_gate(files[0], files[1]);
-	out->before = settled(reached);
+	out->before = settled();
 	out->result = r < 0 ? r : v->run(&row);
 	memcpy(out->line, row.line, sizeof(out->line));
 	reset_all();
@@ -148,6 +151,8 @@ static void judge(const struct vector *v, const struct outcome *out, uint64_t af
 		printf("R%s\n", v->answers && !real ? " mute" : "");
 	else if (out->result > 0 && !strncmp(out->line, "pod=", 4))
 		printf("%s\n", stamped(out->line));
+	else if (out->result > 0 && !strncmp(out->line, "peer=", 5))
+		printf("A seen\n");
 	else if (out->result > 0 && !strncmp(out->line, "error=", 6))
 		printf("U\n");
 	else if (out->result > 0)
@@ -176,7 +181,6 @@ static bool ended(pid_t pid, int pidfd, bool gated)
 static int row(int n, char **files)
 {
 	const struct vector *v = find(n);
-	_Atomic uint64_t *reached = counter();
 	struct outcome *out =
 		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t pid;
@@ -186,14 +190,14 @@ static int row(int n, char **files)
 	pid = fork();
 	if (pid == 0) {
 		setpgid(0, 0);
-		attempt(v, files, reached, out);
+		attempt(v, files, out);
 		_exit(0);
 	}
 	setpgid(pid, pid);
 	if (!ended(pid, pidfd_open(pid, 0), files))
 		printf("BROKEN the row ended early or hung\n");
 	else
-		judge(v, out, settled(reached));
+		judge(v, out, settled());
 	return 0;
 }
 

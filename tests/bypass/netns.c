@@ -108,6 +108,34 @@ static int macvlan_frame(struct row *row)
 	return frame_on(row, "mac0", bridge);
 }
 
+/* ---- past the bridge ---- */
+
+static int second_udplite(struct row *row)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE), r;
+
+	if (fd < 0)
+		return absent(row, "no UDP-Lite in this kernel");
+	r = dial(fd, IMDS4, 80, false);
+	if (r == 0)
+		r = negative(send(fd, "ping\n", 5, 0));
+	return r < 0 ? r : hear(row, fd);
+}
+
+static int second_frame(struct row *row)
+{
+	static const uint8_t imds[] = {2, 0, 0, 0, 0x98, 2};
+
+	return frame_on(row, "mv0", imds);
+}
+
+static int frame_to_other(struct row *row)
+{
+	static const uint8_t other[] = {2, 0, 0, 0, 0x95, 1};
+
+	return frame_on(row, "eth0", other);
+}
+
 /* ---- a TUN device: the pod forwards what a process writes ---- */
 
 static int tun_open(struct row *row)
@@ -181,6 +209,16 @@ const struct vector netns_vectors[] = {
 	{"namespace behind the pod, AF_PACKET", nested_frame, .setup = "nested"},
 	{"namespace behind the pod, UDP-Lite", nested_udplite, .setup = "nested"},
 	{"macvlan on the pod's device, AF_PACKET", macvlan_frame, .setup = "macvlan"},
+	{"second interface on the uplink, connect", imds4, .setup = "second_interface", .want = "A",
+	 .answers = true},
+	{"second interface on the uplink, raw", raw4, .setup = "second_interface", .want = "EPERM"},
+	{"second interface on the uplink, UDP-Lite", second_udplite, .setup = "second_interface",
+	 .answers = true},
+	{"second interface on the uplink, AF_PACKET", second_frame, .setup = "second_interface"},
+	{"through another pod, connect", imds4, .setup = "through_other", .want = "A",
+	 .answers = true},
+	{"through another pod, raw", raw4, .setup = "through_other", .want = "EPERM"},
+	{"through another pod, AF_PACKET", frame_to_other, .setup = "through_other"},
 	{"TUN device, the pod forwards", tun4, .setup = "pod_forwards"},
 	{"TUN device, the pod forwards v6", tun6, .setup = "pod_forwards"},
 	{0},

@@ -73,6 +73,22 @@ static int dgram6(struct row *row)
 	return r < 0 ? r : 0;
 }
 
+/* The form of Linux 2.0. */
+static int old_form(struct row *row)
+{
+	struct sockaddr to = {.sa_family = AF_PACKET};
+	int fd = socket(AF_INET, SOCK_PACKET, htons(ETH_P_ALL)), r;
+	struct packet p = {0};
+
+	put_ether(&p, row, ETH_P_IP);
+	syn4(&p, IMDS4);
+	snprintf(to.sa_data, sizeof(to.sa_data), "%.13s", row->device);
+	if (fd < 0)
+		return -errno;
+	r = negative(sendto(fd, p.data, p.len, 0, &to, sizeof(to)));
+	return r < 0 ? r : 0;
+}
+
 static int bypass_qdisc(struct row *row)
 {
 	int fd = socket(AF_PACKET, SOCK_RAW, 0), r;
@@ -245,6 +261,7 @@ const struct vector packet_vectors[] = {
 	{"AF_PACKET dgram", dgram4},
 	{"AF_PACKET dgram, v6", dgram6},
 	{"AF_PACKET + PACKET_QDISC_BYPASS", bypass_qdisc},
+	{"SOCK_PACKET", old_form},
 	{"AF_PACKET TX_RING", ring},
 	{"AF_PACKET with PACKET_VNET_HDR", virtual_header},
 	{"AF_PACKET, 802.1Q priority tag", priority},

@@ -210,6 +210,52 @@ static int route_through_node(struct row *row)
 	return send_raw(AF_INET, IPPROTO_RAW, &p, NODE4);
 }
 
+/* ---- somebody else is made to answer to the guarded address ---- */
+
+static int echo_from_guarded(const char *to)
+{
+	struct packet p = {0};
+	size_t start = put_ip4(&p, to, IPPROTO_ICMP, NULL, 0);
+	int r;
+
+	put_bytes(&p, 8, 8, 0, 0xf7, 0xfd, 0, 1, 0, 1);
+	inet_pton(AF_INET, IMDS4, p.data + 12);
+	end_ip4(&p, start, 0);
+	r = send_raw(AF_INET, IPPROTO_RAW, &p, to);
+	usleep(20000);
+	return r;
+}
+
+static int node_answers(struct row *row)
+{
+	(void)row;
+	return echo_from_guarded(NODE4);
+}
+
+static int pod_answers(struct row *row)
+{
+	(void)row;
+	return echo_from_guarded(setting("BYPASS_OTHER_IP"));
+}
+
+/* A SYN that claims to come from there, to a listener of this pod. */
+static int listener_answers(struct row *row)
+{
+	const char *own = setting("BYPASS_OWN_IP");
+	int listener = socket(AF_INET, SOCK_STREAM, 0), r;
+	struct sockaddr_storage ss;
+	socklen_t len = address(&ss, "0.0.0.0", 8080, false);
+	struct packet p = {0};
+
+	(void)row;
+	if (bind(listener, (struct sockaddr *)&ss, len) < 0 || listen(listener, 1) < 0)
+		return -errno;
+	syn4_from_to(&p, IMDS4, own, 8080);
+	r = send_raw(AF_INET, IPPROTO_RAW, &p, own);
+	usleep(20000);
+	return r;
+}
+
 const struct vector raw_vectors[] = {
 	{"raw TCP, sendto", tcp4, .want = "EPERM"},
 	{"raw TCP, connect+send", connect4, .want = "EPERM"},
@@ -227,5 +273,10 @@ const struct vector raw_vectors[] = {
 	{"IP_HDRINCL, ports and flags in two fragments", tiny_fragments},
 	{"IP_HDRINCL, foreign source", foreign_source},
 	{"IP_HDRINCL LSRR through the node", route_through_node, .setup = "source_route"},
+	{"forged source, another pod answers", pod_answers},
+	{"forged source, a listener of the pod answers", listener_answers},
+	{"forged source, the node answers", node_answers,
+	 .open = "an answer of the node itself, whose contents the pod does not choose; rp_filter, "
+		 "which this suite switches off, stops the question"},
 	{0},
 };

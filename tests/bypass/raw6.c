@@ -144,12 +144,15 @@ static int authenticated(struct row *row)
 	return extended(51, header, sizeof(header), IMDS6, NULL);
 }
 
+/* The last segment is the first of the list. Type 4 also lists where the packet is going now. */
 static int routing(int type, int left, const char *segment, const char *daddr)
 {
-	uint8_t header[24] = {IPPROTO_TCP, 2, (uint8_t)type, (uint8_t)left};
+	uint8_t header[40] = {IPPROTO_TCP, type == 4 ? 4 : 2, (uint8_t)type, (uint8_t)left};
 
+	header[4] = type == 4;
 	inet_pton(AF_INET6, segment, header + 8);
-	return extended(43, header, sizeof(header), daddr, NULL);
+	inet_pton(AF_INET6, daddr, header + 24);
+	return extended(43, header, type == 4 ? 40 : 24, daddr, NULL);
 }
 
 static int type4_done(struct row *row)

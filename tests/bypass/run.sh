@@ -65,7 +65,10 @@ start_older() {
 }
 
 detach() {
-  [ -e "$PIN_DIR/links/$1" ] || env_fail "no program $1; there are: $(ls "$PIN_DIR/links")"
+  [ -e "$PIN_DIR/links/$1" ] || {
+    echo "no program $1; there are: $(cd "$PIN_DIR/links" && echo *)" >&2
+    exit 2
+  }
   rm "$PIN_DIR/links/$1"
 }
 
@@ -114,6 +117,7 @@ run_column() {
   local column=$1 n
   bypass_up
   start_older
+  sleep 0.3 # their last acknowledgements
   [ "$column" = without ] || bypass_load
   [ "$column" != connect4 ] || detach_all_but_connect4
   [ -z "$HOLE" ] || detach "$HOLE"

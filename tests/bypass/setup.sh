@@ -158,6 +158,33 @@ undo_gre() { undo_tunnel; }
 setup_sit() { tunnel sit local "$NODE_V4" remote "${POD_IP[web]}"; }
 undo_sit() { undo_tunnel; }
 
+# ---- ways past the bridge ----
+# A second interface right on the uplink's network, as macvlan and SR-IOV give one.
+setup_second_interface() {
+  in_node ip link add mv0 link uplink type macvlan mode bridge 2>/dev/null || {
+    missing macvlan
+    return
+  }
+  in_node ip link set mv0 netns "${POD_NETNS[web]}"
+  each in_web "ip addr add 10.98.0.50/24 dev mv0" "ip link set mv0 up" \
+    "ip route add 169.254.169.254/32 via $OTHER_V4 dev mv0"
+}
+undo_second_interface() { in_web ip link del mv0; }
+
+# Through another pod, which forwards.
+through_other() {
+  in_netns "${POD_NETNS[other]}" sysctl -qw "net.ipv4.ip_forward=$1" \
+    net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.eth0.send_redirects=0
+}
+setup_through_other() {
+  through_other 1
+  in_web ip route add 169.254.169.254/32 via "${POD_IP[other]}"
+}
+undo_through_other() {
+  through_other 0
+  in_web ip route del 169.254.169.254/32
+}
+
 # ---- a CNI that forwards below netfilter: from the pod's veth straight to the uplink ----
 setup_redirect() {
   local words

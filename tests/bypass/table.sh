@@ -6,6 +6,7 @@ cell() {
   case ${OUTCOME[$1,$2]} in
   R*) printf '**R**' ;;
   n/a*) printf 'n/a' ;;
+  'A seen') printf 'A' ;; # getpeername is not what this table is about
   *) printf '%s' "${OUTCOME[$1,$2]}" ;;
   esac
 }

@@ -95,6 +95,22 @@ int dial(int fd, const char *host, int port, bool mapped)
 	return negative(connect(fd, (struct sockaddr *)&ss, len));
 }
 
+/* The client is to see the address that it dialled. Not so with MPTCP, where the subflow knows it. */
+static void check_peer(struct row *row, int fd, const char *host, int port, bool mapped)
+{
+	struct sockaddr_storage want, peer;
+	socklen_t want_len = address(&want, host, port, mapped), len = sizeof(peer);
+	int protocol = 0;
+	socklen_t size = sizeof(protocol);
+
+	getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size);
+	memset(&peer, 0, sizeof(peer));
+	if (protocol == IPPROTO_MPTCP || getpeername(fd, (struct sockaddr *)&peer, &len) < 0)
+		return;
+	if (len != want_len || memcmp(&want, &peer, len) != 0)
+		snprintf(row->line, sizeof(row->line), "peer=another");
+}
+
 int dial_and_hear(struct row *row, int fd, const char *host, int port, bool mapped)
 {
 	int r;
@@ -102,7 +118,11 @@ int dial_and_hear(struct row *row, int fd, const char *host, int port, bool mapp
 	if (fd < 0)
 		return -errno;
 	r = dial(fd, host, port, mapped);
-	return r < 0 ? r : hear(row, fd);
+	if (r == 0)
+		r = hear(row, fd);
+	if (r > 0 && !strncmp(row->line, "pod=", 4))
+		check_peer(row, fd, host, port, mapped);
+	return r;
 }
 
 int tcp_to(struct row *row, const char *host, int port, bool mapped)
