@@ -153,7 +153,7 @@ env_load() {
 # The resolver in the background, ready when this returns.
 env_resolve() {
   env_podlist "$ENV_TMP/pods.json"
-  "$PODCRED" resolve --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" --pods "$ENV_TMP/pods.json" \
+  nsenter --net="/run/netns/$NODE_NETNS" "$PODCRED" resolve --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" --pods "$ENV_TMP/pods.json" \
     "$@" >"$ENV_TMP/resolve.log" 2>&1 &
   RESOLVE_PID=$!
   wait_for 10 grep -q 'resolver ready' "$ENV_TMP/resolve.log" ||
