@@ -15,6 +15,7 @@
 #include "cgtree.h"
 #include "cleanup.h"
 #include "ifaces.h"
+#include "lease.h"
 #include "links.h"
 #include "config.h"
 #include "loader.h"
@@ -35,6 +36,7 @@ struct resolver {
 	struct registry *registry;
 	struct cgtree *tree;
 	struct loader_events *events;
+	struct lease *lease;
 	struct loader_quota_memory *quota_memory;
 	uint64_t last_tick_ns;
 	unsigned ticks;
@@ -431,6 +433,9 @@ static int start(struct resolver *res, struct pc_err *err)
 	res->lost = loader_stat_read(res->stats_fd, PODCRED_REASON_cgroup_event_lost);
 	scan(res);
 	drop_leftovers(res);
+	r = lease_start(res->options->pin_dir, res->mount, &res->lease, err);
+	if (r < 0)
+		return r;
 	log_info("resolver ready: %zu pods", registry_count(res->registry));
 	return 0;
 }
@@ -441,6 +446,7 @@ static void finish(struct resolver *res)
 		      &res->quota_fd,  &res->flows_fd,	 &res->stats_fd,
 		      &res->signal_fd, &res->podlist_fd, &res->links_fd};
 
+	lease_stop(res->lease);
 	loader_events_close(res->events);
 	loader_quota_memory_free(res->quota_memory);
 	cgtree_close(res->tree);

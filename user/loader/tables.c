@@ -5,11 +5,13 @@
 #include <arpa/inet.h>
 #include <linux/bpf.h>
 #include <string.h>
+#include <time.h>
 
 #include "cleanup.h"
 #include "filter.h"
 
-#define TABLE_MAX 2048
+#define TABLE_MAX     2048
+#define FIRST_LEASE_S 30
 
 struct table {
 	size_t n;
@@ -121,6 +123,19 @@ static int config_write_unfiltered(int fd, struct podcred_config config)
 	return config_write(fd, &config);
 }
 
+/* The agent is started after the load: until then failureMode open must not give it up. */
+static int grant_lease(int runtime_fd)
+{
+	struct timespec now;
+	uint64_t lease = 0;
+
+	if (loader_runtime_read(runtime_fd, PODCRED_RUNTIME_LEASE, &lease) < 0 || lease)
+		return 0;
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	lease = ((uint64_t)now.tv_sec + FIRST_LEASE_S) * 1000000000ULL;
+	return loader_runtime_write(runtime_fd, PODCRED_RUNTIME_LEASE, lease);
+}
+
 /* Of the slots, those that the loader has to say. */
 static const enum podcred_runtime runtime_slots[] = {
 	PODCRED_RUNTIME_KUBEPODS, PODCRED_RUNTIME_BURSTABLE, PODCRED_RUNTIME_BESTEFFORT};
@@ -175,6 +190,8 @@ int tables_write(struct podcred *skel, const struct loader_options *options,
 		r = config_write_unfiltered(config_fd, options->config);
 	if (r == 0)
 		r = runtime_write(runtime_fd, runtime);
+	if (r == 0)
+		r = grant_lease(runtime_fd);
 	if (r == 0)
 		r = targets_to_table(options, table);
 	if (r == 0)
