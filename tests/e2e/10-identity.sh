@@ -116,7 +116,7 @@ run_listings() {
   exec 9>&-
   check 'peers: the entry goes when the client does' wait_for 10 no_peers
   check 'status --json is complete' listing_has status \
-    ".complete and .flows == 0 and (.links | length) == 14 and .counters.claimed > 0"
+    ".complete and .flows == 0 and (.links | length) == 16 and .counters.claimed > 0"
   for command in pods peers flows targets status; do
     check "podcred $command prints a table" grep -q . <(podcred "$command")
   done

@@ -8,9 +8,35 @@
 #include "config.h"
 #include "ifaces.h"
 #include "loader.h"
+#include "older.h"
 #include "place.h"
 #include "run.h"
 #include "setup.h"
+
+static int print_load(const struct place *place, const struct loader_report *report,
+		      const struct reset_report *older)
+{
+	if (report->mounted_bpffs)
+		printf("mounted a BPF file system on /sys/fs/bpf\n");
+	printf("guarding %s (kubepods %s)\nagent cgroup %s\n", place->guard, place->kubepods,
+	       place->agent_cgroup);
+	if (older->found)
+		printf("%u older connections of pods ended, %u could not be: their packets are "
+		       "dropped\n",
+		       older->destroyed, older->failed);
+	printf("%u programs attached, %u updated in place\n", report->attached, report->updated);
+	return 0;
+}
+
+static json_t *json_load(const struct place *place, const struct loader_report *report,
+			 const struct reset_report *older)
+{
+	return json_pack("{sssssssbsisisis{sisi}}", "guard", place->guard, "kubepods",
+			 place->kubepods, "agentCgroup", place->agent_cgroup, "mountedBpffs",
+			 report->mounted_bpffs, "attached", report->attached, "updated",
+			 report->updated, "interfaces", report->interfaces, "olderConnections",
+			 "ended", older->destroyed, "failed", older->failed);
+}
 
 int cmd_load(const struct cli_command *self, int argc, char **argv)
 {
@@ -18,10 +44,12 @@ int cmd_load(const struct cli_command *self, int argc, char **argv)
 	bool json = false, verbose = false;
 	const struct cli_option options[] = {
 		CLI_SETUP(setup),
+		CLI_WITHOUT(setup),
 		{"verbose", NULL, "show what libbpf and the verifier say", NULL, &verbose, NULL},
 		CLI_JSON(json),
 	};
 	struct loader_report report = {};
+	struct reset_report older = {};
 	struct pc_err err = {};
 	struct place place = {};
 	int r = cli_parse(self, options, ARRAY_SIZE(options), argc, argv, 0, NULL, NULL);
@@ -34,21 +62,16 @@ int cmd_load(const struct cli_command *self, int argc, char **argv)
 		r = place_find(&setup.place, &place, &err);
 	if (r == 0)
 		r = loader_load(&place.loader, &report, &err);
-	if (r == 0)
+	if (r == 0) {
 		report.interfaces = (unsigned)ifaces_attach(place.loader.pin_dir);
+		older_reset(&place, &older);
+	}
 	if (r < 0)
 		r = cli_fail(json, r, &err);
 	else if (json)
-		r = cli_print_json(json_pack("{sssssssbsisi}", "guard", place.guard, "kubepods",
-					     place.kubepods, "agentCgroup", place.agent_cgroup,
-					     "mountedBpffs", report.mounted_bpffs, "attached",
-					     report.attached, "updated", report.updated));
+		r = cli_print_json(json_load(&place, &report, &older));
 	else
-		r = printf("%sguarding %s (kubepods %s)\nagent cgroup %s\n%u programs attached, %u "
-			   "updated in place\n",
-			   report.mounted_bpffs ? "mounted a BPF file system on /sys/fs/bpf\n" : "",
-			   place.guard, place.kubepods, place.agent_cgroup, report.attached,
-			   report.updated) < 0;
+		r = print_load(&place, &report, &older);
 	place_done(&place);
 	return r;
 }
@@ -83,6 +106,7 @@ int cmd_run(const struct cli_command *self, int argc, char **argv)
 	bool verbose = false;
 	const struct cli_option options[] = {
 		CLI_SETUP(setup),
+		CLI_WITHOUT(setup),
 		{"pods", "FILE", "PodList, JSON or YAML: names of the pods", &run.pods, NULL, NULL},
 		{"associations", "FILE", "which service account gets what (required)",
 		 &run.associations, NULL, NULL},

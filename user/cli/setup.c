@@ -25,6 +25,8 @@ int cli_setup_finish(struct cli_setup *setup, struct pc_err *err)
 		setup->config.agent_v4 = setup->config.agent_v6 = (struct net_addr){};
 	for (size_t i = 0; r == 0 && i < setup->agents.n; i++)
 		r = config_set_agent(&setup->config, setup->agents.v[i], err);
+	for (size_t i = 0; r == 0 && i < setup->without.n; i++)
+		r = loader_features_without(setup->without.v[i], err);
 	if (r == 0 && setup->place.create && !setup->place.kubepods)
 		r = pc_err_set(err, -EINVAL, "--create makes what --kubepods names; give both");
 	if (!setup->place.pin_dir)

@@ -10,7 +10,7 @@ struct cli_setup {
 	struct place_options place;
 	struct config config;
 	const char *config_path;
-	struct cli_values agents;
+	struct cli_values agents, without;
 	bool log_json, log_debug;
 };
 
@@ -32,6 +32,13 @@ struct cli_setup {
 		 NULL,                                                                               \
 		 NULL},                                                                              \
 		CLI_PIN_DIR((s).place.pin_dir)
+
+/* For those that load programs. */
+#define CLI_WITHOUT(s)                                                                             \
+	{                                                                                          \
+		"without", "FEATURE", "do without an optional kernel feature", NULL, NULL,         \
+			&(s).without                                                               \
+	}
 
 /* Logging options of the daemons. */
 #define CLI_LOG(s)                                                                                 \

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fts.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -32,19 +33,25 @@ struct lease {
 	bool alive; /* as of the last probe */
 };
 
-/* The agent's cgroup, or one below it (a container of its pod). */
+/* The agent's cgroup, or one below it (a container of its pod). Walked, not opened by id: that would
+ * take a capability more. */
 static bool is_agents(const struct lease *lease, const struct podcred_config *config, uint64_t id)
 {
-	_cleanup_free_ char *path = NULL, *agent = NULL;
-	size_t len;
+	_cleanup_free_ char *agent = NULL;
+	char *roots[2] = {};
+	bool found = id == config->agent_cgroup_id;
+	FTSENT *entry;
+	FTS *tree;
 
-	if (id == config->agent_cgroup_id)
-		return true;
-	if (!id || loader_cgroup_path(lease->mount, id, &path) < 0 ||
-	    asprintf(&agent, "%s%s/", lease->mount, config->agent_path) < 0)
-		return false;
-	len = strlen(agent);
-	return !strncmp(path, agent, len);
+	if (found || asprintf(&agent, "%s%s", lease->mount, config->agent_path) < 0)
+		return found;
+	roots[0] = agent;
+	tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
+	while (tree && !found && (entry = fts_read(tree)))
+		found = entry->fts_info == FTS_D && entry->fts_statp->st_ino == id;
+	if (tree)
+		fts_close(tree);
+	return found;
 }
 
 /* Somebody else on the agent's port must not keep pods waiting for credentials. */

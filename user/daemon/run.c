@@ -22,6 +22,7 @@
 #include "cleanup.h"
 #include "ifaces.h"
 #include "log.h"
+#include "older.h"
 #include "resolve.h"
 #include "serve.h"
 #include "signals.h"
@@ -208,12 +209,17 @@ static int supervise(struct child *children, size_t n, const struct run_options 
 static int attach(const struct run_options *options, const struct place *place, struct pc_err *err)
 {
 	struct loader_report report;
+	struct reset_report older;
 	char text[NET_ADDR_TEXT];
 	int r = loader_load(&place->loader, &report, err);
 
 	if (r < 0)
 		return r;
 	ifaces_attach(place->loader.pin_dir);
+	older_reset(place, &older);
+	if (older.found)
+		log_info("%u older connections of pods ended, %u could not be", older.destroyed,
+			 older.failed);
 	if (report.mounted_bpffs)
 		log_info("mounted a BPF file system on /sys/fs/bpf");
 	log_info("guarding %s (%u programs attached, %u updated), agent in %s", place->guard,

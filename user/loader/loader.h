@@ -166,6 +166,9 @@ int loader_map_open(const char *pin_dir, enum loader_map map, struct pc_err *err
 int loader_map_each(int fd, size_t key_size, size_t value_size,
 		    int (*fn)(void *arg, const void *key, const void *value), void *arg);
 
+/* The value of one key; of podcred_guard, that of the longest prefix. -ENOENT: none. */
+int loader_map_lookup(int fd, const void *key, void *ret_value);
+
 int loader_config_read(int config_fd, struct podcred_config *ret);
 
 /* One fact of podcred_runtime; each has one writer at a time. -errno. */

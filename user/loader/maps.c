@@ -58,6 +58,11 @@ int loader_map_each(int fd, size_t key_size, size_t value_size,
 	return more == -ENOENT ? 0 : more;
 }
 
+int loader_map_lookup(int fd, const void *key, void *ret_value)
+{
+	return bpf_map_lookup_elem(fd, key, ret_value) < 0 ? -errno : 0;
+}
+
 int loader_config_read(int config_fd, struct podcred_config *ret)
 {
 	uint32_t zero = 0;

@@ -23,12 +23,12 @@ _podcred() {
     mapfile -t COMPREPLY < <(compgen -d -- "$cur")
     return
     ;;
-  --agent) return ;;
+  --agent | --without) return ;;
   esac
   case ${COMP_WORDS[1]} in
-  load) options="$place --verbose --json" ;;
+  load) options="$place --without --verbose --json" ;;
   unload) options='--pin-dir --json' ;;
-  run) options="$place --pods --associations --token-key --require-authorization --keep --verbose $log" ;;
+  run) options="$place --without --pods --associations --token-key --require-authorization --keep --verbose $log" ;;
   resolve) options="--config --pods --kubepods --conflict-seconds --pin-dir $log" ;;
   serve) options="--config --agent --associations --token-key --require-authorization $log" ;;
   status | pods | peers | flows | targets) options='--json --pin-dir' ;;
