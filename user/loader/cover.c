@@ -39,15 +39,16 @@ static int read_cover(const char *pin_dir, const char *mount, struct cover *ret,
 	if (r == 0)
 		r = find_cgroup(mount, ret->config.guard_path, ret->guard, &ret->guard_id);
 	if (r == 0)
-		r = find_cgroup(mount, ret->config.agent_path, ret->agent, &ret->agent_id);
-	if (r == 0)
 		r = find_cgroup(mount, ret->config.kubepods_path, ret->kubepods, &ret->kubepods_id);
-	return r < 0 ? pc_err_set(err, r,
-				  "a cgroup that podcred was loaded for is gone (%s, %s or %s); it "
-				  "is guarded again when it is made again",
-				  ret->config.kubepods_path, ret->config.guard_path,
-				  ret->config.agent_path)
-		     : 0;
+	if (r < 0)
+		return pc_err_set(err, r,
+				  "%s is gone, or the guarded cgroup %s; it is guarded again when "
+				  "it is made again",
+				  ret->config.kubepods_path, ret->config.guard_path);
+	/* An agent that is a pod comes back under another name, and is loaded anew. */
+	if (find_cgroup(mount, ret->config.agent_path, ret->agent, &ret->agent_id) < 0)
+		ret->agent_id = 0;
+	return 0;
 }
 
 static bool is_alive(const char *pin_dir, const struct attachment *att, uint64_t cgroup_id)
@@ -62,13 +63,18 @@ static bool is_alive(const char *pin_dir, const struct attachment *att, uint64_t
 	return fd >= 0;
 }
 
+static bool is_coverable(const struct cover *cover, const struct attachment *att)
+{
+	return att->site == SITE_GUARD || (att->site == SITE_AGENT && cover->agent_id);
+}
+
 static bool all_alive(const char *pin_dir, const struct cover *cover)
 {
 	for (size_t i = 0; i < n_attachments; i++) {
 		const struct attachment *att = &attachments[i];
 		char path[4096];
 
-		if (!is_cgroup_site(att->site))
+		if (!is_coverable(cover, att))
 			continue;
 		if (att->feature &&
 		    pin_path(path, sizeof(path), pin_dir, LINKS_DIR, att->name) == 0 &&
@@ -100,7 +106,7 @@ static int write_ids(const char *pin_dir, struct cover *cover, struct pc_err *er
 	runtime_fd = loader_map_open(pin_dir, LOADER_MAP_RUNTIME, err);
 	if (runtime_fd < 0)
 		return runtime_fd;
-	if (cover->config.agent_cgroup_id != cover->agent_id) {
+	if (cover->agent_id && cover->config.agent_cgroup_id != cover->agent_id) {
 		cover->config.agent_cgroup_id = cover->agent_id;
 		r = config_write(config_fd, &cover->config);
 	}
@@ -117,12 +123,12 @@ static int write_ids(const char *pin_dir, struct cover *cover, struct pc_err *er
 }
 
 /* -errno: not pinned, or nothing that dies with a cgroup. */
-static int pinned_prog(const char *pin_dir, const struct attachment *att)
+static int pinned_prog(const char *pin_dir, const struct cover *cover, const struct attachment *att)
 {
 	char path[4096];
 	int fd;
 
-	if (!is_cgroup_site(att->site) ||
+	if (!is_coverable(cover, att) ||
 	    pin_path(path, sizeof(path), pin_dir, PROGS_DIR, att->name) < 0)
 		return -ENOENT;
 	fd = bpf_obj_get(path);
@@ -138,7 +144,7 @@ static int attach_again(const char *pin_dir, const struct cover *cover, unsigned
 	struct loader_report report = {};
 
 	for (size_t i = 0; i < n_attachments; i++)
-		prog_fds[i] = pinned_prog(pin_dir, &attachments[i]);
+		prog_fds[i] = pinned_prog(pin_dir, cover, &attachments[i]);
 	r = attach_all(&options, prog_fds, &report, err);
 	for (size_t i = 0; i < n_attachments; i++)
 		if (prog_fds[i] >= 0)
