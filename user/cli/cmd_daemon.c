@@ -21,6 +21,7 @@ int cmd_resolve(const struct cli_command *self, int argc, char **argv)
 		 NULL},
 		{"kubepods", "DIR", "kubepods cgroup (default: the guarded one)", &resolve.kubepods,
 		 NULL, NULL},
+		CLI_METRICS(resolve.metrics),
 		{"conflict-seconds", "N", "how long a disputed connection key stamps nobody (300)",
 		 &conflict, NULL, NULL},
 		CLI_PIN_DIR(resolve.pin_dir),

@@ -108,6 +108,7 @@ int cmd_run(const struct cli_command *self, int argc, char **argv)
 		CLI_SETUP(setup),
 		CLI_WITHOUT(setup),
 		{"pods", "FILE", "PodList, JSON or YAML: names of the pods", &run.pods, NULL, NULL},
+		CLI_METRICS(run.metrics),
 		{"associations", "FILE", "which service account gets what (required)",
 		 &run.associations, NULL, NULL},
 		{"token-key", "FILE", "keeps IMDS session tokens valid over a restart",

@@ -10,6 +10,7 @@
 
 #include "cleanup.h"
 #include "cli.h"
+#include "decision.h"
 #include "loader.h"
 
 /* What a row function gets: where to put it, and the map that names pods. */
@@ -79,19 +80,12 @@ static int run_listing(const struct cli_command *self, int argc, char **argv,
 	return r;
 }
 
-/* "namespace/name", "uid ..." when it has no name, "cgroup ..." when nobody resolved it yet. */
-static const char *pod_label(int pods_fd, uint64_t cgroup_id, char *buf, size_t size)
+static const char *label_of(int pods_fd, uint64_t cgroup_id, char *buf, size_t size)
 {
 	struct podcred_pod pod;
+	bool known = loader_pod_read(pods_fd, cgroup_id, &pod) == 0;
 
-	if (loader_pod_read(pods_fd, cgroup_id, &pod) < 0)
-		snprintf(buf, size, "cgroup %" PRIu64, cgroup_id);
-	else if (!(pod.flags & PODCRED_POD_NAMED))
-		snprintf(buf, size, "uid %.*s", (int)sizeof(pod.uid), pod.uid);
-	else
-		snprintf(buf, size, "%.*s/%.*s", (int)sizeof(pod.name_space), pod.name_space,
-			 (int)sizeof(pod.name), pod.name);
-	return buf;
+	return pod_label(known ? &pod : NULL, cgroup_id, buf, size);
 }
 
 static const char *age(uint64_t since_ns, char *buf, size_t size)
@@ -110,7 +104,7 @@ static json_t *json_stamp(const struct listing *list, const struct podcred_stamp
 	char dialled[NET_ADDR_TEXT], label[512];
 
 	return json_pack("{sssIsIsssisIsIsb}", "pod",
-			 pod_label(list->pods_fd, stamp->pod_cgroup_id, label, sizeof(label)),
+			 label_of(list->pods_fd, stamp->pod_cgroup_id, label, sizeof(label)),
 			 "podCgroupId", (json_int_t)stamp->pod_cgroup_id, "cgroupId",
 			 (json_int_t)stamp->cgroup_id, "dialled",
 			 net_addr_format(stamp->addr.ip, stamp->port, dialled, sizeof(dialled)),
@@ -136,7 +130,7 @@ static void row_connection(struct listing *list, const char *client, const char 
 	}
 	snprintf(pid, sizeof(pid), "%u", stamp->tgid);
 	table_row(list->table, client,
-		  pod_label(list->pods_fd, stamp->pod_cgroup_id, label, sizeof(label)),
+		  label_of(list->pods_fd, stamp->pod_cgroup_id, label, sizeof(label)),
 		  net_addr_format(stamp->addr.ip, stamp->port, dialled, sizeof(dialled)), pid,
 		  age(stamp->time_ns, old, sizeof(old)),
 		  note && *note			       ? note

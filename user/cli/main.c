@@ -13,6 +13,8 @@ const struct cli_command cli_commands[] = {
 	{"resolve", cmd_resolve, "keep the map of pods right (daemon)"},
 	{"serve", cmd_serve, "hand out credentials (daemon, unprivileged)"},
 	{"status", cmd_status, "what is attached, as the kernel tells it, and the counters"},
+	{"trace", cmd_trace, "refusals, or all decisions, as they are made"},
+	{"metrics", cmd_metrics, "the counters for Prometheus"},
 	{"pods", cmd_pods, "pods that the kernel knows"},
 	{"peers", cmd_peers, "live connections to the agent, and whose they are"},
 	{"flows", cmd_flows, "connections that the agent has not accepted yet"},

@@ -40,6 +40,13 @@ struct cli_setup {
 			&(s).without                                                               \
 	}
 
+/* Of whoever resolves. */
+#define CLI_METRICS(variable)                                                                      \
+	{                                                                                          \
+		"metrics", "FILE", "write the counters there, for node_exporter", &(variable),     \
+			NULL, NULL                                                                 \
+	}
+
 /* Logging options of the daemons. */
 #define CLI_LOG(s)                                                                                 \
 	{"log-json", NULL, "log JSON lines", NULL, &(s).log_json, NULL},                           \

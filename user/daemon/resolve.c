@@ -20,6 +20,7 @@
 #include "config.h"
 #include "loader.h"
 #include "log.h"
+#include "metrics.h"
 #include "place.h"
 #include "podlist.h"
 #include "registry.h"
@@ -41,6 +42,7 @@ struct resolver {
 	uint64_t last_tick_ns;
 	unsigned ticks;
 	uint64_t lost; /* cgroup events that the kernel could not hand over, as last seen */
+	struct metrics_file metrics;
 	struct config config; /* its policy is all that counts here */
 	bool rescan, reload, reload_policy, uncovered, restart, stop;
 	int scan_error, cover_error; /* of the last time, 0 when it went well */
@@ -174,14 +176,15 @@ static void cover(struct resolver *res)
 	}
 }
 
-static void on_cgroup(void *arg, const struct podcred_cgroup_event *event)
+static int on_cgroup(void *arg, const void *record)
 {
+	const struct podcred_cgroup_event *event = record;
 	struct resolver *res = arg;
 	int r;
 
 	if (event->level == res->kubepods_level) { /* kubepods itself, made anew */
 		res->uncovered = true;
-		return;
+		return 0;
 	}
 	if (event->op == PODCRED_CGROUP_MKDIR)
 		r = cgtree_added(res->tree, event->cgroup_id, event->path);
@@ -189,6 +192,7 @@ static void on_cgroup(void *arg, const struct podcred_cgroup_event *event)
 		r = cgtree_removed(res->tree, event->cgroup_id);
 	if (r < 0)
 		res->rescan = true;
+	return 0;
 }
 
 static void load_names(struct resolver *res)
@@ -273,6 +277,7 @@ static void tick(struct resolver *res)
 	res->lost = lost;
 	registry_expire(res->registry, now_ns);
 	registry_flush(res->registry);
+	metrics_tick(&res->metrics);
 	loader_flows_sweep(res->flows_fd, res->options->conflict_s * 1000000000ULL);
 	if (res->ticks++ % SETTLE_TICKS == 0) {
 		loader_quota_settle(res->flows_fd, res->quota_fd, &res->quota_memory);
@@ -406,6 +411,8 @@ static int start(struct resolver *res, struct pc_err *err)
 	r = res->options->config_path ? config_load(res->options->config_path, &res->config, err)
 				      : 0;
 	if (r == 0)
+		r = metrics_check(res->options->metrics, err);
+	if (r == 0)
 		r = place_find_mount(&res->mount, err);
 	if (r == 0)
 		r = open_maps(res, err);
@@ -415,7 +422,8 @@ static int start(struct resolver *res, struct pc_err *err)
 		r = open_tree(res, err);
 	if (r < 0)
 		return r;
-	r = loader_events_open(res->options->pin_dir, on_cgroup, res, &res->events, err);
+	r = loader_events_open(res->options->pin_dir, LOADER_MAP_CGROUPS, on_cgroup, res,
+			       &res->events, err);
 	if (r < 0) {
 		log_warn("%s; watching the cgroup tree by inotify", err->msg);
 		r = cgtree_watch_fd(res->tree); /* before the scan, which watches what it finds */
@@ -436,6 +444,10 @@ static int start(struct resolver *res, struct pc_err *err)
 	r = lease_start(res->options->pin_dir, res->mount, &res->lease, err);
 	if (r < 0)
 		return r;
+	res->metrics = (struct metrics_file){.path = res->options->metrics,
+					     .pin_dir = res->options->pin_dir,
+					     .mount = res->mount};
+	metrics_tick(&res->metrics);
 	log_info("resolver ready: %zu pods", registry_count(res->registry));
 	return 0;
 }
@@ -447,6 +459,7 @@ static void finish(struct resolver *res)
 		      &res->signal_fd, &res->podlist_fd, &res->links_fd};
 
 	lease_stop(res->lease);
+	metrics_done(&res->metrics);
 	loader_events_close(res->events);
 	loader_quota_memory_free(res->quota_memory);
 	cgtree_close(res->tree);

@@ -10,6 +10,7 @@ struct resolve_options {
 	const char *kubepods; /* NULL: look for it */
 	const char *pods; /* PodList file, JSON or YAML */
 	const char *config_path; /* configuration, for its policy; NULL: none */
+	const char *metrics; /* file to write the counters to, for Prometheus; NULL: none */
 	uint64_t conflict_s; /* how long a key that two sockets produced stamps nobody */
 };
 

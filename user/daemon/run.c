@@ -23,6 +23,7 @@
 #include "ifaces.h"
 #include "log.h"
 #include "older.h"
+#include "metrics.h"
 #include "resolve.h"
 #include "serve.h"
 #include "signals.h"
@@ -73,6 +74,7 @@ static int resolve_main(const struct run_options *options, const struct place *p
 		.kubepods = place->kubepods,
 		.pods = options->pods,
 		.config_path = options->config_path,
+		.metrics = options->metrics,
 		.conflict_s = RESOLVE_CONFLICT_S,
 	};
 
@@ -246,6 +248,8 @@ int run_all(const struct run_options *options, struct pc_err *err)
 	if (signal_fd < 0)
 		return signal_fd;
 	r = place_find(&options->place, &place, err);
+	if (r == 0)
+		r = metrics_check(options->metrics, err);
 	if (r == 0)
 		r = attach(options, &place, err);
 	if (r == 0) {

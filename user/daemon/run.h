@@ -10,6 +10,7 @@ struct run_options {
 	struct place_options place;
 	const char *pods; /* PodList */
 	const char *config_path; /* read already; the resolver reads its policy again on SIGHUP */
+	const char *metrics; /* as in struct resolve_options */
 	const char *associations;
 	const char *token_key;
 	bool require_authorization;

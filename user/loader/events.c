@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+/* The two ring buffers: life of cgroups, for the resolver; decisions, for podcred trace. */
 #include "internal.h"
 
 #include <string.h>
@@ -7,44 +8,100 @@
 
 struct loader_events {
 	struct ring_buffer *ring;
-	loader_cgroup_fn fn;
+	loader_event_fn fn;
 	void *arg;
+	size_t record_size; /* at least */
+	char *pin_dir;
+	enum loader_map map;
+	uint32_t map_id;
+	int lock_fd;
 };
 
 static int on_record(void *arg, void *data, size_t size)
 {
 	const struct loader_events *events = arg;
 
-	if (size >= sizeof(struct podcred_cgroup_event))
-		events->fn(events->arg, data);
+	return size < events->record_size ? 0 : events->fn(events->arg, data);
+}
+
+static int map_id(int fd, uint32_t *ret)
+{
+	struct bpf_map_info info = {};
+	uint32_t len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
+		return -errno;
+	*ret = info.id;
 	return 0;
 }
 
-int loader_events_open(const char *pin_dir, loader_cgroup_fn fn, void *arg,
-		       struct loader_events **ret, struct pc_err *err)
+/* Nobody writes it where tracing programs cannot attach. */
+static int prepare_cgroups(struct loader_events *events, struct pc_err *err)
 {
-	_cleanup_close_ int fd = loader_map_open(pin_dir, LOADER_MAP_CGROUPS, err);
-	_cleanup_free_ struct loader_events *events = calloc(1, sizeof(*events));
 	char link[4096];
+	int r = pin_path(link, sizeof(link), events->pin_dir, LINKS_DIR, "podcred_cgmkdir");
+
+	events->record_size = sizeof(struct podcred_cgroup_event);
+	if (r < 0 || access(link, F_OK) < 0)
+		return pc_err_set(err, -EOPNOTSUPP,
+				  "no cgroup events: podcred_cgmkdir is not attached");
+	return 0;
+}
+
+/* Two readers would each see some of the decisions, and spoil each other's position. */
+static int prepare_decisions(struct loader_events *events, struct pc_err *err)
+{
+	char maps[4096];
+	int r = pin_path(maps, sizeof(maps), events->pin_dir, MAPS_DIR, "");
+
+	events->record_size = sizeof(struct podcred_event);
+	if (r < 0)
+		return r;
+	events->lock_fd = pins_lock_dir(
+		maps, "another podcred trace runs, and only one can read the decisions; end it",
+		err);
+	return events->lock_fd < 0 ? events->lock_fd : 0;
+}
+
+static int open_ring(struct loader_events *events, struct pc_err *err)
+{
+	_cleanup_close_ int fd = loader_map_open(events->pin_dir, events->map, err);
 	int r;
 
 	if (fd < 0)
 		return fd;
-	if (!events)
-		return -ENOMEM;
-	r = pin_path(link, sizeof(link), pin_dir, LINKS_DIR, "podcred_cgmkdir");
-	if (r < 0 || access(link, F_OK) < 0)
-		return pc_err_set(err, -EOPNOTSUPP,
-				  "no cgroup events: podcred_cgmkdir is not attached");
-	events->fn = fn;
-	events->arg = arg;
+	r = events->map == LOADER_MAP_CGROUPS ? prepare_cgroups(events, err)
+					      : prepare_decisions(events, err);
+	if (r == 0)
+		r = map_id(fd, &events->map_id);
+	if (r < 0)
+		return r;
 	events->ring = ring_buffer__new(fd, on_record, events, NULL);
 	if (!events->ring) {
 		r = -errno;
-		return pc_err_set(err, r, "cannot read the ring buffer podcred_cgroups: %s",
-				  strerror(-r));
+		return pc_err_set(err, r, "cannot read the ring buffer of %s: %s; run as root",
+				  events->pin_dir, strerror(-r));
 	}
-	*ret = TAKE_PTR(events);
+	return 0;
+}
+
+int loader_events_open(const char *pin_dir, enum loader_map ring, loader_event_fn fn, void *arg,
+		       struct loader_events **ret, struct pc_err *err)
+{
+	struct loader_events *events = calloc(1, sizeof(*events));
+	int r = -ENOMEM;
+
+	if (!events)
+		return r;
+	*events = (struct loader_events){
+		.fn = fn, .arg = arg, .map = ring, .lock_fd = -EBADF, .pin_dir = strdup(pin_dir)};
+	if (events->pin_dir)
+		r = open_ring(events, err);
+	if (r < 0) {
+		loader_events_close(events);
+		return r;
+	}
+	*ret = events;
 	return 0;
 }
 
@@ -58,11 +115,21 @@ int loader_events_dispatch(struct loader_events *events)
 	return ring_buffer__consume(events->ring);
 }
 
+bool loader_events_current(const struct loader_events *events)
+{
+	_cleanup_close_ int fd = loader_map_open(events->pin_dir, events->map, NULL);
+	uint32_t id = 0;
+
+	return fd >= 0 && map_id(fd, &id) == 0 && id == events->map_id;
+}
+
 struct loader_events *loader_events_close(struct loader_events *events)
 {
 	if (!events)
 		return NULL;
 	ring_buffer__free(events->ring);
+	cleanup_close(&events->lock_fd);
+	free(events->pin_dir);
 	free(events);
 	return NULL;
 }

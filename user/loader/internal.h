@@ -40,7 +40,11 @@ int pin_path(char *buf, size_t size, const char *pin_dir, const char *kind, cons
 /* Mount bpffs if the parent of pin_dir is none, make the directories. */
 int pins_prepare(const char *pin_dir, bool *ret_mounted, struct pc_err *err);
 
-/* Exclusive lock on the pin directory while the fd is open. -EBUSY when somebody has it. */
+/* Exclusive lock on a directory while the fd is open. -EBUSY when somebody has it; busy says who
+ * that is and what to do. */
+int pins_lock_dir(const char *path, const char *busy, struct pc_err *err);
+
+/* The one on the pin directory: loaders. */
 int pins_lock(const char *pin_dir, struct pc_err *err);
 
 /* Remove every file in pin_dir/kind, then the folder. Returns the number of files, or -errno. */

@@ -99,6 +99,7 @@ struct loader_link_status {
 	bool pinned;
 	bool alive; /* its cgroup still exists */
 	bool effective; /* the kernel runs it there, as asked back from the kernel */
+	bool unknown; /* this process may not ask: CAP_NET_ADMIN, CAP_DAC_READ_SEARCH */
 	uint64_t cgroup_id; /* of the link; 0 for tracing links and dead ones */
 	uint32_t prog_id;
 	unsigned others; /* foreign programs that run in the same hook */
@@ -202,16 +203,25 @@ int loader_self_cgroup_id(uint64_t *ret);
  * -ESTALE when it is gone. */
 int loader_cgroup_path(const char *cgroup_mount, uint64_t id, char **ret);
 
-/* Ring buffer of cgroup events: an fd to poll, and a call that delivers what is there.
- * -EOPNOTSUPP: this kernel could not attach the programs that write it. */
-struct loader_events;
-typedef void (*loader_cgroup_fn)(void *arg, const struct podcred_cgroup_event *event);
+/* ---- ring buffers: an fd to poll, and a call that delivers what is there ---- */
 
-int loader_events_open(const char *pin_dir, loader_cgroup_fn fn, void *arg,
+/* One record: struct podcred_cgroup_event, or struct podcred_event. A negative value ends
+ * loader_events_dispatch, which returns it; the record counts as read. */
+typedef int (*loader_event_fn)(void *arg, const void *event);
+
+/*
+ * ring: LOADER_MAP_CGROUPS (-EOPNOTSUPP: this kernel could not attach the programs that write it)
+ * or LOADER_MAP_EVENTS (-EBUSY: somebody reads it already; a ring buffer has one reader).
+ */
+struct loader_events;
+int loader_events_open(const char *pin_dir, enum loader_map ring, loader_event_fn fn, void *arg,
 		       struct loader_events **ret, struct pc_err *err);
 int loader_events_fd(const struct loader_events *events);
 int loader_events_dispatch(struct loader_events *events);
 struct loader_events *loader_events_close(struct loader_events *events);
+
+/* Whether the programs of pin_dir still write to this ring buffer: not after an unload. */
+bool loader_events_current(const struct loader_events *events);
 
 /* libbpf's own messages go here; verbose adds its informational ones and the verifier's log. */
 void loader_verbose(bool verbose);

@@ -86,27 +86,31 @@ int pins_prepare(const char *pin_dir, bool *ret_mounted, struct pc_err *err)
 	return r;
 }
 
-int pins_lock(const char *pin_dir, struct pc_err *err)
+int pins_lock_dir(const char *path, const char *busy, struct pc_err *err)
 {
-	_cleanup_close_ int fd = open(pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct stat held, now;
 	int r;
 
 	if (fd < 0) {
 		r = -errno;
-		return pc_err_set(err, r, "cannot open %s: %s; run as root", pin_dir, strerror(-r));
+		return pc_err_set(err, r, "cannot open %s: %s; run as root", path, strerror(-r));
 	}
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		r = errno == EWOULDBLOCK ? -EBUSY : -errno;
-		return pc_err_set(err, r,
-				  "%s is locked: another podcred loader is at work; wait for it to "
-				  "end, then try again",
-				  pin_dir);
+		return pc_err_set(err, r, "%s is locked: %s", path, busy);
 	}
 	/* an unload may have removed the directory between open and lock */
-	if (fstat(fd, &held) < 0 || stat(pin_dir, &now) < 0 || held.st_ino != now.st_ino)
-		return pc_err_set(err, -EBUSY, "%s was removed meanwhile; try again", pin_dir);
+	if (fstat(fd, &held) < 0 || stat(path, &now) < 0 || held.st_ino != now.st_ino)
+		return pc_err_set(err, -EBUSY, "%s was removed meanwhile; try again", path);
 	return TAKE_FD(fd);
+}
+
+int pins_lock(const char *pin_dir, struct pc_err *err)
+{
+	return pins_lock_dir(
+		pin_dir, "another podcred loader is at work; wait for it to end, then try again",
+		err);
 }
 
 int pins_remove_kind(const char *pin_dir, const char *kind)

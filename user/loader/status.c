@@ -6,35 +6,15 @@
 
 #include "cleanup.h"
 
-static const char *const reason_names[] = {
-#define X(number, name, text) [number] = #name,
-	PODCRED_REASONS(X)
-#undef X
-};
-
-static const char *const reason_texts[] = {
-#define X(number, name, text) [number] = text,
-	PODCRED_REASONS(X)
-#undef X
-};
-
-const char *loader_reason_name(enum podcred_reason reason)
-{
-	return reason < PODCRED_REASON_MAX ? reason_names[reason] : "unknown";
-}
-
-const char *loader_reason_text(enum podcred_reason reason)
-{
-	return reason < PODCRED_REASON_MAX ? reason_texts[reason] : "unknown";
-}
-
 static void query_effective(int cgroup_fd, enum bpf_attach_type type,
 			    struct loader_link_status *status)
 {
 	uint32_t ids[64], n = ARRAY_SIZE(ids);
 
-	if (bpf_prog_query(cgroup_fd, type, BPF_F_QUERY_EFFECTIVE, NULL, ids, &n) < 0)
+	if (bpf_prog_query(cgroup_fd, type, BPF_F_QUERY_EFFECTIVE, NULL, ids, &n) < 0) {
+		status->unknown = errno == EPERM;
 		return;
+	}
 	for (uint32_t i = 0; i < n; i++) {
 		if (ids[i] == status->prog_id)
 			status->effective = true;
@@ -72,8 +52,10 @@ static void read_link(const char *pin_dir, const char *cgroup_mount, const struc
 	if (!ret->cgroup_id)
 		return;
 	cgroup_fd = cgroup_open_by_id(cgroup_mount, ret->cgroup_id);
-	if (cgroup_fd < 0)
+	if (cgroup_fd < 0) {
+		ret->unknown = cgroup_fd == -EPERM;
 		return;
+	}
 	ret->alive = true;
 	query_effective(cgroup_fd, (enum bpf_attach_type)att->type, ret);
 }

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "metrics.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "cleanup.h"
+#include "file.h"
+#include "log.h"
+
+#define INTERVAL_NS (15 * 1000000000ULL)
+
+/* ---- text ---- */
+
+static void head(FILE *out, const char *name, const char *type, const char *help)
+{
+	fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void gauge(FILE *out, const char *name, const char *help, uint64_t value)
+{
+	head(out, name, "gauge", help);
+	fprintf(out, "%s %" PRIu64 "\n", name, value);
+}
+
+static void put_decisions(FILE *out, const struct loader_status *status)
+{
+	head(out, "podcred_decisions_total", "counter",
+	     "Decisions of the BPF programs since the first load, by reason.");
+	for (int i = 0; i < PODCRED_REASON_MAX; i++)
+		fprintf(out, "podcred_decisions_total{reason=\"%s\"} %" PRIu64 "\n",
+			loader_reason_name((enum podcred_reason)i), status->stats[i]);
+}
+
+static bool all_links_known(const struct loader_status *status)
+{
+	for (size_t i = 0; i < status->n_links; i++)
+		if (status->links[i].unknown)
+			return false;
+	return true;
+}
+
+static void put_links(FILE *out, const struct loader_status *status)
+{
+	head(out, "podcred_link_effective", "gauge",
+	     "Whether the kernel runs this program, as the kernel tells it.");
+	for (size_t i = 0; i < status->n_links; i++)
+		if (!status->links[i].unknown)
+			fprintf(out, "podcred_link_effective{program=\"%s\",hook=\"%s\"} %d\n",
+				status->links[i].name, status->links[i].hook,
+				status->links[i].effective);
+}
+
+static void put_lease(FILE *out, const struct loader_status *status, uint64_t now_ns)
+{
+	uint64_t until = status->runtime[PODCRED_RUNTIME_LEASE];
+	double left = until > now_ns ? (double)(until - now_ns) / 1e9 : 0;
+
+	head(out, "podcred_lease_seconds", "gauge",
+	     "How long the agent counts as alive; at 0 failureMode open passes connections.");
+	fprintf(out, "podcred_lease_seconds %.3f\n", left);
+}
+
+static void put_status(FILE *out, const struct loader_status *status, uint64_t now_ns)
+{
+	if (all_links_known(status))
+		gauge(out, "podcred_guard_complete", "Whether every program is in force.",
+		      status->complete);
+	put_links(out, status);
+	put_decisions(out, status);
+	gauge(out, "podcred_pods", "Pods that the kernel knows.", status->n_pods);
+	gauge(out, "podcred_flows", "Connections that the agent has not accepted yet.",
+	      status->n_flows);
+	gauge(out, "podcred_peers", "Live connections to the agent.", status->n_peers);
+	if (status->config.fail_open)
+		put_lease(out, status, now_ns);
+}
+
+char *metrics_text(const struct loader_status *status, uint64_t now_ns)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	head(out, "podcred_build_info", "gauge", "The version in use; always 1.");
+	fprintf(out, "podcred_build_info{version=\"%s\"} 1\n", PODCRED_VERSION);
+	if (status)
+		put_status(out, status, now_ns);
+	else
+		gauge(out, "podcred_guard_complete", "Whether every program is in force.", 0);
+	if (fclose(out) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+static uint64_t boot_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
+}
+
+int metrics_read(const char *pin_dir, const char *mount, char **ret, struct pc_err *err)
+{
+	struct loader_status status = {};
+	int r = loader_status_read(pin_dir, mount, &status, err);
+	char *text;
+
+	if (r < 0)
+		return r;
+	text = metrics_text(&status, boot_ns());
+	if (!text)
+		return -ENOMEM;
+	*ret = text;
+	return 0;
+}
+
+/* ---- file ---- */
+
+int metrics_check(const char *path, struct pc_err *err)
+{
+	_cleanup_free_ char *dir = path ? strdup(path) : NULL;
+	struct stat st;
+	char *slash;
+	int r;
+
+	if (!path)
+		return 0;
+	if (!dir)
+		return -ENOMEM;
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return pc_err_set(err, -EINVAL, "--metrics %s is no file; name one to be made",
+				  path);
+	slash = strrchr(dir, '/');
+	if (slash)
+		slash[slash == dir] = '\0';
+	if (access(slash ? dir : ".", W_OK | X_OK) == 0)
+		return 0;
+	r = -errno;
+	return pc_err_set(err, r,
+			  "cannot write --metrics %s: %s: %s; make that directory, and let this "
+			  "user write there",
+			  path, slash ? dir : ".", strerror(-r));
+}
+
+static int write_file(const struct metrics_file *file, struct pc_err *err)
+{
+	_cleanup_free_ char *text = NULL;
+	int r = metrics_read(file->pin_dir, file->mount, &text, err);
+
+	if (r == -ENOENT) /* unloaded: that is news for whoever reads this */
+		r = (text = metrics_text(NULL, 0)) ? 0 : -ENOMEM;
+	if (r < 0)
+		return r;
+	r = file_write_atomic(file->path, text, strlen(text), 0644);
+	return r < 0 ? pc_err_set(err, r, "cannot write %s: %s", file->path, strerror(-r)) : 0;
+}
+
+void metrics_tick(struct metrics_file *file)
+{
+	struct pc_err err = {};
+	uint64_t now = boot_ns();
+	int r;
+
+	if (!file->path || now < file->next_ns)
+		return;
+	file->next_ns = now + INTERVAL_NS;
+	r = write_file(file, &err);
+	if (r < 0 && r != file->error)
+		log_warn("metrics: %s; trying again", err.msg[0] ? err.msg : strerror(-r));
+	file->error = r;
+}
+
+void metrics_done(const struct metrics_file *file)
+{
+	if (file->path)
+		unlink(file->path);
+}
