@@ -4,7 +4,7 @@
 
 _podcred() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} options
-  local commands='load unload run resolve serve status pods peers flows targets features
+  local commands='load unload run resolve serve status trace metrics pods peers flows targets features
     check-config version help'
   local place='--config --agent --cgroup --kubepods --create --agent-cgroup --pin-dir'
   local log='--log-json --debug'
@@ -15,7 +15,7 @@ _podcred() {
     return
   fi
   case $prev in
-  --config | --pods | --associations | --token-key)
+  --config | --pods | --associations | --token-key | --metrics)
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     return
     ;;
@@ -23,15 +23,17 @@ _podcred() {
     mapfile -t COMPREPLY < <(compgen -d -- "$cur")
     return
     ;;
-  --agent | --without) return ;;
+  --agent | --without | --count) return ;;
   esac
   case ${COMP_WORDS[1]} in
   load) options="$place --without --verbose --json" ;;
   unload) options='--pin-dir --json' ;;
-  run) options="$place --without --pods --associations --token-key --require-authorization --keep --verbose $log" ;;
-  resolve) options="--config --pods --kubepods --conflict-seconds --pin-dir $log" ;;
+  run) options="$place --without --pods --metrics --associations --token-key --require-authorization --keep --verbose $log" ;;
+  resolve) options="--config --pods --metrics --kubepods --conflict-seconds --pin-dir $log" ;;
   serve) options="--config --agent --associations --token-key --require-authorization $log" ;;
   status | pods | peers | flows | targets) options='--json --pin-dir' ;;
+  trace) options='--allowed --count --json --pin-dir' ;;
+  metrics) options='--pin-dir' ;;
   features) options='--json' ;;
   check-config) options='--associations' ;;
   version) options= ;;

@@ -1,0 +1,113 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# podcred metrics, and the file of resolve --metrics: a format that Prometheus reads, right numbers.
+set -u
+# shellcheck source=tests/lib/env.sh
+. "$(dirname "$0")/../lib/env.sh"
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
+
+CLIENT=$ENV_BUILD/tests/client
+V4=169.254.170.23
+
+# The text exposition format 0.0.4, strictly: each family has HELP and TYPE before its samples, once
+# and in one piece, no sample twice, a newline at the end. Prints the samples as JSON.
+FORMAT='
+import json, re, sys
+text = sys.stdin.read()
+assert text.endswith("\n"), "no newline at the end"
+name = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+label = r"[a-zA-Z_][a-zA-Z0-9_]*=\"(?:[^\"\\\n]|\\[\"\\n])*\""
+types, helped, samples, family = {}, set(), {}, None
+for line in text.splitlines():
+    if m := re.fullmatch(rf"# HELP ({name}) (\S.*)", line):
+        family = m[1]
+        assert family not in helped, line
+        helped.add(family)
+    elif m := re.fullmatch(rf"# TYPE ({name}) (counter|gauge)", line):
+        assert m[1] == family and family not in types, line
+        assert (m[2] == "counter") == family.endswith("_total"), line
+        types[family] = m[2]
+    else:
+        m = re.fullmatch(rf"({name})(\{{{label}(?:,{label})*\}})? (-?[0-9]+(?:\.[0-9]+)?)", line)
+        assert m and m[1] == family and family in types, line
+        key = m[1] + (m[2] or "")
+        assert key not in samples, line
+        samples[key] = float(m[3])
+print(json.dumps(samples))'
+samples() { python3 -c "$FORMAT"; }
+of_command() { podcred metrics | samples; }
+of_file() { samples <"$FILE"; }
+value() { jq --arg key "$1" '.[$key]' <<<"$SAMPLES"; }
+counter() { value "podcred_decisions_total{reason=\"$1\"}"; }
+
+FILE=/nonexistent
+env_up
+same 'not loaded: metrics fails' 1 "$(podcred metrics >"$ENV_TMP/out" 2>"$ENV_TMP/err"; echo $?)"
+same 'with one line on stderr alone' '1 0' "$(wc -l <"$ENV_TMP/err") $(wc -l <"$ENV_TMP/out")"
+FILE=$ENV_TMP/metrics/podcred.prom
+pod_add web burstable
+env_load >/dev/null || env_fail 'load failed'
+
+resolve_fails() {
+  "$PODCRED" resolve --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" --metrics "$1" >"$ENV_TMP/out" 2>"$ENV_TMP/err"
+  echo $?
+}
+same 'resolve --metrics in a directory that is not there fails' 1 "$(resolve_fails "$FILE")"
+check 'and names it' grep -q "cannot write --metrics $FILE: $ENV_TMP/metrics: No such file" "$ENV_TMP/err"
+same 'a directory as the file fails' 1 "$(resolve_fails "$ENV_TMP")"
+mkdir "$ENV_TMP/metrics"
+env_resolve --metrics "$FILE"
+check 'with the resolver ready the file is there' test -s "$FILE"
+same 'anybody may read it' 644 "$(stat -c %a "$FILE")"
+
+in_pod web "$CLIENT" udp-sendto $V4 53 >/dev/null
+in_pod web "$CLIENT" plain $V4 81 >/dev/null
+check 'the output is in the format' of_command
+SAMPLES=$(of_command)
+same 'every counter is there and right' "$(podcred status --json | jq -cS '.counters | with_entries(select(.value > 0))')" \
+  "$(jq -cS 'with_entries(select((.key | startswith("podcred_decisions_total")) and .value > 0) |
+    .key |= capture("reason=\"(?<r>.*)\"").r)' <<<"$SAMPLES")"
+same 'zeros too' "$(podcred status --json | jq '.counters | length')" \
+  "$(jq '[keys[] | select(startswith("podcred_decisions_total"))] | length' <<<"$SAMPLES")"
+same 'two refusals' 2 "$(counter denied_destination)"
+same 'pods, flows, peers' '1 0 0' "$(value podcred_pods) $(value podcred_flows) $(value podcred_peers)"
+same 'the guard is complete' 1 "$(value podcred_guard_complete)"
+same 'every program is in force' "$(podcred status --json | jq -c '[.links[] | .program + " " + .hook]')" \
+  "$(jq -c '[to_entries[] | select((.key | startswith("podcred_link_effective")) and .value == 1) | .key |
+    capture("program=\"(?<p>.*)\",hook=\"(?<h>.*)\"") | .p + " " + .h]' <<<"$SAMPLES")"
+same 'the version' 1 "$(value "podcred_build_info{version=\"$("$PODCRED" version | cut -d' ' -f2)\"}")"
+same 'no lease while failureMode is closed' null "$(value podcred_lease_seconds)"
+printf 'failureMode: open\n' >"$ENV_TMP/open.yaml"
+env_load --config "$ENV_TMP/open.yaml" >/dev/null
+SAMPLES=$(of_command)
+same 'failureMode open: the lease has ended' 0 "$(value podcred_lease_seconds)"
+read -ra until < <(python3 -c 'import sys, time
+print(*(time.clock_gettime_ns(time.CLOCK_BOOTTIME) + 10**15).to_bytes(8, sys.byteorder))')
+bpftool map update pinned "$PIN_DIR/maps/podcred_runtime" key 3 0 0 0 value "${until[@]}" # the lease
+SAMPLES=$(of_command)
+check 'or how long it holds' jq -e '.podcred_lease_seconds | . > 9e5 and . < 1e6' <<<"$SAMPLES"
+
+# Who may not ask the kernel what it runs does not claim that nothing runs.
+SAMPLES=$(setpriv --bounding-set=-all,+bpf --inh-caps=-all,+bpf "$PODCRED" metrics --pin-dir "$PIN_DIR" | samples)
+same 'with CAP_BPF alone: counters' 2 "$(counter denied_destination)"
+same 'and nothing about the guard' null "$(value podcred_guard_complete)"
+check 'nor about programs on cgroups' jq -e \
+  '[keys[] | select(test("effective.*cgroup/connect4"))] | length == 0' <<<"$SAMPLES"
+
+cgroup_signal "$AGENT_CGROUP" TERM
+rmdir "$AGENT_CGROUP"
+SAMPLES=$(of_command)
+same "the agent's cgroup is gone: not complete" 0 "$(value podcred_guard_complete)"
+
+# ---- the file follows ----
+counts_them() { SAMPLES=$(of_file) && [ "$(counter denied_destination)" = 2 ]; }
+check 'the file is written again' wait_for 30 counts_them
+podcred unload >/dev/null
+incomplete() { SAMPLES=$(of_file) && [ "$(value podcred_guard_complete)" = 0 ] && [ "$(value podcred_pods)" = null ]; }
+check 'after an unload it says that nothing guards' wait_for 30 incomplete
+same 'no temporary file is left' podcred.prom "$(ls "$ENV_TMP/metrics")"
+kill "$RESOLVE_PID"
+wait "$RESOLVE_PID"
+same 'a resolver that ends takes its file away' '' "$(ls "$ENV_TMP/metrics")"
+tap_done
