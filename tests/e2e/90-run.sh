@@ -60,8 +60,9 @@ kill -INT "$RUN_PID"
 wait "$RUN_PID"
 check_not 'run takes away what it attached itself' test -e "$PIN_DIR"
 echo 'policy: []' >"$ENV_TMP/config.yaml"
-start_run --keep --config "$ENV_TMP/config.yaml"
+start_run --keep --config "$ENV_TMP/config.yaml" --metrics "$ENV_TMP/run.prom"
 check 'run --keep starts' wait_for 10 gives_key
+check 'run --metrics writes the file' wait_for 10 grep -q '^podcred_guard_complete 1' "$ENV_TMP/run.prom"
 check 'without a rule for it a pod is redirected' web_policy redirect
 echo 'policy: [{namespace: shop, action: deny}]' >"$ENV_TMP/config.yaml"
 kill -HUP "$RUN_PID"
