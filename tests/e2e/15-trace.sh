@@ -86,7 +86,7 @@ done
 pod_add web burstable
 pod_add evil guaranteed
 pod_add late burstable
-env_load >/dev/null || env_fail 'load failed'
+env_load --without tcx >/dev/null || env_fail 'load failed'
 env_resolve
 in_agent "$ENV_BUILD/tests/who" "$NODE_V4" "$AGENT_PORT" >"$ENV_TMP/agent" &
 wait_for 10 grep -q ready "$ENV_TMP/agent" || env_fail 'the agent did not start'
@@ -105,7 +105,7 @@ in_netns "${POD_NETNS[web]}" "$ATTACK" descriptor pass $V4 80 "${POD_CGROUP[web]
   "${POD_CGROUP[evil]}/container" "${POD_CGROUP[evil]}/container" >/dev/null
 same 'UDP-Lite to a guarded address: EPERM' 1 "$(in_pod web python3 -c "$UDPLITE" $V4 1003)"
 in_cgroup "$ENV_CGROUP/host" "${POD_NETNS[web]}" python3 -c "$UDPLITE" $V4 1004
-in_host "$CLIENT" plain "$NODE_V4" "$AGENT_PORT" >/dev/null
+in_cgroup "$ENV_CGROUP/host" "${POD_NETNS[web]}" "$CLIENT" plain "$NODE_V4" "$AGENT_PORT" >/dev/null
 in_cgroup "$KUBEPODS/burstable" "${POD_NETNS[web]}" "$CLIENT" udp-connect $V4 1005 >/dev/null
 in_pod web python3 -c "$HOSTILE" $V4 1006
 trace_settle
@@ -118,7 +118,8 @@ same "another pod's socket" "shop/evil attack[PID] connect $V4:80/tcp refused cr
 same 'a packet of a pod' "shop/web - egress $V4:1003/udplite dropped packet_socket" "$(line :1003/)"
 same 'a packet from elsewhere, by its source' \
   "${POD_IP[web]} - postrouting $V4:1004/udplite dropped packet_forwarded" "$(line :1004/)"
-same 'a caller that the agent cannot know' "$NODE_V4 - accept $NODE_V4:$AGENT_PORT/tcp refused unstamped" \
+same 'a caller that the agent cannot know' \
+  "${POD_IP[web]} - accept $NODE_V4:$AGENT_PORT/tcp refused unstamped" \
   "$(line unstamped)"
 same 'a process in no pod, by its cgroup' \
   "cgroup $(stat -c %i "$KUBEPODS/burstable") client[PID] connect $V4:1005/udp refused no_pod" \
@@ -140,7 +141,7 @@ in_pod evil "$CLIENT" plain "$NODE_V4" "$AGENT_PORT" >/dev/null
 in_pod web python3 -c "$HOSTILE" $V4 1007
 in_pod web python3 -c "$UDPLITE" $V4 1008 >/dev/null
 in_cgroup "$ENV_CGROUP/host" "${POD_NETNS[web]}" python3 -c "$UDPLITE" $V4 1009
-in_host "$CLIENT" plain "$NODE_V4" "$AGENT_PORT" >/dev/null
+in_cgroup "$ENV_CGROUP/host" "${POD_NETNS[web]}" "$CLIENT" plain "$NODE_V4" "$AGENT_PORT" >/dev/null
 trace_settle
 trace_end
 same 'SIGTERM ends it well' 0 $?
@@ -252,7 +253,7 @@ trace_end
 
 # ---- mode audit, and unload ----
 echo 'mode: audit' >"$ENV_TMP/audit.yaml"
-env_load --config "$ENV_TMP/audit.yaml" >/dev/null || env_fail 'load failed'
+env_load --without tcx --config "$ENV_TMP/audit.yaml" >/dev/null || env_fail 'load failed'
 trace_start
 in_pod web "$CLIENT" plain $V4 80 >/dev/null
 send 1018

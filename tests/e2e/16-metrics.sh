@@ -73,7 +73,7 @@ same 'zeros too' "$(podcred status --json | jq '.counters | length')" \
 same 'two refusals' 2 "$(counter denied_destination)"
 same 'pods, flows, peers' '1 0 0' "$(value podcred_pods) $(value podcred_flows) $(value podcred_peers)"
 same 'the guard is complete' 1 "$(value podcred_guard_complete)"
-same 'every program is in force' "$(podcred status --json | jq -c '[.links[] | .program + " " + .hook]')" \
+same 'every program is in force' "$(podcred status --json | jq -c '[.links[] | select(.effective) | .program + " " + .hook]')" \
   "$(jq -c '[to_entries[] | select((.key | startswith("podcred_link_effective")) and .value == 1) | .key |
     capture("program=\"(?<p>.*)\",hook=\"(?<h>.*)\"") | .p + " " + .h]' <<<"$SAMPLES")"
 same 'the version' 1 "$(value "podcred_build_info{version=\"$("$PODCRED" version | cut -d' ' -f2)\"}")"
@@ -81,7 +81,11 @@ same 'no lease while failureMode is closed' null "$(value podcred_lease_seconds)
 printf 'failureMode: open\n' >"$ENV_TMP/open.yaml"
 env_load --config "$ENV_TMP/open.yaml" >/dev/null
 SAMPLES=$(of_command)
-same 'failureMode open: the lease has ended' 0 "$(value podcred_lease_seconds)"
+check 'failureMode open: the first load grants a lease' jq -e \
+  '.podcred_lease_seconds | . > 0 and . <= 30' <<<"$SAMPLES"
+bpftool map update pinned "$PIN_DIR/maps/podcred_runtime" key 3 0 0 0 value 1 0 0 0 0 0 0 0
+SAMPLES=$(of_command)
+same 'and when it has ended' 0 "$(value podcred_lease_seconds)"
 read -ra until < <(python3 -c 'import sys, time
 print(*(time.clock_gettime_ns(time.CLOCK_BOOTTIME) + 10**15).to_bytes(8, sys.byteorder))')
 bpftool map update pinned "$PIN_DIR/maps/podcred_runtime" key 3 0 0 0 value "${until[@]}" # the lease
