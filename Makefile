@@ -46,7 +46,7 @@ DEPFLAGS = -MMD -MP -MT $@ -MF $(@:.o=.d)
 LIBS := -lbpf -lelf -lz -lmicrohttpd -ljansson -lcyaml -lyaml -lmnl -lcrypto -pthread
 
 # ---- user modules: <name>_DEPS is the only include permission (docs/architecture.md) ----
-MODULES := base net config identity kube agent loader daemon cli
+MODULES := base net config identity kube agent loader daemon doctor cli
 base_DEPS     :=
 net_DEPS      := base
 config_DEPS   := base
@@ -55,10 +55,12 @@ kube_DEPS     := base identity
 agent_DEPS    := base lib/include
 loader_DEPS   := base
 daemon_DEPS   := base net config identity kube agent loader lib/include
-cli_DEPS      := base net config loader daemon
+doctor_DEPS   := base net config identity loader daemon
+cli_DEPS      := base net config loader daemon doctor
 agent_INC     := -Ibpf/uapi
 loader_INC    := -Ibpf/uapi -Ibpf/api -I$(O)/gen
 daemon_INC    := -Ibpf/uapi -Ibpf/api
+doctor_INC    := -Ibpf/uapi -Ibpf/api
 cli_INC       := -Ibpf/uapi -Ibpf/api
 lib_INC       := -Ibpf/uapi -Iuser/lib/include
 

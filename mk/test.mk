@@ -7,7 +7,7 @@ TEST_TOOLS := $(patsubst tests/e2e/%.c,$(O)/tests/%,$(wildcard tests/e2e/*.c))
 E2E := $(sort $(wildcard tests/e2e/*.sh))
 BPF_TESTS := $(patsubst tests/bpf/%.c,$(O)/bpftest/%,$(wildcard tests/bpf/test_*.c))
 
-UNIT_INC := $(addprefix -Iuser/,base net config identity kube agent loader daemon cli lib/include) -Ibpf/uapi -Ibpf/api
+UNIT_INC := $(addprefix -Iuser/,base net config identity kube agent loader daemon doctor cli lib/include) -Ibpf/uapi -Ibpf/api
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 declared = $(shell sed -n 's|.*/\* $(1): \(.*\) \*/.*|\1|p' $(2))
 

@@ -19,6 +19,8 @@ const struct cli_command cli_commands[] = {
 	{"peers", cmd_peers, "live connections to the agent, and whose they are"},
 	{"flows", cmd_flows, "connections that the agent has not accepted yet"},
 	{"targets", cmd_targets, "guarded destinations and what happens to them"},
+	{"explain", cmd_explain, "what would happen to a pod's connection, and why"},
+	{"doctor", cmd_doctor, "check what silently breaks podcred on this node"},
 	{"features", cmd_features, "what this kernel supports, and what is lost without it"},
 	{"check-config", cmd_check_config, "check configuration files, change nothing"},
 	{"version", cmd_version, "version of podcred and libbpf"},

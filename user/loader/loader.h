@@ -203,6 +203,26 @@ int loader_self_cgroup_id(uint64_t *ret);
  * -ESTALE when it is gone. */
 int loader_cgroup_path(const char *cgroup_mount, uint64_t id, char **ret);
 
+/* ---- programs that others have attached ---- */
+
+enum loader_sharing {
+	LOADER_SHARES, /* the multi flag */
+	LOADER_OVERRIDABLE, /* silently off below a cgroup that has a program of its own */
+	LOADER_EXCLUSIVE, /* shuts others out */
+};
+
+struct loader_attached {
+	const char *hook; /* cgroup/connect4 */
+	uint32_t id; /* of the program */
+	char name[16]; /* "" when it may not be asked */
+	enum loader_sharing sharing;
+};
+
+/* What is attached to that very cgroup, ours too, in the hooks that podcred uses on the guarded
+ * cgroup, or with agent_side on the agent's. fn as in loader_map_each. */
+int loader_attached_each(const char *cgroup, bool agent_side,
+			 int (*fn)(void *arg, const struct loader_attached *attached), void *arg);
+
 /* ---- ring buffers: an fd to poll, and a call that delivers what is there ---- */
 
 /* One record: struct podcred_cgroup_event, or struct podcred_event. A negative value ends

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+/* explain: what would happen to a pod's connection, and why. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "cli.h"
+#include "facts.h"
+#include "parse.h"
+
+#define MAX_DESTINATIONS 256
+
+static const struct {
+	const char *name;
+	uint8_t number;
+} protocols[] = {
+	{"tcp", IPPROTO_TCP},	{"udp", IPPROTO_UDP},	    {"icmp", IPPROTO_ICMP},
+	{"sctp", IPPROTO_SCTP}, {"icmpv6", IPPROTO_ICMPV6}, {"udplite", IPPROTO_UDPLITE},
+	{"dccp", IPPROTO_DCCP},
+};
+
+static int parse_protocol(const char *text, uint8_t *ret, struct pc_err *err)
+{
+	uint64_t number;
+
+	for (size_t i = 0; i < ARRAY_SIZE(protocols); i++)
+		if (!strcmp(protocols[i].name, text)) {
+			*ret = protocols[i].number;
+			return 0;
+		}
+	if (parse_u64(text, 255, &number) < 0 || !number)
+		return pc_err_set(err, -EINVAL,
+				  "protocol \"%s\" is unknown; tcp, udp, icmp, icmpv6, sctp, dccp, "
+				  "udplite or a number from 1 to 255",
+				  text);
+	*ret = (uint8_t)number;
+	return 0;
+}
+
+static const char *protocol_text(uint8_t protocol, char *buf, size_t size)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(protocols); i++)
+		if (protocols[i].number == protocol)
+			return protocols[i].name;
+	snprintf(buf, size, "%u", protocol);
+	return buf;
+}
+
+static int parse_destination(const char *to, const char *protocol, struct podcred_target_key *ret,
+			     struct pc_err *err)
+{
+	struct net_addr addr;
+	int r = parse_protocol(protocol ?: "tcp", &ret->protocol, err);
+
+	if (r < 0)
+		return r;
+	if (net_addr_parse(to, &addr) < 0)
+		return pc_err_set(err, -EINVAL,
+				  "destination \"%s\" is no address; ADDRESS or ADDRESS:PORT, IPv6 "
+				  "with a port in brackets",
+				  to);
+	memcpy(ret->addr.ip, addr.ip, sizeof(ret->addr.ip));
+	if (explain_has_ports(ret->protocol))
+		ret->port = htons(addr.port ?: 80);
+	return 0;
+}
+
+/* ---- output ---- */
+
+static const char *outcome_name(enum explain_outcome outcome)
+{
+	static const char *const names[] = {
+		[EXPLAIN_NOT_GUARDED] = "notGuarded", [EXPLAIN_REDIRECTED] = "redirected",
+		[EXPLAIN_DIRECT] = "direct",	      [EXPLAIN_PASSED] = "passed",
+		[EXPLAIN_REFUSED] = "refused",	      [EXPLAIN_DROPPED] = "dropped",
+	};
+
+	return names[outcome];
+}
+
+static const char *reason_of(const struct explain_verdict *v)
+{
+	return v->reason == EXPLAIN_NONE ? NULL
+					 : loader_reason_name((enum podcred_reason)v->reason);
+}
+
+static void verdict_line(const struct explain_verdict *v, char *buf, size_t size)
+{
+	const char *reason = reason_of(v), *audit = v->audited ? ", only counted" : "";
+	char agent[NET_ADDR_TEXT];
+
+	switch (v->outcome) {
+	case EXPLAIN_NOT_GUARDED:
+		snprintf(buf, size, "goes where it wants to: not guarded");
+		break;
+	case EXPLAIN_REDIRECTED:
+		net_addr_format(v->agent.addr.ip, ntohs(v->agent.port), agent, sizeof(agent));
+		snprintf(buf, size, "redirected to %s", agent);
+		break;
+	case EXPLAIN_DIRECT:
+		snprintf(buf, size, "goes to the agent itself, stamped: %s", reason);
+		break;
+	case EXPLAIN_PASSED:
+		snprintf(buf, size, "goes to the real address: %s%s",
+			 reason ?: "allowed by the configuration", audit);
+		break;
+	case EXPLAIN_REFUSED:
+		snprintf(buf, size, "refused with %s: %s", strerrorname_np(v->error), reason);
+		break;
+	case EXPLAIN_DROPPED:
+		snprintf(buf, size, "dropped without an errno: %s", reason);
+		break;
+	}
+}
+
+static const char *destination_text(const struct podcred_target_key *dest, char *buf, size_t size)
+{
+	char addr[NET_ADDR_TEXT], number[8];
+
+	net_addr_format(dest->addr.ip, ntohs(dest->port), addr, sizeof(addr));
+	snprintf(buf, size, "%s/%s", addr, protocol_text(dest->protocol, number, sizeof(number)));
+	return buf;
+}
+
+static void print_verdict(const struct podcred_target_key *dest, const struct explain_verdict *v)
+{
+	char line[160], to[NET_ADDR_TEXT + 16];
+
+	verdict_line(v, line, sizeof(line));
+	printf("\n%s: %s\n", destination_text(dest, to, sizeof(to)), line);
+	for (size_t i = 0; i < v->n_steps; i++)
+		printf("  %-12s %s\n", v->steps[i].about, v->steps[i].text);
+}
+
+static json_t *json_verdict(const struct podcred_target_key *dest, const struct explain_verdict *v)
+{
+	char line[160], addr[NET_ADDR_TEXT], agent[NET_ADDR_TEXT] = "", number[8];
+	json_t *steps = json_array();
+
+	verdict_line(v, line, sizeof(line));
+	for (size_t i = 0; i < v->n_steps; i++)
+		json_array_append_new(steps, json_pack("{ssss}", "about", v->steps[i].about, "text",
+						       v->steps[i].text));
+	if (v->outcome == EXPLAIN_REDIRECTED)
+		net_addr_format(v->agent.addr.ip, ntohs(v->agent.port), agent, sizeof(agent));
+	return json_pack("{sssissssssss*ss*ss*sbso}", "address",
+			 net_addr_format(dest->addr.ip, 0, addr, sizeof(addr)), "port",
+			 (int)ntohs(dest->port), "protocol",
+			 protocol_text(dest->protocol, number, sizeof(number)), "outcome",
+			 outcome_name(v->outcome), "text", line, "reason", reason_of(v), "errno",
+			 v->error ? strerrorname_np(v->error) : NULL, "agent",
+			 agent[0] ? agent : NULL, "audited", (int)v->audited, "steps", steps);
+}
+
+static void print_pod(const struct podcred_pod *pod)
+{
+	bool named = pod->flags & PODCRED_POD_NAMED;
+
+	if (named)
+		printf("pod %s/%s, service account %s", pod->name_space, pod->name,
+		       pod->service_account);
+	else
+		printf("pod without a name");
+	printf("%s, uid %s, cgroup %" PRIu64 "\n",
+	       pod->flags & PODCRED_POD_HOST_NETWORK ? ", hostNetwork" : "",
+	       pod->uid[0] ? pod->uid : "not known", (uint64_t)pod->cgroup_id);
+}
+
+static json_t *json_pod(const struct podcred_pod *pod)
+{
+	return json_pack("{sIsssssssssb}", "cgroupId", (json_int_t)pod->cgroup_id, "uid", pod->uid,
+			 "namespace", pod->name_space, "name", pod->name, "serviceAccount",
+			 pod->service_account, "hostNetwork",
+			 (int)!!(pod->flags & PODCRED_POD_HOST_NETWORK));
+}
+
+static void explain_all(const struct facts_source *source, const struct podcred_pod *pod,
+			const struct podcred_target_key *dests, size_t n, bool json)
+{
+	json_t *array = json_array();
+
+	if (!json)
+		print_pod(pod);
+	for (size_t i = 0; i < n; i++) {
+		struct explain_verdict verdict;
+		struct explain_facts facts;
+
+		facts_fill(source, pod, &dests[i], &facts);
+		explain_decide(&facts, &verdict);
+		if (json)
+			json_array_append_new(array, json_verdict(&dests[i], &verdict));
+		else
+			print_verdict(&dests[i], &verdict);
+	}
+	if (json)
+		cli_print_json(json_pack("{soso}", "pod", json_pod(pod), "destinations", array));
+	else
+		json_decref(array);
+}
+
+int cmd_explain(const struct cli_command *self, int argc, char **argv)
+{
+	const char *pin_dir = NULL, *pod_text = NULL, *to = NULL, *protocol = NULL;
+	bool json = false;
+	const struct cli_option options[] = {
+		{"pod", "POD", "NAMESPACE/NAME, uid or cgroup id (required)", &pod_text, NULL,
+		 NULL},
+		{"to", "ADDRESS[:PORT]", "destination (default: all redirected)", &to, NULL, NULL},
+		{"protocol", "NAME", "tcp (default), udp, icmp, ... or a number", &protocol, NULL,
+		 NULL},
+		CLI_JSON(json),
+		CLI_PIN_DIR(pin_dir),
+	};
+	struct podcred_target_key dests[MAX_DESTINATIONS] = {};
+	struct facts_source source;
+	struct podcred_pod pod;
+	struct pc_err err = {};
+	size_t n = 1;
+	int r = cli_parse(self, options, ARRAY_SIZE(options), argc, argv, 0, NULL, NULL);
+
+	if (r)
+		return r - 1;
+	if (!pod_text || (protocol && !to)) {
+		fprintf(stderr, "podcred explain: %s\n",
+			pod_text ? "--protocol goes with --to"
+				 : "no pod given; podcred explain --pod NAMESPACE/NAME");
+		return EXIT_USAGE;
+	}
+	r = facts_open(pin_dir ?: LOADER_PIN_DIR, &source, &err);
+	if (r == 0)
+		r = facts_find_pod(&source, pod_text, &pod, &err);
+	if (r == 0 && to)
+		r = parse_destination(to, protocol, &dests[0], &err);
+	if (r == 0 && !to)
+		n = facts_redirected(&source, dests, MAX_DESTINATIONS);
+	if (r == 0)
+		explain_all(&source, &pod, dests, n, json);
+	facts_close(&source);
+	return r < 0 ? cli_fail(json, r, &err) : 0;
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Does the agent listen where pods are sent, and may the kernel tell it who they are? */
+#include "checks.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "file.h"
+#include "listener.h"
+
+static bool endpoint_of(const struct doctor *d, int i, struct net_addr *ret)
+{
+	const struct podcred_endpoint *endpoint = &d->status.config.agent[i];
+
+	memcpy(ret->ip, endpoint->addr.ip, sizeof(ret->ip));
+	ret->port = ntohs(endpoint->port);
+	return ret->port != 0;
+}
+
+static bool is_inside(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	return !strncmp(path, dir, len) && (path[len] == '/' || path[len] == '\0');
+}
+
+/* False: said already. */
+static bool check_listener(const struct doctor *d, const struct net_addr *addr,
+			   struct doctor_result *r)
+{
+	char text[NET_ADDR_TEXT], name[32] = "?";
+	_cleanup_free_ char *cgroup = NULL;
+	struct listener listener;
+	int pid = 0, found = listener_find(addr, &listener);
+
+	net_addr_format(addr->ip, addr->port, text, sizeof(text));
+	if (found == -ENOENT) {
+		doctor_say(r, DOCTOR_FAIL, "start podcred serve; until then pods are refused",
+			   "nobody listens on %s", text);
+		return false;
+	}
+	if (found < 0 || !listener.cgroup_id) {
+		doctor_say(r, DOCTOR_SKIP, NULL, "the kernel does not say whose socket has %s: %s",
+			   text, found < 0 ? strerror(-found) : "no cgroup in sock_diag");
+		return false;
+	}
+	if (loader_cgroup_path(d->mount, listener.cgroup_id, &cgroup) == 0 &&
+	    is_inside(cgroup, d->agent))
+		return true;
+	listener_owner(listener.inode, &pid, name);
+	if (!strcmp(name, "podcred"))
+		doctor_say(r, DOCTOR_FAIL, "start it inside: a socket stays where it was made",
+			   "it listens on %s, but in %s and not in %s: it cannot ask who calls",
+			   text, cgroup ?: "a removed cgroup", d->agent);
+	else
+		doctor_say(r, DOCTOR_FAIL, "stop that, then start podcred serve",
+			   "%s is taken by %s (pid %d) in %s: pods are sent there", text, name, pid,
+			   cgroup ?: "a removed cgroup");
+	return false;
+}
+
+void check_agent(struct doctor *d, struct doctor_result *r)
+{
+	char text[2][NET_ADDR_TEXT] = {"", ""};
+	struct net_addr addr;
+
+	d->agent_fails = true;
+	for (int i = 0; i < 2; i++) {
+		if (!endpoint_of(d, i, &addr))
+			continue;
+		if (!check_listener(d, &addr, r))
+			return;
+		net_addr_format(addr.ip, addr.port, text[i], sizeof(text[i]));
+	}
+	d->agent_fails = false;
+	doctor_say(r, DOCTOR_OK, NULL, "listens on %s%s%s, in %s", text[0],
+		   text[0][0] && text[1][0] ? " and " : "", text[1], d->agent);
+}
+
+static bool ipv6_is_off(void)
+{
+	_cleanup_free_ char *text = NULL;
+
+	if (file_read("/proc/sys/net/ipv6/conf/all/disable_ipv6", 16, &text, NULL) < 0)
+		return true; /* not in this kernel, or ipv6.disable=1 */
+	return text[0] == '1';
+}
+
+/* An address that others can be at, too: not loopback, not link-local. */
+static bool node_has_ipv6(void)
+{
+	struct ifaddrs *list;
+	bool found = false;
+
+	if (getifaddrs(&list) < 0)
+		return false;
+	for (const struct ifaddrs *i = list; i; i = i->ifa_next) {
+		const struct sockaddr_in6 *in6 = (const void *)i->ifa_addr;
+
+		if (in6 && in6->sin6_family == AF_INET6 && !IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr) &&
+		    !IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr))
+			found = true;
+	}
+	freeifaddrs(list);
+	return found;
+}
+
+void check_ipv6(struct doctor *d, struct doctor_result *r)
+{
+	struct net_addr addr;
+	bool agent = endpoint_of(d, 1, &addr), off = ipv6_is_off();
+
+	if (agent && off)
+		doctor_say(r, DOCTOR_FAIL,
+			   "sysctl net.ipv6.conf.all.disable_ipv6=0, or take the agent's IPv6 "
+			   "address out and load again",
+			   "switched off, but IPv6 clients are sent to the agent's IPv6 address");
+	else if (!agent && !off && node_has_ipv6())
+		doctor_say(r, DOCTOR_WARN, "give the agent an IPv6 address and load again",
+			   "the node has it, the agent has not: clients with IPv6-only sockets "
+			   "fail");
+	else
+		doctor_say(r, DOCTOR_OK, NULL, "%s",
+			   agent ? "on, with an address for the agent" : "not in use");
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The checks of podcred doctor, by theme. Each fills *r by one call of doctor_say. */
+#pragma once
+
+#include "doctor.h"
+#include "facts.h"
+#include "loader.h"
+
+/* What the checks share. */
+struct doctor {
+	const struct doctor_options *options;
+	char *mount; /* cgroup2, the whole hierarchy; NULL: mount_err says why */
+	struct pc_err mount_err;
+	bool loaded; /* else loaded_err says why, and status is empty */
+	struct pc_err loaded_err;
+	struct loader_status status;
+	char *kubepods, *guard, *agent; /* cgroups, when loaded */
+	struct probe *probe;
+	bool guard_fails, agent_fails, resolver_fails; /* what the probe need not find out again */
+};
+
+__attribute__((format(printf, 4, 5))) void doctor_say(struct doctor_result *r,
+						      enum doctor_level level, const char *next,
+						      const char *fmt, ...);
+
+/* The first few names of something, for a line. */
+struct doctor_names {
+	char text[256];
+	size_t n;
+};
+__attribute__((format(printf, 2, 3))) void doctor_name(struct doctor_names *names, const char *fmt,
+						       ...);
+
+/* Calls fn for path and every cgroup below it until it returns non-zero. */
+int doctor_walk(const char *path, int (*fn)(void *arg, const char *cgroup), void *arg);
+
+/* kernel.c */
+void check_kernel(struct doctor *d, struct doctor_result *r);
+void check_sysctls(struct doctor *d, struct doctor_result *r);
+
+/* namespaces.c */
+void check_cgroup_namespace(struct doctor *d, struct doctor_result *r);
+void check_network_namespace(struct doctor *d, struct doctor_result *r);
+
+/* guard.c */
+void check_guard(struct doctor *d, struct doctor_result *r);
+void check_kubepods(struct doctor *d, struct doctor_result *r);
+void check_dying(struct doctor *d, struct doctor_result *r);
+void check_pins(struct doctor *d, struct doctor_result *r);
+
+/* foreign.c */
+void check_foreign(struct doctor *d, struct doctor_result *r);
+
+/* pods.c */
+void check_cgroup_v1(struct doctor *d, struct doctor_result *r);
+void check_resolver(struct doctor *d, struct doctor_result *r);
+void check_sandboxes(struct doctor *d, struct doctor_result *r);
+
+/* agent.c */
+void check_agent(struct doctor *d, struct doctor_result *r);
+void check_ipv6(struct doctor *d, struct doctor_result *r);
+
+/* probe.c: a pod of our own */
+void check_probe_resolver(struct doctor *d, struct doctor_result *r);
+void check_probe_identity(struct doctor *d, struct doctor_result *r);
+void check_probe_datagram(struct doctor *d, struct doctor_result *r);
+void check_probe_packet(struct doctor *d, struct doctor_result *r);
+struct probe *probe_end(struct probe *probe);

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "doctor.h"
+
+#include <errno.h>
+#include <fts.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "checks.h"
+#include "cleanup.h"
+#include "place.h"
+
+/* What a check cannot do without. */
+enum need {
+	NEED_ROOT = 1,
+	NEED_CGROUPS = 2, /* the whole hierarchy */
+	NEED_LOADED = 4,
+	NEED_PROBE = 8,
+};
+
+static const struct check {
+	const char *name;
+	void (*fn)(struct doctor *d, struct doctor_result *r);
+	unsigned needs;
+} checks[] = {
+	{"kernel", check_kernel, NEED_ROOT},
+	{"cgroup-namespace", check_cgroup_namespace, 0},
+	{"network-namespace", check_network_namespace, 0},
+	{"guard", check_guard, NEED_ROOT | NEED_CGROUPS},
+	{"kubepods", check_kubepods, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"cgroup-v1", check_cgroup_v1, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"dying-cgroups", check_dying, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"pins", check_pins, NEED_ROOT},
+	{"foreign-programs", check_foreign, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"agent", check_agent, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"ipv6", check_ipv6, NEED_ROOT | NEED_LOADED},
+	{"resolver", check_resolver, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"sandboxes", check_sandboxes, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"sysctls", check_sysctls, 0},
+	{"probe-resolver", check_probe_resolver, ~0U},
+	{"probe-identity", check_probe_identity, ~0U},
+	{"probe-datagram", check_probe_datagram, ~0U},
+	{"probe-packet", check_probe_packet, ~0U},
+};
+
+void doctor_say(struct doctor_result *r, enum doctor_level level, const char *next, const char *fmt,
+		...)
+{
+	va_list ap;
+
+	r->level = level;
+	snprintf(r->next, sizeof(r->next), "%s", next ?: "");
+	va_start(ap, fmt);
+	vsnprintf(r->text, sizeof(r->text), fmt, ap);
+	va_end(ap);
+}
+
+void doctor_name(struct doctor_names *names, const char *fmt, ...)
+{
+	size_t used = strlen(names->text);
+	va_list ap;
+
+	names->n++;
+	if (names->n > 4 || used + 48 > sizeof(names->text)) {
+		if (!strstr(names->text, ", ..."))
+			snprintf(names->text + used, sizeof(names->text) - used, ", ...");
+		return;
+	}
+	if (used)
+		used += (size_t)snprintf(names->text + used, sizeof(names->text) - used, ", ");
+	va_start(ap, fmt);
+	vsnprintf(names->text + used, sizeof(names->text) - used - 8, fmt, ap);
+	va_end(ap);
+}
+
+int doctor_walk(const char *path, int (*fn)(void *arg, const char *cgroup), void *arg)
+{
+	char *const paths[] = {(char *)path, NULL};
+	FTS *fts = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
+	FTSENT *entry;
+	int r = 0;
+
+	if (!fts)
+		return -errno;
+	while (r == 0 && (entry = fts_read(fts)) != NULL)
+		if (entry->fts_info == FTS_D)
+			r = fn(arg, entry->fts_path);
+	fts_close(fts);
+	return r;
+}
+
+static char *cgroup_path(const struct doctor *d, const char *below)
+{
+	char *path;
+
+	return asprintf(&path, "%s%s", d->mount, below) < 0 ? NULL : path;
+}
+
+static void prepare(struct doctor *d)
+{
+	const struct podcred_config *config = &d->status.config;
+
+	if (place_find_mount(&d->mount, &d->mount_err) < 0 || geteuid() != 0)
+		return;
+	if (loader_status_read(d->options->pin_dir, d->mount, &d->status, &d->loaded_err) < 0)
+		return;
+	d->kubepods = cgroup_path(d, config->kubepods_path);
+	d->guard = cgroup_path(d, config->guard_path);
+	d->agent = cgroup_path(d, config->agent_path);
+	d->loaded = d->kubepods && d->guard && d->agent;
+}
+
+/* Why a check cannot be made; NULL: it can. */
+static const char *hindrance(const struct doctor *d, unsigned needs)
+{
+	if (needs & NEED_ROOT && geteuid() != 0)
+		return "needs root";
+	if (needs & NEED_CGROUPS && !d->mount)
+		return "the host's cgroups are not to be seen";
+	if (needs & NEED_LOADED && !d->loaded)
+		return "podcred is not loaded";
+	if (needs & NEED_PROBE && d->options->no_probe)
+		return "--no-probe";
+	if (needs & NEED_PROBE && d->guard_fails)
+		return "the guard is not in order";
+	return NULL;
+}
+
+static void run_check(struct doctor *d, const struct check *check, struct doctor_result *r)
+{
+	const char *why = hindrance(d, check->needs);
+
+	*r = (struct doctor_result){.name = check->name};
+	if (why)
+		doctor_say(r, DOCTOR_SKIP, NULL, "%s", why);
+	else
+		check->fn(d, r);
+}
+
+size_t doctor_run(const struct doctor_options *options,
+		  void (*fn)(void *arg, const struct doctor_result *result), void *arg)
+{
+	struct doctor doctor = {.options = options};
+	size_t failed = 0;
+
+	prepare(&doctor);
+	for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
+		struct doctor_result result;
+
+		run_check(&doctor, &checks[i], &result);
+		failed += result.level == DOCTOR_FAIL;
+		fn(arg, &result);
+	}
+	probe_end(doctor.probe);
+	free(doctor.mount);
+	free(doctor.kubepods);
+	free(doctor.guard);
+	free(doctor.agent);
+	return failed;
+}

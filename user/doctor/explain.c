@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "explain.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "addr.h"
+#include "cleanup.h"
+
+__attribute__((format(printf, 3, 4))) static void step(struct explain_verdict *v, const char *about,
+						       const char *fmt, ...)
+{
+	struct explain_step *s;
+	va_list ap;
+
+	if (v->n_steps == EXPLAIN_MAX_STEPS)
+		return;
+	s = &v->steps[v->n_steps++];
+	s->about = about;
+	va_start(ap, fmt);
+	vsnprintf(s->text, sizeof(s->text), fmt, ap);
+	va_end(ap);
+}
+
+const char *explain_action_name(int action)
+{
+	static const char *const names[] = {
+		[PODCRED_ACTION_ALLOW] = "allow", [PODCRED_ACTION_REDIRECT] = "redirect",
+		[PODCRED_ACTION_DENY] = "deny",	  [PODCRED_ACTION_STAMP] = "stamp",
+		[PODCRED_ACTION_AUDIT] = "audit",
+	};
+
+	return action >= 0 && (size_t)action < ARRAY_SIZE(names) ? names[action] : "none";
+}
+
+bool explain_has_ports(uint8_t protocol)
+{
+	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE ||
+	       protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP;
+}
+
+/* As dest_action, in bpf/lib/dest.bpf.h. */
+static int dest_action(const struct explain_facts *f, struct explain_verdict *v)
+{
+	uint32_t word[4], bit;
+
+	memcpy(word, f->dest.addr.ip, sizeof(word));
+	bit = podcred_filter_bit(word);
+	if (!(f->config->guard_filter[bit / 64] >> bit % 64 & 1) || f->guard == EXPLAIN_NONE) {
+		step(v, "destination", "not guarded");
+		return EXPLAIN_NONE;
+	}
+	if (f->target == EXPLAIN_NONE) {
+		step(v, "destination", "guarded, no rule for this port and protocol: %s",
+		     explain_action_name(f->guard));
+		return f->guard;
+	}
+	step(v, "destination", "guarded, with a rule for this port and protocol: %s",
+	     explain_action_name(f->target));
+	return f->target;
+}
+
+static void conclude(const struct explain_facts *f, struct explain_verdict *v, int reason,
+		     enum explain_outcome outcome, int error)
+{
+	v->reason = reason;
+	v->outcome = outcome;
+	v->error = 0;
+	if (outcome != EXPLAIN_REFUSED && outcome != EXPLAIN_DROPPED)
+		return;
+	if (f->config->audit) {
+		v->audited = true;
+		v->outcome = EXPLAIN_PASSED;
+		step(v, "mode", "audit: what would be refused passes, and is counted");
+	} else {
+		v->error = error;
+	}
+}
+
+static void refuse_call(const struct explain_facts *f, struct explain_verdict *v, int reason)
+{
+	int error = EACCES;
+
+	if (reason == PODCRED_REASON_quota || reason == PODCRED_REASON_quota_map_full)
+		error = EAGAIN;
+	if (!f->set_retval)
+		error = EPERM;
+	conclude(f, v, reason, EXPLAIN_REFUSED, error);
+}
+
+static void pass_call(const struct explain_facts *f, struct explain_verdict *v, int reason)
+{
+	conclude(f, v, reason, EXPLAIN_PASSED, 0);
+}
+
+/* As quota_check, in bpf/lib/flow.bpf.h. */
+static bool quota_allows(const struct explain_facts *f, struct explain_verdict *v)
+{
+	if (f->quota_full) {
+		step(v, "quota", "no room to count this pod's connections");
+		refuse_call(f, v, PODCRED_REASON_quota_map_full);
+		return false;
+	}
+	step(v, "quota", "%" PRId64 " connections pending of %u", f->pending,
+	     f->config->max_flows_per_pod);
+	if (f->pending < (int64_t)f->config->max_flows_per_pod)
+		return true;
+	refuse_call(f, v, PODCRED_REASON_quota);
+	return false;
+}
+
+static bool dest_is_v4(const struct explain_facts *f)
+{
+	return net_addr_is_v4(f->dest.addr.ip);
+}
+
+static const struct podcred_endpoint *agent_for(const struct explain_facts *f)
+{
+	const struct podcred_endpoint *agent = f->config->agent;
+
+	if (!dest_is_v4(f) && agent[1].port)
+		return &agent[1];
+	return agent[0].port ? &agent[0] : NULL;
+}
+
+/* Stamped here, but the identity takes two more programs to arrive. */
+static void follow_stamp(const struct explain_facts *f, struct explain_verdict *v)
+{
+	if (!f->announce || !f->claim)
+		step(v, "stamp", "podcred_%s is not effective: the agent refuses the caller",
+		     f->announce ? "claim" : "sockops");
+	else if (!(f->pod_flags & PODCRED_POD_NAMED))
+		step(v, "stamp",
+		     "the pod has no name yet: the agent waits for it, then answers 503");
+	else
+		step(v, "stamp", "the agent learns which pod is calling");
+}
+
+static void redirect(const struct explain_facts *f, struct explain_verdict *v)
+{
+	const struct podcred_endpoint *agent = agent_for(f);
+	char text[NET_ADDR_TEXT];
+
+	if (!agent) {
+		step(v, "agent", "none is configured for %s", dest_is_v4(f) ? "IPv4" : "IPv6");
+		refuse_call(f, v, PODCRED_REASON_no_agent);
+		return;
+	}
+	net_addr_format(agent->addr.ip, ntohs(agent->port), text, sizeof(text));
+	if (!dest_is_v4(f) && agent == &f->config->agent[0])
+		step(v, "agent", "%s, as a mapped address: an IPv6-only socket cannot use it",
+		     text);
+	else
+		step(v, "agent", "%s", text);
+	if (!quota_allows(f, v))
+		return;
+	v->agent = *agent;
+	conclude(f, v, PODCRED_REASON_redirected, EXPLAIN_REDIRECTED, 0);
+	follow_stamp(f, v);
+}
+
+/* The agent has not been seen alive for a while, and the operator wants the real address then. */
+static bool agent_is_given_up(const struct explain_facts *f, struct explain_verdict *v)
+{
+	bool given_up = f->now_ns >= f->lease_ns;
+
+	if (!f->config->fail_open) {
+		step(v, "failureMode", "closed: the agent or nobody");
+		return false;
+	}
+	step(v, "failureMode", "open, and the agent %s",
+	     given_up ? "has not been seen alive" : "is alive");
+	return given_up;
+}
+
+/* As judge_stream, in bpf/lib/connect.bpf.h. */
+static void judge_stream(const struct explain_facts *f, struct explain_verdict *v, int action)
+{
+	uint32_t flags = f->pod_flags;
+
+	step(v, "policy", "%s",
+	     flags & PODCRED_POD_DENIED	  ? "the pod is denied"
+	     : flags & PODCRED_POD_EXEMPT ? "the pod is exempt"
+					  : "no exception for this pod");
+	if (flags & PODCRED_POD_DENIED) {
+		refuse_call(f, v, PODCRED_REASON_denied_policy);
+	} else if (action == PODCRED_ACTION_STAMP) {
+		step(v, "agent", "this is its own address");
+		if (!quota_allows(f, v))
+			return;
+		conclude(f, v, PODCRED_REASON_direct, EXPLAIN_DIRECT, 0);
+	} else if (flags & PODCRED_POD_EXEMPT) {
+		pass_call(f, v, PODCRED_REASON_passed_exempt);
+	} else if (action == PODCRED_ACTION_DENY) {
+		refuse_call(f, v, PODCRED_REASON_denied_destination);
+	} else if (agent_is_given_up(f, v)) {
+		pass_call(f, v, PODCRED_REASON_passed_open);
+	} else {
+		redirect(f, v);
+	}
+}
+
+static void judge_datagram(const struct explain_facts *f, struct explain_verdict *v)
+{
+	bool exempt = f->pod_flags & PODCRED_POD_EXEMPT;
+
+	step(v, "policy", "%s",
+	     exempt ? "the pod is exempt" : "datagrams are never redirected, only refused");
+	if (exempt)
+		pass_call(f, v, PODCRED_REASON_passed_exempt);
+	else
+		refuse_call(f, v, PODCRED_REASON_denied_destination);
+}
+
+/* As guard, in bpf/lib/connect.bpf.h, from the caller on. */
+static void judge_call(const struct explain_facts *f, struct explain_verdict *v, int action)
+{
+	bool stream = f->dest.protocol == IPPROTO_TCP;
+	const char *call = stream ? "connect(2)" : "connect(2) and sendmsg(2)";
+
+	if (!stream && f->dest.protocol != IPPROTO_UDP) {
+		step(v, "call", "a protocol that the hooks of connect(2) do not decide");
+		return;
+	}
+	if (!f->connect || (!stream && !f->sendmsg)) {
+		step(v, "call", "the hook of %s is not effective: nothing is decided there", call);
+		return;
+	}
+	if (f->pod == f->config->agent_pod_id) {
+		step(v, "call", "the agent's own pod is left alone");
+		pass_call(f, v, PODCRED_REASON_passed_agent);
+	} else if (action == PODCRED_ACTION_AUDIT) {
+		pass_call(f, v, PODCRED_REASON_passed_audit);
+	} else if (stream) {
+		judge_stream(f, v, action);
+	} else {
+		judge_datagram(f, v);
+	}
+}
+
+/* Of a connection that connect(2) let through, see packet_is_noted. */
+static bool is_noted(const struct explain_facts *f, const struct explain_verdict *v)
+{
+	return f->dest.protocol == IPPROTO_TCP && f->announce &&
+	       (v->reason == PODCRED_REASON_passed_exempt ||
+		v->reason == PODCRED_REASON_passed_open);
+}
+
+static bool sender_may(const struct explain_facts *f)
+{
+	return f->pod == f->config->agent_pod_id || (f->pod_flags & PODCRED_POD_EXEMPT);
+}
+
+/* As packet_judge, in bpf/lib/backstop.bpf.h, at the two places where a packet passes. */
+static void judge_packet(const struct explain_facts *f, struct explain_verdict *v)
+{
+	bool host = f->pod_flags & PODCRED_POD_HOST_NETWORK;
+
+	if (v->audited) {
+		step(v, "packets", "pass too, and are counted");
+		return;
+	}
+	if (is_noted(f, v)) {
+		step(v, "packets", "pass: connect(2) has noted the connection");
+		return;
+	}
+	if (!f->egress && !f->postrouting)
+		step(v, "packets", "no packet filter is attached: they leave");
+	if (f->egress && !sender_may(f)) {
+		step(v, "packets", "a pod's socket sends them around the agent: refused");
+		conclude(f, v, PODCRED_REASON_packet_socket, EXPLAIN_REFUSED, EPERM);
+	}
+	if (v->error || v->audited || !f->postrouting)
+		return;
+	if (!host) {
+		step(v, "packets", "forwarded by the node, where nothing speaks for them: dropped");
+		conclude(f, v, PODCRED_REASON_packet_forwarded, EXPLAIN_DROPPED, 0);
+	} else if (!sender_may(f)) {
+		step(v, "packets", "of a hostNetwork pod's socket: dropped");
+		conclude(f, v, PODCRED_REASON_packet_socket, EXPLAIN_DROPPED, 0);
+	}
+}
+
+void explain_decide(const struct explain_facts *facts, struct explain_verdict *ret)
+{
+	int action;
+
+	*ret = (struct explain_verdict){.outcome = EXPLAIN_NOT_GUARDED, .reason = EXPLAIN_NONE};
+	action = dest_action(facts, ret);
+	if (action == EXPLAIN_NONE)
+		return;
+	ret->outcome = EXPLAIN_PASSED;
+	if (action == PODCRED_ACTION_ALLOW)
+		return;
+	judge_call(facts, ret, action);
+	if (ret->outcome == EXPLAIN_PASSED &&
+	    (action == PODCRED_ACTION_REDIRECT || action == PODCRED_ACTION_DENY))
+		judge_packet(facts, ret);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The facts of explain.h, from the pinned maps of a running podcred. */
+#pragma once
+
+#include "explain.h"
+#include "loader.h"
+
+struct facts_source {
+	const char *pin_dir;
+	char *mount; /* cgroup2 */
+	int guard_fd, targets_fd, pods_fd, quota_fd;
+	struct loader_status status;
+	bool set_retval;
+};
+
+/* -errno; close after a failure too. */
+int facts_open(const char *pin_dir, struct facts_source *ret, struct pc_err *err);
+void facts_close(struct facts_source *source);
+
+/*
+ * The pod that text names: NAMESPACE/NAME, a uid, or the id of its cgroup or of one in it. A pod's
+ * cgroup that the resolver has not named gives a record with its id and nothing else.
+ * -ENOENT: err lists the pods that are known.
+ */
+int facts_find_pod(const struct facts_source *source, const char *text, struct podcred_pod *ret,
+		   struct pc_err *err);
+
+/* Everything about that pod and that destination. */
+void facts_fill(const struct facts_source *source, const struct podcred_pod *pod,
+		const struct podcred_target_key *dest, struct explain_facts *ret);
+
+/* The destinations that are redirected. Returns how many were written. */
+size_t facts_redirected(const struct facts_source *source, struct podcred_target_key *ret,
+			size_t max);

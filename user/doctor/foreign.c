@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Other people's programs in our hooks. With the multi flag at our level or above they come after
+ * us and are welcome. Without it one of the two is switched off, and nobody is told. Below us they
+ * run first, and may rewrite an address before we see it.
+ */
+#include "checks.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cleanup.h"
+
+struct survey {
+	const struct doctor *d;
+	bool agent_side, below;
+	const char *cgroup; /* under survey */
+	struct doctor_names twins, exclusive, overridden, first;
+	size_t welcome;
+};
+
+static bool is_ours(const struct survey *s, uint32_t id)
+{
+	for (size_t i = 0; i < s->d->status.n_links; i++)
+		if (s->d->status.links[i].prog_id == id)
+			return true;
+	return false;
+}
+
+static int on_program(void *arg, const struct loader_attached *attached)
+{
+	struct survey *s = arg;
+	struct doctor_names *names = NULL;
+
+	if (is_ours(s, attached->id))
+		return 0;
+	if (!strncmp(attached->name, "podcred_", strlen("podcred_")))
+		names = &s->twins;
+	else if (s->below)
+		names = &s->first;
+	else if (attached->sharing == LOADER_EXCLUSIVE)
+		names = &s->exclusive;
+	else if (attached->sharing == LOADER_OVERRIDABLE)
+		names = &s->overridden;
+	if (names)
+		doctor_name(names, "%s (id %" PRIu32 ", %s on %s)",
+			    attached->name[0] ? attached->name : "program", attached->id,
+			    attached->hook, s->cgroup);
+	else
+		s->welcome++;
+	return 0;
+}
+
+static int on_cgroup(void *arg, const char *cgroup)
+{
+	struct survey *s = arg;
+	const char *own = s->agent_side ? s->d->agent : s->d->guard;
+
+	s->cgroup = cgroup;
+	if (!s->below || strcmp(cgroup, own) != 0)
+		loader_attached_each(cgroup, s->agent_side, on_program, s);
+	return 0;
+}
+
+/* From own up to the root of the hierarchy. */
+static void survey_above(struct survey *s, const char *own)
+{
+	_cleanup_free_ char *path = strdup(own);
+	size_t root = strlen(s->d->mount);
+
+	while (path && strlen(path) >= root) {
+		char *slash;
+
+		on_cgroup(s, path);
+		slash = strrchr(path, '/');
+		if (!slash)
+			return;
+		*slash = '\0';
+	}
+}
+
+void check_foreign(struct doctor *d, struct doctor_result *r)
+{
+	struct survey s = {.d = d};
+
+	for (int i = 0; i < 2; i++) {
+		const char *own = i ? d->agent : d->guard;
+
+		s.agent_side = i;
+		s.below = false;
+		survey_above(&s, own);
+		s.below = true;
+		doctor_walk(own, on_cgroup, &s);
+	}
+	if (s.twins.n)
+		doctor_say(r, DOCTOR_FAIL,
+			   "podcred unload with the --pin-dir of the one that is not wanted",
+			   "another podcred is attached as well: %s; one of the two sees addresses "
+			   "that the other has rewritten",
+			   s.twins.text);
+	else if (s.exclusive.n)
+		doctor_say(
+			r, DOCTOR_FAIL,
+			"attach it with the multi flag (BPF_F_ALLOW_MULTI), or detach it",
+			"without the multi flag: %s; the next podcred load cannot attach beside it",
+			s.exclusive.text);
+	else if (s.first.n)
+		doctor_say(r, DOCTOR_WARN,
+			   "find out what it does to addresses; podcred decides on what it leaves",
+			   "below the guarded cgroup, so run first: %s", s.first.text);
+	else if (s.overridden.n)
+		doctor_say(r, DOCTOR_WARN,
+			   "attach it with the multi flag (BPF_F_ALLOW_MULTI), if it is needed",
+			   "switched off for pods by podcred's links (ALLOW_OVERRIDE): %s",
+			   s.overridden.text);
+	else
+		doctor_say(r, DOCTOR_OK, NULL, "none in the way, %zu that share", s.welcome);
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Are we where the pods are seen from? */
+#include "checks.h"
+
+#include <inttypes.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "cleanup.h"
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
+/* The initial network namespace: its inode since Linux 6.18, its cookie before that. */
+#define INIT_NETNS_INODE  0xEFFFFFF9U
+#define INIT_NETNS_COOKIE 1
+
+void check_cgroup_namespace(struct doctor *d, struct doctor_result *r)
+{
+	if (d->mount)
+		doctor_say(r, DOCTOR_OK, NULL, "%s is the root of the hierarchy", d->mount);
+	else /* the message has the next step */
+		doctor_say(r, DOCTOR_FAIL, NULL, "%s", d->mount_err.msg);
+}
+
+void check_network_namespace(struct doctor *d, struct doctor_result *r)
+{
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(uint64_t);
+	uint64_t cookie = 0;
+	struct stat st = {};
+
+	(void)d;
+	stat("/proc/self/ns/net", &st);
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &len) < 0)
+		cookie = 0;
+	if (st.st_ino == INIT_NETNS_INODE || cookie == INIT_NETNS_COOKIE)
+		doctor_say(r, DOCTOR_OK, NULL, "the node's");
+	else if (!cookie)
+		doctor_say(r, DOCTOR_SKIP, NULL, "this kernel does not tell them apart");
+	else
+		doctor_say(r, DOCTOR_WARN,
+			   "run load and doctor on the node's network (hostNetwork: true), unless "
+			   "pods' packets leave through this one",
+			   "not the node's first one (inode %" PRIu64
+			   "): the packet filter guards the namespace that podcred load ran in",
+			   (uint64_t)st.st_ino);
+}
