@@ -77,7 +77,7 @@ static void conclude(const struct explain_facts *f, struct explain_verdict *v, i
 		v->audited = true;
 		v->outcome = EXPLAIN_PASSED;
 		step(v, "mode", "audit: what would be refused passes, and is counted");
-	} else {
+	} else if (outcome == EXPLAIN_REFUSED) {
 		v->error = error;
 	}
 }
@@ -273,9 +273,12 @@ static void judge_packet(const struct explain_facts *f, struct explain_verdict *
 		step(v, "packets", "no packet filter is attached: they leave");
 	if (f->egress && !sender_may(f)) {
 		step(v, "packets", "a pod's socket sends them around the agent: refused");
-		conclude(f, v, PODCRED_REASON_packet_socket, EXPLAIN_REFUSED, EPERM);
+		/* of a SYN that was refused, connect(2) does not tell: TCP tries again */
+		conclude(f, v, PODCRED_REASON_packet_socket,
+			 f->dest.protocol == IPPROTO_TCP ? EXPLAIN_DROPPED : EXPLAIN_REFUSED,
+			 EPERM);
 	}
-	if (v->error || v->audited || !f->postrouting)
+	if (v->outcome != EXPLAIN_PASSED || v->audited || !f->postrouting)
 		return;
 	if (!host) {
 		step(v, "packets", "forwarded by the node, where nothing speaks for them: dropped");

@@ -1,0 +1,228 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# podcred doctor: nothing to say about a healthy node; then each thing is broken for real, and
+# exactly the check that is about it must say so.
+set -u
+# shellcheck source=tests/lib/env.sh
+. "$(dirname "$0")/../lib/env.sh"
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
+
+EXCLUSIVE=$ENV_BUILD/tests/exclusive
+WHO=$ENV_BUILD/tests/who
+V1=
+
+doctor() { in_node "$PODCRED" doctor --pin-dir "$PIN_DIR" "$@"; }
+
+# Runs it, and keeps report and exit status.
+examine() {
+  doctor --json "$@" >"$ENV_TMP/report" 2>"$ENV_TMP/err"
+  STATUS=$?
+}
+
+# "warn ipv6" and the like, of what is not in order. The node of a test is not the real node, which
+# network-namespace says each time.
+findings() {
+  jq -r 'map(select((.result == "fail" or .result == "warn") and .check != "network-namespace") |
+    "\(.result) \(.check)") | join(", ")' "$ENV_TMP/report"
+}
+
+text_of() { jq -r ".[] | select(.check == \"$1\") | .text" "$ENV_TMP/report"; }
+
+# finds WHAT FINDING TEXT ; and nothing else. Exit status 1 for a failure alone.
+finds() {
+  local status=0
+  examine "${@:4}"
+  case $2 in fail*) status=1 ;; esac
+  same "$1: $2" "$2" "$(findings)"
+  same "$1: exit status $status" $status $STATUS
+  check "$1: says $3" grep -q -e "$3" <(text_of "${2#* }")
+  check "$1: says what to do" grep -q . <(jq -r ".[] | select(.check == \"${2#* }\") | .next" \
+    "$ENV_TMP/report")
+}
+
+healthy() {
+  examine
+  same "$1: nothing to say" '' "$(findings)" || jq -c '.[]' "$ENV_TMP/report" | sed 's/^/#   /'
+  same "$1: exit status 0" 0 $STATUS
+}
+
+pods_below() { find "$KUBEPODS" -name '*pod????????[-_]*' | wc -l; }
+agent_stop() { cgroup_signal "$AGENT_CGROUP" TERM; }
+
+resolver_stop() {
+  kill "$RESOLVE_PID"
+  wait "$RESOLVE_PID" 2>/dev/null
+}
+
+one_layout() {
+  env_up "$1"
+  pod_add web burstable
+  pod_add db guaranteed
+  env_load >/dev/null || env_fail 'load failed'
+  env_resolve
+  env_serve
+  in_node ip route add 169.254.0.0/16 dev br0
+  before=$(pods_below)
+  healthy "$1"
+  same "$1: every check that needs no other system was made" '' \
+    "$(jq -r '[.[] | select(.result == "skip") | .check] | join(" ")' "$ENV_TMP/report")"
+  same "$1: the probe's cgroup is gone" "$before" "$(pods_below)"
+}
+
+# ---- not loaded, not root ----
+env_up
+finds 'not loaded' 'fail guard' 'run podcred load first'
+env_clean
+
+one_layout systemd
+env_clean
+one_layout cgroupfs
+
+setpriv --reuid 65534 --regid 65534 --clear-groups "$PODCRED" doctor --pin-dir "$PIN_DIR" \
+  >"$ENV_TMP/out" 2>&1
+same 'without root: the checks that need it are skipped, and say so' "skip guard needs root" \
+  "$(awk '$2 == "guard" { print $1, $2, $3, $4 }' "$ENV_TMP/out")"
+doctor >"$ENV_TMP/out"
+same 'as text: one line for each check' "$(jq length "$ENV_TMP/report")" "$(wc -l <"$ENV_TMP/out")"
+examine --no-probe
+same '--no-probe: the probes are skipped, and say why' \
+  'probe-resolver probe-identity probe-datagram probe-packet' \
+  "$(jq -r '[.[] | select(.text == "--no-probe") | .check] | join(" ")' "$ENV_TMP/report")"
+
+# ---- the guard ----
+rm "$PIN_DIR/links/podcred_smsg4"
+finds 'a pin of a link removed' 'fail guard' 'podcred_smsg4 is not attached'
+env_load >/dev/null
+healthy 'loaded again'
+
+# ---- pins ----
+chmod 777 "$PIN_DIR"
+finds 'pin directory writable by all' 'fail pins' "others than root can change $PIN_DIR"
+chmod 755 "$PIN_DIR"
+
+# ---- other people's programs ----
+"$EXCLUSIVE" attach "$ENV_CGROUP"
+finds 'an exclusive program above' 'fail foreign-programs' "foreign (id .*connect6 on $ENV_CGROUP)"
+"$EXCLUSIVE" detach "$ENV_CGROUP"
+"$EXCLUSIVE" attach "$ENV_CGROUP" override
+finds 'an overridable program above' 'warn foreign-programs' 'switched off .*foreign (id'
+"$EXCLUSIVE" detach "$ENV_CGROUP"
+"$EXCLUSIVE" attach "$ENV_CGROUP" multi
+healthy 'a program above that shares'
+"$EXCLUSIVE" detach "$ENV_CGROUP" multi
+for flag in multi override ''; do
+  "$EXCLUSIVE" attach "${POD_CGROUP[web]}" $flag
+  finds "a program on a pod, ${flag:-exclusive}" 'warn foreign-programs' \
+    "run first: foreign (id .*${POD_CGROUP[web]})"
+  "$EXCLUSIVE" detach "${POD_CGROUP[web]}"
+done
+env_load --pin-dir "$PIN_DIR-twin" >/dev/null 2>&1
+in_node "$PODCRED" load --pin-dir "$PIN_DIR-twin" --kubepods "$KUBEPODS" \
+  --agent-cgroup "$AGENT_CGROUP" --agent "$NODE_V4:$AGENT_PORT" >/dev/null
+finds 'a second podcred' 'fail foreign-programs' 'another podcred is attached' --no-probe
+"$PODCRED" unload --pin-dir "$PIN_DIR-twin" >/dev/null
+
+# ---- the agent ----
+agent_stop
+finds 'agent down' 'fail agent' "nobody listens on $NODE_V4:$AGENT_PORT"
+check 'agent down: the probe holds it against the agent' \
+  grep -q 'see agent; .*Connection refused' <(text_of probe-identity)
+in_host "$PODCRED" serve --agent "$NODE_V4:$AGENT_PORT" --agent "[$NODE_V6]:$AGENT_PORT" \
+  --associations "$ENV_TMP/associations.yaml" >"$ENV_TMP/outside.log" 2>&1 &
+wait_for 10 grep -q 'agent ready' "$ENV_TMP/outside.log"
+finds 'agent outside its cgroup' 'fail agent' "but in $ENV_CGROUP/host and not in $AGENT_CGROUP"
+cgroup_signal "$ENV_CGROUP/host" TERM
+in_host "$WHO" $NODE_V4 $AGENT_PORT >"$ENV_TMP/squatter" 2>&1 &
+wait_for 10 in_node bash -c "exec 3<>/dev/tcp/$NODE_V4/$AGENT_PORT"
+finds "somebody else on the agent's port" 'fail agent' \
+  "$NODE_V4:$AGENT_PORT is taken by who (pid [0-9]*) in $ENV_CGROUP/host"
+cgroup_signal "$ENV_CGROUP/host" KILL
+env_serve
+healthy 'the agent is back'
+
+# ---- IPv6 ----
+in_node bash -c 'echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6'
+finds 'IPv6 switched off' 'fail ipv6' 'switched off'
+in_node bash -c 'echo 0 >/proc/sys/net/ipv6/conf/all/disable_ipv6'
+in_node ip -6 addr add "$NODE_V6/64" dev br0 nodad
+in_node "$PODCRED" load --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" --agent-cgroup "$AGENT_CGROUP" \
+  --agent "$NODE_V4:$AGENT_PORT" >/dev/null
+finds 'no IPv6 address for the agent' 'warn ipv6' 'the agent has not'
+env_load >/dev/null
+
+# ---- sysctls ----
+in_node bash -c 'for i in all br0; do echo 1 >/proc/sys/net/ipv4/conf/$i/accept_source_route; done'
+finds 'source routes accepted' 'warn sysctls' 'accept_source_route is on (br0)'
+in_node bash -c 'echo 0 >/proc/sys/net/ipv4/conf/all/accept_source_route'
+
+# ---- pods ----
+cp /bin/sleep "$ENV_TMP/runsc"
+in_pod web "$ENV_TMP/runsc" 1000 &
+wait_for 10 grep -q . "${POD_CGROUP[web]}/container/cgroup.procs"
+wait_for 10 bash -c "readlink /proc/\$(head -n 1 ${POD_CGROUP[web]}/container/cgroup.procs)/exe |
+  grep -q runsc"
+finds 'a sandboxed runtime' 'warn sandboxes' 'runsc (pid [0-9]*)'
+cgroup_signal "${POD_CGROUP[web]}/container" KILL
+pod_add nameless burstable
+finds 'a pod that no list names' 'warn resolver' "1 of 3 pods have no name.*${POD_UID[nameless]}"
+env_podlist "$ENV_TMP/pods.json"
+healthy 'now it is named'
+resolver_stop
+finds 'resolver down' 'fail probe-resolver' 'a new pod is not noticed'
+pod_add unknown guaranteed
+finds 'resolver down, and a new pod' 'fail resolver' "1 of 4 pods are not known.*${POD_UID[unknown]}"
+env_resolve
+healthy 'the resolver is back'
+
+# ---- ended in the middle ----
+resolver_stop
+before=$(pods_below)
+doctor >"$ENV_TMP/out" &
+DOCTOR_PID=$!
+more_pods() { [ "$(pods_below)" -gt "$before" ]; }
+rmdir "${POD_CGROUP[unknown]}/container" "${POD_CGROUP[unknown]}"
+before=$((before - 1))
+check 'the probe has its cgroup' wait_for 20 more_pods
+kill -TERM "$DOCTOR_PID"
+wait "$DOCTOR_PID"
+same 'ended by a signal' 143 $?
+same 'its cgroup is gone all the same' "$before" "$(pods_below)"
+env_resolve
+
+# ---- modes ----
+echo 'mode: audit' >"$ENV_TMP/audit.yaml"
+env_load --config "$ENV_TMP/audit.yaml" >/dev/null || env_fail 'load with mode audit failed'
+healthy 'mode audit'
+same 'mode audit: refuses nothing, so nothing is probed' 'skip skip' \
+  "$(jq -r '[.[] | select(.check == "probe-datagram" or .check == "probe-packet") | .result] |
+    join(" ")' "$ENV_TMP/report")"
+env_load >/dev/null
+
+# ---- cgroup v1 ----
+V1=$(awk '$3 == "cgroup" && !found { print $2; found = 1 }' /proc/mounts)
+if [ -n "$V1" ]; then
+  mkdir -p "$V1/$ENV_ID/kubepods/pod${POD_UID[web]}"
+  healthy 'a pod that v1 and v2 both have'
+  stray=$(cat /proc/sys/kernel/random/uuid)
+  mkdir "$V1/$ENV_ID/kubepods/pod$stray"
+  finds 'a pod that only v1 has' 'fail cgroup-v1' "not guarded: $stray ($V1)"
+  find "$V1/$ENV_ID" -depth -type d -exec rmdir {} +
+else
+  skip 'a pod that only v1 has' 'no cgroup v1 hierarchy is mounted here'
+fi
+
+# ---- kubepods made anew: the guard dies with it ----
+resolver_stop
+find "$KUBEPODS" -depth -type d -exec rmdir {} +
+mkdir "$KUBEPODS"
+dead() { podcred status --json | jq -e '[.links[] | select(.alive | not)] | length > 0'; }
+check 'the links die' wait_for 10 dead
+finds 'kubepods made anew' 'fail guard' 'is dead, its cgroup was removed'
+rm "$PIN_DIR/links/podcred_cgmkdir"
+rmdir "$KUBEPODS"
+mkdir "$KUBEPODS"
+examine
+same 'and again, with nobody to notice' 'fail guard, fail kubepods' "$(findings)"
+check 'which says so' grep -q 'is not the one that was loaded' <(text_of kubepods)
+tap_done
