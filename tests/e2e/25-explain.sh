@@ -210,6 +210,7 @@ agree plain tcp $IMDS 80 redirected redirected
 
 sed 's/^policy:/failureMode: open\n&/' "$ENV_TMP/config.yaml" >"$ENV_TMP/open.yaml"
 env_load --config "$ENV_TMP/open.yaml" >/dev/null || env_fail 'load with failureMode open failed'
+bpftool map update pinned "$PIN_DIR/maps/podcred_runtime" key 3 0 0 0 value 1 0 0 0 0 0 0 0 # no lease
 agree plain tcp $IMDS 80 passed passed_open
 agree plain tcp $IMDS 22 refused denied_destination
 

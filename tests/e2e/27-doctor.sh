@@ -153,7 +153,7 @@ env_load >/dev/null
 
 # ---- sysctls ----
 in_node bash -c 'for i in all br0; do echo 1 >/proc/sys/net/ipv4/conf/$i/accept_source_route; done'
-finds 'source routes accepted' 'warn sysctls' 'accept_source_route is on (br0)'
+finds 'source routes accepted' 'warn sysctls' 'accept_source_route is on (br0,'
 in_node bash -c 'echo 0 >/proc/sys/net/ipv4/conf/all/accept_source_route'
 
 # ---- pods ----
@@ -178,7 +178,7 @@ healthy 'the resolver is back'
 # ---- ended in the middle ----
 resolver_stop
 before=$(pods_below)
-doctor >"$ENV_TMP/out" &
+nsenter --net="/run/netns/$NODE_NETNS" "$PODCRED" doctor --pin-dir "$PIN_DIR" >"$ENV_TMP/out" &
 DOCTOR_PID=$!
 more_pods() { [ "$(pods_below)" -gt "$before" ]; }
 rmdir "${POD_CGROUP[unknown]}/container" "${POD_CGROUP[unknown]}"

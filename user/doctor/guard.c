@@ -14,30 +14,6 @@
 
 #define LOAD_AGAIN "run podcred load again"
 
-static bool feature_of_kernel(const char *name)
-{
-	const struct loader_feature *features;
-	size_t n;
-
-	features = loader_features(&n);
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(features[i].name, name))
-			return features[i].present;
-	return true;
-}
-
-/* Programs that do without on a kernel that lacks their feature. */
-static bool is_excused(const struct loader_link_status *link)
-{
-	if (!strcmp(link->name, "podcred_egress"))
-		return !feature_of_kernel("cgroup-egress");
-	if (!strncmp(link->name, "podcred_post", 12))
-		return !feature_of_kernel("netfilter-link");
-	if (!strncmp(link->name, "podcred_cg", 10))
-		return !feature_of_kernel("cgroup-tracing");
-	return false;
-}
-
 static const char *state_of(const struct loader_link_status *link)
 {
 	if (!link->pinned)
@@ -51,13 +27,13 @@ void check_guard(struct doctor *d, struct doctor_result *r)
 
 	d->guard_fails = true;
 	if (!d->loaded) {
-		doctor_say(r, DOCTOR_FAIL, NULL, "%s", d->loaded_err.msg);
+		doctor_say(r, DOCTOR_FAIL, "run podcred load", "%s", d->loaded_err.msg);
 		return;
 	}
 	for (size_t i = 0; i < d->status.n_links; i++) {
 		const struct loader_link_status *link = &d->status.links[i];
 
-		if (!link->effective && !is_excused(link))
+		if (link->expected && !link->effective)
 			doctor_name(&names, "%s %s", link->name, state_of(link));
 	}
 	if (names.n) {

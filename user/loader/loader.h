@@ -96,6 +96,7 @@ bool loader_is_loaded(const char *pin_dir);
 struct loader_link_status {
 	const char *name; /* of the program: podcred_conn4 */
 	const char *hook; /* cgroup/connect4 */
+	bool expected; /* its program was loaded, and not only for interfaces that may be none */
 	bool pinned;
 	bool alive; /* its cgroup still exists */
 	bool effective; /* the kernel runs it there, as asked back from the kernel */

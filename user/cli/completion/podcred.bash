@@ -5,7 +5,7 @@
 _podcred() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} options
   local commands='load unload run resolve serve status trace metrics pods peers flows targets features
-    check-config version help'
+    explain doctor check-config version help'
   local place='--config --agent --cgroup --kubepods --create --agent-cgroup --pin-dir'
   local log='--log-json --debug'
 
@@ -23,7 +23,7 @@ _podcred() {
     mapfile -t COMPREPLY < <(compgen -d -- "$cur")
     return
     ;;
-  --agent | --without | --count) return ;;
+  --agent | --without | --count | --pod | --to | --protocol) return ;;
   esac
   case ${COMP_WORDS[1]} in
   load) options="$place --without --verbose --json" ;;
@@ -32,6 +32,8 @@ _podcred() {
   resolve) options="--config --pods --metrics --kubepods --conflict-seconds --pin-dir $log" ;;
   serve) options="--config --agent --associations --token-key --require-authorization $log" ;;
   status | pods | peers | flows | targets) options='--json --pin-dir' ;;
+  explain) options='--pod --to --protocol --json --pin-dir' ;;
+  doctor) options='--no-probe --json --pin-dir' ;;
   trace) options='--allowed --count --json --pin-dir' ;;
   metrics) options='--pin-dir' ;;
   features) options='--json' ;;
