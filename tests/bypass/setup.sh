@@ -14,8 +14,10 @@ missing() {
 dnat() {
   local how=$1 in=$2 chain
   for chain in OUTPUT PREROUTING; do
-    "$in" iptables -w -t nat "-$how" $chain -d "$SERVICE_V4" -j DNAT --to-destination 169.254.169.254
-    "$in" ip6tables -w -t nat "-$how" $chain -d "$SERVICE_V6" -j DNAT --to-destination fd00:ec2::254
+    "$in" iptables -w -t nat "-$how" $chain -d "$SERVICE_V4" -j DNAT \
+      --to-destination 169.254.169.254
+    "$in" ip6tables -w -t nat "-$how" $chain -d "$SERVICE_V6" -j DNAT \
+      --to-destination fd00:ec2::254
   done
 }
 setup_dnat_pod() { dnat A in_web; }
@@ -23,7 +25,9 @@ undo_dnat_pod() { dnat D in_web; }
 setup_dnat_node() { dnat A in_node; }
 undo_dnat_node() { dnat D in_node; }
 
-snat() { in_web iptables -w -t nat "-$1" POSTROUTING -o eth0 -p tcp -j SNAT --to-source 10.99.200.1; }
+snat() {
+  in_web iptables -w -t nat "-$1" POSTROUTING -o eth0 -p tcp -j SNAT --to-source 10.99.200.1
+}
 setup_snat_pod() {
   in_web ip addr add 10.99.200.1/32 dev eth0
   snat A
@@ -49,7 +53,10 @@ setup_egress_pod() { rewrite netdev 'egress device "eth0"'; }
 undo_egress_pod() { in_web nft delete table netdev rewrite; }
 
 # ---- what an operator may have switched on ----
-source_route() { in_node sysctl -qw "net.ipv4.conf.all.accept_source_route=$1" "net.ipv4.conf.br0.accept_source_route=$1"; }
+source_route() {
+  in_node sysctl -qw "net.ipv4.conf.all.accept_source_route=$1" \
+    "net.ipv4.conf.br0.accept_source_route=$1"
+}
 setup_source_route() { source_route 1; }
 undo_source_route() { source_route 0; }
 

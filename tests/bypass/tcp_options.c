@@ -238,7 +238,8 @@ static int mptcp_fastopen(struct row *row)
 
 	if (r < 0)
 		return r;
-	if (sendto(fd, "x", 1, MSG_FASTOPEN, (struct sockaddr *)&ss, len) < 0)
+	if (sendto(fd, "x", 1, MSG_FASTOPEN, (struct sockaddr *)&ss, len) < 0 &&
+	    errno != EINPROGRESS)
 		return -errno;
 	return hear(row, fd);
 }
