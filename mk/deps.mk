@@ -2,13 +2,8 @@
 # Debian packages. Every build target depends on DEPS_STAMP: it costs one check when all is there.
 
 DEPS_BUILD := gcc make clang-14 llvm-14 bpftool libbpf-dev libelf-dev zlib1g-dev libmicrohttpd-dev \
-<<<<<<< ours
 	libjansson-dev libyaml-dev libcyaml-dev libmnl-dev libssl-dev pkg-config
-DEPS_TEST := g++ libcmocka-dev libclang-rt-14-dev iproute2 iptables procps curl python3 python3-boto3 \
-=======
-	libjansson-dev libyaml-dev libcyaml-dev libssl-dev pkg-config
 DEPS_TEST := g++ libcmocka-dev libclang-rt-14-dev iproute2 iptables nftables procps curl python3 python3-boto3 \
->>>>>>> theirs
 	awscli haproxy default-jdk-headless buildah debootstrap runc nodejs npm jq mandoc
 DEPS_LINT := clang-format-14 clang-tidy-14 shellcheck
 
