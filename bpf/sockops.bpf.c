@@ -169,8 +169,8 @@ static __always_inline void client_closes(struct bpf_sock_ops *ctx, struct bpf_s
 		client->pass = PODCRED_PASS_NONE;
 		pass_key(&client->flow, &key);
 		pass = bpf_map_lookup_elem(&podcred_passes, &key);
-		if (pass && pass->owner == owner)
-			bpf_map_delete_elem(&podcred_passes, &key);
+		if (pass && pass->owner == owner) /* a last RST or ACK is still to come */
+			pass->closed_ns = bpf_ktime_get_boot_ns();
 	}
 }
 

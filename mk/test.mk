@@ -82,6 +82,12 @@ test-bypass: all $(O)/tests/bypass $(O)/tests/who ## every known way to a guarde
 docs/bypass.md: all $(O)/tests/bypass $(O)/tests/who
 	$(Q)O=$(abspath $(O)) tests/bypass/run.sh --markdown $@
 
+.PHONY: test-faults docs/faults.md
+test-faults: all $(O)/tests/bypass $(O)/tests/who ## podcred's parts die under load
+	$(Q)O=$(abspath $(O)) tests/run.sh tests/faults/run.sh
+docs/faults.md: all $(O)/tests/bypass $(O)/tests/who
+	$(Q)O=$(abspath $(O)) tests/faults/run.sh --markdown $@
+
 .PHONY: demo
 demo: all $(CLIENTS) ## the main job on this machine, explained step by step
 	$(Q)O=$(abspath $(O)) demo/demo.sh

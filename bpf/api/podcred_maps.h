@@ -178,15 +178,18 @@ struct podcred_peer_key {
 
 /* value: struct podcred_stamp */
 
-/* ---- podcred_passes: connections of exempt pods to guarded addresses, from connect to close ----
+/* ---- podcred_passes: connections of exempt pods to guarded addresses ----
  *
  * In the host's network namespace a forwarded packet has no socket any more, so the packet filter
  * lets pass what it finds here. Key: struct podcred_peer_key, with the real address as agent. */
 
 struct podcred_pass {
 	__u64 pod_cgroup_id;
-	__u64 owner; /* socket cookie: only the socket that wrote an entry deletes it */
+	__u64 owner; /* socket cookie: only the socket that wrote an entry closes it */
+	__u64 closed_ns; /* CLOCK_BOOTTIME; not 0: what it still has to say passes for a while */
 };
+
+#define PODCRED_PASS_GRACE_NS 10000000000ULL
 
 /* ---- podcred_quota: pod-level cgroup id (__u64) -> pending flows of that pod ---- */
 
@@ -328,7 +331,7 @@ _Static_assert(sizeof(struct podcred_flow) == 80, "podcred_flow");
 _Static_assert(sizeof(struct podcred_peer_key) == 36, "podcred_peer_key");
 _Static_assert(sizeof(struct podcred_client) == 112, "podcred_client");
 _Static_assert(sizeof(struct podcred_cgroup_event) == 536, "podcred_cgroup_event");
-_Static_assert(sizeof(struct podcred_pass) == 16, "podcred_pass");
+_Static_assert(sizeof(struct podcred_pass) == 24, "podcred_pass");
 _Static_assert(sizeof(struct podcred_event) == 88, "podcred_event");
 
 #endif /* PODCRED_MAPS_H */

@@ -67,16 +67,23 @@ static __always_inline int sender_may(const struct podcred_config *cfg, const st
 	       (pod_flags(sender->pod) & PODCRED_POD_EXEMPT);
 }
 
-/* Of a connection that connect(2) let through: of an exempt pod, or while the agent was away. */
-static __always_inline int packet_is_noted(const struct packet *p)
+/* Of a connection that connect(2) let through: of an exempt pod, or while the agent was away. Where
+ * the packet still has its socket, that must be the same pod's: addresses can be borrowed. */
+static __always_inline int packet_is_noted(const struct packet *p, const struct sender *sender)
 {
 	struct podcred_peer_key key = {.client = p->source,
 				       .agent = p->dest,
 				       .client_port = p->source_port,
 				       .agent_port = p->dest_port};
+	const struct podcred_pass *pass;
 
-	return p->protocol == IPPROTO_TCP && !p->n_via && !p->unreadable &&
-	       bpf_map_lookup_elem(&podcred_passes, &key);
+	if (p->protocol != IPPROTO_TCP || p->n_via || p->unreadable)
+		return 0;
+	pass = bpf_map_lookup_elem(&podcred_passes, &key);
+	if (!pass || (sender->cgroup_id && sender->pod != pass->pod_cgroup_id))
+		return 0;
+	return !pass->closed_ns ||
+	       bpf_ktime_get_boot_ns() - pass->closed_ns < PODCRED_PASS_GRACE_NS;
 }
 
 /* PACKET_PASS or PACKET_DROP, counted and reported, for a packet that is guarded. */
@@ -95,7 +102,7 @@ static __always_inline int packet_judge(const struct podcred_config *cfg, const 
 	};
 	__u32 reason = PODCRED_REASON_packet_forwarded;
 
-	if (sender_may(cfg, sender) || packet_is_noted(p))
+	if (sender_may(cfg, sender) || packet_is_noted(p, sender))
 		return PACKET_PASS;
 	if (p->unreadable)
 		reason = PODCRED_REASON_packet_unreadable;

@@ -63,10 +63,10 @@ struct {
 	__type(value, struct podcred_stamp);
 } podcred_peers SEC(".maps") __weak;
 
+/* LRU, as closed entries are left to be overwritten. Only exempt pods have any. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct podcred_peer_key);
 	__type(value, struct podcred_pass);
 } podcred_passes SEC(".maps") __weak;

@@ -843,6 +843,7 @@ int main(void)
 	load();
 	test_addr();
 	fill_destinations();
+	configure(&config);
 	test_dest();
 	test_agent();
 

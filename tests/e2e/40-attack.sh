@@ -72,12 +72,12 @@ for how in pass move; do
     "$(descriptor $how "$in_victim" "$in_victim" "$in_evil")"
 done
 
-# The socket's cgroup selects the programs: a socket of the host's is not seen at kubepods. It
-# reaches what the pod's network reaches, and never gets an identity.
+# The socket's cgroup selects the programs: a socket of the host's is not seen at kubepods. Its
+# packets are, where they leave the pod.
 in_node ip addr add $V4/32 dev lo
 in_host "$ENV_BUILD/tests/who" $V4 80 >"$ENV_TMP/real" &
 wait_for 10 grep -q ready "$ENV_TMP/real"
-same 'a socket made by the host, connected by a pod: not redirected' error=ENOPROTOOPT \
+same 'a socket made by the host, connected by a pod: its packets are dropped' errno=EINPROGRESS \
   "$(descriptor pass "$host" "$in_victim" "$in_victim")"
 same 'a socket made by the host, connected to the agent by a pod: unstamped' error=ENODATA \
   "$(in_netns "${POD_NETNS[victim]}" "$ATTACK" descriptor pass "$NODE_V4" "$AGENT_PORT" "$host" \

@@ -1,0 +1,168 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# policy, mode and failureMode, against a real service behind the node: who gets there, who does not.
+set -u
+# shellcheck source=tests/bypass/lib.sh
+. "$(dirname "$0")/../bypass/lib.sh"
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
+
+V4=169.254.169.254
+V6=fd00:ec2::254
+CLIENT=$ENV_BUILD/tests/client
+
+stat_of() { podcred status --json | jq ".counters.$1"; }
+dial() { in_pod "$1" "$CLIENT" "$2" "$3" "${4:-80}" 2>&1 | sed -E 's/ uid=.*//'; }
+real() { echo "peer=$1:80 REAL service"; }
+passes() { bpftool -j map dump pinned "$PIN_DIR/maps/podcred_passes" | jq '[.[].formatted.value | select(.closed_ns == 0)] | length'; }
+no_passes() { [ "$(passes)" = 0 ]; }
+has_policy() { podcred pods --json | jq -e ".[] | select(.name == \"$1\") | .policy == \"$2\""; }
+settings() { printf '%s\n' "$@" >"$ENV_TMP/config.yaml"; }
+reload() {
+  in_node "$PODCRED" load --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" --agent-cgroup "$AGENT_CGROUP" \
+    --agent "$NODE_V4:$AGENT_PORT" --agent "[$NODE_V6]:$AGENT_PORT" --config "$ENV_TMP/config.yaml" \
+    >"$ENV_TMP/load" 2>&1 || env_fail "load: $(cat "$ENV_TMP/load")"
+}
+# send POD KIND PORT ; errno, or 0
+send() {
+  in_pod "$1" python3 -c '
+import socket, sys
+kinds = {"udp": (socket.SOCK_DGRAM, 0), "udplite": (socket.SOCK_DGRAM, 136), "raw": (socket.SOCK_RAW, 253)}
+try:
+    s = socket.socket(socket.AF_INET, *kinds[sys.argv[1]])
+    s.connect(("169.254.169.254", int(sys.argv[2])))
+    s.send(b"x")
+    print(0)
+except OSError as e:
+    print(e.errno)' "$2" "$3"
+}
+reached() {
+  python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+s.connect(sys.argv[1])
+print(int.from_bytes(s.recv(8), sys.byteorder))' "$BYPASS_COUNTER"
+}
+# How many packets arrived while a command ran.
+arrive() {
+  local before
+  before=$(reached)
+  "$@" >/dev/null 2>&1
+  sleep 0.2
+  echo $(($(reached) - before))
+}
+
+bypass_up
+settings 'policy:' '  - {namespace: shop, serviceAccount: other, action: exempt}' \
+  '  - {namespace: shop, serviceAccount: hosted, action: exempt}'
+reload
+env_resolve --config "$ENV_TMP/config.yaml"
+bypass_agent
+
+# ---- exempt ----
+for host in $V4 $V6; do
+  text=$host
+  [ $host = $V4 ] || text="[$host]"
+  same "exempt: reaches the real $host" "$(real "$text")" "$(dial other plain $host)"
+  same "exempt, hostNetwork: reaches the real $host" "$(real "$text")" "$(dial hosted plain $host)"
+  same "others are redirected from $host" "peer=$text:80 pod=web" "$(dial web plain $host)"
+done
+same 'exempt: v4-mapped' "$(real "[::ffff:$V4]")" "$(dial other plain-mapped $V4)"
+check 'exempt: counted' test "$(stat_of passed_exempt)" -ge 5
+check 'no connection is noted after its end' wait_for 10 no_passes
+lingering() { in_imds ss -Htn state last-ack state fin-wait-1 state close-wait | grep -q .; }
+check_not 'and the service has seen the end of each' lingering
+same 'exempt: other kinds of packets are not let through' '1 0' \
+  "$(stat_of packet_socket | grep -c .) $(arrive send web udplite 80)"
+same 'exempt, hostNetwork: any kind is' 1 "$(arrive send hosted udplite 80)"
+
+# A live connection of the exempt pod, and a neighbour that borrows its addresses.
+in_pod other python3 -c '
+import socket, sys, time
+s = socket.create_connection(("169.254.169.254", 80))
+print(s.getsockname()[1], flush=True)
+time.sleep(60)' >"$ENV_TMP/held" &
+wait_for 10 test -s "$ENV_TMP/held" || env_fail 'no connection to borrow from'
+check 'the connection is noted' test "$(passes)" -ge 1
+borrow() {
+  in_pod web python3 - "$1" "${POD_IP[other]}" "$(cat "$ENV_TMP/held")" <<'PY'
+import socket, struct, sys
+
+how, source, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
+tcp = struct.pack("!HHIIBBHHH", port, 80, 1, 1, 5 << 4, 0x10, 1024, 0, 0)
+ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40, 1, 0, 64, 6, 0, socket.inet_aton(source),
+                 socket.inet_aton("169.254.169.254"))
+if how == "raw":
+    s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    s.sendto(ip + tcp, ("169.254.169.254", 0))
+else:
+    total = sum(struct.unpack("!10H", ip))
+    total = (total >> 16) + (total & 0xffff)
+    ip = ip[:10] + struct.pack("!H", ~total & 0xffff) + ip[12:]
+    s = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+    s.sendto(ip + tcp, ("eth0", 0x0800, 0, 1, bytes.fromhex("020000009901")))
+PY
+}
+same 'its addresses, borrowed by a raw socket: nothing arrives' 0 "$(arrive borrow raw)"
+same 'its addresses, borrowed by a packet socket: nothing arrives' 0 "$(arrive borrow packet)"
+cgroup_signal "${POD_CGROUP[other]}/container" KILL
+check 'killed: no connection is noted' wait_for 10 no_passes
+
+# ---- the exemption ends; deny ----
+settings 'policy:' '  - {namespace: shop, serviceAccount: other, action: deny}'
+kill -HUP "$RESOLVE_PID"
+check 'the policy is read again' wait_for 10 has_policy other deny
+same 'deny: refused' errno=EACCES "$(dial other plain $V4)"
+same 'deny: the agent itself too' errno=EACCES "$(dial other plain "$NODE_V4" "$AGENT_PORT")"
+check 'deny: counted' test "$(stat_of denied_policy)" -ge 2
+same 'no longer exempt: redirected' "peer=$V4:80 pod=hosted" "$(dial hosted plain $V4)"
+
+# ---- mode audit ----
+same 'enforce: a datagram is refused' 13 "$(send web udp 123)"
+same 'enforce: a raw packet is refused' 1 "$(send web raw 0)"
+settings 'mode: audit'
+reload
+before=$(stat_of audited)
+same 'audit: a datagram passes' '0' "$(send web udp 123)"
+same 'audit: a raw packet arrives' 1 "$(arrive send web raw 0)"
+same 'audit: redirection stays' "peer=$V4:80 pod=web" "$(dial web plain $V4)"
+check 'audit: counted' test "$(stat_of audited)" -gt "$before"
+settings ''
+reload
+same 'enforce again: a raw packet is refused' 1 "$(send web raw 0)"
+same 'enforce again: nothing arrives' 0 "$(arrive send web udp 123)"
+
+# ---- action audit ----
+settings 'destinations:' '  - address: 169.254.169.254' '    ports:' '      - {port: 80, action: audit}'
+reload
+same 'action audit: the real address' "$(real $V4)" "$(dial web plain $V4)"
+check 'action audit: counted' test "$(stat_of passed_audit)" -ge 1
+same 'action audit: other ports are refused' errno=EACCES "$(dial web plain $V4 81)"
+
+# ---- failureMode open ----
+settings 'failureMode: open'
+reload
+agent_gone() { [ "$(dial web plain $V4)" = "$(real $V4)" ]; }
+cgroup_signal "$AGENT_CGROUP" KILL
+env_serve
+alive() { grep -q 'the agent is alive' "$ENV_TMP/resolve.log"; }
+check 'open: the resolver sees the agent' wait_for 10 alive
+check_not 'open: while it lives nobody gets past it' agent_gone
+cgroup_signal "$AGENT_CGROUP" KILL
+check 'open: when it is gone, pods reach the real address' wait_for 20 agent_gone
+check 'open: counted' test "$(stat_of passed_open)" -ge 1
+same 'open: denied ports stay denied' errno=EACCES "$(dial web plain $V4 81)"
+in_host "$ENV_BUILD/tests/who" "$NODE_V4" "$AGENT_PORT" "$NODE_V6" "$AGENT_PORT" >/dev/null &
+sleep 3
+check 'open: somebody else on its port does not count' agent_gone
+kill %%
+cgroup_signal "$ENV_CGROUP/host" KILL
+env_serve
+redirected() { [[ $(dial web plain $V4) != *REAL* ]]; }
+check 'open: redirected again when it is back' wait_for 20 redirected
+settings ''
+reload
+cgroup_signal "$AGENT_CGROUP" KILL
+sleep 6
+check_not 'closed: without the agent nobody gets anywhere' agent_gone
+tap_done
