@@ -64,7 +64,14 @@ start_older() {
   done
 }
 
+# The resolver would attach again what it misses.
+resolver_down() {
+  kill "$RESOLVE_PID"
+  wait "$RESOLVE_PID" 2>/dev/null
+}
+
 detach() {
+  resolver_down
   [ -e "$PIN_DIR/links/$1" ] || {
     echo "no program $1; there are: $(cd "$PIN_DIR/links" && echo *)" >&2
     exit 2
@@ -74,6 +81,7 @@ detach() {
 
 detach_all_but_connect4() {
   local link
+  resolver_down
   for link in "$PIN_DIR"/links/*; do
     case ${link##*/} in
     podcred_conn4 | podcred_sockops | podcred_claim | podcred_getsock | podcred_cg*) ;;

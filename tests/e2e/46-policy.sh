@@ -62,10 +62,10 @@ bypass_agent
 # ---- exempt ----
 for host in $V4 $V6; do
   text=$host
-  [ $host = $V4 ] || text="[$host]"
-  same "exempt: reaches the real $host" "$(real "$text")" "$(dial other plain $host)"
-  same "exempt, hostNetwork: reaches the real $host" "$(real "$text")" "$(dial hosted plain $host)"
-  same "others are redirected from $host" "peer=$text:80 pod=web" "$(dial web plain $host)"
+  [ "$host" = $V4 ] || text="[$host]"
+  same "exempt: reaches the real $host" "$(real "$text")" "$(dial other plain "$host")"
+  same "exempt, hostNetwork: reaches the real $host" "$(real "$text")" "$(dial hosted plain "$host")"
+  same "others are redirected from $host" "peer=$text:80 pod=web" "$(dial web plain "$host")"
 done
 same 'exempt: v4-mapped' "$(real "[::ffff:$V4]")" "$(dial other plain-mapped $V4)"
 check 'exempt: counted' test "$(stat_of passed_exempt)" -ge 5
