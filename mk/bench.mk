@@ -14,3 +14,7 @@ $(O)/bench/%: tests/bench/%.c $(O)/libpodcred.a | $(O)/.deps-test
 .PHONY: bench
 bench: all $(BENCH_TOOLS) ## what podcred costs, against a direct connection and iptables DNAT
 	$(Q)O=$(abspath $(O)) tests/bench/bench.sh $(BENCH)
+
+.PHONY: bench-packets
+bench-packets: all $(BENCH_TOOLS) $(O)/tests/bypass ## what the packet programs cost all other traffic
+	$(Q)O=$(abspath $(O)) tests/bench/packets.sh

@@ -152,6 +152,7 @@ finds 'no IPv6 address for the agent' 'warn ipv6' 'the agent has not'
 env_load >/dev/null
 
 # ---- sysctls ----
+# shellcheck disable=SC2016 # for the inner shell
 in_node bash -c 'for i in all br0; do echo 1 >/proc/sys/net/ipv4/conf/$i/accept_source_route; done'
 finds 'source routes accepted' 'warn sysctls' 'accept_source_route is on (br0,'
 in_node bash -c 'echo 0 >/proc/sys/net/ipv4/conf/all/accept_source_route'

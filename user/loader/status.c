@@ -133,8 +133,8 @@ int loader_status_read(const char *pin_dir, const char *cgroup_mount, struct loa
 		struct loader_link_status *link = &ret->links[ret->n_links++];
 
 		read_link(pin_dir, cgroup_mount, &attachments[i], link);
-		link->expected = attachments[i].site != SITE_IFACE &&
-				 is_loaded(pin_dir, &attachments[i]);
+		link->expected =
+			attachments[i].site != SITE_IFACE && is_loaded(pin_dir, &attachments[i]);
 		if (link->expected && !link->effective)
 			ret->complete = false;
 	}
