@@ -31,7 +31,7 @@ static bool is_ours(const struct survey *s, uint32_t id)
 static int on_program(void *arg, const struct loader_attached *attached)
 {
 	struct survey *s = arg;
-	struct doctor_names *names = NULL;
+	struct doctor_names *names;
 
 	if (is_ours(s, attached->id))
 		return 0;
@@ -43,12 +43,13 @@ static int on_program(void *arg, const struct loader_attached *attached)
 		names = &s->exclusive;
 	else if (attached->sharing == LOADER_OVERRIDABLE)
 		names = &s->overridden;
-	if (names)
-		doctor_name(names, "%s (id %" PRIu32 ", %s on %s)",
-			    attached->name[0] ? attached->name : "program", attached->id,
-			    attached->hook, s->cgroup);
-	else
+	else {
 		s->welcome++;
+		return 0;
+	}
+	doctor_name(names, "%s (id %" PRIu32 ", %s on %s)",
+		    attached->name[0] ? attached->name : "program", attached->id, attached->hook,
+		    s->cgroup);
 	return 0;
 }
 
