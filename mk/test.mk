@@ -70,7 +70,7 @@ test: test-unit-build test-e2e-build ## everything under 15 minutes: unit, BPF l
 
 .PHONY: test-unit-build test-e2e-build test-unit test-e2e
 test-unit-build: $(UNIT_BINS) $(O)/unit/header_cxx.o
-test-e2e-build: all $(CLIENTS) $(TEST_TOOLS) $(BPF_TESTS) | $(O)/.deps-test
+test-e2e-build: all $(CLIENTS) $(TEST_TOOLS) $(O)/tests/bypass $(BPF_TESTS) | $(O)/.deps-test
 test-unit: test-unit-build ## unit tests alone, under ASan and UBSan; needs no root
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP tests/run.sh $(UNIT_BINS)
 test-e2e: test-e2e-build ## end-to-end tests alone

@@ -5,6 +5,10 @@
 #
 #   run.sh [--markdown FILE] [--hole PROGRAM]
 set -u
+# A BPF file system of its own: one fault is about that.
+BPFFS=$(mktemp -d)
+mount -t bpf bpf "$BPFFS" || exit 1
+PIN_DIR=$BPFFS/podcred
 # shellcheck source=tests/bypass/lib.sh
 . "$(dirname "$0")/../bypass/lib.sh"
 # shellcheck source=tests/lib/tap.sh
@@ -23,6 +27,22 @@ while [ $# -ge 2 ]; do
 done
 declare -A ROW
 ROWS=()
+
+faults_down() {
+  local status=$?
+  trap - EXIT INT TERM
+  [ "$(grep -c " $BPFFS " /proc/mounts)" -lt 2 ] || umount "$BPFFS"
+  env_clean
+  umount "$BPFFS"
+  rmdir "$BPFFS"
+  rm -rf "${previous:-}"
+  exit "$status"
+}
+trap faults_down EXIT
+nodes_up() {
+  bypass_up
+  trap faults_down EXIT
+}
 
 # ---- the load, and what came of it ----
 reached() {
@@ -64,6 +84,7 @@ fault() {
     "$(total unstamped) unstamped, $(total wrong) wrong, $packets packets arrived"
   check "$name: pods connected" test "$(total tried)" -gt 10 # a second each where all is dropped
   same "$name: nobody got another pod's identity" 0 "$(total wrong)"
+  same "$name: nobody arrived without an identity" 0 "$(total unstamped)"
   same "$name: no connection to the real service" 0 "$(total real)"
   same "$name: no packet reached it" 0 "$packets"
   ROWS+=("$name")
@@ -125,11 +146,13 @@ all_dead() {
   sleep 2
 }
 two_loaders() {
+  local loaded=0
   for _ in $(seq 10); do
     load_start &
-    load_start
-    wait $!
+    load_start && loaded=$((loaded + 1))
+    wait $! && loaded=$((loaded + 1))
   done
+  check "two loaders at once: one of them loads ($loaded of 20)" test $loaded -ge 10
 }
 
 # ---- cgroups removed and made anew ----
@@ -151,7 +174,15 @@ kubepods_again() {
   pods_back
 }
 
-bypass_up
+nodes_up
+# Without podcred all of it arrives, or the zeros below would say nothing.
+before=$(reached)
+load_up attack
+sleep 1
+load_down
+check 'without podcred: connections reach the real service' test "$(total real)" -gt 50
+check 'without podcred: and so do packets' test $(($(reached) - before)) -gt 100
+note "without podcred: $(total sent) attacks sent, $(($(reached) - before)) packets arrived"
 bypass_load
 bypass_agent
 [ -z "$HOLE" ] || rm "$PIN_DIR/links/podcred_${HOLE#podcred_}"
@@ -194,15 +225,22 @@ foreign_programs() {
   "$ENV_BUILD/tests/exclusive" attach "$ENV_CGROUP" multi
   load_again 'loads beside programs of others'
   sleep 0.5
-  "$ENV_BUILD/tests/exclusive" detach "$KUBEPODS" multi
-  "$ENV_BUILD/tests/exclusive" detach "$ENV_CGROUP" multi
+  foreign_gone
+}
+# Of one cgroup, the program that is not ours.
+foreign_gone() {
+  local id dir
+  for dir in "$KUBEPODS" "$ENV_CGROUP"; do
+    id=$(bpftool -j cgroup show "$dir" | jq -r '.[] | select(.name == "foreign") | .id')
+    check "the foreign program of ${dir##*/} goes" bpftool cgroup detach "$dir" connect6 id "$id"
+  done
 }
 fault 'programs of others come and go' foreign_programs
 
 # ---- bpffs ----
-mount -t bpf bpf "$(dirname "$PIN_DIR")"
+check 'another bpffs over the pins' mount -t bpf bpf "$BPFFS"
 fault 'another bpffs mounted over the pins' sleep 1
-umount "$(dirname "$PIN_DIR")"
+umount "$BPFFS"
 load_again 'loads after that'
 env_clean
 
@@ -214,7 +252,7 @@ previous_build() {
 }
 previous=$(mktemp -d)
 if previous_build "$previous"; then
-  bypass_up
+  nodes_up
   PODCRED=$previous/build/podcred load_start || env_fail "the previous one: $(cat "$ENV_TMP/load")"
   PODCRED=$previous/build/podcred env_resolve
   bypass_agent
@@ -231,7 +269,6 @@ if previous_build "$previous"; then
 else
   skip 'upgrade from the previous layout' "commit $PREVIOUS cannot be built here: a shallow clone?"
 fi
-rm -rf "$previous"
 
 markdown() {
   local row
