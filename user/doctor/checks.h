@@ -23,6 +23,9 @@ __attribute__((format(printf, 4, 5))) void doctor_say(struct doctor_result *r,
 						      enum doctor_level level, const char *next,
 						      const char *fmt, ...);
 
+/* The line of a module: what is, up to the first semicolon, and what to do. */
+void doctor_say_err(struct doctor_result *r, enum doctor_level level, const struct pc_err *err);
+
 /* The first few names of something, for a line. */
 struct doctor_names {
 	char text[256];

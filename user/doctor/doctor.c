@@ -56,6 +56,14 @@ void doctor_say(struct doctor_result *r, enum doctor_level level, const char *ne
 	va_end(ap);
 }
 
+void doctor_say_err(struct doctor_result *r, enum doctor_level level, const struct pc_err *err)
+{
+	const char *next = strstr(err->msg, "; ");
+	int len = (int)(next ? next - err->msg : (ptrdiff_t)strlen(err->msg));
+
+	doctor_say(r, level, next ? next + 2 : NULL, "%.*s", len, err->msg);
+}
+
 void doctor_name(struct doctor_names *names, const char *fmt, ...)
 {
 	size_t used = strlen(names->text);

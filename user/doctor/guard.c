@@ -27,7 +27,7 @@ void check_guard(struct doctor *d, struct doctor_result *r)
 
 	d->guard_fails = true;
 	if (!d->loaded) {
-		doctor_say(r, DOCTOR_FAIL, "run podcred load", "%s", d->loaded_err.msg);
+		doctor_say_err(r, DOCTOR_FAIL, &d->loaded_err);
 		return;
 	}
 	for (size_t i = 0; i < d->status.n_links; i++) {

@@ -20,8 +20,8 @@ void check_cgroup_namespace(struct doctor *d, struct doctor_result *r)
 {
 	if (d->mount)
 		doctor_say(r, DOCTOR_OK, NULL, "%s is the root of the hierarchy", d->mount);
-	else /* the message has the next step */
-		doctor_say(r, DOCTOR_FAIL, NULL, "%s", d->mount_err.msg);
+	else
+		doctor_say_err(r, DOCTOR_FAIL, &d->mount_err);
 }
 
 void check_network_namespace(struct doctor *d, struct doctor_result *r)
