@@ -39,6 +39,13 @@ $(O)/tests/bypass: $(BYPASS_SRCS) tests/bypass/bypass.h | $(O)/.deps-test
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE_CFLAGS) -Wno-missing-field-initializers -O2 -g -o $@ $(BYPASS_SRCS) -pthread
 
+# What a kernel's verifier says to each program.
+$(O)/tests/verifier: tests/kernels/verifier.c $(loader_OBJS) $(base_OBJS) | $(O)/.deps-test
+	$(call msg,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(BASE_CFLAGS) -O2 -g -Iuser/base -Iuser/loader $(loader_INC) -MMD -MP -MF $@.d -o $@ $(filter %.c %.o,$^) \
+		-lbpf -lelf -lz -ljansson
+
 # BPF logic: tests/bpf/test_NAME.c drives tests/bpf/NAME.bpf.c through its skeleton.
 BPF_TEST_INC := -Ibpf/uapi -Ibpf/api -Iuser/base -I$(O)/bpftest
 .SECONDARY: $(patsubst tests/bpf/%.bpf.c,$(O)/bpftest/%.skel.h,$(wildcard tests/bpf/*.bpf.c))

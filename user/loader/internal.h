@@ -59,6 +59,9 @@ void pins_remove_unknown(const char *pin_dir, const char *kind,
 /* Whether a map of the object has that name. */
 bool object_has_map(const void *skel, const char *name);
 
+/* Skeleton fitted to this kernel: what it lacks is left out. Nothing is loaded. */
+int object_open(struct podcred **ret);
+
 /* Skeleton with maps bound to their pins and programs loaded; nothing attached. */
 int object_load(const char *pin_dir, struct podcred **ret, struct pc_err *err);
 

@@ -109,21 +109,32 @@ static int load_error(int r, const char *pin_dir, struct pc_err *err)
 			  strerror(-r), first_warning);
 }
 
-int object_load(const char *pin_dir, struct podcred **ret, struct pc_err *err)
+int object_open(struct podcred **ret)
 {
 	struct podcred *skel;
-	int r;
 
 	first_warning[0] = '\0';
 	skel = podcred__open();
 	if (!skel)
-		return load_error(-errno, pin_dir, err);
+		return -errno;
 	skel->rodata->have_set_retval = feature_present("set-retval");
 	for (size_t i = 0; i < n_attachments; i++)
 		if (attachments[i].feature && !feature_present(attachments[i].feature))
 			bpf_program__set_autoload(
 				bpf_object__find_program_by_name(skel->obj, attachments[i].name),
 				false);
+	*ret = skel;
+	return 0;
+}
+
+int object_load(const char *pin_dir, struct podcred **ret, struct pc_err *err)
+{
+	struct podcred *skel;
+	int r;
+
+	r = object_open(&skel);
+	if (r < 0)
+		return load_error(r, pin_dir, err);
 	r = bind_pins(skel, pin_dir);
 	if (r == 0)
 		r = podcred__load(skel);
