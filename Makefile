@@ -18,7 +18,7 @@ CLANG     ?= clang-14
 LLVM_STRIP ?= llvm-strip-14
 BPFTOOL   ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
 ARCH      ?= $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
-VMLINUX_H ?= vmlinux/$(ARCH)
+VMLINUX_H ?= vmlinux
 WERROR    ?= -Werror
 CFLAGS    ?= -O2 -g
 LDFLAGS   ?=
@@ -39,7 +39,9 @@ FORTIFY := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 BASE_CFLAGS := -std=gnu17 -D_GNU_SOURCE -DPODCRED_VERSION='"$(VERSION)"' $(WARN) $(PREFIX_MAP)
 ALL_CFLAGS = $(BASE_CFLAGS) $(HARDEN) $(FORTIFY) $(CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack $(LDFLAGS)
-BPF_CFLAGS = -target bpf -D__TARGET_ARCH_$(ARCH) -mcpu=v2 -O2 -g -Wall $(WERROR) -fno-stack-protector \
+# No -D__TARGET_ARCH: without it what depends on the architecture (registers) does not compile, so the
+# object is the same for all.
+BPF_CFLAGS = -target bpf -mcpu=v2 -O2 -g -Wall $(WERROR) -fno-stack-protector \
 	-Wno-unused-value -Wno-missing-declarations $(PREFIX_MAP) \
 	-Ibpf/uapi -Ibpf/api -Ibpf/lib -I$(VMLINUX_H)
 DEPFLAGS = -MMD -MP -MT $@ -MF $(@:.o=.d)

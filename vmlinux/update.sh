@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Replace the committed kernel type headers with those of a Debian suite.
+# Replace the committed kernel type header with that of a Debian suite.
 #
 #   vmlinux/update.sh [SUITE]     default: trixie
 #
@@ -11,6 +11,7 @@ set -eu
 
 suite=${1:-trixie}
 package=linux-bpf-dev
+file=usr/include/x86_64-linux-gnu/linux/bpf/vmlinux.h
 keyring=${KEYRING:-/usr/share/keyrings/debian-archive-keyring.gpg}
 here=$(cd "$(dirname "$0")" && pwd)
 readme=$here/README.md
@@ -38,7 +39,7 @@ Dir::Etc::SourceList "$work/etc/sources.list";
 Dir::Etc::SourceParts "/dev/null";
 Dir::Etc::Preferences "/dev/null";
 Dir::Etc::PreferencesParts "$work/etc/preferences.d";
-APT::Architectures { "amd64"; "arm64"; };
+APT::Architectures { "amd64"; };
 Acquire::Languages "none";
 CONF
   export APT_CONFIG="$work/apt.conf"
@@ -49,32 +50,24 @@ sum() {
   sha256sum "$1" | cut -d ' ' -f 1
 }
 
-# Debian's architecture, its triplet, our folder. Adds two rows to the provenance tables.
+# Leaves the package's header in $header.
 fetch() {
-  file=usr/include/$2-linux-gnu/linux/bpf/vmlinux.h
-  mkdir -p "$work/$1/deb" "$work/$1/tree"
-  [ "$(id -u)" -ne 0 ] || chown _apt "$work/$1/deb" # as root, apt downloads as that user
-  (cd "$work/$1/deb" && apt-get download -qq "$package:$1")
-  set -- "$1" "$2" "$3" "$work/$1/deb/"*.deb
-  [ -f "$4" ] || fail "no $package:$1 in $suite"
-  dpkg-deb -x "$4" "$work/$1/tree"
-  [ -s "$work/$1/tree/$file" ] || fail "no $file in $package:$1"
-  version=$(dpkg-deb -f "$4" Version)
-  [ "$version" = "${first_version:=$version}" ] ||
-    fail "$suite is half updated: $package is $first_version and $version; try again later"
-  # shellcheck disable=SC2016 # backquotes are Markdown
-  printf '| %s | %s | `%s` |\n' "$1" "$version" "$(sum "$4")" >>"$work/debs"
-  # shellcheck disable=SC2016
-  printf '| `%s/vmlinux.h` | `%s` | `%s` |\n' "$3" "$file" "$(sum "$work/$1/tree/$file")" \
-    >>"$work/headers"
+  mkdir -p "$work/deb" "$work/tree"
+  [ "$(id -u)" -ne 0 ] || chown _apt "$work/deb" # as root, apt downloads as that user
+  (cd "$work/deb" && apt-get download -qq "$package:amd64")
+  deb=$(echo "$work"/deb/*.deb)
+  [ -f "$deb" ] || fail "no $package:amd64 in $suite"
+  dpkg-deb -x "$deb" "$work/tree"
+  header=$work/tree/$file
+  [ -s "$header" ] || fail "no $file in $package:amd64"
 }
 
 provenance() {
-  echo "Debian package \`$package\` $first_version, suite $suite."
-  printf '\n| package for | version | sha256 of the .deb |\n| --- | --- | --- |\n'
-  cat "$work/debs"
-  printf '\n| file here | file in the package | sha256 |\n| --- | --- | --- |\n'
-  cat "$work/headers"
+  echo "Debian package \`$package\` $(dpkg-deb -f "$deb" Version) for amd64, suite $suite."
+  printf '\n| file | sha256 |\n| --- | --- |\n'
+  # shellcheck disable=SC2016 # backquotes are Markdown
+  printf '| the .deb | `%s` |\n| `vmlinux.h`, in the package `%s` | `%s` |\n' \
+    "$(sum "$deb")" "$file" "$(sum "$header")"
 }
 
 rewrite_readme() {
@@ -96,15 +89,10 @@ trap 'exit 1' HUP INT TERM
 chmod 755 "$work"
 
 private_apt
-first_version=
-fetch amd64 x86_64 x86
-fetch arm64 aarch64 arm64
+fetch
 rewrite_readme
 
 # Only now, when all is there, touch the tree.
-install -m 644 "$work/amd64/tree/usr/include/x86_64-linux-gnu/linux/bpf/vmlinux.h" \
-  "$here/x86/vmlinux.h"
-install -m 644 "$work/arm64/tree/usr/include/aarch64-linux-gnu/linux/bpf/vmlinux.h" \
-  "$here/arm64/vmlinux.h"
+install -m 644 "$header" "$here/vmlinux.h"
 cat "$work/README.md" >"$readme"
 cat "$work/provenance"
