@@ -4,7 +4,10 @@
 VERSION := 0.1.0
 
 # ---- settings, each may be given on the command line (README has the table) ----
-O         ?= build
+HOST_ARCH := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
+ARCH      ?= $(HOST_ARCH)
+CROSS     := $(filter-out $(HOST_ARCH),$(ARCH))
+O         ?= build$(if $(CROSS),-$(ARCH))
 PREFIX    ?= /usr/local
 BINDIR    ?= $(PREFIX)/bin
 LIBDIR    ?= $(PREFIX)/lib
@@ -13,11 +16,14 @@ MANDIR    ?= $(PREFIX)/share/man
 UNITDIR   ?= $(PREFIX)/lib/systemd/system
 DESTDIR   ?=
 V         ?= 0
-CC        := $(if $(filter default,$(origin CC)),gcc,$(CC))
+ifneq ($(CROSS),)
+include mk/cross.mk
+endif
+CC        := $(if $(filter default,$(origin CC)),$(or $(CROSS_CC),gcc),$(CC))
+AR        := $(if $(filter default,$(origin AR)),$(or $(CROSS_AR),ar),$(AR))
 CLANG     ?= clang-14
 LLVM_STRIP ?= llvm-strip-14
 BPFTOOL   ?= $(firstword $(wildcard /usr/sbin/bpftool) bpftool)
-ARCH      ?= $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
 VMLINUX_H ?= vmlinux
 WERROR    ?= -Werror
 CFLAGS    ?= -O2 -g
@@ -34,7 +40,9 @@ endif
 # ---- flags ----
 PREFIX_MAP := -ffile-prefix-map=$(CURDIR)=.
 WARN := -Wall -Wextra $(WERROR) -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wformat=2
-HARDEN := -fPIE -fstack-protector-strong -fcf-protection=$(if $(filter x86,$(ARCH)),full,none)
+HARDEN_x86 := -fcf-protection=full
+HARDEN_arm64 := -mbranch-protection=standard
+HARDEN := -fPIE -fstack-protector-strong $(HARDEN_$(ARCH))
 FORTIFY := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 BASE_CFLAGS := -std=gnu17 -D_GNU_SOURCE -DPODCRED_VERSION='"$(VERSION)"' $(WARN) $(PREFIX_MAP)
 ALL_CFLAGS = $(BASE_CFLAGS) $(HARDEN) $(FORTIFY) $(CFLAGS)
@@ -91,7 +99,7 @@ $(SKEL): $(O)/bpf/podcred.bpf.o
 # ---- modules ----
 define module
 $(1)_OBJS := $$(patsubst %.c,$(O)/%.o,$$(wildcard user/$(1)/*.c))
-$(O)/user/$(1)/%.o: user/$(1)/%.c | $$(DEPS_STAMP)
+$(O)/user/$(1)/%.o: user/$(1)/%.c | $$(DEPS_STAMP) $$(SYSROOT_STAMP)
 	$$(call msg,CC,$$@)
 	$$(Q)mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(addprefix -Iuser/,$$($(1)_DEPS)) $$($(1)_INC) $$(DEPFLAGS) -c $$< -o $$@
@@ -114,7 +122,7 @@ $(error $(LIB_MAP) has no node $(LIB_NODE) for version $(VERSION))
 endif
 endif
 
-$(O)/user/lib/%.o: user/lib/%.c | $(DEPS_STAMP)
+$(O)/user/lib/%.o: user/lib/%.c | $(DEPS_STAMP) $(SYSROOT_STAMP)
 	$(call msg,CC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out -fPIE,$(ALL_CFLAGS)) -fPIC -fvisibility=hidden $(lib_INC) $(DEPFLAGS) -c $< -o $@
@@ -122,7 +130,7 @@ lib_OBJS := $(patsubst %.c,$(O)/%.o,$(wildcard user/lib/*.c))
 
 $(O)/libpodcred.a: $(lib_OBJS)
 	$(call msg,AR,$@)
-	$(Q)rm -f $@ && ar rcsD $@ $^
+	$(Q)rm -f $@ && $(AR) rcsD $@ $^
 $(O)/libpodcred.so: $(lib_OBJS) $(LIB_MAP)
 	$(call msg,LD,$@)
 	$(Q)$(CC) -shared $(CFLAGS) -Wl,-soname,$(LIB_SONAME) -Wl,--version-script,$(LIB_MAP) \

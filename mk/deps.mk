@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 # Debian packages. Every build target depends on DEPS_STAMP: it costs one check when all is there.
 
-DEPS_BUILD := gcc make clang-14 llvm-14 bpftool libbpf-dev libelf-dev zlib1g-dev libmicrohttpd-dev \
-	libjansson-dev libyaml-dev libcyaml-dev libmnl-dev libssl-dev pkg-config
+DEPS_LIBS := libbpf-dev libelf-dev zlib1g-dev libmicrohttpd-dev libjansson-dev libyaml-dev libcyaml-dev \
+	libmnl-dev libssl-dev
+DEPS_BUILD := gcc make clang-14 llvm-14 bpftool $(DEPS_LIBS) pkg-config
 DEPS_TEST := g++ libcmocka-dev libclang-rt-14-dev iproute2 iptables nftables procps curl python3 python3-boto3 \
 	awscli haproxy default-jdk-headless buildah debootstrap runc nodejs npm jq mandoc
+DEPS_EMULATE := qemu-user qemu-system-arm cpio kmod
+# The cross compiler brings its own; libraries are in the sysroot, and tests are emulated.
+ifneq ($(CROSS),)
+DEPS_BUILD := gcc-$(subst _,-,$(TRIPLET)) make clang-14 llvm-14 bpftool
+DEPS_TEST := qemu-user
+endif
 DEPS_LINT := clang-format-14 clang-tidy-14 shellcheck
 
 DEPS_STAMP := $(O)/.deps-build

@@ -8,10 +8,13 @@ E2E := $(sort $(wildcard tests/e2e/*.sh))
 BPF_TESTS := $(patsubst tests/bpf/%.c,$(O)/bpftest/%,$(wildcard tests/bpf/test_*.c))
 
 UNIT_INC := $(addprefix -Iuser/,base net config identity kube agent loader daemon doctor cli lib/include) -Ibpf/uapi -Ibpf/api
-SAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+# Emulated by qemu-user, ASan finds no room for its shadow memory.
+comma := ,
+SANITIZE := $(if $(CROSS),undefined -static-libubsan,address$(comma)undefined)
+SAN := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
 declared = $(shell sed -n 's|.*/\* $(1): \(.*\) \*/.*|\1|p' $(2))
 
-$(O)/unit/%: tests/unit/%.c | $(O)/.deps-test
+$(O)/unit/%: tests/unit/%.c | $(O)/.deps-test $(SYSROOT_STAMP)
 	$(call msg,UNIT,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE_CFLAGS) -g -O1 $(SAN) $(UNIT_INC) -MMD -MP -MF $@.d -o $@ $< \
