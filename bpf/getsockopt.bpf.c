@@ -4,6 +4,7 @@
  * socket. Answers come from the stamp sealed on that socket and from nowhere else.
  */
 #include "addr.bpf.h"
+#include "copy.bpf.h"
 #include "maps.bpf.h"
 #include "verdict.bpf.h"
 
@@ -42,24 +43,29 @@ static __always_inline int failed(int error)
 static __always_inline void name_peer(struct podcred_peer *peer)
 {
 	const struct podcred_pod *pod, *again;
-	__u64 id = peer->pod_cgroup_id, generation;
+	__u64 id = peer->pod_cgroup_id, generation, seen;
+	__u32 flags;
 
 	pod = bpf_map_lookup_elem(&podcred_pods, &id);
-	if (!pod || !(pod->flags & PODCRED_POD_NAMED))
+	if (!pod)
 		return;
-	generation = pod->generation;
-	__builtin_memcpy(peer->pod_uid, pod->uid, sizeof(peer->pod_uid));
-	__builtin_memcpy(peer->pod_namespace, pod->name_space, sizeof(peer->pod_namespace));
-	__builtin_memcpy(peer->pod_name, pod->name, sizeof(peer->pod_name));
-	__builtin_memcpy(peer->service_account, pod->service_account,
-			 sizeof(peer->service_account));
+	flags = *(const volatile __u32 *)&pod->flags;
+	generation = *(const volatile __u64 *)&pod->generation;
+	if (!(flags & PODCRED_POD_NAMED))
+		return;
+	seen = flags ^ generation;
+	seen ^= COPY(&peer->pod_uid, &pod->uid);
+	seen ^= COPY(&peer->pod_namespace, &pod->name_space);
+	seen ^= COPY(&peer->pod_name, &pod->name);
+	seen ^= COPY(&peer->service_account, &pod->service_account);
 	peer->flags |= PODCRED_PEER_NAMED;
-	if (pod->flags & PODCRED_POD_HOST_NETWORK)
+	if (flags & PODCRED_POD_HOST_NETWORK)
 		peer->flags |= PODCRED_PEER_HOST_NETWORK;
 	peer->generation = generation;
 
+	id = after(id, seen);
 	again = bpf_map_lookup_elem(&podcred_pods, &id);
-	if (again == pod && pod->cgroup_id == id && pod->generation == generation)
+	if (again && again == pod && again->cgroup_id == id && again->generation == generation)
 		return;
 	count(PODCRED_REASON_name_changing);
 	peer->flags &= ~(PODCRED_PEER_NAMED | PODCRED_PEER_HOST_NETWORK);

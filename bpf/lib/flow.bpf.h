@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "copy.bpf.h"
 #include "maps.bpf.h"
 #include "verdict.bpf.h"
 
@@ -89,16 +90,19 @@ static __always_inline void flow_withdraw(const struct podcred_flow_key *key, __
 static __always_inline int flow_claim(const struct podcred_flow_key *key,
 				      struct podcred_stamp *stamp)
 {
-	struct podcred_flow *flow = bpf_map_lookup_elem(&podcred_flows, key);
-	__u64 owner;
+	struct podcred_flow *flow = bpf_map_lookup_elem(&podcred_flows, key), *again;
+	struct podcred_flow_key same = *key;
+	__u64 owner, seen;
 
 	if (!flow || flow->conflict_ns)
 		return 0;
-	owner = flow->owner;
-	*stamp = flow->stamp;
+	owner = *(volatile __u64 *)&flow->owner;
+	seen = owner ^ COPY(stamp, &flow->stamp);
 	/* The kernel recycles a withdrawn entry at once: only an entry that is still there, and
 	 * still the same, was copied whole. */
-	if (bpf_map_lookup_elem(&podcred_flows, key) != flow || flow->owner != owner)
+	same.isn = (__u32)after(same.isn, seen);
+	again = bpf_map_lookup_elem(&podcred_flows, &same);
+	if (!again || again != flow || again->owner != owner)
 		return 0;
 	return flow_take(key, stamp->pod_cgroup_id);
 }
