@@ -4,17 +4,19 @@
 # what a cross compiler, or a guest, takes its libraries from.
 # usage: mk/sysroot.sh ARCH NAME PACKAGE...     prints the directory
 #
-# This system's apt and dpkg stay as they are. The release and the mirror are those of this system;
-# apt resolves, downloads, and checks signatures, with a state of its own below $CACHE. What is there
+# This system's apt and dpkg stay as they are. The mirror is that of this system, the release too, if
+# SUITE names no other; apt resolves, downloads, and checks signatures, with a state of its own below $CACHE. What is there
 # already is not fetched again; REFRESH=1 looks for newer packages.
 set -eu
 
 arch=$1 name=$2
 shift 2
 CACHE=${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/podcred}
-apt=$CACHE/apt/sysroot-$arch
+SUITE=${SUITE:-}
+apt=$CACHE/apt/sysroot-$arch${SUITE:+-$SUITE}
 target=$CACHE/sysroot/$arch-$name
-stamp="$*"
+KEYRING=${KEYRING:-/usr/share/keyrings/debian-archive-keyring.gpg}
+stamp="$SUITE $*"
 
 fail() {
   printf 'sysroot.sh: %s %s: %s\n' "$arch" "$name" "$*" >&2
@@ -28,12 +30,18 @@ apt_get() {
 
 # Only Debian's own sources: others need not have this architecture.
 sources() {
-  local from
+  local from mirror
   mkdir -p "$apt"/{lists/partial,archives/partial,preferences.d,sources}
-  for from in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list; do
-    [ ! -s "$from" ] || { cp "$from" "$apt/sources/" && break; }
+  for from in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list ''; do
+    [ ! -s "$from" ] || break
   done
-  [ -n "$(ls "$apt/sources")" ] || fail 'no Debian mirror in /etc/apt'
+  [ -n "$from" ] || fail 'no Debian mirror in /etc/apt'
+  if [ -n "$SUITE" ]; then
+    mirror=$(sed -n 's/^URIs: *\([^ ]*\).*/\1/p; s/^deb \(\[.*\] \)\?\([^ ]*\).*/\2/p' "$from" | head -1)
+    echo "deb [signed-by=$KEYRING] $mirror $SUITE main" >"$apt/sources/sources.list"
+  else
+    cp "$from" "$apt/sources/"
+  fi
   : >"$apt/status" # nothing is installed: all dependencies are wanted
   cat >"$apt/apt.conf" <<CONF
 Dir::State "$apt"; Dir::State::status "$apt/status"; Dir::State::Lists "$apt/lists";

@@ -60,7 +60,7 @@ $(O)/bpftest/%.bpf.o: tests/bpf/%.bpf.c | $(O)/.deps-test
 $(O)/bpftest/%.skel.h: $(O)/bpftest/%.bpf.o
 	$(call msg,SKEL,$@)
 	$(Q)$(BPFTOOL) gen skeleton $< name $* > $@.tmp && mv $@.tmp $@
-$(O)/bpftest/test_%: tests/bpf/test_%.c $(O)/bpftest/%.skel.h
+$(O)/bpftest/test_%: tests/bpf/test_%.c $(O)/bpftest/%.skel.h | $(SYSROOT_STAMP)
 	$(call msg,CC,$@)
 	$(Q)$(CC) $(BASE_CFLAGS) -O2 -g $(BPF_TEST_INC) -MMD -MP -MF $@.d -o $@ $< -lbpf -lelf -lz -pthread
 -include $(UNIT_BINS:=.d) $(TEST_TOOLS:=.d) $(BPF_TESTS:=.d) $(wildcard $(O)/bpftest/*.bpf.d)

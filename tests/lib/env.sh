@@ -11,7 +11,7 @@
 #   in_pod NAME CMD...        run in the pod's cgroup (a container in it) and network namespace
 #   in_agent CMD...           run in the agent's cgroup and the node's network namespace
 #   in_node CMD...            run in the node's network namespace
-#   wait_for SECONDS CMD...   until CMD succeeds
+#   wait_for SECONDS CMD...   until CMD succeeds (WAIT_FACTOR: times that, on a slow machine)
 #   cgroup_signal DIR SIGNAL  end the processes of a cgroup, and wait for that
 #   env_clean                 everything away, in the middle of a script
 #   env_down                  everything away again; also on exit and on Ctrl-C
@@ -191,7 +191,7 @@ env_serve() {
 }
 
 wait_for() {
-  local tries=$(($1 * 20))
+  local tries=$(($1 * 20 * ${WAIT_FACTOR:-1}))
   shift
   while ! "$@" >/dev/null 2>&1; do
     tries=$((tries - 1))

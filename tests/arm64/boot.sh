@@ -1,0 +1,62 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Debian's arm64 kernels in an emulated machine, with podcred as it was cross-built. The checks of
+# the guest (tests/arm64/guest.sh) are this program's checks.
+# usage: tests/arm64/boot.sh [SUITE...]     Debian releases to take a kernel from
+# Emulated always, and with one processor: what comes of it must not depend on the machine.
+set -u
+
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/lib/tap.sh
+. "$here/../lib/tap.sh"
+build=${O:-$here/../../build-arm64}
+limit=${BOOT_SECONDS:-900}
+GUEST=(bash coreutils curl jq iproute2 util-linux mount grep sed mawk findutils kmod procps)
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+
+# fetch WORDS...: the directory, or "" and a reason in $work/err
+fetch() { "$here/../../mk/sysroot.sh" arm64 "$@" 2>"$work/err"; }
+
+boot() {
+  timeout --kill-after=5 "$limit" qemu-system-aarch64 -M virt -cpu cortex-a76 \
+    -accel tcg,thread=single -smp 1 -m 1024 -kernel "$1" -initrd "$2" \
+    -append 'console=ttyAMA0 panic=-1 quiet' \
+    -nodefaults -serial stdio -display none -no-reboot </dev/null 2>&1 | tr -d '\r'
+}
+
+# The guest's checks, as tests/run.sh there printed them.
+relay() {
+  local suite=$1 line
+  while read -r line; do
+    case $line in
+    'ok '*) tap_result ok "$suite: ${line#* * - }" ;;
+    'not ok '*) tap_result 'not ok' "$suite: ${line#* * * - }" ;;
+    '#'*) printf '%s\n' "$line" ;;
+    esac
+  done <"$work/console"
+}
+
+run_suite() {
+  local suite=$1 kernel image
+  kernel=$(SUITE=$suite fetch "kernel-$suite" linux-image-cloud-arm64)
+  [ -n "$kernel" ] || { skip "$suite" "no kernel: $(tail -1 "$work/err")" && return; }
+  image=$(find "$kernel/boot" -name 'vmlinuz-*' | head -1)
+  check "$suite: initramfs" "$here/initramfs.sh" "$build" "$kernel" "$work/initramfs" "$dev" "$guest" || return
+  boot "$image" "$work/initramfs" >"$work/console"
+  printf '# %s\n' "$(grep -m 1 '^guest: Linux' "$work/console")"
+  relay "$suite"
+  check "$suite: the guest ran to its end" grep -q '^guest: done' "$work/console" ||
+    tail -30 "$work/console" | sed 's/^/# /'
+}
+
+dev=${SYSROOT:-$(fetch dev)}
+guest=$(fetch guest "${GUEST[@]}")
+if [ -z "$guest" ]; then
+  skip 'boot' "no guest: $(tail -1 "$work/err")"
+else
+  for suite in "${@:-bookworm}"; do run_suite "$suite"; done
+fi
+tap_done
