@@ -65,7 +65,8 @@ static __always_inline void flow_conflict(const struct podcred_flow_key *key,
 static __always_inline __u32 flow_announce(const struct podcred_flow_key *key,
 					   struct podcred_flow *flow)
 {
-	long r = bpf_map_update_elem(&podcred_flows, key, flow, BPF_NOEXIST);
+	/* Before Linux 6.4 an inlined map function returns an int, whose upper half is not the sign. */
+	int r = (int)bpf_map_update_elem(&podcred_flows, key, flow, BPF_NOEXIST);
 
 	if (r == -EEXIST) {
 		flow_conflict(key, flow);

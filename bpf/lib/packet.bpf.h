@@ -48,9 +48,17 @@ static __always_inline __u64 head_size(__u64 len)
 	return len > PACKET_HEAD ? PACKET_HEAD : len;
 }
 
+/*
+ * The mask is assembly, or clang moves it away from the access, or drops it where another mask does.
+ * The verifier of Linux 6.12 then has no bounds: it loses those of a value when it learns something
+ * of another that it was added to.
+ */
 static __always_inline __u8 packet_byte(const __u8 *head, __u32 at)
 {
-	return head[at & (PACKET_HEAD - 1)];
+	__u64 index = at;
+
+	asm volatile("%0 &= %1" : "+r"(index) : "i"(PACKET_HEAD - 1));
+	return head[index];
 }
 
 static __always_inline __u32 packet_word(const __u8 *head, __u32 at)
