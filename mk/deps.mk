@@ -10,7 +10,7 @@ DEPS_EMULATE := qemu-user qemu-system-arm cpio kmod
 # The cross compiler brings its own; libraries are in the sysroot, and tests are emulated.
 ifneq ($(CROSS),)
 DEPS_BUILD := gcc-$(subst _,-,$(TRIPLET)) make clang-14 llvm-14 bpftool
-DEPS_TEST := qemu-user
+DEPS_TEST := $(DEPS_EMULATE)
 endif
 DEPS_LINT := clang-format-14 clang-tidy-14 shellcheck
 

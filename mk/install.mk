@@ -67,5 +67,6 @@ endif
 image: $(IMAGE) ## container image of this build, without network: build/podcred-image.tar
 $(IMAGE): $(O)/podcred deploy/container/build.sh deploy/container/rootfs.sh \
 		deploy/container/Containerfile | $(O)/.deps-test
+	$(if $(CROSS),$(error the image takes libraries from this machine, which is not $(ARCH)))
 	$(call msg,IMAGE,$@)
 	$(Q)deploy/container/build.sh $(O)/podcred $@ $(VERSION)

@@ -98,6 +98,11 @@ test-faults: all $(O)/tests/bypass $(O)/tests/who ## podcred's parts die under l
 docs/faults.md: all $(O)/tests/bypass $(O)/tests/who
 	$(Q)O=$(abspath $(O)) tests/faults/run.sh --markdown $@
 
+.PHONY: test-arm64
+ARM64_SUITES ?= bookworm trixie
+test-arm64: all ## the arm64 build, emulated: unit tests, then a node on Debian's kernels
+	$(Q)O=$(abspath $(O)) MAKE='$(MAKE)' tests/arm64/test.sh $(ARM64_SUITES)
+
 .PHONY: demo
 demo: all $(CLIENTS) ## the main job on this machine, explained step by step
 	$(Q)O=$(abspath $(O)) demo/demo.sh

@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # Debian's arm64 kernels in an emulated machine, with podcred as it was cross-built. The checks of
 # the guest (tests/arm64/guest.sh) are this program's checks.
-# usage: tests/arm64/boot.sh [SUITE...]     Debian releases to take a kernel from
+# Started by tests/arm64/test.sh. ARM64_SUITES: Debian releases to take a kernel from.
 # Emulated always, and with one processor: what comes of it must not depend on the machine.
 set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/lib/tap.sh
 . "$here/../lib/tap.sh"
-build=${O:-$here/../../build-arm64}
+build=$O
 limit=${BOOT_SECONDS:-900}
 GUEST=(bash coreutils curl jq iproute2 util-linux mount grep sed mawk findutils kmod procps)
 
@@ -44,7 +44,7 @@ run_suite() {
   kernel=$(SUITE=$suite fetch "kernel-$suite" linux-image-cloud-arm64)
   [ -n "$kernel" ] || { skip "$suite" "no kernel: $(tail -1 "$work/err")" && return; }
   image=$(find "$kernel/boot" -name 'vmlinuz-*' | head -1)
-  check "$suite: initramfs" "$here/initramfs.sh" "$build" "$kernel" "$work/initramfs" "$dev" "$guest" || return
+  check "$suite: initramfs" "$here/initramfs.sh" "$build" "$kernel" "$work/initramfs" "$ARM64_SYSROOT" "$guest" || return
   boot "$image" "$work/initramfs" >"$work/console"
   printf '# %s\n' "$(grep -m 1 '^guest: Linux' "$work/console")"
   relay "$suite"
@@ -52,11 +52,10 @@ run_suite() {
     tail -30 "$work/console" | sed 's/^/# /'
 }
 
-dev=${SYSROOT:-$(fetch dev)}
 guest=$(fetch guest "${GUEST[@]}")
 if [ -z "$guest" ]; then
   skip 'boot' "no guest: $(tail -1 "$work/err")"
 else
-  for suite in "${@:-bookworm}"; do run_suite "$suite"; done
+  for suite in ${ARM64_SUITES:-bookworm}; do run_suite "$suite"; done
 fi
 tap_done
