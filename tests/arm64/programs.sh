@@ -21,7 +21,7 @@ same 'podcred version' "$("$NATIVE/podcred" version)" "$(podcred version)"
 config=$(mktemp)
 trap 'rm -f "$config"' EXIT
 echo 'agent: 10.0.0.5:7777' >"$config"
-check 'podcred check-config' podcred check-config --config "$config"
+check 'podcred check-config' podcred check-config "$config"
 echo 'agent: 10.0.0.5' >"$config"
-check_not 'podcred check-config refuses an agent without a port' podcred check-config --config "$config"
+check_not 'podcred check-config refuses an agent without a port' podcred check-config "$config"
 tap_done

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -113,12 +114,6 @@ static void test_pipe(void **state)
 	int fds[2];
 
 	(void)state;
-	if (getenv("EMULATED")) {
-		print_message("# SKIP test_pipe: %s answers options that it does not know by "
-			      "itself, whatever the descriptor\n",
-			      getenv("EMULATED"));
-		skip();
-	}
 	assert_int_equal(pipe(fds), 0);
 	assert_refused(fds[0], -ENOTSOCK);
 	close(fds[0]);
@@ -487,9 +482,11 @@ static void test_layout(void **state)
 
 int main(void)
 {
-	static const struct CMUnitTest tests[] = {
+	static const struct CMUnitTest descriptors[] = {
 		cmocka_unit_test_setup(test_closed_fd, setup),
 		cmocka_unit_test_setup(test_pipe, setup),
+	};
+	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_not_attached, setup),
 		cmocka_unit_test_setup(test_accepted_socket, setup),
 		cmocka_unit_test_setup(test_error_mapping, setup),
@@ -509,6 +506,14 @@ int main(void)
 		cmocka_unit_test_setup(test_version, setup),
 		cmocka_unit_test_setup(test_layout, setup),
 	};
+	int failed = 0;
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	if (getenv("EMULATED"))
+		printf("1..1\nok 1 - descriptors that are no sockets # SKIP %s answers unknown options "
+		       "itself\n",
+		       getenv("EMULATED"));
+	else
+		failed = cmocka_run_group_tests(descriptors, NULL, NULL);
+	fflush(stdout);
+	return failed + cmocka_run_group_tests(tests, NULL, NULL);
 }
