@@ -29,7 +29,7 @@ static __always_inline void sender_of(const struct podcred_config *cfg, struct s
 		sk = BPF_CORE_READ(sk, __sk_common.skc_listener);
 	else if (state == TCP_TIME_WAIT)
 		return;
-	cgrp = BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
+	cgrp = sock_cgroup(sk);
 	if (!cgrp)
 		return;
 	tree = pod_tree_get(cfg);

@@ -23,6 +23,12 @@ struct cgroup___before61 {
 	u64 ancestor_ids[0];
 } __attribute__((preserve_access_index));
 
+/* Before 5.15: a pointer, or with a low bit set what net_cls and net_prio of cgroup v1 left there. */
+struct sock_cgroup_data___before515 {
+	u64 val;
+} __attribute__((preserve_access_index));
+#define NO_CGROUP_POINTER 3
+
 /* Where the pods are: read once for each decision, as the kernel may note a new kubepods. */
 struct pod_tree {
 	__u64 kubepods, burstable, besteffort; /* cgroup ids; 0: not there */
@@ -84,13 +90,24 @@ static __always_inline __u64 cgroup_ancestor_id(struct cgroup *cgrp, __u32 level
 	return id;
 }
 
+/* NULL: not known. */
+static __always_inline struct cgroup *sock_cgroup(struct sock *sk)
+{
+	struct sock_cgroup_data___before515 *old = (void *)&sk->sk_cgrp_data;
+	__u64 val;
+
+	if (bpf_core_field_exists(sk->sk_cgrp_data.cgroup))
+		return BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
+	val = BPF_CORE_READ(old, val);
+	return val & NO_CGROUP_POINTER ? NULL : (struct cgroup *)val;
+}
+
+/* The cgroup that a TCP socket was made in. */
 static __always_inline struct cgroup *cgroup_of_sock(struct bpf_sock *sk)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
-	if (!tp)
-		return NULL;
-	return BPF_CORE_READ(tp, inet_conn.icsk_inet.sk.sk_cgrp_data.cgroup);
+	return tp ? sock_cgroup((struct sock *)tp) : NULL;
 }
 
 static __always_inline __u64 pod_of_cgroup(const struct pod_tree *tree, struct cgroup *cgrp)
