@@ -509,7 +509,8 @@ int main(void)
 	int failed = 0;
 
 	if (getenv("EMULATED"))
-		printf("1..1\nok 1 - descriptors that are no sockets # SKIP %s answers unknown options "
+		printf("1..1\nok 1 - descriptors that are no sockets # SKIP %s answers unknown "
+		       "options "
 		       "itself\n",
 		       getenv("EMULATED"));
 	else
