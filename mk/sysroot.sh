@@ -7,7 +7,7 @@
 # This system's apt and dpkg stay as they are. The mirror is that of this system, the release too, if
 # SUITE names no other; apt resolves, downloads, and checks signatures, with a state of its own below $CACHE. What is there
 # already is not fetched again; REFRESH=1 looks for newer packages.
-set -eu
+set -eu -o pipefail
 
 arch=$1 name=$2
 shift 2
@@ -23,9 +23,10 @@ fail() {
   exit 1
 }
 
-# apt prints its errors; the last of them is the cause.
+# Of what apt complains about, the first error is the cause.
 apt_get() {
-  apt-get -qq "$@" 2>"$work/err" || fail "apt-get $1: $(grep -v '^W:' "$work/err" | tail -1)"
+  apt-get -qq "$@" 2>"$work/err" ||
+    fail "apt-get $1: $(sed -n '/^E: /{s/^E: //;s/  */ /g;p;q}' "$work/err")"
 }
 
 # Only Debian's own sources: others need not have this architecture.
@@ -81,8 +82,9 @@ work=$(mktemp -d "$CACHE/sysroot/.$name-XXXXXX")
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/none/partial" "$work/root"
 sources
-apt_get update
-archives "$@" | awk -F "'" '/^\047/ { split($3, f, " "); print f[1] }' >"$work/names"
+apt_get update --error-on=any
+archives "$@" >"$work/uris"
+awk -F "'" '/^\047/ { split($3, f, " "); print f[1] }' "$work/uris" >"$work/names"
 [ -s "$work/names" ] || fail "apt names no file for: $*"
 apt_get install --download-only -y "$@"
 while read -r deb; do
