@@ -141,6 +141,7 @@ $(O)/libpodcred.pc: user/lib/libpodcred.pc.in Makefile
 	$(Q)$(SUBST) $< > $@
 
 include mk/test.mk
+include mk/fuzz.mk
 include mk/bench.mk
 include mk/lint.mk
 include mk/install.mk

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+/* SOURCES: user/agent/associations.c user/agent/associations_yaml.c user/agent/associations_locate.c user/agent/timestamp.c user/base/err.c */
+/* LIBS: -lcyaml -lyaml */
+/* The associations file: whole or not at all, and no message repeats a secret. */
+#include "fuzz.h"
+
+#include "associations.h"
+#include "timestamp.h"
+
+/* Stands in the seeds where secrets do. Wherever it wanders to, no message may have it. */
+#define SECRET "wJalrXUtn/K7MDENG+"
+
+static bool is_printable(const char *s)
+{
+	for (; *s; s++)
+		if (*s < 0x21 || *s > 0x7e)
+			return false;
+	return true;
+}
+
+/* Values go into paths, JSON and headers as they are. */
+static void check_entry(const struct association *a)
+{
+	time_t when = 0;
+
+	MUST(a && a->namespace && a->service_account && a->role);
+	MUST(*a->namespace && strlen(a->namespace) <= 63 && strlen(a->service_account) <= 253);
+	MUST(!strpbrk(a->namespace, "/. \"\\\n") && !strpbrk(a->service_account, "/ \"\\\n"));
+	MUST(*a->role && strlen(a->role) <= 64 && !strpbrk(a->role, "/%?#\"\\ \n"));
+	MUST(strcmp(a->role, ".") != 0 && strcmp(a->role, "..") != 0);
+	MUST(!a->account_id ||
+	     (strlen(a->account_id) == 12 && strspn(a->account_id, "0123456789") == 12));
+	MUST(is_printable(a->keys.access_key_id) && *a->keys.access_key_id);
+	MUST(is_printable(a->keys.secret_access_key) && *a->keys.secret_access_key);
+	MUST(is_printable(a->keys.session_token) && *a->keys.session_token);
+	if (a->keys.expiration)
+		MUST(timestamp_parse(a->keys.expiration, &when) == 0);
+	MUST(a->expires == when);
+}
+
+/* Names are in the text as they are found: look for each word of it. */
+static size_t find_all(const struct association_table *t, const char *text)
+{
+	static const char names[] = "abcdefghijklmnopqrstuvwxyz0123456789-.";
+	const char *word[64];
+	size_t n = 0, found = 0;
+
+	for (const char *at = text; *at && n < 64;) {
+		size_t len = strspn(at, names);
+
+		if (!len) {
+			at++;
+			continue;
+		}
+		word[n++] = strndup(at, len);
+		at += len;
+	}
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 0; j < n; j++) {
+			const struct association *a = association_find(t, word[i], word[j]);
+
+			if (!a)
+				continue;
+			found++;
+			MUST(!strcmp(a->namespace, word[i]) &&
+			     !strcmp(a->service_account, word[j]));
+			check_entry(a);
+		}
+	for (size_t i = 0; i < n; i++)
+		free((char *)word[i]);
+	return found;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char *text = fuzz_copy(data, size), *words = fuzz_string(data, size);
+	struct association_table *t = NULL;
+	struct pc_err err = {};
+
+	if (association_table_parse("f", text, size, &t, &err) == 0) {
+		MUST(association_table_count(t) <= size);
+		find_all(t, words);
+		MUST(!association_find(t, "", ""));
+		association_table_unref(association_table_ref(t));
+		association_table_unref(t);
+	} else {
+		MUST(!t && !strncmp(err.msg, "f:", 2));
+		MUST(!strstr(err.msg, SECRET));
+		for (const char *c = err.msg; *c; c++)
+			MUST((unsigned char)*c >= ' ' && *c != 127);
+	}
+	free(words);
+	free(text);
+	return 0;
+}
