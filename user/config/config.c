@@ -62,22 +62,23 @@ int config_set_agent(struct config *config, const char *text, struct pc_err *err
 
 	if (net_addr_parse(text, &addr) < 0 || !addr.port)
 		return pc_err_set(err, -EINVAL,
-				  "agent \"%s\" is not ADDRESS:PORT; write 10.0.0.1:7777 or "
+				  "agent \"%.64s\" is not ADDRESS:PORT; write 10.0.0.1:7777 or "
 				  "[fd00::1]:7777",
 				  text);
 	why = unreachable(&addr);
 	if (why)
 		return pc_err_set(
 			err, -EINVAL,
-			"agent \"%s\" %s; give an address of this node that every pod can "
+			"agent \"%.64s\" %s; give an address of this node that every pod can "
 			"reach",
 			text, why);
 	slot = net_addr_is_v4(addr.ip) ? &config->agent_v4 : &config->agent_v6;
 	if (slot->port)
-		return pc_err_set(err, -EINVAL,
-				  "agent \"%s\" is the second of its family; give one IPv4 and one "
-				  "IPv6 address at most",
-				  text);
+		return pc_err_set(
+			err, -EINVAL,
+			"agent \"%.64s\" is the second of its family; give one IPv4 and one "
+			"IPv6 address at most",
+			text);
 	*slot = addr;
 	return 0;
 }

@@ -141,11 +141,10 @@ static int config_destinations(const struct reader *r, const yaml_node_t *node, 
 
 static int config_agent_item(const struct reader *r, const yaml_node_t *node, void *target)
 {
-	int ret = config_set_agent(target, reader_scalar(node) ?: "", r->err);
+	struct pc_err err = {};
+	int ret = config_set_agent(target, reader_scalar(node) ?: "", &err);
 
-	if (ret < 0)
-		return pc_err_prefix(r->err, ret, "%s:%zu", r->path, node->start_mark.line + 1);
-	return 0;
+	return ret < 0 ? reader_bad(r, node, "%s", err.msg) : 0;
 }
 
 static int config_agent(const struct reader *r, const yaml_node_t *node, void *target)

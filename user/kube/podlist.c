@@ -30,9 +30,9 @@ static int parse_json(const char *text, size_t len, json_t **ret, struct pc_err 
 		return 0;
 	if (json_error_code(&error) == json_error_out_of_memory)
 		return pc_err_set(err, -ENOMEM, "no memory");
-	/* jansson repeats the bytes that it stumbled over; a newline of theirs must not pass. */
+	/* jansson repeats the bytes that it stumbled over; no control byte of theirs must pass. */
 	for (char *c = error.text; *c; c++)
-		if ((unsigned char)*c < ' ')
+		if ((unsigned char)*c < ' ' || *c == 0x7f)
 			*c = ' ';
 	return pc_err_set(err, -EINVAL, "line %d: not JSON: %s; correct it", error.line,
 			  error.text);
