@@ -17,11 +17,26 @@ struct loader_events {
 	int lock_fd;
 };
 
+/* A path that fills its field has no end. Readers take one as long as that for cut. */
+static int on_endless_path(const struct loader_events *events,
+			   const struct podcred_cgroup_event *record)
+{
+	struct podcred_cgroup_event event = *record;
+
+	event.path[sizeof(event.path) - 1] = '\0';
+	return events->fn(events->arg, &event);
+}
+
 static int on_record(void *arg, void *data, size_t size)
 {
 	const struct loader_events *events = arg;
+	const struct podcred_cgroup_event *event = data;
 
-	return size < events->record_size ? 0 : events->fn(events->arg, data);
+	if (size < events->record_size)
+		return 0;
+	if (events->map == LOADER_MAP_CGROUPS && event->path[sizeof(event->path) - 1])
+		return on_endless_path(events, event);
+	return events->fn(events->arg, data);
 }
 
 static int map_id(int fd, uint32_t *ret)

@@ -126,7 +126,7 @@ int links_watch_read(int fd, void (*fn)(void *arg, const struct links_link *link
 
 		if (n < 0)
 			return n == -EAGAIN ? 0 : (int)n;
-		for (; mnl_nlmsg_ok(msg, len); msg = mnl_nlmsg_next(msg, &len)) {
+		for (; nl_message_ok(msg, len); msg = mnl_nlmsg_next(msg, &len)) {
 			struct links_link link;
 
 			if (message_link(msg, &link) == 0)

@@ -2,13 +2,14 @@
 #include "nl.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include <libmnl/libmnl.h>
 
 #include "cleanup.h"
+
+#define MAX_ERRNO 4095 /* the kernel's own bound */
 
 int nl_open(int bus, unsigned groups, int flags)
 {
@@ -46,6 +47,12 @@ ssize_t nl_receive(int fd, void *buf, size_t size)
 	return n > 0 ? n : -EBADMSG;
 }
 
+/* libmnl takes a length of 2 GiB and more for a negative number, and that for short enough. */
+bool nl_message_ok(const struct nlmsghdr *msg, int len)
+{
+	return mnl_nlmsg_ok(msg, len) && msg->nlmsg_len <= (unsigned)len;
+}
+
 /* The number in a message that ends the answers: 0 or -errno. */
 static int last_word(const struct nlmsghdr *msg)
 {
@@ -55,7 +62,7 @@ static int last_word(const struct nlmsghdr *msg)
 		memcpy(&error, mnl_nlmsg_get_payload(msg), sizeof(error));
 	else if (msg->nlmsg_type == NLMSG_ERROR)
 		return -EBADMSG;
-	return error > 0 ? -EBADMSG : error;
+	return error > 0 || error < -MAX_ERRNO ? -EBADMSG : error;
 }
 
 static int handle(const void *buf, int len, unsigned seq,
@@ -64,7 +71,7 @@ static int handle(const void *buf, int len, unsigned seq,
 	const struct nlmsghdr *msg = buf;
 	int r = 0;
 
-	for (; !r && mnl_nlmsg_ok(msg, len); msg = mnl_nlmsg_next(msg, &len)) {
+	for (; !r && nl_message_ok(msg, len); msg = mnl_nlmsg_next(msg, &len)) {
 		if (msg->nlmsg_seq != seq || msg->nlmsg_type == NLMSG_NOOP)
 			continue;
 		if (msg->nlmsg_flags & NLM_F_DUMP_INTR)

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 #include <linux/netlink.h>
@@ -20,6 +21,9 @@ int nl_open(int bus, unsigned groups, int flags);
 
 /* One datagram of the kernel's; others are dropped. Its length, or -errno. */
 ssize_t nl_receive(int fd, void *buf, size_t size);
+
+/* Whether a whole message is at the front of len bytes. */
+bool nl_message_ok(const struct nlmsghdr *msg, int len);
 
 /*
  * Send a request and call fn for each answer, until the kernel says that it was the last. The
