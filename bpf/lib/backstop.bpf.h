@@ -34,16 +34,26 @@ static __always_inline int packet_is_foreign(const struct podcred_config *cfg, c
 	return packet_is_plain(head, v6) && addr_is_foreign(cfg, &dest);
 }
 
+/* Of an address with exceptions by port, a packet that hides its port gets the worst. */
+static __always_inline int target_is_guarded(const struct podcred_config *cfg,
+					     const struct packet *p,
+					     const struct podcred_target_key *key)
+{
+	int action = dest_action(cfg, key);
+
+	return p->ports_hidden ? action != DEST_NOT_GUARDED : !action_lets_pass(action);
+}
+
 static __always_inline int via_is_guarded(const struct podcred_config *cfg, const __u8 *head,
 					  const struct packet *p)
 {
-	struct podcred_target_key key = {};
+	struct podcred_target_key key = {.port = bpf_htons(p->dest_port), .protocol = p->protocol};
 
 	for (__u32 i = 0; i < PACKET_MAX_VIA; i++) {
 		if (i >= p->n_via)
 			return 0;
 		packet_addr(head, p->via + i * (p->v6 ? 16 : 4), p->v6, &key.addr);
-		if (!action_lets_pass(dest_action(cfg, &key)))
+		if (target_is_guarded(cfg, p, &key))
 			return 1;
 	}
 	return 0;
@@ -55,8 +65,7 @@ static __always_inline int packet_is_guarded(const struct podcred_config *cfg, c
 	struct podcred_target_key key = {
 		.addr = p->dest, .port = bpf_htons(p->dest_port), .protocol = p->protocol};
 
-	return p->unreadable || !action_lets_pass(dest_action(cfg, &key)) ||
-	       via_is_guarded(cfg, head, p);
+	return p->unreadable || target_is_guarded(cfg, p, &key) || via_is_guarded(cfg, head, p);
 }
 
 static __always_inline int sender_may(const struct podcred_config *cfg, const struct sender *sender)

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: Apache-2.0
+/* SOURCES: user/agent/dispatch.c user/agent/container.c user/agent/imds.c user/agent/destination.c user/agent/path.c user/agent/response.c user/agent/text.c user/agent/timestamp.c user/agent/token.c user/agent/provider_static.c user/agent/associations.c user/agent/associations_yaml.c user/agent/associations_locate.c user/agent/audit.c user/agent/audit_limit.c user/base/addr.c user/base/parse.c user/base/err.c user/base/log.c */
+/* LIBS: -ljansson -lcyaml -lyaml -lcrypto */
+/*
+ * Requests as the agent's protocols see them: lines for target, method, Host, token, TTL and the
+ * dialled address, after a byte of flags. Credentials leave only for whom, where and how the rules
+ * below say, which are written down here a second time.
+ */
+#include "fuzz.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <jansson.h>
+#include <unistd.h>
+
+#include "addr.h"
+#include "associations.h"
+#include "audit.h"
+#include "log.h"
+#include "path.h"
+#include "protocol.h"
+#include "token.h"
+
+#define NOW    1767323045
+#define POD    "5f1b0c1e-6d3a-4f0e-8d61-0a4b2d7e9c11"
+#define SECRET "se/cret"
+#define KEYS   "static: {accessKeyId: AKIAEXAMPLE, secretAccessKey: " SECRET ", sessionToken: 't\"o'}"
+
+enum {
+	FLAG_NAMED = 1,
+	FLAG_DIRECT = 2,
+	FLAG_UNKNOWN = 4, /* no peer */
+	FLAG_FORWARDED = 8,
+	FLAG_REPEATED = 16,
+	FLAG_AUTHORIZATION = 32,
+	FLAG_REQUIRE = 64,
+	FLAG_TOKEN = 128, /* the token is a valid one, in place of the line */
+};
+
+static const uint8_t token_key[AGENT_TOKEN_KEY_SIZE] = {9};
+static struct agent_env env;
+static char valid_token[TOKEN_SIZE];
+
+static struct audit_limit limit;
+
+static void set_up(void)
+{
+	static const char text[] =
+		"associations:\n"
+		"- {namespace: shop, serviceAccount: web, role: web-role, "
+		"accountId: '111122223333', " KEYS "}\n"
+		"- {namespace: shop, serviceAccount: plain, role: 'my+role=a,b.c@d_e-f', " KEYS
+		"}\n";
+
+	env.token_key = token_key;
+	log_setup("fuzz", LOG_LEVEL_INFO, false);
+	audit_limit_init(&limit, audit_suppressed);
+	token_make(token_key, POD, NOW + 100, valid_token);
+	if (association_table_parse("t", text, sizeof(text) - 1,
+				    (struct association_table **)&env.table, NULL) < 0)
+		abort();
+}
+
+static bool is_one_of(const char *text, const char *const *list)
+{
+	for (; *list; list++)
+		if (!strcmp(text, *list))
+			return true;
+	return false;
+}
+
+/* ---- who may have what, once more ---- */
+
+static bool container_may(const struct agent_request *req, const char *at, const char *path)
+{
+	bool ecs = !strcmp(at, "169.254.170.2:80");
+
+	if (!ecs && strcmp(at, "169.254.170.23:80") != 0 && strcmp(at, "[fd00:ec2::23]:80") != 0)
+		return false;
+	if (env.require_authorization && !req->authorization && !ecs)
+		return false;
+	if (!strcmp(path, "/v1/credentials"))
+		return true;
+	return ecs && (!strcmp(path, "/") || !strcmp(path, "/v2/credentials") ||
+		       !strncmp(path, "/v2/credentials/", 16));
+}
+
+static bool is_version(const char *from, const char *to)
+{
+	char version[32];
+
+	if (to - from >= (ptrdiff_t)sizeof(version))
+		return false;
+	memcpy(version, from, (size_t)(to - from));
+	version[to - from] = '\0';
+	return !strcmp(version, "latest") || !strcmp(version, "1.0") ||
+	       !fnmatch("20[0-9][0-9]-[0-9][0-9]-[0-9][0-9]", version, 0);
+}
+
+static bool imds_may(const struct agent_request *req, const char *at, const char *path)
+{
+	static const char iam[] = "/meta-data/iam/security-credentials/";
+	const char *role =
+		!strcmp(req->peer->service_account, "web") ? "web-role" : "my+role=a,b.c@d_e-f";
+	const char *rest = strchr(path + 1, '/');
+
+	if (strcmp(at, "169.254.169.254:80") != 0 && strcmp(at, "[fd00:ec2::254]:80") != 0)
+		return false;
+	if (req->imds_token && strcmp(req->imds_token, valid_token) != 0)
+		return false;
+	if (!rest || strncmp(rest, iam, sizeof(iam) - 1) != 0 || !is_version(path + 1, rest))
+		return false;
+	rest += sizeof(iam) - 1;
+	return !strncmp(rest, role, strlen(role)) &&
+	       (!rest[strlen(role)] || !strcmp(rest + strlen(role), "/"));
+}
+
+static bool may_have_secret(const struct agent_request *req)
+{
+	static const char *const accounts[] = {"web", "plain", NULL};
+	static const char *const methods[] = {"GET", "HEAD", NULL};
+	char path[AGENT_PATH_SIZE], at[NET_ADDR_TEXT];
+
+	if (!req->peer || req->forwarded || req->host_repeated ||
+	    (req->peer->flags & (PODCRED_PEER_NAMED | PODCRED_PEER_DIRECT)) != PODCRED_PEER_NAMED ||
+	    strcmp(req->peer->pod_namespace, "shop") != 0 ||
+	    !is_one_of(req->peer->service_account, accounts) || !is_one_of(req->method, methods) ||
+	    path_normalise(req->target, path, sizeof(path)) < 0)
+		return false;
+	net_addr_format(req->peer->address, req->peer->port, at, sizeof(at));
+	if (req->host && !destination_host_ok(destination_of(req->peer), req->host))
+		return false;
+	return container_may(req, at, path) || imds_may(req, at, path);
+}
+
+/* ---- what must hold of every answer ---- */
+
+static void check_json(const struct agent_response *resp, bool secret)
+{
+	json_t *body = json_loadb(resp->body.data, resp->body.len, JSON_REJECT_DUPLICATES, NULL);
+
+	/* a pod's own names come from the list of pods, where they are plain */
+	MUST(body && json_is_object(body));
+	if (secret) {
+		MUST(!strcmp(json_string_value(json_object_get(body, "SecretAccessKey")), SECRET));
+		MUST(!strcmp(json_string_value(json_object_get(body, "Token")), "t\"o"));
+	}
+	json_decref(body);
+}
+
+/* At most one line, which holds nothing that the client wrote. */
+static void check_audit(const struct agent_request *req, const struct agent_response *resp)
+{
+	static int64_t clock_ms;
+	FILE *real = stderr;
+	char *line = NULL;
+	size_t len = 0;
+
+	stderr = open_memstream(&line, &len);
+	if (!stderr)
+		abort();
+	audit_decision(&limit, req, resp, clock_ms += AUDIT_LIMIT_LINE_MS);
+	fclose(stderr);
+	stderr = real;
+	MUST(!len == (resp->audit == AUDIT_NONE));
+	MUST(!len || memchr(line, '\n', len) == line + len - 1);
+	MUST(!strstr(line, SECRET) && !strstr(line, valid_token));
+	MUST(req->target[0] != '/' || strlen(req->target) < 4 || !strstr(line, req->target));
+	free(line);
+}
+
+static void check_response(const struct agent_request *req, const struct agent_response *resp)
+{
+	bool secret =
+		resp->body.len && memmem(resp->body.data, resp->body.len, SECRET, strlen(SECRET));
+	MUST(resp->status >= 200 && resp->status < 600 && resp->content_type);
+	MUST(resp->n_headers <= RESPONSE_MAX_HEADERS);
+	for (size_t i = 0; i < resp->n_headers; i++)
+		for (const char *c = resp->headers[i].value; *c; c++)
+			MUST(*c >= ' ' && *c <= '~');
+	for (size_t i = 0; i < resp->body.len; i++)
+		MUST((unsigned char)resp->body.data[i] >= ' ');
+	MUST(secret == may_have_secret(req));
+	MUST(secret == (resp->audit == AUDIT_GRANTED));
+	MUST(!secret || resp->status == 200);
+	if (secret || !strcmp(resp->content_type, "application/json"))
+		check_json(resp, secret);
+	check_audit(req, resp);
+}
+
+/* A session token is good for the pod that asked, and for no other. */
+static void check_session(const struct agent_request *req, const struct agent_response *resp)
+{
+	char token[TOKEN_SIZE] = "";
+	time_t left = 0;
+
+	if (resp->status != 200 || strcmp(req->method, "PUT") != 0)
+		return;
+	MUST(resp->body.len == TOKEN_SIZE - 1 && !req->forwarded && req->imds_ttl);
+	memcpy(token, resp->body.data, resp->body.len);
+	MUST(token_check(token_key, req->peer->pod_uid, token, NOW, &left) == 0);
+	MUST(left >= 1 && left <= TOKEN_TTL_MAX);
+}
+
+static void dispatch(const struct agent_request *req)
+{
+	struct agent_response resp = {}, late = {};
+	int r = agent_dispatch(&env, req, &resp);
+
+	if (r == -EAGAIN) {
+		MUST(req->peer && !(req->peer->flags & PODCRED_PEER_NAMED) && !resp.body.data);
+		MUST(agent_not_resolved(req, "pod_not_resolved", &late) == 0);
+		check_response(req, &late);
+		response_done(&late);
+		return;
+	}
+	MUST(r == 0);
+	check_response(req, &resp);
+	check_session(req, &resp);
+	response_done(&resp);
+}
+
+static struct podcred_peer peer_of(uint8_t flags, const char *at, const char *account)
+{
+	struct podcred_peer peer = {.pod_uid = POD, .pod_cgroup_id = 1};
+	struct net_addr addr = {};
+
+	peer.flags = (flags & FLAG_NAMED ? PODCRED_PEER_NAMED : 0) |
+		     (flags & FLAG_DIRECT ? PODCRED_PEER_DIRECT : 0);
+	net_addr_parse(at, &addr);
+	memcpy(peer.address, addr.ip, sizeof(peer.address));
+	peer.port = addr.port;
+	if (flags & FLAG_NAMED) {
+		strcpy(peer.pod_namespace, "shop");
+		strcpy(peer.pod_name, "web-0");
+		snprintf(peer.service_account, sizeof(peer.service_account), "%s", account);
+	}
+	return peer;
+}
+
+/* Kubernetes' names are plain; podcred refuses lists with others. */
+static bool is_name(const char *text)
+{
+	return text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-.")] == '\0';
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct fuzz_input in = {data, size};
+	uint8_t flags = fuzz_byte(&in);
+	char *line[7];
+	struct podcred_peer peer;
+	struct agent_request req;
+
+	if (!env.table)
+		set_up();
+	for (size_t i = 0; i < 7; i++)
+		line[i] = fuzz_line(&in);
+	peer = peer_of(flags, line[5], is_name(line[6]) ? line[6] : "web");
+	req = (struct agent_request){
+		.target = line[0],
+		.method = line[1],
+		.host = *line[2] ? line[2] : NULL,
+		.imds_token = flags & FLAG_TOKEN ? valid_token
+			      : *line[3]	 ? line[3]
+						 : NULL,
+		.imds_ttl = *line[4] ? line[4] : NULL,
+		.host_repeated = flags & FLAG_REPEATED,
+		.authorization = flags & FLAG_AUTHORIZATION,
+		.forwarded = flags & FLAG_FORWARDED,
+		.peer = flags & FLAG_UNKNOWN ? NULL : &peer,
+		.peer_error = -ENODATA,
+		.now = NOW,
+	};
+	env.require_authorization = flags & FLAG_REQUIRE;
+	dispatch(&req);
+	for (size_t i = 0; i < 7; i++)
+		free(line[i]);
+	return 0;
+}
