@@ -10,7 +10,6 @@
 
 typedef __u64 u64;
 
-
 struct kernfs_node {
 	__u64 id;
 };

@@ -4,10 +4,10 @@
 
 #include "vmlinux.h"
 
-#define SEC(name)	__attribute__((used))
-#define __weak		__attribute__((weak))
+#define SEC(name) __attribute__((used))
+#define __weak	  __attribute__((weak))
 #undef __always_inline /* of <linux/stddef.h> */
-#define __always_inline inline __attribute__((always_inline, unused))
+#define __always_inline	     inline __attribute__((always_inline, unused))
 #define __uint(name, value)  int(*name)[value]
 #define __type(name, value)  value *name
 #define __array(name, value) value *name[]
