@@ -25,15 +25,19 @@ static __always_inline int is_tag(__u16 protocol)
 	return protocol == ETH_P_8021Q || protocol == ETH_P_8021AD;
 }
 
-/* Where the link layer's header ends. On an interface that has none, the two headers are in one
- * place; where they cannot both be read (a packet socket's ring keeps them apart) they are not. */
+/* Where the link layer's header ends. On an interface that has none, the packet begins with the
+ * network header, and as many bytes can be read from the one as from the other. Not by comparing
+ * what is there: who sends a frame may choose addresses that look like an IP header. */
 static __always_inline __u32 link_header_size(struct __sk_buff *skb)
 {
-	__u64 link = 0, net = 0;
+	__u64 linear = (void *)(long)skb->data_end - (void *)(long)skb->data;
+	__u8 last;
 
-	bpf_skb_load_bytes_relative(skb, 0, &link, sizeof(link), BPF_HDR_START_MAC);
-	bpf_skb_load_bytes_relative(skb, 0, &net, sizeof(net), BPF_HDR_START_NET);
-	return link == net ? 0 : ETH_HLEN;
+	asm volatile("" : "+r"(linear)); /* or clang does bit operations on pointers */
+	return bpf_skb_load_bytes_relative(skb, (__u32)linear - 1, &last, sizeof(last),
+					   BPF_HDR_START_NET)
+		       ? ETH_HLEN
+		       : 0;
 }
 
 static __always_inline __u16 skip_tags(struct __sk_buff *skb, __u16 protocol, __u32 *at)

@@ -109,7 +109,8 @@ long bpf_map_update_elem(const void *map, const void *key, const void *value, __
 struct host_skb {
 	struct __sk_buff ctx; /* first: programs pass it to the helpers */
 	const uint8_t *frame;
-	size_t len, net; /* where the network header is */
+	size_t len, linear;
+	size_t net; /* where the network header is */
 	bool from_pod;
 };
 
@@ -126,12 +127,18 @@ long bpf_skb_load_bytes(const void *skb, __u32 offset, void *to, __u32 len)
 	return 0;
 }
 
+/* Of the linear part alone, other than the one above. */
 long bpf_skb_load_bytes_relative(const void *skb, __u32 offset, void *to, __u32 len, __u32 start)
 {
 	const struct host_skb *s = skb;
+	size_t at = offset + (start == BPF_HDR_START_NET ? s->net : 0);
 
-	return bpf_skb_load_bytes(skb, offset + (start == BPF_HDR_START_NET ? (__u32)s->net : 0),
-				  to, len);
+	if (offset > 0xffff || at + len > s->linear) {
+		memset(to, 0, len);
+		return -1;
+	}
+	memcpy(to, s->frame + at, len);
+	return 0;
 }
 
 __u64 bpf_skb_cgroup_id(const void *skb)
@@ -233,7 +240,9 @@ static uint8_t *build(struct host_skb *skb, unsigned program, uint8_t how, bool 
 	if (!frame)
 		abort();
 	if (has_link) {
+		/* who sends may choose addresses that look like an IP header */
 		memset(frame, 0x02, 12);
+		memcpy(frame, packet, how & 0x10 ? (size < 12 ? size : 12) : 0);
 		frame[12] = (uint8_t)(outer >> 8);
 		frame[13] = (uint8_t)outer;
 		to += ETH_HLEN;
@@ -264,8 +273,11 @@ static void set_linear(struct host_skb *skb, uint8_t how)
 		if (page == MAP_FAILED || mprotect(page + 4096, 4096, PROT_NONE) < 0)
 			abort();
 	}
+	if (linear < skb->net + 20)
+		linear = skb->net + 20;
 	if (linear > skb->len)
 		linear = skb->len;
+	skb->linear = linear;
 	memcpy(page + 4096 - linear, skb->frame, linear);
 	skb->ctx.data = (__u32)(uintptr_t)(page + 4096 - linear);
 	skb->ctx.data_end = (__u32)(uintptr_t)(page + 4096);

@@ -34,7 +34,7 @@ explore() {
 # The end of a target's output, and how to see it again.
 explain() {
   local log=$1 artifact
-  grep -vE '^#[0-9]+|^ +#[0-9]+ .*(fuzzer::|libc)|^INFO|^stat::' "$log" | tail -30 | sed 's/^/#   /'
+  grep -avE '^#[0-9]+|^Executed|^ +#[0-9]+ .*(fuzzer::|libc)|^INFO|^stat::' "$log" | tail -30 | sed 's/^/#   /'
   artifact=$(sed -n 's/^artifact_prefix=.*Test unit written to //p' "$log" | tail -1)
   [ -n "$artifact" ] || artifact=$(sed -n 's/^Running: //p' "$log" | tail -1)
   printf '#   see it again: %s %s\n' "$O/fuzz/fuzz_$2" "${artifact:-INPUT}"
