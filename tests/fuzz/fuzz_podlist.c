@@ -137,6 +137,16 @@ static void check_names(const struct pod_name *pods, size_t n)
 	name_table_free(table);
 }
 
+/* Not where the two differ: fractions, exponents, and line breaks that only YAML knows. */
+static bool is_comparable(const char *text, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if (text[i] == '.' || text[i] == 'e' || text[i] == 'E' ||
+		    (unsigned char)text[i] >= 0x80)
+			return false;
+	return true;
+}
+
 /* JSON is YAML, nearly: where both readers take a text, they must agree. */
 static void check_yaml(const char *text, size_t size)
 {
@@ -145,8 +155,7 @@ static void check_yaml(const char *text, size_t size)
 
 	if (yaml_json_load(text, size, &yaml, &err) < 0)
 		MUST(*err.msg && !yaml);
-	else if (json && !memmem(text, size, ".", 1) && !memmem(text, size, "e", 1) &&
-		 !memmem(text, size, "E", 1))
+	else if (json && is_comparable(text, size))
 		MUST(json_equal(json, yaml));
 	json_decref(yaml);
 	json_decref(json);
