@@ -41,7 +41,7 @@ apt-get -qq update || fail "cannot read the package lists of $mirror"
 
 # The names move with every upload; the meta package knows the current ones. From 7.x on the kernel
 # is split over several packages.
-depends() { apt-cache show "$1" 2>/dev/null | sed -n '/^Depends: /{s/^Depends: //p;q}' | tr ',|' '\n\n' | awk '{ print $1 }'; }
+depends() { apt-cache show "$1" 2>/dev/null | sed -n '/^Depends: /{s/^Depends: //p;q}' | tr ',' '\n' | tr '|' '\n' | awk '{ print $1 }'; }
 image=$(depends "linux-image-cloud-$arch" | grep "^linux-image-[0-9].*-cloud-$arch\$" | head -1)
 [ -n "$image" ] || fail "no kernel in $mirror"
 version=${image#linux-image-}
