@@ -28,6 +28,7 @@ VMLINUX_H ?= vmlinux
 WERROR    ?= -Werror
 CFLAGS    ?= -O2 -g
 LDFLAGS   ?=
+SANITIZE  ?=
 
 ifeq ($(V),1)
 Q :=
@@ -44,7 +45,13 @@ HARDEN_x86 := -fcf-protection=full
 HARDEN_arm64 := -mbranch-protection=standard
 HARDEN := -fPIE -fstack-protector-strong $(HARDEN_$(ARCH))
 FORTIFY := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
-BASE_CFLAGS := -std=gnu17 -D_GNU_SOURCE -DPODCRED_VERSION='"$(VERSION)"' $(WARN) $(PREFIX_MAP)
+# SANITIZE=address,undefined (or thread) makes a build to test with, in an O of its own; the targets
+# of mk/sanitize.mk do. Fortified calls go round the sanitizer's checks, so those are off then.
+ifneq ($(SANITIZE),)
+INSTRUMENT := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
+FORTIFY := -U_FORTIFY_SOURCE
+endif
+BASE_CFLAGS := -std=gnu17 -D_GNU_SOURCE -DPODCRED_VERSION='"$(VERSION)"' $(WARN) $(PREFIX_MAP) $(INSTRUMENT)
 ALL_CFLAGS = $(BASE_CFLAGS) $(HARDEN) $(FORTIFY) $(CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack $(LDFLAGS)
 # No -D__TARGET_ARCH: without it what depends on the architecture (registers) does not compile, so the
@@ -133,7 +140,7 @@ $(O)/libpodcred.a: $(lib_OBJS)
 	$(Q)rm -f $@ && $(AR) rcsD $@ $^
 $(O)/libpodcred.so: $(lib_OBJS) $(LIB_MAP)
 	$(call msg,LD,$@)
-	$(Q)$(CC) -shared $(CFLAGS) -Wl,-soname,$(LIB_SONAME) -Wl,--version-script,$(LIB_MAP) \
+	$(Q)$(CC) -shared $(CFLAGS) $(INSTRUMENT) -Wl,-soname,$(LIB_SONAME) -Wl,--version-script,$(LIB_MAP) \
 		-Wl,-z,relro,-z,now $(LDFLAGS) -o $@ $(lib_OBJS)
 	$(Q)ln -sf libpodcred.so $(O)/$(LIB_SONAME)
 $(O)/libpodcred.pc: user/lib/libpodcred.pc.in Makefile
@@ -142,6 +149,7 @@ $(O)/libpodcred.pc: user/lib/libpodcred.pc.in Makefile
 
 include mk/test.mk
 include mk/fuzz.mk
+include mk/sanitize.mk
 include mk/bench.mk
 include mk/lint.mk
 include mk/install.mk
@@ -154,7 +162,7 @@ clean:
 help: ## this list
 	@echo 'podcred $(VERSION). Targets:'
 	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## /{printf "  %-12s %s\n",$$1,$$2}' $(MAKEFILE_LIST) | sort
-	@echo 'Variables: O PREFIX DESTDIR V CC CLANG BPFTOOL VMLINUX_H CFLAGS WERROR (README.md)'
+	@echo 'Variables: O PREFIX DESTDIR V CC CLANG BPFTOOL VMLINUX_H CFLAGS WERROR SANITIZE (README.md)'
 
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -12,7 +12,8 @@ ifneq ($(CROSS),)
 DEPS_BUILD := gcc-$(subst _,-,$(TRIPLET)) make clang-14 llvm-14 bpftool
 DEPS_TEST := $(DEPS_EMULATE)
 endif
-DEPS_LINT := clang-format-14 clang-tidy-14 shellcheck
+DEPS_LINT := clang-format-14 clang-tidy-14 shellcheck cppcheck
+DEPS_CHECK := valgrind lcov libclang-rt-14-dev llvm-14
 
 DEPS_STAMP := $(O)/.deps-build
 export SKIP_DEPS

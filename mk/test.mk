@@ -8,16 +8,16 @@ E2E := $(sort $(wildcard tests/e2e/*.sh))
 BPF_TESTS := $(patsubst tests/bpf/%.c,$(O)/bpftest/%,$(wildcard tests/bpf/test_*.c))
 
 UNIT_INC := $(addprefix -Iuser/,base net config identity kube agent loader daemon doctor cli lib/include) -Ibpf/uapi -Ibpf/api
-# Emulated by qemu-user, ASan finds no room for its shadow memory.
+# Unit tests always run under sanitizers: the build's own, or these. Emulated by qemu-user, ASan finds
+# no room for its shadow memory.
 comma := ,
-SANITIZE := $(if $(CROSS),undefined -static-libubsan,address$(comma)undefined)
-SAN := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
+UNIT_SAN := $(or $(INSTRUMENT),-fsanitize=$(if $(CROSS),undefined -static-libubsan,address$(comma)undefined) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 declared = $(shell sed -n 's|.*/\* $(1): \(.*\) \*/.*|\1|p' $(2))
 
 $(O)/unit/%: tests/unit/%.c | $(O)/.deps-test $(SYSROOT_STAMP)
 	$(call msg,UNIT,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(BASE_CFLAGS) -g -O1 $(SAN) $(UNIT_INC) -MMD -MP -MF $@.d -o $@ $< \
+	$(Q)$(CC) $(BASE_CFLAGS) -g -O1 $(UNIT_SAN) $(UNIT_INC) -MMD -MP -MF $@.d -o $@ $< \
 		$(call declared,SOURCES,$<) $(call declared,LIBS,$<) -lcmocka -pthread
 $(foreach t,$(UNIT_SRCS),$(eval $(patsubst tests/unit/%.c,$(O)/unit/%,$(t)): $(call declared,SOURCES,$(t))))
 $(O)/unit/header_cxx.o: tests/unit/header_cxx.cc | $(O)/.deps-test

@@ -64,13 +64,15 @@ static int compare_ids(const void *a, const void *b)
 
 static int64_t count_flows(const struct look *look, uint64_t pod)
 {
-	const uint64_t *hit = NULL, *end = look->pods + look->n_pods;
+	const uint64_t *hit, *end;
 	int64_t n = 0;
 
-	if (look->n_pods)
-		hit = bsearch(&pod, look->pods, look->n_pods, sizeof(pod), compare_ids);
+	if (!look->n_pods)
+		return 0; /* and look->pods may be NULL, with which not even 0 may be added */
+	hit = bsearch(&pod, look->pods, look->n_pods, sizeof(pod), compare_ids);
 	if (!hit)
 		return 0;
+	end = look->pods + look->n_pods;
 	while (hit > look->pods && hit[-1] == pod)
 		hit--;
 	for (; hit < end && *hit == pod; hit++)
