@@ -13,8 +13,7 @@ chmod 1777 "$SAN_REPORTS" # the agent writes as nobody
 log=log_path=$SAN_REPORTS/report
 export ASAN_OPTIONS=$log:detect_leaks=1:strict_string_checks=1:check_initialization_order=1
 export UBSAN_OPTIONS=$log:print_stacktrace=1
-export LSAN_OPTIONS=suppressions=$PWD/tests/san/lsan.supp:print_suppressions=0
-export TSAN_OPTIONS=$log:suppressions=$PWD/tests/san/tsan.supp:second_deadlock_stack=1:history_size=4
+export TSAN_OPTIONS=$log:second_deadlock_stack=1:history_size=4
 export SAN_REPORTS SAN_CONTROLS O
 export CONTROL=$O/tests/san-control
 tests/run.sh "$@" tests/san/reports.sh
