@@ -12,8 +12,8 @@ ifneq ($(CROSS),)
 DEPS_BUILD := gcc-$(subst _,-,$(TRIPLET)) make clang-14 llvm-14 bpftool
 DEPS_TEST := $(DEPS_EMULATE)
 endif
-DEPS_LINT := clang-format-14 clang-tidy-14 shellcheck cppcheck
-DEPS_CHECK := valgrind lcov libclang-rt-14-dev llvm-14
+DEPS_LINT := clang-format-14 clang-tidy-14 shellcheck
+DEPS_CHECK := valgrind
 
 DEPS_STAMP := $(O)/.deps-build
 export SKIP_DEPS
@@ -32,4 +32,4 @@ $(O)/.deps-lint: mk/deps.mk mk/deps.sh
 
 .PHONY: deps
 deps: ## install the Debian packages for build, tests and lint
-	$(Q)mk/deps.sh $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_LINT)
+	$(Q)mk/deps.sh $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_LINT) $(DEPS_CHECK)

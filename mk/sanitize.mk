@@ -32,3 +32,25 @@ test-tsan: ## threads of the agent, resolver and library under ThreadSanitizer
 	$(Q)$(MAKE) --no-print-directory O=$(O)/tsan $(SAN_CC) SANITIZE=thread test-tsan-run
 test-tsan-run: $(SAN_BUILD) $(TSAN_UNIT)
 	$(Q)O=$(abspath $(O)) SAN_CONTROLS=race CMOCKA_MESSAGE_OUTPUT=TAP tests/san/run.sh $(TSAN_UNIT) $(TSAN_E2E)
+
+# The release build under memcheck, which sees what was never written.
+$(O)/.deps-check: mk/deps.mk mk/deps.sh | $(O)/.deps-build
+	$(Q)mkdir -p $(@D)
+	$(Q)mk/deps.sh $(DEPS_CHECK)
+	$(Q)touch $@
+
+.PHONY: test-valgrind
+test-valgrind: all $(O)/tests/san-control | $(O)/.deps-test $(O)/.deps-check ## every subcommand under valgrind's memcheck
+	$(Q)O=$(abspath $(O)) tests/run.sh tests/san/valgrind.sh
+
+# Coverage. Counters are mapped into files (%c), so that processes count which are killed, or leave
+# with _exit; each process has its own file (%p), in a directory that nobody may write to as well.
+COV_FLAGS := -fprofile-instr-generate -fcoverage-mapping -mllvm -runtime-counter-relocation
+COV_UNIT := $(UNIT_BINS)
+COV_E2E := $(filter-out %/05-docs.sh %/30-hammer.sh %/75-aws.sh %/80-image.sh,$(E2E))
+
+.PHONY: coverage coverage-run
+coverage: | $(O)/.deps-check ## lines and branches of user/ that the tests run: build/coverage/index.html
+	$(Q)$(MAKE) --no-print-directory O=$(O)/cov $(SAN_CC) FORTIFY=-U_FORTIFY_SOURCE INSTRUMENT='$(COV_FLAGS)' coverage-run
+coverage-run: $(SAN_BUILD) $(O)/tests/bypass $(COV_UNIT)
+	$(Q)O=$(abspath $(O)) tests/san/coverage.sh '$(COV_UNIT)' '$(COV_E2E)'

@@ -11,7 +11,7 @@ UNIT_INC := $(addprefix -Iuser/,base net config identity kube agent loader daemo
 # Unit tests always run under sanitizers: the build's own, or these. Emulated by qemu-user, ASan finds
 # no room for its shadow memory.
 comma := ,
-UNIT_SAN := $(or $(INSTRUMENT),-fsanitize=$(if $(CROSS),undefined -static-libubsan,address$(comma)undefined) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+UNIT_SAN := $(if $(INSTRUMENT),,-fsanitize=$(if $(CROSS),undefined -static-libubsan,address$(comma)undefined) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 declared = $(shell sed -n 's|.*/\* $(1): \(.*\) \*/.*|\1|p' $(2))
 
 $(O)/unit/%: tests/unit/%.c | $(O)/.deps-test $(SYSROOT_STAMP)
