@@ -6,6 +6,7 @@ DEPS_LIBS := libbpf-dev libelf-dev zlib1g-dev libmicrohttpd-dev libjansson-dev l
 DEPS_BUILD := gcc make clang-14 llvm-14 bpftool $(DEPS_LIBS) pkg-config
 DEPS_TEST := g++ libcmocka-dev libclang-rt-14-dev iproute2 iptables nftables procps curl python3 python3-boto3 \
 	awscli haproxy default-jdk-headless buildah debootstrap runc nodejs npm jq mandoc
+DEPS_KERNELS := qemu-system-x86 cpio kmod
 DEPS_EMULATE := qemu-user qemu-system-arm cpio kmod
 # The cross compiler brings its own; libraries are in the sysroot, and tests are emulated.
 ifneq ($(CROSS),)
@@ -29,7 +30,10 @@ $(O)/.deps-lint: mk/deps.mk mk/deps.sh
 	$(Q)mkdir -p $(@D)
 	$(Q)mk/deps.sh $(DEPS_LINT)
 	$(Q)touch $@
+$(O)/.deps-kernels: mk/deps.mk mk/deps.sh | $(O)/.deps-test
+	$(Q)mk/deps.sh $(DEPS_KERNELS)
+	$(Q)touch $@
 
 .PHONY: deps
 deps: ## install the Debian packages for build, tests and lint
-	$(Q)mk/deps.sh $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_LINT) $(DEPS_CHECK)
+	$(Q)mk/deps.sh $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_LINT) $(DEPS_CHECK) $(DEPS_KERNELS)

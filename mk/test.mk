@@ -98,6 +98,21 @@ test-faults: all $(O)/tests/bypass $(O)/tests/who ## podcred's parts die under l
 docs/faults.md: all $(O)/tests/bypass $(O)/tests/who
 	$(Q)O=$(abspath $(O)) tests/faults/run.sh --markdown $@
 
+# What is built here, on the kernels of these Debian releases.
+KERNELS ?= bullseye bookworm trixie sid
+KERNEL_LOGS := $(KERNELS:%=$(O)/kernels/%.log)
+VERIFIER_LIMIT ?= 500000
+.PHONY: test-kernels test-kernels-build docs/kernels.md verifier
+test-kernels-build: test-e2e-build $(O)/tests/verifier | $(O)/.deps-kernels
+test-kernels: test-kernels-build ## Debian's kernels from 5.10 on, emulated: identity, enforcement, agent
+	$(Q)O=$(abspath $(O)) VERIFIER_LIMIT=$(VERIFIER_LIMIT) KERNELS='$(KERNELS)' tests/run.sh tests/kernels/run.sh; \
+		result=$$?; tests/kernels/table.sh kernels $(KERNEL_LOGS) > $(O)/kernels.md && cat $(O)/kernels.md; exit $$result
+docs/kernels.md: test-kernels
+	$(Q)cp $(O)/kernels.md $@
+verifier: test-kernels-build ## instructions that the verifier takes, by program and kernel
+	$(Q)O=$(abspath $(O)) VERIFIER_LIMIT=$(VERIFIER_LIMIT) tests/kernels/run.sh --verifier $(KERNELS) | grep -v '^1\.\.' ; \
+		result=$${PIPESTATUS[0]}; tests/kernels/table.sh verifier $(O)/kernels/here.log $(KERNEL_LOGS); exit $$result
+
 .PHONY: test-arm64
 ARM64_SUITES ?= bookworm trixie
 test-arm64: all ## the arm64 build, emulated: unit tests, then a node on Debian's kernels

@@ -9,6 +9,8 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/lib/tap.sh
 . "$here/../lib/tap.sh"
+# shellcheck source=tests/lib/guest.sh
+. "$here/../lib/guest.sh"
 build=$O
 limit=${BOOT_SECONDS:-900}
 GUEST=(bash coreutils curl jq iproute2 util-linux mount grep sed mawk findutils kmod procps)
@@ -27,18 +29,6 @@ boot() {
     -nodefaults -serial stdio -display none -no-reboot </dev/null 2>&1 | tr -d '\r'
 }
 
-# The guest's checks, as tests/run.sh there printed them.
-relay() {
-  local suite=$1 line
-  while read -r line; do
-    case $line in
-    'ok '*) tap_result ok "$suite: ${line#* * - }" ;;
-    'not ok '*) tap_result 'not ok' "$suite: ${line#* * * - }" ;;
-    '#'*) printf '%s\n' "$line" ;;
-    esac
-  done <"$work/console"
-}
-
 run_suite() {
   local suite=$1 kernel image
   kernel=$(SUITE=$suite fetch "kernel-$suite" linux-image-cloud-arm64)
@@ -47,7 +37,7 @@ run_suite() {
   check "$suite: initramfs" "$here/initramfs.sh" "$build" "$kernel" "$work/initramfs" "$ARM64_SYSROOT" "$guest" || return
   boot "$image" "$work/initramfs" >"$work/console"
   printf '# %s\n' "$(grep -m 1 '^guest: Linux' "$work/console")"
-  relay "$suite"
+  guest_relay "$suite" "$work/console"
   check "$suite: the guest ran to its end" grep -q '^guest: done' "$work/console" ||
     tail -30 "$work/console" | sed 's/^/# /'
 }

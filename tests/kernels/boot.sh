@@ -11,5 +11,5 @@ shift 3
 timeout --kill-after=5 "$limit" qemu-system-x86_64 -accel tcg,thread=single -cpu max -M q35 -m 1024 -smp 1 \
   -kernel "$kernel/vmlinuz" -initrd "$initramfs" \
   -append "console=ttyS0 panic=-1 mitigations=off quiet $*" \
-  -nodefaults -serial stdio -display none -no-reboot </dev/null | tr -d '\r'
+  -nodefaults -serial stdio -display none -no-reboot </dev/null | stdbuf -oL tr -d '\r'
 exit "${PIPESTATUS[0]}"

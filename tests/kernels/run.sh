@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# podcred, as it was built here, on the kernels of Debian's releases, emulated. The guest's checks are
+# this program's checks. A kernel that cannot be fetched is a skip.
+#
+#   run.sh [--verifier] [SUITE...]     without a SUITE those of $KERNELS
+#
+# --verifier: no tests, but also this machine's kernel. Consoles are kept as $O/kernels/SUITE.log.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/lib/tap.sh
+. "$here/../lib/tap.sh"
+# shellcheck source=tests/lib/guest.sh
+. "$here/../lib/guest.sh"
+
+limit=${VERIFIER_LIMIT:-500000} # instructions for one program; the kernel's own limit is a million
+seconds=${BOOT_SECONDS:-1200}
+tests=(build/bpftest/test_logic tests/e2e/10-identity.sh tests/kernels/enforcement.sh)
+consoles=${O:-$here/../../build}/kernels
+rm -rf "$consoles"
+mkdir -p "$consoles"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+
+verdict() {
+  local bad
+  bad=$(awk -F'\t' -v limit="$limit" '/^verifier / && $2 != "left-out" { n++ }
+    /^verifier / && ($2 == "refused" || ($2 == "ok" && $3 + 0 > limit)) { print; b++ }
+    END { if (!n) print "no program was asked for"; exit !(b || !n) }' "$2")
+  same "$1: the verifier takes every program, within $limit instructions" '' "$bad"
+}
+
+# Works, or refuses in words that name what is missing.
+loads() {
+  local said
+  said=$(sed -n 's/^load //p' "$2")
+  check "$1: podcred load: $said" grep -qE '^(podcred: )?(loaded|attached|[0-9]+ )|this kernel lacks' <<<"$said"
+}
+
+run_suite() {
+  local suite=$1 kernel log=$consoles/$1.log words
+  kernel=$("$here/fetch.sh" "$suite" 2>"$work/err") || {
+    skip "$suite" "no kernel: $(tail -1 "$work/err")"
+    return
+  }
+  "$here/initramfs.sh" modules "$kernel" "$work/modules"
+  cat "$work/system" "$work/modules" >"$work/initramfs"
+  words="tests/kernels/check.sh $limit ${tests[*]}"
+  "$here/boot.sh" "$kernel" "$work/initramfs" "$seconds" "podcred.run=${words// /,}" >"$log" 2>&1
+  verdict "$suite" "$log"
+  loads "$suite" "$log"
+  guest_relay "$suite" "$log"
+  check "$suite: the guest ran to its end" grep -q '^exit 0' "$log" || tail -30 "$log" | sed 's/^/# /'
+}
+
+run_here() {
+  local log=$consoles/here.log
+  {
+    echo "kernel $(uname -r)"
+    "$O/tests/verifier" "$limit" | sed 's/^/verifier /'
+  } >"$log" 2>&1
+  verdict 'this kernel' "$log"
+}
+
+if [ "${1:-}" = --verifier ]; then
+  shift
+  tests=()
+  run_here
+fi
+[ $# -gt 0 ] || read -ra suites <<<"${KERNELS:-}"
+[ $# -eq 0 ] || suites=("$@")
+"$here/initramfs.sh" system "$work/system"
+for suite in "${suites[@]}"; do run_suite "$suite"; done
+tap_done
