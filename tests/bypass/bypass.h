@@ -62,8 +62,13 @@ struct vector {
 	const char *without; /* without podcred; NULL: reaches the real address */
 	const char *want; /* with podcred; NULL: not to reach it. May be a list, with | */
 	const char *open; /* may reach it all the same, and why */
+	const char *needs; /* may reach it without this feature of the kernel, or these: with | */
 	bool answers; /* without podcred the real service is heard */
 };
+
+#define NEEDS_NETFILTER "netfilter-link"
+#define NEEDS_TC	"tcx|tc"
+#define NEEDS_PACKETS	NEEDS_NETFILTER "|" NEEDS_TC
 
 extern const struct vector tcp_vectors[], tcp_option_vectors[], mptcp_vectors[], udp_vectors[],
 	udplite_vectors[], raw_vectors[], raw6_vectors[], packet_vectors[], xdp_vectors[],

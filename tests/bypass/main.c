@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * bypass list			the rows: number, place, setup, older|-, without, want, open, name
+ * bypass list			the rows: number, place, setup, older|-, without, want, open, needs, name
  * bypass row N [READY GATE]	run one. With the files: prepare, make READY, wait for GATE, run
  * bypass imds			the real service
  *
@@ -45,9 +45,9 @@ static void list(void)
 	const struct vector *v;
 
 	for (int n = 1; (v = find(n)); n++)
-		printf("%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", n, v->place ?: "pod", v->setup ?: "-",
-		       v->prepare ? "older" : "-", v->without ?: "R", v->want ?: "-",
-		       v->open ?: "-", v->name);
+		printf("%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", n, v->place ?: "pod",
+		       v->setup ?: "-", v->prepare ? "older" : "-", v->without ?: "R",
+		       v->want ?: "-", v->open ?: "-", v->needs ?: "-", v->name);
 }
 
 static uint64_t reached_by_now(void)

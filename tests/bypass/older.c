@@ -197,7 +197,7 @@ const struct vector older_vectors[] = {
 	{"UDP connected before, splice", by_splice, udp4, .answers = true},
 	{"UDP-Lite connected before", send_hear, udplite, .want = "EPERM", .answers = true},
 	{"older raw socket", send_raw, make_raw, .want = "EPERM"},
-	{"older AF_PACKET socket", send_packet, make_packet},
+	{"older AF_PACKET socket", send_packet, make_packet, .needs = NEEDS_PACKETS},
 	{"TCP established before, of a hostNetwork pod", use, establish4, .place = "hostpod"},
 	{"UDP connected before, of a hostNetwork pod", send_hear, udp4, .place = "hostpod",
 	 .answers = true},

@@ -156,7 +156,7 @@ static int in_nodes_namespace(struct row *row)
 }
 
 const struct vector place_vectors[] = {
-	{"moves itself outside, then connects", outside, .answers = true},
+	{"moves itself outside, then connects", outside, .answers = true, .needs = NEEDS_PACKETS},
 	{"in the kubepods cgroup itself", kubepods, .want = "EACCES", .answers = true},
 	{"in a QoS cgroup", qos, .want = "EACCES", .answers = true},
 	{"cgroup below the container's", nested, .want = "A", .answers = true},

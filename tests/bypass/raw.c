@@ -273,7 +273,7 @@ const struct vector raw_vectors[] = {
 	{"IP_HDRINCL, ports and flags in two fragments", tiny_fragments},
 	{"IP_HDRINCL, foreign source", foreign_source},
 	{"IP_HDRINCL LSRR through the node", route_through_node, .setup = "source_route"},
-	{"forged source, another pod answers", pod_answers},
+	{"forged source, another pod answers", pod_answers, .needs = NEEDS_PACKETS},
 	{"forged source, a listener of the pod answers", listener_answers},
 	{"forged source, the node answers", node_answers,
 	 .open = "an answer of the node itself, whose contents the pod does not choose; rp_filter, "

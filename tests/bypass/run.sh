@@ -35,13 +35,13 @@ done
 [ -z "$HOLE" ] || COLUMNS_WANTED=(podcred)
 [ ${#COLUMNS_WANTED[@]} -gt 0 ] || COLUMNS_WANTED=(without connect4 podcred)
 
-declare -A PLACE SETUP OLDER WITHOUT WANT OPEN NAME OUTCOME
+declare -A PLACE SETUP OLDER WITHOUT WANT OPEN NEEDS NAME OUTCOME
 ROWS=()
-while IFS=$'\t' read -r n place setup older without want open name; do
+while IFS=$'\t' read -r n place setup older without want open needs name; do
   [[ -z $ONLY || $name == *$ONLY* ]] || continue
   ROWS+=("$n")
   PLACE[$n]=$place SETUP[$n]=$setup OLDER[$n]=$older WITHOUT[$n]=$without WANT[$n]=$want
-  OPEN[$n]=$open NAME[$n]=$name
+  OPEN[$n]=$open NEEDS[$n]=$needs NAME[$n]=$name
 done < <("$BYPASS" list)
 [ ${#ROWS[@]} -gt 0 ] || {
   echo "no row is called *$ONLY*" >&2
@@ -129,6 +129,7 @@ run_column() {
   [ "$column" = without ] || bypass_load
   [ "$column" != connect4 ] || detach_all_but_connect4
   [ -z "$HOLE" ] || detach "$HOLE"
+  [ "$column" != podcred ] || read_features
   bypass_agent
   for n in "${ROWS[@]}"; do
     run_row "$n" >"$ENV_TMP/outcome"
@@ -140,6 +141,32 @@ run_column() {
 }
 
 # ---- what must be ----
+
+# What this kernel has and the load was to use. A link that is detached later is not a feature less.
+FEATURES=''
+read_features() {
+  local options=" ${BYPASS_LOAD_OPTIONS:-} " name
+  for name in $(in_node "$PODCRED" features --json | jq -r '.[] | select(.present).feature'); do
+    [[ $options == *" --without $name "* ]] || FEATURES+=" $name "
+  done
+}
+has_feature() { [[ $FEATURES == *" $1 "* ]]; }
+
+# Whether one of those that the row names is there.
+has_needed() {
+  local one
+  local IFS='|'
+  for one in ${NEEDS[$1]}; do [ "$one" != - ] && ! has_feature "$one" || return 0; done
+  return 1
+}
+
+# The errors as this kernel can give them.
+wanted_here() {
+  local want=${WANT[$1]}
+  has_feature set-retval || want=${want//EACCES/EPERM}
+  has_feature cgroup-egress || want=${want//EPERM/EPERM|D}
+  echo "$want"
+}
 
 # is_one_of OUTCOME LIST
 is_one_of() {
@@ -156,12 +183,12 @@ as_without() { is_one_of "$2" "${WITHOUT[$1]}"; }
 as_wanted() {
   case $2 in
   BROKEN* | WRONG*) return 1 ;;
-  R*) [ "${OPEN[$1]}" != - ] ;;
+  R*) [ "${OPEN[$1]}" != - ] || ! has_needed "$1" ;;
   *)
     case ${WANT[$1]} in
     -) return 0 ;;
     stop) [[ $2 == D || $2 == E* ]] ;;
-    *) is_one_of "$2" "${WANT[$1]}" ;;
+    *) is_one_of "$2" "$(wanted_here "$1")" ;;
     esac
     ;;
   esac
@@ -180,7 +207,7 @@ judge() {
     as_without "$n" "$outcome"
     ;;
   podcred:*)
-    want=${WANT[$n]}
+    want=$(wanted_here "$n")
     [ "$want" != - ] || want='not to arrive'
     as_wanted "$n" "$outcome"
     ;;
@@ -189,6 +216,9 @@ judge() {
     note "  want: $want"
     return
   }
+  if [ "$column" = podcred ] && [[ $outcome == R* ]] && ! has_needed "$n"; then
+    outcome+=" (without ${NEEDS[$n]//|/ or })"
+  fi
   tap_result ok "$column: ${NAME[$n]}: $outcome"
 }
 

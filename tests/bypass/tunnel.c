@@ -110,7 +110,7 @@ static int raw_through_device(struct row *row)
 }
 
 const struct vector tunnel_vectors[] = {
-	{"VXLAN datagram of an ordinary socket", vxlan, .setup = "vxlan"},
+	{"VXLAN datagram of an ordinary socket", vxlan, .setup = "vxlan", .needs = NEEDS_NETFILTER},
 	{"VXLAN device in the pod, connect", through_device, .setup = "vxlan", .want = "A",
 	 .answers = true},
 	{"VXLAN device in the pod, raw", raw_through_device, .setup = "vxlan"},

@@ -94,6 +94,8 @@ static int connect_by(struct row *row, unsigned setup, unsigned flags, bool own_
 	if (r < 0)
 		return r;
 	fd = own_socket ? uring_socket(&u) : socket(family, SOCK_STREAM, 0);
+	if (fd == -EINVAL && own_socket)
+		return absent(row, "no IORING_OP_SOCKET in this kernel");
 	if (fd < 0)
 		return fd;
 	socket_timeouts(fd);
@@ -154,6 +156,8 @@ static int sendmsg_by(struct row *row, int opcode)
 	}
 	socket_timeouts(sqe.fd);
 	r = uring_do(&u, &sqe);
+	if (r == -EINVAL && opcode == IORING_OP_SEND_ZC)
+		return absent(row, "no IORING_OP_SEND_ZC in this kernel");
 	return r < 0 ? r : hear(row, sqe.fd);
 }
 

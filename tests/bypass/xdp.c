@@ -85,9 +85,9 @@ static int v6(struct row *row)
 }
 
 const struct vector xdp_vectors[] = {
-	{"AF_XDP", v4},
-	{"AF_XDP, v6", v6},
-	{"AF_XDP, node forwards below netfilter", v4, .setup = "redirect"},
+	{"AF_XDP", v4, .needs = NEEDS_PACKETS},
+	{"AF_XDP, v6", v6, .needs = NEEDS_PACKETS},
+	{"AF_XDP, node forwards below netfilter", v4, .setup = "redirect", .needs = NEEDS_TC},
 	{"AF_XDP, of a hostNetwork pod", v4, .place = "hostpod", .open = "as PACKET_QDISC_BYPASS"},
 	{0},
 };

