@@ -63,6 +63,7 @@ enum podcred_runtime {
 	PODCRED_RUNTIME_BESTEFFORT,
 	PODCRED_RUNTIME_LEASE, /* the agent was alive; holds until then (CLOCK_BOOTTIME ns) */
 	PODCRED_RUNTIME_TRACE, /* report allowed decisions too until then (CLOCK_BOOTTIME ns) */
+	PODCRED_RUNTIME_WITHOUT, /* kernel features that the load did without: the loader's bits */
 	PODCRED_RUNTIME_SLOTS = 16
 };
 

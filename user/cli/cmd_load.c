@@ -64,6 +64,7 @@ int cmd_load(const struct cli_command *self, int argc, char **argv)
 		r = loader_load(&place.loader, &report, &err);
 	if (r == 0) {
 		report.interfaces = (unsigned)ifaces_attach(place.loader.pin_dir);
+		loader_iface_settle(place.loader.pin_dir);
 		older_reset(&place, &older);
 	}
 	if (r < 0)

@@ -21,12 +21,25 @@ static json_t *json_links(const struct loader_status *status)
 		const struct loader_link_status *link = &status->links[i];
 
 		json_array_append_new(
-			array, json_pack("{sssssbsbsbsIsIsi}", "program", link->name, "hook",
-					 link->hook, "pinned", link->pinned, "alive", link->alive,
-					 "effective", link->effective, "cgroupId",
-					 (json_int_t)link->cgroup_id, "programId",
-					 (json_int_t)link->prog_id, "others", (int)link->others));
+			array,
+			json_pack("{sssssbsbsbsIsIsisi}", "program", link->name, "hook", link->hook,
+				  "pinned", link->pinned, "alive", link->alive, "effective",
+				  link->effective, "cgroupId", (json_int_t)link->cgroup_id,
+				  "programId", (json_int_t)link->prog_id, "others",
+				  (int)link->others, "interfaces", (int)link->interfaces));
 	}
+	return array;
+}
+
+static json_t *json_losses(const struct loader_status *status)
+{
+	struct loader_loss losses[LOADER_MAX_LOSSES];
+	size_t n = loader_losses(status, losses);
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(array, json_pack("{ssss}", "feature", losses[i].feature,
+						       "lost", losses[i].lost));
 	return array;
 }
 
@@ -37,11 +50,11 @@ static json_t *json_status(const struct loader_status *status, const char *kubep
 	for (int i = 0; i < PODCRED_REASON_MAX; i++)
 		json_object_set_new(stats, loader_reason_name((enum podcred_reason)i),
 				    json_integer((json_int_t)status->stats[i]));
-	return json_pack("{sbss*sosososososo}", "complete", status->complete, "kubepods", kubepods,
-			 "pods", json_integer(status->n_pods), "peers",
+	return json_pack("{sbss*sososososososo}", "complete", status->complete, "kubepods",
+			 kubepods, "pods", json_integer(status->n_pods), "peers",
 			 json_integer(status->n_peers), "flows", json_integer(status->n_flows),
-			 "links", json_links(status), "counters", stats, "maxPendingPerPod",
-			 json_integer(status->config.max_flows_per_pod));
+			 "links", json_links(status), "without", json_losses(status), "counters",
+			 stats, "maxPendingPerPod", json_integer(status->config.max_flows_per_pod));
 }
 
 static const char *link_state(const struct loader_link_status *link)
@@ -64,6 +77,15 @@ static void print_agent(const struct podcred_config *config)
 					       ntohs(config->agent[i].port), text, sizeof(text)));
 }
 
+static void print_losses(const struct loader_status *status)
+{
+	struct loader_loss losses[LOADER_MAX_LOSSES];
+	size_t n = loader_losses(status, losses);
+
+	for (size_t i = 0; i < n; i++)
+		printf("without    %s: %s\n", losses[i].feature, losses[i].lost);
+}
+
 static void print_status(const struct loader_status *status, const char *kubepods,
 			 const char *mount)
 {
@@ -74,18 +96,24 @@ static void print_status(const struct loader_status *status, const char *kubepod
 	       status->complete ? "complete" : "INCOMPLETE: run podcred load again");
 	printf("kubepods   %s\n", kubepods ?: "gone: run podcred load again");
 	print_agent(&status->config);
+	print_losses(status);
 	printf("pods       %u known, %u connections live, %u pending\n\n", status->n_pods,
 	       status->n_peers, status->n_flows);
 	for (size_t i = 0; i < status->n_links; i++) {
 		const struct loader_link_status *link = &status->links[i];
 		_cleanup_free_ char *path = NULL;
-		char others[16] = "";
+		char others[16] = "", state[64];
 
 		if (link->alive && link->cgroup_id)
 			loader_cgroup_path(mount, link->cgroup_id, &path);
 		if (link->others)
 			snprintf(others, sizeof(others), "%u", link->others);
-		table_row(table, link->hook, link->name, link_state(link), path, others);
+		if (link->interfaces)
+			snprintf(state, sizeof(state), "effective on %u interface%s",
+				 link->interfaces, link->interfaces == 1 ? "" : "s");
+		else
+			snprintf(state, sizeof(state), "%s", link_state(link));
+		table_row(table, link->hook, link->name, state, path, others);
 	}
 	table_print(table);
 	table_free(table);

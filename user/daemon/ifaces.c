@@ -15,7 +15,7 @@
 struct walk {
 	const char *pin_dir;
 	int attached;
-	bool off; /* this kernel, or this load, is without tcx */
+	bool off; /* this kernel, or this load, has neither tcx nor tc */
 };
 
 static void attach_to(struct walk *walk, enum loader_iface kind, int ifindex)
@@ -90,14 +90,18 @@ int ifaces_attach(const char *pin_dir)
 
 static void on_event(void *arg, const struct links_link *link, bool gone)
 {
-	(void)arg;
 	(void)link;
 	(void)gone;
+	*(bool *)arg = true;
 }
 
 void ifaces_follow(int watch_fd, const char *pin_dir)
 {
-	/* lost or not, the walk finds what is there now */
-	links_watch_read(watch_fd, on_event, NULL);
-	ifaces_attach(pin_dir);
+	bool changed = false;
+
+	/* Lost or not, the walk finds what is there now. What is no interface was a qdisc or a
+	 * filter, perhaps ours. */
+	if (links_watch_read(watch_fd, on_event, &changed) < 0 || changed ||
+	    loader_iface_uses_tc(pin_dir))
+		ifaces_attach(pin_dir);
 }

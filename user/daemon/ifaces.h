@@ -5,7 +5,7 @@
 /*
  * Attach to every pod's interface and every uplink that has no program yet, and forget those that
  * are gone. Returns the number of links made. What could not be attached is in the log; nothing is,
- * where the kernel is without tcx.
+ * where the load had neither tcx nor tc.
  */
 int ifaces_attach(const char *pin_dir);
 

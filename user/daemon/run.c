@@ -218,6 +218,7 @@ static int attach(const struct run_options *options, const struct place *place, 
 	if (r < 0)
 		return r;
 	ifaces_attach(place->loader.pin_dir);
+	loader_iface_settle(place->loader.pin_dir);
 	older_reset(place, &older);
 	if (older.found)
 		log_info("%u older connections of pods ended, %u could not be", older.destroyed,

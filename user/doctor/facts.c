@@ -15,18 +15,6 @@
 
 #define QUOTA_SIZE 8192 /* of podcred_quota, in bpf/lib/maps.bpf.h */
 
-static bool kernel_has(const char *feature)
-{
-	const struct loader_feature *features;
-	size_t n;
-
-	features = loader_features(&n);
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(features[i].name, feature))
-			return features[i].present;
-	return false;
-}
-
 int facts_open(const char *pin_dir, struct facts_source *ret, struct pc_err *err)
 {
 	int r;
@@ -47,7 +35,7 @@ int facts_open(const char *pin_dir, struct facts_source *ret, struct pc_err *err
 	ret->quota_fd = loader_map_open(pin_dir, LOADER_MAP_QUOTA, err);
 	if (ret->guard_fd < 0 || ret->targets_fd < 0 || ret->pods_fd < 0 || ret->quota_fd < 0)
 		return -EIO; /* err has the last one's line */
-	ret->set_retval = kernel_has("set-retval");
+	ret->set_retval = !loader_did_without(&ret->status, "set-retval");
 	return 0;
 }
 

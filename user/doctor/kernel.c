@@ -20,7 +20,7 @@ void check_kernel(struct doctor *d, struct doctor_result *r)
 	(void)d;
 	features = loader_features(&n);
 	for (size_t i = 0; i < n; i++)
-		if (!features[i].present)
+		if (!features[i].present && !features[i].spare)
 			doctor_name(features[i].required ? &required : &optional, "%s (Linux %s)",
 				    features[i].name, features[i].since);
 	if (required.n)

@@ -20,8 +20,10 @@ const struct attachment attachments[] = {
 	{"podcred_claim", "sockops", SITE_AGENT, BPF_CGROUP_SOCK_OPS, NULL},
 	{"podcred_getsock", "cgroup/getsockopt", SITE_AGENT, BPF_CGROUP_GETSOCKOPT, NULL},
 	{"podcred_sockops", "sockops", SITE_GUARD, BPF_CGROUP_SOCK_OPS, NULL},
-	{"podcred_peern4", "cgroup/getpeername4", SITE_GUARD, BPF_CGROUP_INET4_GETPEERNAME, NULL},
-	{"podcred_peern6", "cgroup/getpeername6", SITE_GUARD, BPF_CGROUP_INET6_GETPEERNAME, NULL},
+	{"podcred_peern4", "cgroup/getpeername4", SITE_GUARD, BPF_CGROUP_INET4_GETPEERNAME,
+	 "getpeername"},
+	{"podcred_peern6", "cgroup/getpeername6", SITE_GUARD, BPF_CGROUP_INET6_GETPEERNAME,
+	 "getpeername"},
 	{"podcred_smsg4", "cgroup/sendmsg4", SITE_GUARD, BPF_CGROUP_UDP4_SENDMSG, NULL},
 	{"podcred_smsg6", "cgroup/sendmsg6", SITE_GUARD, BPF_CGROUP_UDP6_SENDMSG, NULL},
 	{"podcred_conn4", "cgroup/connect4", SITE_GUARD, BPF_CGROUP_INET4_CONNECT, NULL},
@@ -70,6 +72,12 @@ static void temp_path(char *buf, size_t size, const char *pin_dir, const char *k
 bool is_cgroup_site(enum site site)
 {
 	return site == SITE_GUARD || site == SITE_AGENT;
+}
+
+bool attachment_wanted(const struct attachment *att)
+{
+	return !att->feature || feature_present(att->feature) ||
+	       (att->site == SITE_IFACE && feature_present("tc"));
 }
 
 static int open_site(const struct loader_options *options, enum site site, uint64_t *ret_id,

@@ -161,58 +161,120 @@ static int try_netfilter(void)
 static struct {
 	struct loader_feature feature;
 	int (*try)(void);
+	unsigned bit; /* of PODCRED_RUNTIME_WITHOUT; 0: required */
 } table[] = {
-	{{.name = "btf", .since = "5.4", .without = "required", .required = true}, try_btf},
+	{{.name = "btf", .since = "5.4", .without = "required", .required = true}, try_btf, 0},
 	{{.name = "connect4", .since = "4.17", .without = "required", .required = true},
-	 try_connect4},
+	 try_connect4,
+	 0},
 	{{.name = "connect6", .since = "4.17", .without = "required", .required = true},
-	 try_connect6},
+	 try_connect6,
+	 0},
 	{{.name = "sendmsg", .since = "4.18", .without = "required", .required = true},
-	 try_sendmsg},
+	 try_sendmsg,
+	 0},
 	{{.name = "sockops", .since = "4.13", .without = "required", .required = true},
-	 try_sockops},
+	 try_sockops,
+	 0},
 	{{.name = "getsockopt", .since = "5.3", .without = "required", .required = true},
-	 try_getsockopt},
-	{{.name = "getpeername", .since = "5.8", .without = "required", .required = true},
-	 try_getpeername},
+	 try_getsockopt,
+	 0},
 	{{.name = "sk-storage", .since = "5.2", .without = "required", .required = true},
-	 try_sk_storage},
+	 try_sk_storage,
+	 0},
 	{{.name = "tcp-sock", .since = "5.9", .without = "required", .required = true},
-	 try_tcp_sock},
+	 try_tcp_sock,
+	 0},
 	{{.name = "ancestor-cgroup-id", .since = "5.7", .without = "required", .required = true},
-	 try_ancestor_id},
+	 try_ancestor_id,
+	 0},
 	{{.name = "netns-cookie", .since = "5.7", .without = "required", .required = true},
-	 try_netns_cookie},
+	 try_netns_cookie,
+	 0},
 	{{.name = "cgroup-link", .since = "5.7", .without = "required", .required = true},
-	 try_cgroup_link},
+	 try_cgroup_link,
+	 0},
 	{{.name = "ring-buffer", .since = "5.8", .without = "required", .required = true},
-	 try_ringbuf},
+	 try_ringbuf,
+	 0},
+	/* Optional. Bits are never reused: the map that has them stays through upgrades. */
 	{{.name = "set-retval",
 	  .since = "5.18",
 	  .without = "refused connections fail with EPERM, whatever the reason"},
-	 try_set_retval},
+	 try_set_retval,
+	 .bit = 1},
+	{{.name = "getpeername",
+	  .since = "5.8",
+	  .without = "clients that ask getpeername() see the agent's address"},
+	 try_getpeername,
+	 .bit = 2},
 	{{.name = "cgroup-egress",
 	  .since = "4.10",
 	  .without = "packets of pods' sockets are dropped without an errno; those of macvlan and "
 		     "SR-IOV pods pass"},
-	 try_cgroup_egress},
+	 try_cgroup_egress,
+	 .bit = 3},
 	{{.name = "netfilter-link",
 	  .since = "6.4",
-	  .without = "packets that no pod's socket sent pass: packet sockets, sockets made by the "
-		     "host"},
-	 try_netfilter},
+	  .without =
+		  "what a container outside kubepods sends passes, as do packets of no socket in "
+		  "a network that hangs on no veth"},
+	 try_netfilter,
+	 .bit = 4},
 	{{.name = "tcx",
 	  .since = "6.6",
-	  .without = "packet sockets of hostNetwork pods pass, and of all pods where the CNI "
-		     "forwards below netfilter"},
-	 iface_try_link},
+	  .without = "tc does the same, but whoever has CAP_NET_ADMIN on the node can delete its "
+		     "filters, and another CNI's filter may come first"},
+	 iface_try_link,
+	 .bit = 5},
+	{{.name = "tc", .since = "4.5", .without = "nothing where there is tcx"}, tc_try, .bit = 6},
 	{{.name = "cgroup-tracing",
 	  .since = "5.5",
 	  .without = "new pods are noticed by inotify, a little later"},
-	 try_tracing},
+	 try_tracing,
+	 .bit = 7},
 };
 
 static const char *without[ARRAY_SIZE(table)];
+
+static uint64_t bit_of(size_t i)
+{
+	return table[i].bit ? 1ULL << table[i].bit : 0;
+}
+
+bool feature_is_missing(uint64_t missing, const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+		if (!strcmp(table[i].feature.name, name))
+			return missing & bit_of(i);
+	return false;
+}
+
+bool features_use_tc(uint64_t missing)
+{
+	return feature_is_missing(missing, "tcx") && !feature_is_missing(missing, "tc");
+}
+
+/* Nothing is lost: another one does it. */
+static bool is_spare(size_t i, uint64_t missing)
+{
+	return !strcmp(table[i].feature.name, "tc") && !feature_is_missing(missing, "tcx");
+}
+
+/* What is lost depends on what else is missing. */
+static const char *without_text(size_t i, uint64_t missing)
+{
+	bool blind = feature_is_missing(missing, "tcx") && feature_is_missing(missing, "tc");
+	const char *name = table[i].feature.name;
+
+	if (blind && (!strcmp(name, "tcx") || !strcmp(name, "tc")))
+		return "packet sockets of hostNetwork pods pass, and of all pods where the CNI "
+		       "forwards below netfilter";
+	if (blind && !strcmp(name, "netfilter-link"))
+		return "packets that no pod's socket sent pass: packet sockets, sockets made by "
+		       "the host";
+	return table[i].feature.without;
+}
 
 int loader_features_without(const char *name, struct pc_err *err)
 {
@@ -232,20 +294,58 @@ const struct loader_feature *loader_features(size_t *ret_n)
 {
 	static struct loader_feature features[ARRAY_SIZE(table)];
 	static bool done;
+	uint64_t missing = 0;
 
 	for (size_t i = 0; !done && i < ARRAY_SIZE(table); i++) {
 		int r = without[i] ? -ECANCELED : table[i].try();
 
 		features[i] = table[i].feature;
 		features[i].present = r == 0;
+		if (r < 0)
+			missing |= bit_of(i);
 		if (without[i])
 			snprintf(features[i].why, sizeof(features[i].why), "switched off");
 		else if (r < 0)
 			snprintf(features[i].why, sizeof(features[i].why), "%s", strerror(-r));
 	}
+	for (size_t i = 0; !done && i < ARRAY_SIZE(table); i++) {
+		features[i].without = without_text(i, missing);
+		features[i].spare = is_spare(i, missing);
+	}
 	done = true;
 	*ret_n = ARRAY_SIZE(table);
 	return features;
+}
+
+/* ---- what a load did without ---- */
+
+uint64_t features_missing(void)
+{
+	const struct loader_feature *features;
+	uint64_t missing = 0;
+	size_t n;
+
+	features = loader_features(&n);
+	for (size_t i = 0; i < n; i++)
+		missing |= features[i].present ? 0 : bit_of(i);
+	return missing;
+}
+
+size_t loader_losses(const struct loader_status *status, struct loader_loss ret[LOADER_MAX_LOSSES])
+{
+	uint64_t missing = status->runtime[PODCRED_RUNTIME_WITHOUT];
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(table) && n < LOADER_MAX_LOSSES; i++)
+		if (missing & bit_of(i) && !is_spare(i, missing))
+			ret[n++] = (struct loader_loss){table[i].feature.name,
+							without_text(i, missing)};
+	return n;
+}
+
+bool loader_did_without(const struct loader_status *status, const char *feature)
+{
+	return feature_is_missing(status->runtime[PODCRED_RUNTIME_WITHOUT], feature);
 }
 
 bool feature_present(const char *name)
@@ -283,10 +383,10 @@ int features_require(struct pc_err *err)
 	if (!strcmp(features[first].name, "btf"))
 		return pc_err_set(err, -ENOTSUP,
 				  "/sys/kernel/btf/vmlinux: %s; podcred needs a kernel built with "
-				  "CONFIG_DEBUG_INFO_BTF (5.15 or later of any large distribution)",
+				  "CONFIG_DEBUG_INFO_BTF (5.10 or later of any large distribution)",
 				  features[first].why);
 	return pc_err_set(err, -ENOTSUP,
-			  "this kernel lacks %s (Linux %s): %s; podcred needs Linux 5.15, podcred "
+			  "this kernel lacks %s (Linux %s): %s; podcred needs Linux 5.10, podcred "
 			  "features prints all",
 			  features[first].name, features[first].since, features[first].why);
 }

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* tcx links (Linux 6.6), which libbpf 1.1 does not know: one for each interface, pinned by index. */
+/*
+ * tcx links (Linux 6.6), which libbpf 1.1 does not know: one for each interface, pinned by index.
+ * Where the loader did without them, filters of tc.
+ */
 #include "internal.h"
 
 #include <dirent.h>
@@ -23,6 +26,11 @@ static const struct {
 	[LOADER_IFACE_POD] = {"podcred_veth", TCX_INGRESS},
 	[LOADER_IFACE_UPLINK] = {"podcred_uplink", TCX_EGRESS},
 };
+
+static bool is_egress(enum loader_iface kind)
+{
+	return kinds[kind].attach_type == TCX_EGRESS;
+}
 
 /* bpf(BPF_LINK_CREATE) for tcx, and what its bpf_link_info says. */
 struct link_create_tcx {
@@ -81,7 +89,7 @@ static int live_ifindex(const char *path, uint32_t *ret_prog_id, int *ret_fd)
 	return (int)tcx.ifindex;
 }
 
-static uint32_t prog_id(int prog_fd)
+uint32_t prog_id_of(int prog_fd)
 {
 	struct bpf_prog_info info = {};
 	uint32_t len = sizeof(info);
@@ -97,28 +105,31 @@ static int link_pin_path(char *buf, size_t size, const char *pin_dir, const char
 	return pin_path(buf, size, pin_dir, LINKS_DIR, name);
 }
 
-int loader_iface_attach(const char *pin_dir, enum loader_iface kind, int ifindex,
-			struct pc_err *err)
+bool loader_iface_uses_tc(const char *pin_dir)
 {
-	_cleanup_close_ int prog_fd = -EBADF, link_fd = -EBADF;
+	struct pc_err err = {};
+	_cleanup_close_ int fd = loader_map_open(pin_dir, LOADER_MAP_RUNTIME, &err);
+	uint64_t without = 0;
+
+	if (fd >= 0)
+		loader_runtime_read(fd, PODCRED_RUNTIME_WITHOUT, &without);
+	return features_use_tc(without);
+}
+
+static int attach_link(const char *pin_dir, enum loader_iface kind, int ifindex, int prog_fd,
+		       struct pc_err *err)
+{
+	_cleanup_close_ int link_fd = -EBADF;
 	const char *prog = kinds[kind].prog;
 	char path[4096];
 	uint32_t id = 0;
 	int r;
 
-	r = pin_path(path, sizeof(path), pin_dir, PROGS_DIR, prog);
-	if (r < 0)
-		return r;
-	prog_fd = bpf_obj_get(path);
-	if (prog_fd < 0)
-		return pc_err_set(err, errno == ENOENT ? -EOPNOTSUPP : -errno,
-				  "cannot open %s: %m; it was loaded without tcx, or not at all",
-				  path);
 	r = link_pin_path(path, sizeof(path), pin_dir, prog, ifindex);
 	if (r < 0)
 		return r;
 	if (live_ifindex(path, &id, &link_fd) == ifindex) {
-		if (id != prog_id(prog_fd) && bpf_link_update(link_fd, prog_fd, NULL) < 0)
+		if (id != prog_id_of(prog_fd) && bpf_link_update(link_fd, prog_fd, NULL) < 0)
 			return pc_err_set(err, -errno, "cannot update %s: %m", path);
 		return 0;
 	}
@@ -130,6 +141,28 @@ int loader_iface_attach(const char *pin_dir, enum loader_iface kind, int ifindex
 	if (bpf_obj_pin(link_fd, path) < 0)
 		return pc_err_set(err, -errno, "cannot pin %s: %m", path);
 	return 1;
+}
+
+int loader_iface_attach(const char *pin_dir, enum loader_iface kind, int ifindex,
+			struct pc_err *err)
+{
+	_cleanup_close_ int prog_fd = -EBADF;
+	const char *prog = kinds[kind].prog;
+	char path[4096];
+	int r;
+
+	r = pin_path(path, sizeof(path), pin_dir, PROGS_DIR, prog);
+	if (r < 0)
+		return r;
+	prog_fd = bpf_obj_get(path);
+	if (prog_fd < 0)
+		return pc_err_set(err, errno == ENOENT ? -EOPNOTSUPP : -errno,
+				  "cannot open %s: %m; it was loaded with neither tcx nor tc, or "
+				  "not at all",
+				  path);
+	if (loader_iface_uses_tc(pin_dir))
+		return tc_attach(prog_fd, prog, ifindex, is_egress(kind), err);
+	return attach_link(pin_dir, kind, ifindex, prog_fd, err);
 }
 
 bool iface_is_pin(const char *name)
@@ -176,6 +209,37 @@ void loader_iface_sweep(const char *pin_dir)
 	each_pin(pin_dir, sweep, NULL);
 }
 
+/* Only where a filter does its work now: on others the link is better than nothing. */
+static void replace_by_filter(void *arg, const char *path, const char *name)
+{
+	(void)arg;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		size_t len = strlen(kinds[i].prog);
+
+		if (!strncmp(name, kinds[i].prog, len) && name[len] == '_' &&
+		    tc_is_attached(atoi(name + len + 1), is_egress((enum loader_iface)i),
+				   kinds[i].prog))
+			unlink(path);
+	}
+}
+
+unsigned iface_detach_filters(void)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		n += tc_detach_all(is_egress((enum loader_iface)i), kinds[i].prog);
+	return n;
+}
+
+void loader_iface_settle(const char *pin_dir)
+{
+	if (loader_iface_uses_tc(pin_dir))
+		each_pin(pin_dir, replace_by_filter, NULL);
+	else
+		iface_detach_filters();
+}
+
 struct iface_counter {
 	const char *prog;
 	unsigned n;
@@ -189,10 +253,13 @@ static void count_live(void *arg, const char *path, const char *name)
 		counter->n++;
 }
 
-unsigned iface_count(const char *pin_dir, const char *prog_name)
+unsigned iface_count(const char *pin_dir, const char *prog_name, bool tc)
 {
 	struct iface_counter counter = {.prog = prog_name};
 
+	for (size_t i = 0; tc && i < ARRAY_SIZE(kinds); i++)
+		if (!strcmp(kinds[i].prog, prog_name))
+			return tc_count(is_egress((enum loader_iface)i), prog_name);
 	each_pin(pin_dir, count_live, &counter);
 	return counter.n;
 }

@@ -18,7 +18,7 @@ enum site {
 	SITE_AGENT,
 	SITE_TRACE, /* not to a cgroup */
 	SITE_NETNS, /* netfilter, in the loader's network namespace */
-	SITE_IFACE, /* interfaces, each with a link of its own: ifaces.c */
+	SITE_IFACE, /* interfaces, each with a link or a filter of its own: ifaces.c */
 };
 
 struct attachment {
@@ -77,6 +77,9 @@ int attach_all(const struct loader_options *options, const int prog_fds[LOADER_M
 
 bool is_cgroup_site(enum site site);
 
+/* Whether this kernel has what it needs, and the operator has not switched that off. */
+bool attachment_wanted(const struct attachment *att);
+
 /* The pinned link of an earlier load, if it is still alive on that cgroup. Else -ENOENT. */
 int find_live_link(const char *path, const struct attachment *att, uint64_t cgroup_id,
 		   uint32_t *ret_prog_id);
@@ -108,10 +111,27 @@ int netfilter_link_create(int prog_fd, int family);
 /* Whether a link's pin is one of an interface. */
 bool iface_is_pin(const char *name);
 
-/* How many live links of that program there are. */
-unsigned iface_count(const char *pin_dir, const char *prog_name);
+/* How many live links of that program there are, or how many filters in this namespace. */
+unsigned iface_count(const char *pin_dir, const char *prog_name, bool tc);
+
+/* Detach the filters of tc in this network namespace. Returns how many. */
+unsigned iface_detach_filters(void);
 
 int iface_try_link(void); /* for features.c: 0 or -errno */
+
+uint32_t prog_id_of(int prog_fd); /* 0: cannot be asked */
+
+/* ---- tc.c ---- */
+
+/* Attach, or replace what an earlier load attached: 1 new, 0 there was one, -errno. */
+int tc_attach(int prog_fd, const char *prog, int ifindex, bool egress, struct pc_err *err);
+bool tc_is_attached(int ifindex, bool egress, const char *prog);
+
+/* In this network namespace, by the name of the program. */
+unsigned tc_count(bool egress, const char *prog);
+unsigned tc_detach_all(bool egress, const char *prog);
+
+int tc_try(void); /* for features.c: 0 or -errno */
 
 /* ---- cgroup.c ---- */
 
@@ -121,6 +141,11 @@ int cgroup_open_by_id(const char *cgroup_mount, uint64_t id);
 /* ---- features.c ---- */
 
 bool feature_present(const char *name);
+
+/* Of the features that are not present, for PODCRED_RUNTIME_WITHOUT; and asked of its value. */
+uint64_t features_missing(void);
+bool feature_is_missing(uint64_t without, const char *name);
+bool features_use_tc(uint64_t without); /* in place of tcx */
 
 /* Names the first required feature that this kernel lacks: -ENOTSUP. */
 int features_require(struct pc_err *err);

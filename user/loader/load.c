@@ -30,10 +30,10 @@ static bool is_attachment(const void *arg, const char *name)
 {
 	(void)arg;
 	for (size_t i = 0; i < n_attachments; i++)
-		if (!strcmp(attachments[i].name, name) &&
-		    (!attachments[i].feature || feature_present(attachments[i].feature)))
+		if (!strcmp(attachments[i].name, name) && attachment_wanted(&attachments[i]))
 			return true;
-	return iface_is_pin(name) && feature_present("tcx");
+	/* with tc, those are taken away when the filters are in place */
+	return iface_is_pin(name) && (feature_present("tcx") || feature_present("tc"));
 }
 
 /* Of another version, or of a feature that is switched off now. */
@@ -42,6 +42,16 @@ static void remove_leftovers(const char *pin_dir, const struct podcred *skel)
 	pins_remove_unknown(pin_dir, LINKS_DIR, is_attachment, NULL);
 	pins_remove_unknown(pin_dir, PROGS_DIR, is_attachment, NULL);
 	pins_remove_unknown(pin_dir, MAPS_DIR, object_has_map, skel);
+	if (!feature_present("tcx") && !feature_present("tc"))
+		iface_detach_filters();
+}
+
+static int note_features(const struct podcred *skel, struct pc_err *err)
+{
+	int r = loader_runtime_write(bpf_map__fd(skel->maps.podcred_runtime),
+				     PODCRED_RUNTIME_WITHOUT, features_missing());
+
+	return r < 0 ? pc_err_set(err, r, "cannot write podcred_runtime: %s", strerror(-r)) : 0;
 }
 
 static int install(const struct loader_options *options, struct loader_report *report,
@@ -73,6 +83,7 @@ static int install(const struct loader_options *options, struct loader_report *r
 		tables_restore(skel, backup);
 		object_forget_new_maps(skel, existed);
 	} else {
+		r = note_features(skel, err);
 		remove_leftovers(options->pin_dir, skel);
 	}
 	tables_backup_free(backup);
@@ -105,9 +116,34 @@ int loader_load(const struct loader_options *options, struct loader_report *repo
 	return r;
 }
 
+/* One that stays, as it is in another network namespace, has nothing to guard any more. */
+static void empty_guard(const char *pin_dir)
+{
+	struct pc_err err = {};
+	_cleanup_close_ int fd = loader_map_open(pin_dir, LOADER_MAP_GUARD, &err);
+	struct podcred_guard_key key;
+
+	while (fd >= 0 && bpf_map_get_next_key(fd, NULL, &key) == 0 &&
+	       bpf_map_delete_elem(fd, &key) == 0)
+		;
+}
+
+/* Filters of tc have no pin to remove. */
+static unsigned detach_filters(const char *pin_dir)
+{
+	unsigned n;
+
+	if (!loader_iface_uses_tc(pin_dir))
+		return 0;
+	n = iface_detach_filters();
+	empty_guard(pin_dir);
+	return n;
+}
+
 int loader_unload(const char *pin_dir, unsigned *ret_removed, struct pc_err *err)
 {
 	_cleanup_close_ int lock = -EBADF;
+	unsigned filters;
 	int n, r;
 
 	*ret_removed = 0;
@@ -116,6 +152,7 @@ int loader_unload(const char *pin_dir, unsigned *ret_removed, struct pc_err *err
 	lock = pins_lock(pin_dir, err);
 	if (lock < 0)
 		return lock;
+	filters = detach_filters(pin_dir);
 	n = pins_remove_kind(pin_dir, LINKS_DIR);
 	r = n < 0 ? n : pins_remove_kind(pin_dir, PROGS_DIR);
 	if (r >= 0)
@@ -125,6 +162,6 @@ int loader_unload(const char *pin_dir, unsigned *ret_removed, struct pc_err *err
 	if (r < 0)
 		return pc_err_set(err, r, "cannot remove %s: %s; run as root", pin_dir,
 				  strerror(-r));
-	*ret_removed = (unsigned)n;
+	*ret_removed = (unsigned)n + filters;
 	return 0;
 }

@@ -75,12 +75,18 @@ enum loader_iface {
 };
 
 /*
- * Attach the loaded program to an interface and pin the link, or update the link that is there.
- * 1: a link was made, 0: there was one. -EOPNOTSUPP: the loader did without (Linux 6.6). -ENODEV,
+ * Attach the loaded program to an interface by a pinned link or a filter of tc, or update what is
+ * there. 1: newly attached, 0: it was. -EOPNOTSUPP: the loader did without. -ENODEV, -EBUSY,
  * -EPERM (takes CAP_NET_ADMIN), ...
  */
 int loader_iface_attach(const char *pin_dir, enum loader_iface kind, int ifindex,
 			struct pc_err *err);
+
+/* Whether that is done by filters of tc in place of tcx links. */
+bool loader_iface_uses_tc(const char *pin_dir);
+
+/* After a load, when all interfaces are attached to: remove what is of the kind not in use. */
+void loader_iface_settle(const char *pin_dir);
 
 /* Remove the pins of links whose interface is gone. */
 void loader_iface_sweep(const char *pin_dir);
@@ -134,6 +140,7 @@ struct loader_feature {
 	const char *without; /* what is lost, or "required" */
 	bool required;
 	bool present;
+	bool spare; /* another feature does its work: nothing is lost without it */
 	char why[160]; /* why not, "" when present */
 };
 
@@ -143,6 +150,15 @@ const struct loader_feature *loader_features(size_t *ret_n);
 /* Do without an optional feature, as on a kernel that lacks it. To be called before anything else
  * here. -EINVAL: no such feature, or a required one. */
 int loader_features_without(const char *name, struct pc_err *err);
+
+struct loader_loss {
+	const char *feature, *lost;
+};
+
+/* What the load of this status did without, where something is lost by it. */
+#define LOADER_MAX_LOSSES 16
+size_t loader_losses(const struct loader_status *status, struct loader_loss ret[LOADER_MAX_LOSSES]);
+bool loader_did_without(const struct loader_status *status, const char *feature);
 
 /* ---- reading and writing the pinned maps of a running podcred ---- */
 

@@ -119,7 +119,7 @@ int object_open(struct podcred **ret)
 		return -EINVAL; /* the object is part of this program: it is sound, or never was */
 	skel->rodata->have_set_retval = feature_present("set-retval");
 	for (size_t i = 0; i < n_attachments; i++)
-		if (attachments[i].feature && !feature_present(attachments[i].feature))
+		if (!attachment_wanted(&attachments[i]))
 			bpf_program__set_autoload(
 				bpf_object__find_program_by_name(skel->obj, attachments[i].name),
 				false);

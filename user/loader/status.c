@@ -24,7 +24,7 @@ static void query_effective(int cgroup_fd, enum bpf_attach_type type,
 }
 
 static void read_link(const char *pin_dir, const char *cgroup_mount, const struct attachment *att,
-		      struct loader_link_status *ret)
+		      bool tc, struct loader_link_status *ret)
 {
 	_cleanup_close_ int fd = -EBADF, cgroup_fd = -EBADF;
 	struct bpf_link_info info = {};
@@ -33,7 +33,9 @@ static void read_link(const char *pin_dir, const char *cgroup_mount, const struc
 
 	*ret = (struct loader_link_status){.name = att->name, .hook = att->hook};
 	if (att->site == SITE_IFACE) {
-		ret->interfaces = iface_count(pin_dir, att->name);
+		if (tc)
+			ret->hook = att->type == LOADER_IFACE_POD ? "tc/ingress" : "tc/egress";
+		ret->interfaces = iface_count(pin_dir, att->name, tc);
 		ret->pinned = ret->alive = ret->effective = ret->interfaces > 0;
 		return;
 	}
@@ -123,16 +125,18 @@ static bool is_loaded(const char *pin_dir, const struct attachment *att)
 int loader_status_read(const char *pin_dir, const char *cgroup_mount, struct loader_status *ret,
 		       struct pc_err *err)
 {
+	bool tc;
 	int r;
 
 	*ret = (struct loader_status){.complete = true};
 	r = read_maps(pin_dir, ret, err);
 	if (r < 0)
 		return r;
+	tc = features_use_tc(ret->runtime[PODCRED_RUNTIME_WITHOUT]);
 	for (size_t i = 0; i < n_attachments; i++) {
 		struct loader_link_status *link = &ret->links[ret->n_links++];
 
-		read_link(pin_dir, cgroup_mount, &attachments[i], link);
+		read_link(pin_dir, cgroup_mount, &attachments[i], tc, link);
 		link->expected =
 			attachments[i].site != SITE_IFACE && is_loaded(pin_dir, &attachments[i]);
 		if (link->expected && !link->effective)

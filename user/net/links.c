@@ -111,7 +111,7 @@ int links_each(int (*fn)(void *arg, const struct links_link *link), void *arg, s
 
 int links_watch_open(void)
 {
-	return nl_open(NETLINK_ROUTE, RTMGRP_LINK, SOCK_NONBLOCK);
+	return nl_open(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_TC, SOCK_NONBLOCK);
 }
 
 int links_watch_read(int fd, void (*fn)(void *arg, const struct links_link *link, bool gone),

@@ -19,8 +19,8 @@ struct links_link {
 /* Every interface. What fn returns other than 0 ends the walk and is returned. -errno. */
 int links_each(int (*fn)(void *arg, const struct links_link *link), void *arg, struct pc_err *err);
 
-/* A non-blocking descriptor that is readable when interfaces appear, change or go. To miss none,
- * open it before links_each. -errno. */
+/* A non-blocking descriptor that is readable when interfaces appear, change or go, or a qdisc or
+ * filter on them. To miss none, open it before links_each. -errno. */
 int links_watch_open(void);
 
 /*
