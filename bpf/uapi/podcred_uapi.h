@@ -22,7 +22,7 @@
  *	EPERM			in place of ENODATA and EINVAL on kernels before 5.18, which
  *				let a BPF program choose no errno
  *
- * Kernel: Linux 5.15 with cgroup v2 and BTF.
+ * Kernel: Linux 5.10 with cgroup v2 and BTF.
  */
 #ifndef PODCRED_UAPI_H
 #define PODCRED_UAPI_H

@@ -184,7 +184,7 @@ const struct vector older_vectors[] = {
 	{"older socket, connect v6", connect6, make_tcp6, .want = "A", .answers = true},
 	{"TCP established before, v4", use, establish4, .want = "D|ECONNABORTED"},
 	{"TCP established before, v6", use, establish6, .want = "D|ECONNABORTED"},
-	{"MPTCP established before", use, establish_mptcp, .want = "D|ECONNABORTED"},
+	{"MPTCP established before", use, establish_mptcp, .want = "D|ECONNABORTED|EPIPE"},
 	{"TCP established before, AF_UNSPEC, connect", reconnect, establish4, .want = "A",
 	 .answers = true},
 	{"UDP connected before, v4", send_hear, udp4, .want = "EPERM|EDESTADDRREQ",

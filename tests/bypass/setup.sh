@@ -49,7 +49,7 @@ NFT
 }
 setup_mangle_pod() { rewrite ip postrouting; }
 undo_mangle_pod() { in_web nft delete table ip rewrite; }
-setup_egress_pod() { rewrite netdev 'egress device "eth0"'; }
+setup_egress_pod() { rewrite netdev 'egress device "eth0"' 2>/dev/null || missing 'netdev egress chain'; }
 undo_egress_pod() { in_web nft delete table netdev rewrite; }
 
 # ---- what an operator may have switched on ----

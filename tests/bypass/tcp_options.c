@@ -240,7 +240,8 @@ static int mptcp_fastopen(struct row *row)
 		return r;
 	if (sendto(fd, "x", 1, MSG_FASTOPEN, (struct sockaddr *)&ss, len) < 0 &&
 	    errno != EINPROGRESS)
-		return -errno;
+		return errno == EOPNOTSUPP ? absent(row, "no MPTCP with Fast Open in this kernel")
+					   : -errno;
 	return hear(row, fd);
 }
 

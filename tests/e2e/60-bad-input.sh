@@ -196,7 +196,7 @@ features() { "$PODCRED" features --json | jq -e "$1"; }
 check 'features: each has a name, a version, an answer and what its lack costs' features \
   'length > 0 and all(.[]; (.feature | length) > 0 and (.since | length) > 0 and
   (.present | type) == "boolean" and (.required | type) == "boolean" and (.without | length) > 0)'
-for hook in connect4 connect6 sockops getsockopt getpeername sendmsg btf; do
+for hook in connect4 connect6 sockops getsockopt sendmsg btf; do
   check "features: $hook is required, and here" features \
     "any(.[]; (.feature | test(\"$hook\")) and .required and .present)"
 done

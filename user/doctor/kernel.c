@@ -25,7 +25,7 @@ void check_kernel(struct doctor *d, struct doctor_result *r)
 				    features[i].name, features[i].since);
 	if (required.n)
 		doctor_say(r, DOCTOR_FAIL,
-			   "podcred features says why; it takes Linux 5.15 or later", "missing: %s",
+			   "podcred features says why; it takes Linux 5.10 or later", "missing: %s",
 			   required.text);
 	else if (optional.n)
 		doctor_say(r, DOCTOR_WARN, "podcred features says what is lost",

@@ -16,7 +16,7 @@
  *               descriptor, as long as each call has its own output buffers.
  *   Descriptor  An accepted plain TCP socket (not MPTCP). Its listener must have been created by
  *               a process that already was in the cgroup that podcred knows as the agent's.
- *   Kernel      Linux 5.15 with cgroup v2 and BTF, podcred loaded.
+ *   Kernel      Linux 5.10 with cgroup v2 and BTF, podcred loaded.
  */
 #ifndef PODCRED_H
 #define PODCRED_H
