@@ -101,7 +101,7 @@ docs/faults.md: all $(O)/tests/bypass $(O)/tests/who
 # What is built here, on the kernels of these Debian releases.
 KERNELS ?= bullseye bookworm trixie sid
 KERNEL_LOGS := $(KERNELS:%=$(O)/kernels/%.log)
-VERIFIER_LIMIT ?= 500000
+VERIFIER_LIMIT ?= 600000
 .PHONY: test-kernels test-kernels-build docs/kernels.md verifier
 test-kernels-build: test-e2e-build $(O)/tests/verifier | $(O)/.deps-kernels
 test-kernels: test-kernels-build ## Debian's kernels from 5.10 on, emulated: identity, enforcement, agent

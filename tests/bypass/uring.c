@@ -75,11 +75,13 @@ static int uring_connect(struct uring *u, int fd, const char *host, bool mapped,
 {
 	struct sockaddr_storage ss;
 	struct io_uring_sqe sqe = {.opcode = IORING_OP_CONNECT, .fd = fd};
+	int r;
 
 	sqe.flags = (uint8_t)flags;
 	sqe.off = address(&ss, host, 80, mapped);
 	sqe.addr = (uintptr_t)&ss;
-	return uring_do(u, &sqe);
+	r = uring_do(u, &sqe);
+	return r == -EINTR ? 0 : r; /* of the kernel's worker; the connection goes on being made */
 }
 
 static int connect_by(struct row *row, unsigned setup, unsigned flags, bool own_socket,

@@ -86,7 +86,7 @@ done
 pod_add web burstable
 pod_add evil guaranteed
 pod_add late burstable
-env_load --without tcx >/dev/null || env_fail 'load failed'
+env_load --without tcx --without tc >/dev/null || env_fail 'load failed'
 env_resolve
 in_agent "$ENV_BUILD/tests/who" "$NODE_V4" "$AGENT_PORT" >"$ENV_TMP/agent" &
 wait_for 10 grep -q ready "$ENV_TMP/agent" || env_fail 'the agent did not start'
@@ -253,7 +253,7 @@ trace_end
 
 # ---- mode audit, and unload ----
 echo 'mode: audit' >"$ENV_TMP/audit.yaml"
-env_load --without tcx --config "$ENV_TMP/audit.yaml" >/dev/null || env_fail 'load failed'
+env_load --without tcx --without tc --config "$ENV_TMP/audit.yaml" >/dev/null || env_fail 'load failed'
 trace_start
 in_pod web "$CLIENT" plain $V4 80 >/dev/null
 send 1018

@@ -69,7 +69,7 @@ static bool check(const struct attachment *att, long limit, bool log)
 {
 	long n;
 
-	if (att->feature && !feature_present(att->feature)) {
+	if (!attachment_wanted(att)) {
 		printf("%s\tleft-out\t%s\n", att->name, att->feature);
 		return true;
 	}

@@ -18,24 +18,17 @@
 #define HANDLE	 0x706f6463 /* "podc" */
 #define LOOPBACK 1
 
-static struct bpf_tc_hook hook_of(int ifindex, bool egress)
-{
-	return (struct bpf_tc_hook){.sz = sizeof(struct bpf_tc_hook),
-				    .ifindex = ifindex,
-				    .attach_point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS};
-}
-
-static struct bpf_tc_opts our_place(void)
-{
-	return (struct bpf_tc_opts){
-		.sz = sizeof(struct bpf_tc_opts), .handle = HANDLE, .priority = PRIORITY};
-}
+/* By this macro, as libbpf refuses options with anything in their padding. */
+#define HOOK(name, index, out)                                                                     \
+	LIBBPF_OPTS(bpf_tc_hook, name, .ifindex = (index),                                         \
+		    .attach_point = (out) ? BPF_TC_EGRESS : BPF_TC_INGRESS)
+#define OUR_PLACE(name) LIBBPF_OPTS(bpf_tc_opts, name, .handle = HANDLE, .priority = PRIORITY)
 
 /* Id of the program at our place; 0: nothing is there, or not even the interface. */
 static uint32_t query(int ifindex, bool egress)
 {
-	struct bpf_tc_hook hook = hook_of(ifindex, egress);
-	struct bpf_tc_opts opts = our_place();
+	HOOK(hook, ifindex, egress);
+	OUR_PLACE(opts);
 
 	return bpf_tc_query(&hook, &opts) < 0 ? 0 : opts.prog_id;
 }
@@ -60,18 +53,19 @@ static bool is_misplaced(int ifindex, bool egress, uint32_t id)
 
 static int detach(int ifindex, bool egress)
 {
-	struct bpf_tc_hook hook = hook_of(ifindex, egress);
-	struct bpf_tc_opts opts = our_place();
+	HOOK(hook, ifindex, egress);
+	OUR_PLACE(opts);
 
 	return bpf_tc_detach(&hook, &opts);
 }
 
 static int attach(int prog_fd, int ifindex, bool egress, bool replace)
 {
-	struct bpf_tc_hook hook = hook_of(ifindex, egress);
-	struct bpf_tc_opts opts = our_place();
-	int r = bpf_tc_hook_create(&hook);
+	HOOK(hook, ifindex, egress);
+	OUR_PLACE(opts);
+	int r;
 
+	r = bpf_tc_hook_create(&hook);
 	if (r < 0 && r != -EEXIST)
 		return r;
 	opts.prog_fd = prog_fd;
