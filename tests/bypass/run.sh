@@ -121,6 +121,12 @@ run_row() {
   fi
 }
 
+# An emulated machine can miss a row's clock: no answer in time is then asked for once more.
+too_slow() {
+  [ -n "${WAIT_FACTOR:-}" ] && [ "$1" = podcred ] && [ "${OLDER[$2]}" != older ] &&
+    [ "$(cat "$ENV_TMP/outcome")" = D ] && ! as_wanted "$2" D
+}
+
 run_column() {
   local column=$1 n
   bypass_up
@@ -133,6 +139,7 @@ run_column() {
   bypass_agent
   for n in "${ROWS[@]}"; do
     run_row "$n" >"$ENV_TMP/outcome"
+    too_slow "$column" "$n" && run_row "$n" >"$ENV_TMP/outcome"
     OUTCOME[$column,$n]=$(cat "$ENV_TMP/outcome")
     judge "$column" "$n" "${OUTCOME[$column,$n]}"
   done
