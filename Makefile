@@ -161,7 +161,7 @@ clean:
 .PHONY: help
 help: ## this list
 	@echo 'podcred $(VERSION). Targets:'
-	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## /{printf "  %-12s %s\n",$$1,$$2}' $(MAKEFILE_LIST) | sort
+	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## /{printf "  %-14s %s\n",$$1,$$2}' $(MAKEFILE_LIST) | sort
 	@echo 'Variables: O PREFIX DESTDIR V CC CLANG BPFTOOL VMLINUX_H CFLAGS WERROR SANITIZE (README.md)'
 
 .DELETE_ON_ERROR:

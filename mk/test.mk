@@ -110,8 +110,8 @@ test-kernels: test-kernels-build ## Debian's kernels from 5.10 on, emulated: ide
 docs/kernels.md: test-kernels
 	$(Q)cp $(O)/kernels.md $@
 verifier: test-kernels-build ## instructions that the verifier takes, by program and kernel
-	$(Q)O=$(abspath $(O)) VERIFIER_LIMIT=$(VERIFIER_LIMIT) tests/kernels/run.sh --verifier $(KERNELS) | grep -v '^1\.\.' ; \
-		result=$${PIPESTATUS[0]}; tests/kernels/table.sh verifier $(O)/kernels/here.log $(KERNEL_LOGS); exit $$result
+	$(Q)O=$(abspath $(O)) VERIFIER_LIMIT=$(VERIFIER_LIMIT) tests/kernels/run.sh --verifier $(KERNELS) >$(O)/verifier.log; \
+		result=$$?; grep -v '^1\.\.' $(O)/verifier.log; tests/kernels/table.sh verifier $(O)/kernels/here.log $(KERNEL_LOGS); exit $$result
 
 .PHONY: test-arm64
 ARM64_SUITES ?= bookworm trixie
