@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-# The benchmark: prints, asserts nothing. `make bench BENCH=--json` for machines; docs/bench.md.
+# The benchmark: prints, asserts nothing. docs/bench/README.md says how it is done.
 
-BENCH ?=
 BENCH_TOOLS := $(patsubst tests/bench/%.c,$(O)/bench/%,$(wildcard tests/bench/*.c))
+BENCH_OUT := $(O)/bench/results
 
-$(O)/bench/%: tests/bench/%.c $(O)/libpodcred.a | $(O)/.deps-test
+$(O)/bench/%: tests/bench/%.c $(O)/libpodcred.a | $(O)/.deps-bench
 	$(call msg,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(BASE_CFLAGS) -O2 -g $(lib_INC) -Iuser/base -MMD -MP -MF $@.d -o $@ $< \
+	$(Q)$(CC) $(BASE_CFLAGS) -O2 -g $(lib_INC) -Iuser/base -Ibpf/api -MMD -MP -MF $@.d -o $@ $< \
 		$(O)/libpodcred.a -lbpf -lelf -lz
 -include $(BENCH_TOOLS:=.d)
 
-.PHONY: bench
-bench: all $(BENCH_TOOLS) ## what podcred costs, against a direct connection and iptables DNAT
-	$(Q)O=$(abspath $(O)) tests/bench/bench.sh $(BENCH)
+.PHONY: bench docs/bench
+bench: all $(BENCH_TOOLS) ## podcred, iptables and nftables side by side; results in build/bench/results
+	$(Q)O=$(abspath $(O)) tests/bench/run.sh $(abspath $(BENCH_OUT))
 
-.PHONY: bench-packets
-bench-packets: all $(BENCH_TOOLS) $(O)/tests/bypass ## what the packet programs cost all other traffic
-	$(Q)O=$(abspath $(O)) tests/bench/packets.sh
+docs/bench: bench ## the same, and the results become those of docs/bench
+	$(Q)cp $(BENCH_OUT)/*.svg $(BENCH_OUT)/results.json $(BENCH_OUT)/results.md $@

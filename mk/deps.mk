@@ -13,6 +13,7 @@ ifneq ($(CROSS),)
 DEPS_BUILD := gcc-$(subst _,-,$(TRIPLET)) make clang-14 llvm-14 bpftool
 DEPS_TEST := $(DEPS_EMULATE)
 endif
+DEPS_BENCH := gnuplot-nox iptables nftables python3
 DEPS_LINT := clang-format-14 clang-tidy-14 shellcheck
 DEPS_CHECK := valgrind
 
@@ -30,10 +31,14 @@ $(O)/.deps-lint: mk/deps.mk mk/deps.sh
 	$(Q)mkdir -p $(@D)
 	$(Q)mk/deps.sh $(DEPS_LINT)
 	$(Q)touch $@
+$(O)/.deps-bench: mk/deps.mk mk/deps.sh
+	$(Q)mkdir -p $(@D)
+	$(Q)mk/deps.sh $(DEPS_BENCH)
+	$(Q)touch $@
 $(O)/.deps-kernels: mk/deps.mk mk/deps.sh | $(O)/.deps-test
 	$(Q)mk/deps.sh $(DEPS_KERNELS)
 	$(Q)touch $@
 
 .PHONY: deps
 deps: ## install the Debian packages for build, tests and lint
-	$(Q)mk/deps.sh $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_LINT) $(DEPS_CHECK) $(DEPS_KERNELS)
+	$(Q)mk/deps.sh $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_LINT) $(DEPS_CHECK) $(DEPS_KERNELS) $(DEPS_BENCH)

@@ -1,126 +1,186 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The client side of the benchmark.
+ * The client side of the benchmark. usage: client ADDRESS PORT MODE N
  *
- *   client ADDRESS PORT COUNT [peername]   COUNT times socket, connect, request, response, close;
- *                                          prints the ns of each; peername: calls getpeername(2)
- *   client ADDRESS PORT COUNT udp          COUNT unconnected datagrams, nobody need answer
- *   client ADDRESS PORT 0 hold             one connection, until the server closes it
+ *   visit N     N times socket, connect, request, response, close; prints the ns of each
+ *   peername N  the same, with a getpeername(2) after the connect
+ *   first 1     one visit, without warming up
+ *   for MS      visits for so long; prints the ns of each
+ *   keep N      N requests on one connection; prints the ns of each
+ *   connect N   N times socket, connect, close; prints the ns of each
+ *   udp N       N unconnected datagrams that nobody answers; prints the mean ns of each hundred
+ *   bulk MS     sends for so long; prints bytes and ns
+ *   hold N      N connections, until standard input ends; prints "ready"
  *
- * Exit 1 when one connection was refused or not answered. The first connections warm up and are
- * not printed.
+ * Exit 1 when one connection was refused or not answered. The first connections of visit, peername,
+ * keep and connect warm up and are not printed.
  */
-#include <arpa/inet.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
+#include <fcntl.h>
 
-#define WARM_UP 10
+#include "net.h"
 
-static const char request[] = "GET /latest/meta-data/ HTTP/1.1\r\nHost: 169.254.170.2\r\n\r\n";
-static struct sockaddr_storage dest;
-static socklen_t dest_len;
+#define WARM_UP	  10
+#define UDP_BATCH 100
 
-static int set_dest(const char *text, const char *port)
+static const char last_request[] = "GET /latest/meta-data/ HTTP/1.1\r\nHost: imds\r\n"
+				   "Connection: close\r\n\r\n";
+static const char request[] = "GET /latest/meta-data/ HTTP/1.1\r\nHost: imds\r\n\r\n";
+static struct sockaddr_in dest;
+
+static int dial(void)
 {
-	struct sockaddr_in6 *v6 = (void *)&dest;
-	struct sockaddr_in *v4 = (void *)&dest;
-	in_port_t n = htons((uint16_t)strtoul(port, NULL, 10));
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
-		v4->sin_family = AF_INET;
-		v4->sin_port = n;
-		dest_len = sizeof(*v4);
-		return 0;
-	}
-	if (inet_pton(AF_INET6, text, &v6->sin6_addr) != 1)
-		return -1;
-	v6->sin6_family = AF_INET6;
-	v6->sin6_port = n;
-	dest_len = sizeof(*v6);
-	return 0;
-}
-
-static void die(const char *what)
-{
-	perror(what);
-	exit(1);
-}
-
-static size_t read_all(int fd)
-{
-	char buf[1024];
-	size_t total = 0;
-	ssize_t n;
-
-	while ((n = read(fd, buf, sizeof(buf))) > 0)
-		total += (size_t)n;
-	return total;
-}
-
-static void visit(int peername)
-{
-	struct sockaddr_storage peer;
-	socklen_t len = sizeof(peer);
-	int fd = socket(dest.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0 || connect(fd, (void *)&dest, dest_len))
+	if (fd < 0 || connect(fd, (void *)&dest, sizeof(dest)))
 		die("client: connect");
-	if (peername && getpeername(fd, (void *)&peer, &len))
-		die("client: getpeername");
-	if (write(fd, request, sizeof(request) - 1) != sizeof(request) - 1)
+	return fd;
+}
+
+static void exchange(int fd, const char *text, size_t len)
+{
+	char answer[1024];
+
+	if (write(fd, text, len) != (ssize_t)len)
 		die("client: write");
-	if (!read_all(fd))
+	if (read(fd, answer, sizeof(answer)) <= 0)
 		die("client: no answer");
+}
+
+static void visit(void)
+{
+	int fd = dial();
+	char rest[64];
+
+	exchange(fd, last_request, sizeof(last_request) - 1);
+	while (read(fd, rest, sizeof(rest)) > 0)
+		;
 	close(fd);
 }
 
-static long now_ns(void)
+static void visit_peername(void)
 {
-	struct timespec t;
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+	int fd = dial();
+	char rest[64];
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000L + t.tv_nsec;
+	if (getpeername(fd, (void *)&peer, &len))
+		die("client: getpeername");
+	exchange(fd, last_request, sizeof(last_request) - 1);
+	while (read(fd, rest, sizeof(rest)) > 0)
+		;
+	close(fd);
 }
 
-static void hold(void)
-{
-	int fd = socket(dest.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+static int kept = -1;
 
-	if (fd < 0 || connect(fd, (void *)&dest, dest_len))
-		die("client: connect");
-	read_all(fd);
+static void ask_again(void)
+{
+	if (kept < 0)
+		kept = dial();
+	exchange(kept, request, sizeof(request) - 1);
+}
+
+static void touch(void)
+{
+	close(dial());
+}
+
+static void print_each(void (*act)(void), long warm_up, long count)
+{
+	for (long i = -warm_up; i < count; i++) {
+		long long start = now_ns();
+
+		act();
+		if (i >= 0)
+			printf("%lld\n", now_ns() - start);
+	}
+}
+
+static void print_until(void (*act)(void), long ms)
+{
+	long long end = now_ns() + ms * 1000000, start;
+
+	while ((start = now_ns()) < end) {
+		act();
+		printf("%lld\n", now_ns() - start);
+	}
 }
 
 static void datagrams(long count)
 {
-	int fd = socket(dest.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	for (long i = 0; i < count; i += UDP_BATCH) {
+		long long start = now_ns();
+
+		for (int j = 0; j < UDP_BATCH; j++)
+			if (sendto(fd, "x", 1, 0, (void *)&dest, sizeof(dest)) != 1)
+				die("client: sendto");
+		printf("%.1f\n", (double)(now_ns() - start) / UDP_BATCH);
+	}
+}
+
+static void bulk(long ms)
+{
+	static char data[1 << 18];
+	long long start = now_ns(), sent = 0;
+	int fd = dial();
+
+	while (now_ns() - start < ms * 1000000LL) {
+		ssize_t n = write(fd, data, sizeof(data));
+
+		if (n <= 0)
+			die("client: write");
+		sent += n;
+	}
+	printf("%lld %lld\n", sent, now_ns() - start);
+}
+
+static void hold(long count)
+{
+	char byte;
 
 	for (long i = 0; i < count; i++)
-		if (sendto(fd, "x", 1, 0, (void *)&dest, dest_len) != 1)
-			die("client: sendto");
+		dial();
+	puts("ready");
+	fflush(stdout);
+	while (read(STDIN_FILENO, &byte, 1) > 0)
+		;
 }
 
 int main(int argc, char **argv)
 {
-	const char *mode = argc > 4 ? argv[4] : "";
-	long count = argc > 3 ? strtol(argv[3], NULL, 10) : 0, start;
+	const char *mode = argc == 5 ? argv[3] : "";
+	long n = argc == 5 ? number(argv[4]) : 0;
 
-	if (argc < 4 || set_dest(argv[1], argv[2])) {
-		fprintf(stderr, "usage: client ADDRESS PORT COUNT [peername | udp | hold]\n");
-		return 2;
-	}
-	if (!strcmp(mode, "hold"))
-		hold();
+	/* In one write at the end: several clients may share one file. */
+	setvbuf(stdout, NULL, _IOFBF, 1 << 20);
+	if (argc == 5)
+		dest = address(argv[1], argv[2]);
+	if (!strcmp(mode, "visit"))
+		print_each(visit, WARM_UP, n);
+	else if (!strcmp(mode, "peername"))
+		print_each(visit_peername, WARM_UP, n);
+	else if (!strcmp(mode, "first"))
+		print_each(visit, 0, n);
+	else if (!strcmp(mode, "for"))
+		print_until(visit, n);
+	else if (!strcmp(mode, "keep"))
+		print_each(ask_again, WARM_UP, n);
+	else if (!strcmp(mode, "connect"))
+		print_each(touch, WARM_UP, n);
 	else if (!strcmp(mode, "udp"))
-		datagrams(count);
-	for (long i = -WARM_UP; i < count && strcmp(mode, "hold") && strcmp(mode, "udp"); i++) {
-		start = now_ns();
-		visit(!strcmp(mode, "peername"));
-		if (i >= 0)
-			printf("%ld\n", now_ns() - start);
+		datagrams(n);
+	else if (!strcmp(mode, "bulk"))
+		bulk(n);
+	else if (!strcmp(mode, "hold"))
+		hold(n);
+	else {
+		fprintf(stderr,
+			"usage: client ADDRESS PORT visit | peername | first | for | keep | "
+			"connect | udp | bulk | hold N\n");
+		return 2;
 	}
 	return 0;
 }

@@ -2,8 +2,12 @@
 /*
  * What the kernel knows of the pinned programs and maps.
  *
- *   kernel hold              switches run-time statistics on, prints "on", and off when it ends
- *   kernel progs DIRECTORY   "NAME RUNS NANOSECONDS" of each program pinned there
+ *   kernel hold CGROUP       until it ends: run-time statistics on, and two programs that do nothing
+ *                            at the connects and packets of that cgroup, so that one knows what of a
+ *                            figure is the call and the statistics themselves. Prints "on"; for each
+ *                            line on standard input, "empty_HOOK RUNS NANOSECONDS" of both
+ *   kernel progs DIRECTORY   "NAME RUNS NANOSECONDS INSTRUCTIONS BYTES" of each program pinned there:
+ *                            instructions that the verifier walked, bytes of machine code
  *   kernel maps DIRECTORY    "NAME BYTES" of each map pinned there, as charged to memory
  */
 #include <dirent.h>
@@ -12,21 +16,30 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+#include <fcntl.h>
 
 #include "cleanup.h"
 
-static int hold(void)
-{
-	_cleanup_close_ int fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+#define N_EMPTY 2
 
-	if (fd < 0) {
-		perror("kernel: bpf_enable_stats");
-		return 1;
-	}
-	puts("on");
-	fflush(stdout);
-	for (;;)
-		pause();
+static const struct {
+	const char *name;
+	enum bpf_prog_type type;
+	enum bpf_attach_type attach;
+} empty[N_EMPTY] = {
+	{"empty_connect", BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_INET4_CONNECT},
+	{"empty_packet", BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_EGRESS},
+};
+
+static int load_empty(int i)
+{
+	const struct bpf_insn insns[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 1},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = empty[i].attach);
+
+	return bpf_prog_load(empty[i].type, empty[i].name, "GPL", insns, 2, &opts);
 }
 
 static int print_prog(const char *name, int fd)
@@ -36,8 +49,37 @@ static int print_prog(const char *name, int fd)
 
 	if (bpf_obj_get_info_by_fd(fd, &info, &len))
 		return -1;
-	printf("%s %llu %llu\n", name, (unsigned long long)info.run_cnt,
-	       (unsigned long long)info.run_time_ns);
+	printf("%s %llu %llu %u %u\n", name, (unsigned long long)info.run_cnt,
+	       (unsigned long long)info.run_time_ns, info.verified_insns, info.jited_prog_len);
+	return 0;
+}
+
+/* A link ends with its descriptor: nothing stays behind, however this ends. */
+static int hold(const char *cgroup)
+{
+	_cleanup_close_ int stats = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	_cleanup_close_ int dir = open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int prog[N_EMPTY];
+	char line[16];
+
+	if (stats < 0 || dir < 0) {
+		perror("kernel: hold");
+		return 1;
+	}
+	for (int i = 0; i < N_EMPTY; i++) {
+		prog[i] = load_empty(i);
+		if (prog[i] < 0 || bpf_link_create(prog[i], dir, empty[i].attach, NULL) < 0) {
+			perror("kernel: an empty program");
+			return 1;
+		}
+	}
+	puts("on");
+	fflush(stdout);
+	while (fgets(line, sizeof(line), stdin)) {
+		for (int i = 0; i < N_EMPTY; i++)
+			print_prog(empty[i].name, prog[i]);
+		fflush(stdout);
+	}
 	return 0;
 }
 
@@ -87,12 +129,12 @@ static int each(const char *directory, int (*print)(const char *, int))
 
 int main(int argc, char **argv)
 {
-	if (argc == 2 && !strcmp(argv[1], "hold"))
-		return hold();
+	if (argc == 3 && !strcmp(argv[1], "hold"))
+		return hold(argv[2]);
 	if (argc == 3 && !strcmp(argv[1], "progs"))
 		return each(argv[2], print_prog);
 	if (argc == 3 && !strcmp(argv[1], "maps"))
 		return each(argv[2], print_map);
-	fprintf(stderr, "usage: kernel hold | progs DIRECTORY | maps DIRECTORY\n");
+	fprintf(stderr, "usage: kernel hold CGROUP | progs DIRECTORY | maps DIRECTORY\n");
 	return 2;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Tables, or with --json one document, of what bench.sh wrote into a directory."""
+"""From what run.sh collected: results.json, results.md and data for plot.gp. report.py RAW OUT"""
 import glob
 import json
 import os
@@ -11,21 +11,26 @@ import subprocess
 import sys
 from statistics import median
 
-NOISY = 0.10  # interquartile range of the rounds' medians, as a share of their median
-WAYS = {
-    'direct': 'direct, no podcred',
-    'podcred': 'podcred, 169.254.170.2:80',
-    'dnat': 'iptables DNAT, one rule',
-    'other': 'guarded pod, other address',
+RAW, OUT = sys.argv[1:3]
+NOISY = 0.10  # interquartile range of the rounds' values, as a share of their median
+NOISY_AGAIN = 0.01  # how far the second direct node may be from the first
+VARIANTS = {
+    'direct': 'direct',
+    'again': 'direct, once more',
+    'legacy': 'iptables-legacy DNAT',
+    'compat': 'iptables-nft DNAT',
+    'nftables': 'nftables DNAT, map',
+    'podcred': 'podcred',
+    'connects': 'podcred, connect hooks only',
+    'proxied': 'direct, rules of kube-proxy',
+    'neighbours': 'podcred, rules of kube-proxy',
+    'untracked': 'the same, with NOTRACK',
 }
-# What design allows per run, nanoseconds: (low, high); getsockopt is what it adds to a call.
-BUDGET = {
-    ('matching', 'podcred_conn4'): (1000, 2000),
-    ('other', 'podcred_conn4'): (154, 227),
-    ('other', 'podcred_sockops'): (60, 80),
-    ('datagram', 'podcred_smsg4'): (73, 79),
-}
-BUDGET_GETSOCKOPT = (420, 510)
+# of one file: (what stands for the round, unit); ns unless it says otherwise
+WORKLOADS = {'visit': 'ns', 'keep': 'ns', 'connect': 'ns', 'udp': 'ns', 'first': 'ns',
+             'many': '1/s', 'bulk': 'MB/s', 'conntrack': 'entries', 'slab': 'bytes'}
+MANY_SECONDS = 0.2
+LINES = []  # of results.md
 
 
 def quantile(values, share):
@@ -39,7 +44,7 @@ def quantile(values, share):
 def bootstrap(values):
     """95% interval of the median, resampling rounds; seeded, so that one run has one answer."""
     rng = random.Random(1)
-    medians = [median(rng.choices(values, k=len(values))) for _ in range(4000)]
+    medians = [median(rng.choices(values, k=len(values))) for _ in range(2000)]
     return quantile(medians, 0.025), quantile(medians, 0.975)
 
 
@@ -48,58 +53,91 @@ def words(path):
         return [line.split() for line in lines]
 
 
-def latency(directory):
-    rounds = {way: [] for way in WAYS}
-    for way in WAYS:
-        for number in range(len(glob.glob(f'{directory}/latency-{way}-*'))):
-            rounds[way].append([int(row[0]) for row in words(f'{directory}/latency-{way}-{number}')])
-    base = [median(values) for values in rounds['direct']]
-    result = []
-    for way, lists in rounds.items():
-        medians = [median(values) for values in lists]
-        everything = [value for values in lists for value in values]
-        ratios = [m / b for m, b in zip(medians, base)]
-        low, high = bootstrap(ratios)
-        spread = (quantile(medians, 0.75) - quantile(medians, 0.25)) / median(medians)
-        result.append({
-            'way': way, 'rounds': len(lists), 'connections': len(everything),
-            'p50_us': quantile(everything, 0.5) / 1000, 'p99_us': quantile(everything, 0.99) / 1000,
-            'ratio': median(ratios), 'ratio_low': low, 'ratio_high': high, 'spread': spread,
-        })
+def stands_for(workload, rows):
+    """What one round's file says, as one number."""
+    if workload == 'many':
+        return len(rows) / MANY_SECONDS
+    if workload == 'bulk':
+        return float(rows[0][0]) / float(rows[0][1]) * 1000
+    return median(float(row[0]) for row in rows)
+
+
+def read_rounds():
+    """(workload, variant, rules, pods) -> rounds, each with its value, single times and CPU time."""
+    cells = {}
+    for path in glob.glob(f'{RAW}/*.*.*.*.*'):
+        name = os.path.basename(path).split('.')
+        if len(name) != 5:
+            continue
+        workload, variant, rules, pods, number = name
+        rows = words(path)
+        cpu = words(path + '.cpu') if os.path.exists(path + '.cpu') else None
+        cells.setdefault((workload, variant, int(rules), int(pods)), {})[int(number)] = {
+            'value': stands_for(workload, rows), 'count': len(rows),
+            'times': [float(row[0]) for row in rows] if workload in ('visit', 'many') else [],
+            'cpu_us': int(cpu[0][0]) if cpu else 0}
+    return cells
+
+
+def summary(cells):
+    result = {}
+    for (workload, variant, rules, pods), rounds in sorted(cells.items()):
+        base = cells[workload, 'direct', rules, pods]
+        values = [rounds[n]['value'] for n in sorted(rounds)]
+        row = {'workload': workload, 'variant': variant, 'rules': rules, 'pods': pods,
+               'unit': WORKLOADS[workload], 'rounds': len(values), 'median': median(values),
+               'spread': ((quantile(values, 0.75) - quantile(values, 0.25)) / median(values)
+                          if median(values) else 0)}
+        times = [t for n in rounds for t in rounds[n]['times']]
+        if times:
+            row.update({f'p{name}_us': quantile(times, share) / 1000
+                        for name, share in (('50', 0.5), ('99', 0.99), ('999', 0.999))})
+            row['cpu_s_per_10000'] = median(
+                [r['cpu_us'] / r['count'] / 100 for r in rounds.values()])
+        if all(base[n]['value'] for n in rounds):
+            ratios = [rounds[n]['value'] / base[n]['value'] for n in sorted(rounds)]
+            low, high = bootstrap(ratios)
+            row.update({'ratio': median(ratios), 'low': low, 'high': high})
+        result[workload, variant, rules, pods] = row
     return result
 
 
-def programs(directory):
+def programs():
+    """Each phase: program -> runs, ns per run, ns without what a program that does nothing takes."""
     result = []
-    for phase in ('matching', 'other', 'datagram'):
-        before = {row[0]: row for row in words(f'{directory}/progs-{phase}-before')}
-        for name, runs, ns in sorted(words(f'{directory}/progs-{phase}-after')):
+    for phase in ('redirected', 'connect', 'datagram', 'bulk'):
+        before = {row[0]: row for row in words(f'{RAW}/programs-{phase}-before')}
+        rows = []
+        for name, runs, ns, insns, size in words(f'{RAW}/programs-{phase}-after'):
             runs, ns = int(runs) - int(before[name][1]), int(ns) - int(before[name][2])
-            if runs < 1000:  # cgroup life and strays
-                continue
-            result.append({'phase': phase, 'program': name, 'runs': runs, 'ns': ns / runs,
-                           'budget': BUDGET.get((phase, name))})
+            if runs >= 300:  # the rest is cgroup life and strays
+                rows.append({'phase': phase, 'program': name, 'runs': runs, 'ns': ns / runs,
+                             'verified_insns': int(insns), 'jited_bytes': int(size)})
+        floor = {row['program']: row['ns'] for row in rows if row['program'].startswith('empty_')}
+        for row in rows:
+            empty = 'empty_connect' if row['program'] in (
+                'podcred_conn4', 'podcred_peern4', 'podcred_smsg4') else 'empty_packet'
+            row['net_ns'] = row['ns'] - floor.get(empty, floor.get('empty_packet', 0))
+        result += sorted(rows, key=lambda row: row['program'])
     return result
 
 
-def sockopts(directory):
-    result = []
-    for where in ('in_host', 'in_agent'):
-        times = {}
-        for name, ns in words(f'{directory}/sockopt-{where}'):
-            times.setdefault(name, []).append(float(ns))
-        for name, values in times.items():
-            result.append({'socket': 'agent' if where == 'in_agent' else 'outside', 'call': name,
-                           'ns': median(values), 'low': quantile(values, 0.25),
-                           'high': quantile(values, 0.75)})
-    return result
+def spread_of(values):
+    return {'ns': median(values), 'low': quantile(values, 0.25), 'high': quantile(values, 0.75)}
 
 
-def added(calls):
-    """What the agent's cgroup adds to an option of the kernel's own."""
-    ns = {(call['socket'], call['call']): call['ns'] for call in calls}
-    return [{'call': name, 'ns': ns['agent', name] - ns['outside', name]}
-            for socket, name in ns if socket == 'outside']
+def named_times(path):
+    times = {}
+    for name, ns in words(path):
+        times.setdefault(name, []).append(float(ns))
+    return {name: spread_of(values) for name, values in times.items()}
+
+
+def memory():
+    sizes = {pods: {name: int(size) for name, size in words(f'{RAW}/maps-{pods}')}
+             for pods in (10, 5000)}
+    return {'maps': sizes[10], 'sum': sum(sizes[10].values()),
+            'per_pod': (sum(sizes[5000].values()) - sum(sizes[10].values())) / 4990}
 
 
 def first(path, pattern):
@@ -121,65 +159,142 @@ def machine():
         'cpus': os.cpu_count(),
         'virtual': 'hypervisor' in first('/proc/cpuinfo', r'^flags\s*: (.*)$').split(),
         'revision': output('git', '-C', here, 'describe', '--always', '--dirty') or 'unknown',
+        'iptables': output('iptables', '--version'), 'nftables': output('nft', '--version'),
     }
 
 
-def print_latency(rows):
-    print('connect, request, response, close; ratio of the medians of each round, 95% interval\n')
-    print(f'{"":28} {"p50 us":>8} {"p99 us":>8} {"ratio":>7}  {"interval":13}  spread')
+# ---- what a person reads ----
+
+def line(*cells):
+    LINES.append('| ' + ' | '.join(str(cell) for cell in cells) + ' |')
+
+
+def table(title, *head):
+    LINES.extend(['', title, ''])
+    line(*head)
+    line(*('---' for _ in head))
+
+
+def ratio(row):
+    return f'{row["ratio"]:.3f} ({row["low"]:.3f}–{row["high"]:.3f})' if 'ratio' in row else '–'
+
+
+def write_headline(cell):
+    table('**One rule, ten pods.** A short connection is connect, request, response, close; ratios '
+          'are against direct, with their 95% interval.', 'way', 'p50 µs', 'p99 µs', 'p99.9 µs',
+          'ratio', 'ten pods at once: connections/s', 'ratio', 'CPU s per 10,000',
+          'conntrack entries per connection', 'first request µs')
+    for name, text in VARIANTS.items():
+        one, many = cell['visit', name, 0, 10], cell['many', name, 0, 10]
+        line(text, f'{one["p50_us"]:.1f}', f'{one["p99_us"]:.1f}', f'{one["p999_us"]:.1f}',
+             ratio(one), f'{many["median"]:.0f}', ratio(many), f'{many["cpu_s_per_10000"]:.2f}',
+             f'{cell["conntrack", name, 0, 10]["median"] / 100:.2f}',
+             f'{cell["first", name, 0, 10]["median"] / 1000:.0f}')
+
+
+def write_rules(cell):
+    for workload, title in (('visit', 'Short connections of one pod: time'),
+                            ('many', 'Ten pods at once: connections per second')):
+        levels = sorted({key[2] for key in cell if key[0] == workload and key[3] == 10})
+        table(f'**Behind unrelated rules or targets.** {title} against direct.', 'way',
+              *(f'{n:,}' for n in levels))
+        for name, text in VARIANTS.items():
+            line(text, *(ratio(cell[workload, name, n, 10]) for n in levels))
+
+
+def write_pods(cell):
+    levels = sorted({key[3] for key in cell if key[0] == 'visit' and key[2] == 0})
+    table('**With more pods on the node.** Short connections of one pod: time against direct.',
+          'way', *(f'{n:,}' for n in levels))
+    for name, text in VARIANTS.items():
+        line(text, *(ratio(cell['visit', name, 0, n]) for n in levels))
+
+
+def write_others(cell):
+    table('**What it does not want.** Against direct: time of a request on a connection that is kept, '
+          'of a TCP connect and of a datagram to a machine behind the node, bytes per second to it.',
+          'way', 'kept', 'connect', 'datagram', 'bulk (more is better)')
+    for name, text in VARIANTS.items():
+        line(text, *(ratio(cell[w, name, 0, 10]) for w in ('keep', 'connect', 'udp', 'bulk')))
+
+
+def write_lookups(rows):
+    names = {'peer': '`podcred_peer()`', 'map': 'two map lookups (CAP_BPF)',
+             'index': 'source IP in an index', 'cgroupfs': 'walk of cgroupfs'}
+    table('**Who calls?** ns per answer, among so many pods.', 'way', *(f'{n:,}' for n in rows))
+    for name, text in names.items():
+        line(text, *(f'{rows[n][name]["ns"]:,.0f}' for n in rows))
+
+
+def write_programs(rows):
+    table('**Cost of the programs.** ns per run by the kernel\'s statistics; net: without what an empty '
+          'program takes on that hook (statistics and call).', 'traffic', 'program', 'runs', 'ns',
+          'net ns', 'instructions verified', 'bytes of code')
     for row in rows:
-        interval = f'{row["ratio_low"]:.3f}-{row["ratio_high"]:.3f}'
-        print(f'{WAYS[row["way"]]:28} {row["p50_us"]:8.1f} {row["p99_us"]:8.1f} '
-              f'{row["ratio"]:7.3f}  {interval:13}  {row["spread"]:.0%}')
+        line(row['phase'], f'`{row["program"]}`', row['runs'], f'{row["ns"]:.0f}',
+             f'{row["net_ns"]:.0f}', f'{row["verified_insns"]:,}', row['jited_bytes'])
 
 
-def print_programs(rows):
-    print('\nprograms, ns per run (kernel statistics)\n')
-    print(f'{"phase":10} {"program":16} {"runs":>7} {"ns":>7}  budget')
-    for row in rows:
-        budget = row['budget']
-        text = '-' if not budget else f'{budget[0]}-{budget[1]}' + (
-            ' above' if row['ns'] > budget[1] else '')
-        print(f'{row["phase"]:10} {row["program"]:16} {row["runs"]:7} {row["ns"]:7.0f}  {text}')
+def write_rest(result, cell):
+    table('**getsockopt(2)**, ns per call.', 'option', 'outside', "in the agent's cgroup")
+    for name in result['getsockopt']['outside']:
+        line(name, *(f'{result["getsockopt"][where][name]["ns"]:.0f}'
+                     for where in ('outside', 'agent')))
+    mem = result['memory']
+    biggest = sorted(mem['maps'].items(), key=lambda item: -item[1])[:3]
+    held = {name: cell['slab', name, 0, 10]['median'] for name in ('direct', 'podcred')}
+    LINES.extend(['', f'**Memory.** Maps {mem["sum"] / 1e6:.1f} MB, of that ' + ', '.join(
+        f'`{name}` {size / 1e6:.1f}' for name, size in biggest)
+        + f'; {mem["per_pod"]:.0f} bytes more for each pod. An open connection, both ends: '
+        f'{held["direct"]:,.0f} bytes of kernel memory direct, {held["podcred"]:,.0f} with podcred.'])
 
 
-def print_sockopts(rows, extra):
-    print('\ngetsockopt on one accepted socket, ns per call: median of rounds, quartiles\n')
-    for row in rows:
-        print(f'{row["socket"]:10} {row["call"]:16} {row["ns"]:7.0f}  '
-              f'{row["low"]:.0f}-{row["high"]:.0f}')
-    for row in extra:
-        print(f'{"added":10} {row["call"]:16} {row["ns"]:7.0f}  '
-              f'budget {BUDGET_GETSOCKOPT[0]}-{BUDGET_GETSOCKOPT[1]}')
+def write_data(cell, lookups):
+    def data(name, rows):
+        with open(f'{OUT}/{name}.dat', 'w', encoding='ascii') as file:
+            file.writelines(' '.join(str(value) for value in row) + '\n' for row in rows)
 
-
-def print_maps(rows):
-    print('\nmemory of maps, bytes\n')
-    for name, size in rows.items():
-        print(f'{name:24} {size:10}')
-    print(f'{"sum":24} {sum(rows.values()):10}')
+    drawn = ('direct', 'legacy', 'compat', 'nftables', 'podcred', 'neighbours', 'untracked')
+    levels = sorted({key[2] for key in cell if key[0] == 'many'})
+    data('rules', [[n] + [cell['many', name, n, 10]['median'] for name in drawn] for n in levels])
+    rows = [(VARIANTS[name], cell['visit', name, 0, 10]) for name in VARIANTS if name != 'direct']
+    data('redirect', [[f'"{name}"', row['ratio'], row['low'], row['high']] for name, row in rows])
+    data('lookup', [[n] + [row[way]['ns'] for way in ('peer', 'map', 'index', 'cgroupfs')]
+                    for n, row in lookups.items()])
 
 
 def main():
-    directory = sys.argv[-1]
-    result = {'machine': machine(), 'latency': latency(directory), 'programs': programs(directory),
-              'getsockopt': sockopts(directory),
-              'maps': {name: int(size) for name, size in sorted(words(f'{directory}/maps'))}}
-    result['getsockopt_added'] = added(result['getsockopt'])
-    result['noisy'] = any(row['spread'] > NOISY for row in result['latency'])
-    if '--json' in sys.argv[1:-1]:
-        print(json.dumps(result, indent=2))
-        return
+    cell = summary(read_rounds())
+    lookups = {n: named_times(f'{RAW}/lookup-{n}') for n in sorted(
+        int(path.rsplit('-', 1)[1]) for path in glob.glob(f'{RAW}/lookup-*'))}
+    result = {'machine': machine(), 'cells': list(cell.values()), 'programs': programs(),
+              'lookup': lookups, 'memory': memory(),
+              'getsockopt': {where: named_times(f'{RAW}/sockopt-{where}')
+                             for where in ('outside', 'agent')}}
+    again, spread = cell['visit', 'again', 0, 10], max(
+        cell['visit', name, 0, 10]['spread'] for name in VARIANTS)
+    result['noisy'] = abs(again['ratio'] - 1) > NOISY_AGAIN or spread > NOISY
     host = result['machine']
-    print(f'Linux {host["kernel"]}, {host["cpus"]} x {host["cpu"]}, '
-          f'{"virtual machine" if host["virtual"] else "bare metal"}, podcred {host["revision"]}\n')
-    print_latency(result['latency'])
-    print_programs(result['programs'])
-    print_sockopts(result['getsockopt'], result['getsockopt_added'])
-    print_maps(result['maps'])
+    LINES.append(f'Linux {host["kernel"]}, {host["cpus"]} x {host["cpu"]}'
+                 f'{" (virtual machine)" if host["virtual"] else ""}, {host["iptables"]}, '
+                 f'{host["nftables"]}, podcred {host["revision"]}. The rounds of one way spread by up '
+                 f'to {spread:.0%} (interquartile range); direct against direct: {ratio(again)}.')
     if result['noisy']:
-        print(f'\nNOISY: the rounds of one way spread over more than {NOISY:.0%}; run it again on a '
-              'quiet machine before you believe a ratio.')
+        LINES.extend(['', '**NOISY: run it again on a quiet machine before you believe a ratio.**'])
+    write_headline(cell)
+    write_rules(cell)
+    write_pods(cell)
+    write_others(cell)
+    write_lookups(lookups)
+    write_programs(result['programs'])
+    write_rest(result, cell)
+    write_data(cell, lookups)
+    with open(f'{OUT}/results.json', 'w', encoding='utf-8') as file:
+        json.dump(result, file, indent=1)
+        file.write('\n')
+    with open(f'{OUT}/results.md', 'w', encoding='utf-8') as file:
+        file.write('\n'.join(LINES) + '\n')
+    print('\n'.join(LINES))
 
 
 if __name__ == '__main__':

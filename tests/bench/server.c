@@ -1,139 +1,166 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The server side of the benchmark.
+ * The server side of the benchmark. usage: server ADDRESS PORT MODE [N]
  *
- *   server ADDRESS PORT             answers a fixed response and closes
- *   server ADDRESS PORT peer        the same, and asks podcred who connected first; who has no
- *                                   identity gets no answer
- *   server ADDRESS PORT sockopt N   takes one connection and prints ns per getsockopt(2) of
- *                                   several rounds of N calls: "OPTION NS", one line each
+ *   peer        answers each request with a fixed response, after it asked podcred who connected;
+ *               who has no identity gets no answer
+ *   index N     the same, but looks the source address up in an index of N pods
+ *   sink        reads and says nothing; takes datagrams on the same port and reads none
+ *   sockopt N   takes one connection and prints ns per getsockopt(2) of several rounds of N calls:
+ *               "OPTION NS", one line each
+ *
+ * peer and index have WORKERS processes on one listener.
  */
-#include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <podcred/podcred.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
 
-#define ROUNDS 7
+#include "net.h"
+
+#define ROUNDS	7
+#define WORKERS 4
 
 static const char response[] = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
-			       "Content-Length: 64\r\nConnection: close\r\n\r\n"
+			       "Content-Length: 64\r\n\r\n"
 			       "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+static struct ip_index index_of_pods; /* empty: ask podcred */
 
-static int listen_on(const char *text, const char *port)
+static int listen_on(const struct sockaddr_in *at)
 {
-	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-	struct sockaddr_in v4 = {.sin_family = AF_INET};
-	int is_v6 = inet_pton(AF_INET6, text, &v6.sin6_addr) == 1, one = 1, fd;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
 
-	if (!is_v6 && inet_pton(AF_INET, text, &v4.sin_addr) != 1)
-		return -1;
-	v4.sin_port = v6.sin6_port = htons((uint16_t)strtoul(port, NULL, 10));
-	fd = socket(is_v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
-	    bind(fd, is_v6 ? (void *)&v6 : (void *)&v4, is_v6 ? sizeof(v6) : sizeof(v4)) ||
-	    listen(fd, 512))
-		return -1;
+	    bind(fd, (const void *)at, sizeof(*at)) || listen(fd, 4096))
+		die("server: listen");
 	return fd;
 }
 
-static void answer(int fd, int ask)
+static int knows(int fd)
 {
 	struct podcred_peer peer;
+
+	if (index_of_pods.slots)
+		return ip_index_has_peer(&index_of_pods, fd);
+	return podcred_peer(fd, &peer, sizeof(peer)) == 0;
+}
+
+/* 0: the request asked for the end of the connection, or there is none. */
+static int answer(int fd)
+{
 	char request[1024];
 	size_t have = 0;
 	ssize_t n;
 
-	if (ask && podcred_peer(fd, &peer, sizeof(peer)))
-		return;
-	while (have < sizeof(request) - 1) {
+	do {
 		n = read(fd, request + have, sizeof(request) - 1 - have);
 		if (n <= 0)
-			return;
+			return 0;
 		have += (size_t)n;
 		request[have] = '\0';
-		if (strstr(request, "\r\n\r\n"))
-			break;
-	}
-	if (write(fd, response, sizeof(response) - 1) < 0)
-		perror("write");
+	} while (!strstr(request, "\r\n\r\n"));
+	return write(fd, response, sizeof(response) - 1) > 0 && !strstr(request, "close");
 }
 
-static double now_ns(void)
+static void serve(int fd)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+	if (knows(fd))
+		while (answer(fd))
+			;
 }
 
-static void time_option(const char *name, int fd, int level, int option, long n)
+static void drain(int fd)
 {
-	double start = now_ns();
-	socklen_t len;
-	int value;
+	static char data[1 << 18];
 
-	for (long i = 0; i < n; i++) {
-		len = sizeof(value);
-		if (getsockopt(fd, level, option, &value, &len)) {
-			perror(name);
-			exit(1);
-		}
-	}
-	printf("%s %.1f\n", name, (now_ns() - start) / (double)n);
+	while (read(fd, data, sizeof(data)) > 0)
+		;
 }
 
-static void time_peer(int fd, long n)
+static void accept_all(int listener, void (*handle)(int))
 {
-	struct podcred_peer peer;
-	double start = now_ns();
-
-	if (podcred_peer(fd, &peer, sizeof(peer)))
-		return; /* the socket of a server outside the agent's cgroup: nothing to time */
-	for (long i = 0; i < n; i++)
-		podcred_peer(fd, &peer, sizeof(peer));
-	printf("podcred_peer %.1f\n", (now_ns() - start) / (double)n);
-}
-
-static void sockopts(int fd, long n)
-{
-	for (int i = 0; i < ROUNDS; i++) {
-		time_peer(fd, n);
-		time_option("SO_TYPE", fd, SOL_SOCKET, SO_TYPE, n);
-		time_option("TCP_NODELAY", fd, IPPROTO_TCP, TCP_NODELAY, n);
-	}
-}
-
-static void on_term(int number)
-{
-	(void)number;
-	_exit(0);
-}
-
-int main(int argc, char **argv)
-{
-	int listener = argc > 2 ? listen_on(argv[1], argv[2]) : -1;
-	const char *mode = argc > 3 ? argv[3] : "";
-
-	if (listener < 0) {
-		perror("server: ADDRESS PORT [peer | sockopt N]");
-		return 1;
-	}
-	signal(SIGTERM, on_term);
 	for (;;) {
 		int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 
 		if (fd < 0)
 			continue;
-		if (!strcmp(mode, "sockopt")) {
-			sockopts(fd, argc > 4 ? strtol(argv[4], NULL, 10) : 200000);
-			return 0;
-		}
-		answer(fd, !strcmp(mode, "peer"));
+		handle(fd);
 		close(fd);
 	}
+}
+
+static void with_workers(int listener)
+{
+	for (int i = 1; i < WORKERS; i++)
+		if (fork() == 0)
+			break;
+	accept_all(listener, serve);
+}
+
+static void sink(const struct sockaddr_in *at, int listener)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || bind(fd, (const void *)at, sizeof(*at)))
+		die("server: datagrams");
+	accept_all(listener, drain);
+}
+
+/* ---- what an option costs, in the agent's cgroup and outside it ---- */
+
+static void time_option(const char *name, int fd, int level, int option, long n)
+{
+	long long start = now_ns();
+	socklen_t len;
+	int value;
+
+	for (long i = 0; i < n; i++) {
+		len = sizeof(value);
+		if (getsockopt(fd, level, option, &value, &len))
+			die(name);
+	}
+	printf("%s %.1f\n", name, (double)(now_ns() - start) / (double)n);
+}
+
+static void sockopts(int listener, long n)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd < 0)
+		die("server: accept");
+	for (int i = 0; i < ROUNDS; i++) {
+		time_option("SO_TYPE", fd, SOL_SOCKET, SO_TYPE, n);
+		time_option("TCP_NODELAY", fd, IPPROTO_TCP, TCP_NODELAY, n);
+	}
+}
+
+static void on_term(int signal_number)
+{
+	(void)signal_number;
+	_exit(0);
+}
+
+int main(int argc, char **argv)
+{
+	const char *mode = argc >= 4 ? argv[3] : "";
+	long n = argc == 5 ? number(argv[4]) : 0;
+	struct sockaddr_in at;
+	int listener;
+
+	if (argc < 4) {
+		fprintf(stderr, "usage: server ADDRESS PORT peer | index N | sink | sockopt N\n");
+		return 2;
+	}
+	signal(SIGTERM, on_term);
+	at = address(argv[1], argv[2]);
+	listener = listen_on(&at);
+	if (!strcmp(mode, "sink"))
+		sink(&at, listener);
+	if (!strcmp(mode, "sockopt")) {
+		sockopts(listener, n);
+		return 0;
+	}
+	if (!strcmp(mode, "index"))
+		index_of_pods = ip_index_of((uint32_t)n);
+	with_workers(listener);
+	return 0;
 }

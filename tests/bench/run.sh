@@ -1,0 +1,120 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The benchmark. usage: run.sh DIRECTORY   (make bench builds what it needs)
+#
+# A node for each variant (variants.sh) stands from beginning to end, and they take turns: each round
+# visits all of them, and begins with another one, so that what drifts hits all alike. DIRECTORY gets
+# results.json, results.md and plots. ROUNDS=N in the environment scales how long it takes; 40 is right.
+set -u
+HERE=$(cd "$(dirname "$0")" && pwd)
+OUT=$1
+ROUNDS=${ROUNDS:-40}
+VARIANTS=(direct again legacy compat nftables podcred connects proxied neighbours untracked)
+RULES=(0 100 1000 10000)
+PODS=(10 110 1000)
+LOOKUP_PODS=(10 110 1000 5000)
+
+declare -A IN FROM PID
+RAW=$(mktemp -d)
+
+fail() {
+  printf 'bench: %s\n' "$*" >&2
+  exit 1
+}
+
+# A node cleans up after itself when its input ends.
+down() {
+  local status=$? variant fd
+  trap - EXIT INT TERM
+  for fd in "${IN[@]}"; do exec {fd}>&-; done
+  for variant in "${!PID[@]}"; do wait "${PID[$variant]}"; done
+  [ -n "${KEEP_RAW:-}" ] || rm -rf "$RAW"
+  exit $status
+}
+trap down EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# No node may hold the other ones' inputs open.
+start() {
+  local variant=$1 to from fd
+  mkfifo "$RAW/$variant.to" "$RAW/$variant.from"
+  (
+    for fd in "${IN[@]}" "${FROM[@]}"; do exec {fd}>&-; done
+    exec "$HERE/node.sh" "$variant" <"$RAW/$variant.to" >"$RAW/$variant.from"
+  ) &
+  PID[$variant]=$!
+  exec {to}>"$RAW/$variant.to" {from}<"$RAW/$variant.from"
+  IN[$variant]=$to FROM[$variant]=$from
+}
+
+answer() {
+  local reply=
+  read -r reply <&"${FROM[$1]}"
+  [ "$reply" = ok ] || fail "$1: ${reply:-the node is gone}"
+}
+# ask VARIANT COMMAND...
+ask() {
+  echo "${@:2}" >&"${IN[$1]}"
+  answer "$1"
+}
+# All nodes at once: only for what is not measured.
+ask_all() {
+  local variant
+  for variant in "${VARIANTS[@]}"; do echo "$@" >&"${IN[$variant]}"; done
+  for variant in "${VARIANTS[@]}"; do answer "$variant"; done
+}
+
+# rounds N WORKLOAD [ARGUMENT]   files WORKLOAD.VARIANT.RULES.PODS.ROUND
+rounds() {
+  local round i variant
+  for ((round = 0; round < $1; round++)); do
+    for ((i = 0; i < ${#VARIANTS[@]}; i++)); do
+      variant=${VARIANTS[(round + i) % ${#VARIANTS[@]}]}
+      ask "$variant" "${@:2}" "$RAW/$2.$variant.$rules.$pods.$round"
+    done
+  done
+}
+
+say() { printf '%4d s  %s\n' $SECONDS "$*" >&2; }
+
+say "${#VARIANTS[@]} nodes"
+for variant in "${VARIANTS[@]}"; do start "$variant"; done
+for variant in "${VARIANTS[@]}"; do answer "$variant"; done
+
+rules=0 pods=10
+say 'cold: the first request of each pod'
+rounds 1 first
+rounds 1 conntrack 100
+say 'one pod, requests on one connection, other traffic'
+rounds "$ROUNDS" visit 300
+rounds $((ROUNDS / 2)) keep 500
+rounds "$ROUNDS" connect 200
+rounds "$ROUNDS" udp 5000
+rounds $((ROUNDS / 4 + 1)) bulk 200
+for rules in "${RULES[@]}"; do
+  say "$rules unrelated rules or targets"
+  [ "$rules" = 0 ] || ask_all rules "$rules"
+  for pods in "${PODS[@]}"; do
+    ask_all pods "$pods"
+    [ "$rules-$pods" = 0-10 ] || rounds $((ROUNDS / 5 + 1)) visit 200
+    [ "$pods" != 10 ] || rounds $((ROUNDS / 5 + 1)) many 200
+  done
+done
+ask_all rules 0
+ask_all pods 10
+rules=0 pods=10
+say 'memory, programs, getsockopt'
+rounds 5 slab 1000
+ask podcred maps "$RAW/maps-10"
+ask podcred programs "$RAW/programs"
+ask podcred sockopt 50000 "$RAW/sockopt"
+for pods in "${LOOKUP_PODS[@]}"; do
+  say "who calls, among $pods pods"
+  ask podcred lookup "$pods" "$RAW/lookup-$pods"
+done
+ask podcred maps "$RAW/maps-$pods"
+mkdir -p "$OUT"
+python3 "$HERE/report.py" "$RAW" "$OUT" || fail 'no report'
+(cd "$OUT" && gnuplot "$HERE/plot.gp") || fail 'no plots'
+say "results in $OUT"
