@@ -18,11 +18,11 @@ int podcred_conn4(struct bpf_sock_addr *ctx)
 
 	addr_set_v4(&dest.addr, ctx->user_ip4);
 	verdict = guard_connect(ctx, &dest, &agent);
-	if (verdict != VERDICT_REDIRECT || !agent)
+	if (!agent)
 		return verdict;
 	ctx->user_ip4 = *(const __u32 *)&agent->addr.ip[12];
 	ctx->user_port = agent->port;
-	return VERDICT_ALLOW;
+	return verdict;
 }
 
 SEC("cgroup/connect6")
@@ -36,7 +36,7 @@ int podcred_conn6(struct bpf_sock_addr *ctx)
 	addr_set_words(&dest.addr, ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2],
 		       ctx->user_ip6[3]);
 	verdict = guard_connect(ctx, &dest, &agent);
-	if (verdict != VERDICT_REDIRECT || !agent)
+	if (!agent)
 		return verdict;
 	word = (const __u32 *)agent->addr.ip;
 	ctx->user_ip6[0] = word[0];
@@ -44,5 +44,5 @@ int podcred_conn6(struct bpf_sock_addr *ctx)
 	ctx->user_ip6[2] = word[2];
 	ctx->user_ip6[3] = word[3];
 	ctx->user_port = agent->port;
-	return VERDICT_ALLOW;
+	return verdict;
 }

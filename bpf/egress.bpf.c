@@ -23,20 +23,17 @@ static __always_inline void sender_of(const struct podcred_config *cfg, struct _
 			     bpf_skb_ancestor_cgroup_id(skb, tree.level + 2));
 }
 
-static __always_inline int backstop(struct __sk_buff *skb, int v6)
+/* A function of its own, as hardly any packet comes so far. */
+static __noinline int judge_egress(struct __sk_buff *skb, int v6)
 {
 	const struct podcred_config *cfg = config_get();
-	const __u8 *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
-	__u64 min = v6 ? PACKET_V6 : PACKET_V4, len = skb->len;
+	__u64 min = v6 ? PACKET_V6 : PACKET_V4, len = head_size(skb->len);
 	struct sender sender = {};
 	struct packet packet = {};
 	__u8 head[PACKET_HEAD] = {};
 
 	if (!cfg)
 		return PACKET_PASS;
-	if (data + min <= data_end && packet_is_foreign(cfg, data, v6))
-		return PACKET_PASS;
-	len = head_size(len);
 	if (len < min || bpf_skb_load_bytes(skb, 0, head, len))
 		len = 0;
 	packet_parse(head, (__u32)len, v6, &packet);
@@ -44,6 +41,18 @@ static __always_inline int backstop(struct __sk_buff *skb, int v6)
 		return PACKET_PASS;
 	sender_of(cfg, skb, &sender);
 	return packet_judge(cfg, &packet, &sender, PODCRED_HOOK_egress);
+}
+
+static __always_inline int backstop(struct __sk_buff *skb, int v6)
+{
+	const struct podcred_config *cfg = config_get();
+	const __u8 *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
+
+	if (!cfg)
+		return PACKET_PASS;
+	if (data + (v6 ? PACKET_V6 : PACKET_V4) <= data_end && packet_is_foreign(cfg, data, v6))
+		return PACKET_PASS;
+	return judge_egress(skb, v6);
 }
 
 SEC("cgroup_skb/egress")

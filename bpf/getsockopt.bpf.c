@@ -36,11 +36,11 @@ static __always_inline int failed(int error)
 }
 
 /*
- * Copy the pod's names. The resolver rewrites records while we read, and the kernel recycles the
- * memory of a replaced one at once, maybe for another pod. So look up again afterwards: only an
- * unchanged record under the same key was copied whole.
+ * Copy the pod's names; 0: there are none. The resolver rewrites records while we read, and the kernel
+ * recycles the memory of a replaced one at once, maybe for another pod. So look up again afterwards:
+ * only an unchanged record under the same key was copied whole.
  */
-static __always_inline void name_peer(struct podcred_peer *peer)
+static __always_inline int name_peer(struct podcred_peer *peer)
 {
 	const struct podcred_pod *pod, *again;
 	__u64 id = peer->pod_cgroup_id, generation, seen;
@@ -48,34 +48,38 @@ static __always_inline void name_peer(struct podcred_peer *peer)
 
 	pod = bpf_map_lookup_elem(&podcred_pods, &id);
 	if (!pod)
-		return;
+		return 0;
 	flags = *(const volatile __u32 *)&pod->flags;
 	generation = *(const volatile __u64 *)&pod->generation;
 	if (!(flags & PODCRED_POD_NAMED))
-		return;
+		return 0;
 	seen = flags ^ generation;
 	seen ^= COPY(&peer->pod_uid, &pod->uid);
 	seen ^= COPY(&peer->pod_namespace, &pod->name_space);
 	seen ^= COPY(&peer->pod_name, &pod->name);
 	seen ^= COPY(&peer->service_account, &pod->service_account);
+	id = after(id, seen);
+	again = bpf_map_lookup_elem(&podcred_pods, &id);
+	if (!again || again != pod || again->cgroup_id != id || again->generation != generation) {
+		count(PODCRED_REASON_name_changing);
+		return 0;
+	}
 	peer->flags |= PODCRED_PEER_NAMED;
 	if (flags & PODCRED_POD_HOST_NETWORK)
 		peer->flags |= PODCRED_PEER_HOST_NETWORK;
 	peer->generation = generation;
+	return 1;
+}
 
-	id = after(id, seen);
-	again = bpf_map_lookup_elem(&podcred_pods, &id);
-	if (again && again == pod && again->cgroup_id == id && again->generation == generation)
-		return;
-	count(PODCRED_REASON_name_changing);
-	peer->flags &= ~(PODCRED_PEER_NAMED | PODCRED_PEER_HOST_NETWORK);
-	peer->generation = 0;
+static __always_inline void forget_names(struct podcred_peer *peer)
+{
 	__builtin_memset(peer->pod_uid, 0, sizeof(peer->pod_uid));
 	__builtin_memset(peer->pod_namespace, 0, sizeof(peer->pod_namespace));
 	__builtin_memset(peer->pod_name, 0, sizeof(peer->pod_name));
 	__builtin_memset(peer->service_account, 0, sizeof(peer->service_account));
 }
 
+/* The buffer holds what the caller had in it: every byte is written. */
 static __always_inline int answer_peer(struct bpf_sockopt *ctx)
 {
 	const struct podcred_stamp *stamp = sealed(ctx);
@@ -85,19 +89,21 @@ static __always_inline int answer_peer(struct bpf_sockopt *ctx)
 		return failed(EINVAL);
 	if (!stamp)
 		return failed(ENODATA);
-	__builtin_memset(peer, 0, sizeof(*peer));
 	peer->size = sizeof(*peer);
 	peer->flags = stamp->flags;
 	peer->cgroup_id = stamp->cgroup_id;
 	peer->pod_cgroup_id = stamp->pod_cgroup_id;
 	peer->netns_cookie = stamp->netns_cookie;
 	peer->connect_time_ns = stamp->time_ns;
+	peer->generation = 0;
 	peer->tgid = stamp->tgid;
 	peer->uid = stamp->uid;
 	peer->family = stamp->family;
 	peer->port = stamp->port;
 	__builtin_memcpy(peer->address, stamp->addr.ip, sizeof(peer->address));
-	name_peer(peer);
+	__builtin_memset(peer->reserved, 0, sizeof(peer->reserved));
+	if (!name_peer(peer))
+		forget_names(peer);
 	return answered(ctx, sizeof(*peer));
 }
 

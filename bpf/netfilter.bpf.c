@@ -10,6 +10,8 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym;
+
 /* Not full sockets: they have no cgroup of their own. */
 #define TCP_TIME_WAIT	 6
 #define TCP_NEW_SYN_RECV 12
@@ -49,27 +51,41 @@ static __always_inline __u32 head_load(struct sk_buff *skb, __u8 *head)
 	return (__u32)len;
 }
 
-static __always_inline int backstop(struct bpf_nf_ctx *ctx, int v6)
+/* A function of its own, as hardly any packet comes so far. */
+static __noinline int judge_postrouting(struct bpf_nf_ctx *ctx, int v6)
 {
 	const struct podcred_config *cfg = config_get();
 	struct sk_buff *skb = ctx->skb;
 	struct sender sender = {};
 	struct packet packet = {};
-	__u8 head[PACKET_HEAD];
+	__u8 head[PACKET_HEAD] = {};
 	__u32 len;
 
 	if (!cfg)
 		return PACKET_PASS;
-	bpf_probe_read_kernel(head, v6 ? PACKET_V6 : PACKET_V4, skb->head + skb->network_header);
-	if (packet_is_foreign(cfg, head, v6))
-		return PACKET_PASS;
-	__builtin_memset(head, 0, sizeof(head));
 	len = head_load(skb, head);
 	packet_parse(head, len, v6, &packet);
 	if (!packet_is_guarded(cfg, head, &packet))
 		return PACKET_PASS;
 	sender_of(cfg, skb, &sender);
 	return packet_judge(cfg, &packet, &sender, PODCRED_HOOK_postrouting);
+}
+
+static __always_inline int backstop(struct bpf_nf_ctx *ctx, int v6)
+{
+	const struct podcred_config *cfg = config_get();
+	struct sk_buff *skb = ctx->skb;
+	const __u8 *head;
+
+	if (!cfg)
+		return PACKET_PASS;
+	/* Typed, it can be read without a helper. Never out of bounds: who routed it has read it. */
+	head = bpf_rdonly_cast(skb->head + skb->network_header,
+			       v6 ? bpf_core_type_id_kernel(struct ipv6hdr)
+				  : bpf_core_type_id_kernel(struct iphdr));
+	if (packet_is_foreign(cfg, head, v6))
+		return PACKET_PASS;
+	return judge_postrouting(ctx, v6);
 }
 
 SEC("netfilter")

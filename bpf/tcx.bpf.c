@@ -53,6 +53,25 @@ static __always_inline __u16 skip_tags(struct __sk_buff *skb, __u16 protocol, __
 	return protocol;
 }
 
+/*
+ * Nearly every packet: no tags, no options, and for somebody else. Read in place, behind an Ethernet
+ * header. That there is one need not be asked: an IP packet of this type would begin with its version,
+ * and whoever addresses a frame so that it seems to is looked at more closely below.
+ */
+static __always_inline int is_plainly_foreign(const struct podcred_config *cfg,
+					      struct __sk_buff *skb)
+{
+	const __u8 *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
+
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		return data + ETH_HLEN + PACKET_V4 <= data_end && data[0] >> 4 != 4 &&
+		       packet_is_foreign(cfg, data + ETH_HLEN, 0);
+	if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		return data + ETH_HLEN + PACKET_V6 <= data_end && data[0] >> 4 != 6 &&
+		       packet_is_foreign(cfg, data + ETH_HLEN, 1);
+	return 0;
+}
+
 /* Fills *packet and returns 1 when there is an IP packet at that place, and it is guarded. */
 static __always_inline int guarded_at(const struct podcred_config *cfg, struct __sk_buff *skb,
 				      __u16 protocol, __u32 at, struct packet *packet)
@@ -72,8 +91,6 @@ static __always_inline int guarded_at(const struct podcred_config *cfg, struct _
 	min = v6 ? PACKET_V6 : PACKET_V4;
 	if (bpf_skb_load_bytes(skb, at, head, min))
 		return 0; /* shorter than a header: nobody routes it */
-	if (packet_is_foreign(cfg, head, v6))
-		return 0;
 	len = head_size(skb->len - at);
 	if (len < min || bpf_skb_load_bytes(skb, at, head, len))
 		packet->unreadable = 1;
@@ -95,8 +112,8 @@ static __always_inline void sender_of(const struct podcred_config *cfg, struct _
 	sender->has_socket = sender->pod != POD_NONE;
 }
 
-SEC("tc")
-int podcred_veth(struct __sk_buff *skb)
+/* A function of its own, as hardly any packet comes so far. */
+static __noinline int judge_ingress(struct __sk_buff *skb)
 {
 	const struct podcred_config *cfg = config_get();
 	struct sender sender = {};
@@ -113,7 +130,16 @@ int podcred_veth(struct __sk_buff *skb)
 }
 
 SEC("tc")
-int podcred_uplink(struct __sk_buff *skb)
+int podcred_veth(struct __sk_buff *skb)
+{
+	const struct podcred_config *cfg = config_get();
+
+	if (!cfg || is_plainly_foreign(cfg, skb))
+		return TCX_NEXT;
+	return judge_ingress(skb);
+}
+
+static __noinline int judge_uplink(struct __sk_buff *skb)
 {
 	const struct podcred_config *cfg = config_get();
 	__u16 protocol = bpf_ntohs((__u16)skb->protocol);
@@ -134,4 +160,12 @@ int podcred_uplink(struct __sk_buff *skb)
 	if (!guarded_at(cfg, skb, protocol, at, &packet))
 		return TCX_NEXT;
 	return packet_judge(cfg, &packet, &sender, PODCRED_HOOK_uplink) ? TCX_NEXT : TCX_DROP;
+}
+
+SEC("tc")
+int podcred_uplink(struct __sk_buff *skb)
+{
+	if (!bpf_skb_cgroup_id(skb)) /* no socket: forwarded */
+		return TCX_NEXT;
+	return judge_uplink(skb);
 }

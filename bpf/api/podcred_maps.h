@@ -45,8 +45,9 @@ struct podcred_config {
 	__u8 fail_open; /* 1: pass to the real address once the agent's lease has ended */
 	__u8 _pad[6];
 	struct podcred_endpoint agent[2]; /* [0] IPv4, [1] IPv6: where redirected clients go */
-	__u64 guard_filter[16]; /* bit podcred_filter_bit(addr) is 0: podcred_guard has no
-					   * entry for addr, do not look. All ones is always right */
+	__u64 guard_filter[16]; /* bit podcred_filter_bit(addr) is 0: podcred_guard has no entry
+				 * for addr but an agent's own, do not look. All ones is always
+				 * right */
 	/* How to know kubepods and its QoS cgroups again when they are removed and made anew.
 	 * Paths begin at the root of the hierarchy, with a slash; NUL-padded. */
 	char kubepods_path[PODCRED_CONFIG_PATH_LEN];

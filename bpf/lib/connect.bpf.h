@@ -23,13 +23,14 @@ static __always_inline __u32 caller_of(const struct podcred_config *cfg, struct 
 
 	*pod = task == POD_UNKNOWN ? POD_NONE : task;
 	if (sk) {
-		struct cgroup *cgrp = cgroup_of_sock(sk);
+		struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+		__u64 id = tp ? cgroup_id_of_sock(tp) : 0;
 
-		if (!cgrp)
+		if (!id)
 			return PODCRED_REASON_unknown_socket;
 		/* Same leaf, same pod: the common case skips the walk. */
-		if (BPF_CORE_READ(cgrp, kn, id) != bpf_get_current_cgroup_id() &&
-		    pod_of_cgroup(&tree, cgrp) != task)
+		if (id != bpf_get_current_cgroup_id() &&
+		    pod_of_cgroup(&tree, sock_cgroup((struct sock *)tp)) != task)
 			return PODCRED_REASON_cross_pod_socket;
 	}
 	if (task == POD_UNKNOWN)
@@ -92,11 +93,21 @@ static __always_inline __u32 pass_socket(struct bpf_sock_addr *ctx, __u64 pod, _
 	return reason;
 }
 
+/* Nearly no socket has any, and to look costs less than to ask the helper. */
+static __always_inline int may_have_storage(struct bpf_sock *sk)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	return !tp || ((struct sock *)tp)->sk_bpf_storage;
+}
+
 /* A socket that was stamped once and now goes elsewhere must not carry the stamp there. */
 static __always_inline void forget_stamp(struct bpf_sock_addr *ctx)
 {
 	struct podcred_client *client;
 
+	if (!may_have_storage(ctx->sk))
+		return;
 	client = bpf_sk_storage_get(&podcred_client, ctx->sk, NULL, 0);
 	if (client) {
 		client->announce = 0;
@@ -126,7 +137,7 @@ static __always_inline int agent_is_given_up(const struct podcred_config *cfg)
 static __always_inline __u32 judge_stream(struct bpf_sock_addr *ctx,
 					  const struct podcred_config *cfg,
 					  const struct podcred_target_key *dest, int action,
-					  __u64 pod, const struct podcred_endpoint **agent)
+					  __u64 pod)
 {
 	__u32 flags = pod_flags(pod);
 
@@ -140,8 +151,7 @@ static __always_inline __u32 judge_stream(struct bpf_sock_addr *ctx,
 		return PODCRED_REASON_denied_destination;
 	if (agent_is_given_up(cfg))
 		return pass_socket(ctx, pod, PODCRED_REASON_passed_open);
-	*agent = agent_for(cfg, dest);
-	if (!*agent)
+	if (!agent_for(cfg, dest))
 		return PODCRED_REASON_no_agent;
 	return stamp_socket(ctx, cfg, dest, pod, 0);
 }
@@ -174,9 +184,9 @@ static __always_inline int conclude_call(const struct podcred_config *cfg,
 	return VERDICT_REFUSE;
 }
 
-/* stream: a TCP connect(2), whose socket is a witness and may be stamped. */
+/* ctx: of a TCP connect(2), whose socket is a witness and may be stamped; NULL: a datagram's. */
 static __always_inline int guard(struct bpf_sock_addr *ctx, const struct podcred_target_key *dest,
-				 __u8 hook, int stream, const struct podcred_endpoint **agent)
+				 __u8 hook)
 {
 	const struct podcred_config *cfg = config_get();
 	__u32 reason;
@@ -188,27 +198,58 @@ static __always_inline int guard(struct bpf_sock_addr *ctx, const struct podcred
 	action = dest_action(cfg, dest);
 	if (action == DEST_NOT_GUARDED || action == PODCRED_ACTION_ALLOW)
 		return VERDICT_ALLOW;
-	reason = caller_of(cfg, stream ? ctx->sk : NULL, &pod);
+	reason = caller_of(cfg, ctx ? ctx->sk : NULL, &pod);
 	if (reason == UNDECIDED && action == PODCRED_ACTION_AUDIT)
 		reason = PODCRED_REASON_passed_audit;
 	else if (reason == UNDECIDED)
-		reason = stream ? judge_stream(ctx, cfg, dest, action, pod, agent)
-				: judge_datagram(pod);
+		reason = ctx ? judge_stream(ctx, cfg, dest, action, pod) : judge_datagram(pod);
 	return conclude_call(cfg, dest, hook, pod, reason);
 }
 
-/* Returns VERDICT_*; *agent is where VERDICT_REDIRECT leads. */
+/* Functions of their own: what most calls have nothing to do with stays out of their way, and out of
+ * the instruction cache. */
+static __noinline int guard_stream(struct bpf_sock_addr *ctx, const struct podcred_target_key *dest)
+{
+	return guard(ctx, dest, PODCRED_HOOK_connect);
+}
+
+static __noinline int guard_datagram(const struct podcred_target_key *dest, __u32 hook)
+{
+	return guard(NULL, dest, (__u8)hook);
+}
+
+static __always_inline int is_none_of_ours(const struct podcred_target_key *dest)
+{
+	const struct podcred_config *cfg = config_get();
+
+	return cfg && dest_is_foreign(cfg, &dest->addr);
+}
+
+/* VERDICT_REFUSE or VERDICT_ALLOW; with *agent set, the hook rewrites the address to that first. */
 static __always_inline int guard_connect(struct bpf_sock_addr *ctx,
 					 const struct podcred_target_key *dest,
 					 const struct podcred_endpoint **agent)
 {
-	forget_stamp(ctx);
+	const struct podcred_config *cfg;
+	int verdict;
+
 	if (dest->protocol == IPPROTO_TCP)
-		return guard(ctx, dest, PODCRED_HOOK_connect, 1, agent);
-	return guard(ctx, dest, PODCRED_HOOK_connect, 0, agent);
+		forget_stamp(ctx);
+	if (is_none_of_ours(dest))
+		return VERDICT_ALLOW;
+	if (dest->protocol != IPPROTO_TCP)
+		return guard_datagram(dest, PODCRED_HOOK_connect);
+	verdict = guard_stream(ctx, dest);
+	if (verdict != VERDICT_REDIRECT)
+		return verdict;
+	cfg = config_get();
+	*agent = cfg ? agent_for(cfg, dest) : NULL;
+	return *agent ? VERDICT_ALLOW : VERDICT_REFUSE;
 }
 
 static __always_inline int guard_sendmsg(const struct podcred_target_key *dest)
 {
-	return guard(NULL, dest, PODCRED_HOOK_sendmsg, 0, NULL);
+	if (is_none_of_ours(dest))
+		return VERDICT_ALLOW;
+	return guard_datagram(dest, PODCRED_HOOK_sendmsg);
 }

@@ -2,6 +2,7 @@
 /* Destination -> action. Pure: plain values in, decision out. */
 #pragma once
 
+#include "addr.bpf.h"
 #include "maps.bpf.h"
 
 #define DEST_NOT_GUARDED (-1)
@@ -18,21 +19,46 @@ static __always_inline int addr_is_foreign(const struct podcred_config *cfg,
 	return !(cfg->guard_filter[(bit >> 6) & 15] & 1ULL << (bit & 63));
 }
 
+/* The agent's endpoint at an address, NULL: none. */
+static __always_inline const struct podcred_endpoint *agent_at(const struct podcred_config *cfg,
+							       const struct podcred_addr *addr)
+{
+	if (cfg->agent[0].port && addr_is_same(addr, &cfg->agent[0].addr))
+		return &cfg->agent[0];
+	if (cfg->agent[1].port && addr_is_same(addr, &cfg->agent[1].addr))
+		return &cfg->agent[1];
+	return NULL;
+}
+
+/* Without a look at any table; "no" says nothing. */
+static __always_inline int dest_is_foreign(const struct podcred_config *cfg,
+					   const struct podcred_addr *addr)
+{
+	return addr_is_foreign(cfg, addr) && !agent_at(cfg, addr);
+}
+
 /*
  * DEST_NOT_GUARDED for the many destinations that are none of our business, else enum
- * podcred_action. One trie lookup decides the first; only guarded addresses pay for the second.
+ * podcred_action. The agent's own address is known without a table, and the filter does not cover
+ * it: it is dialled by every redirected connection, and each packet of those would pay. An entry for
+ * port and protocol wins over the one of the address, so it is looked up first, and spares the trie.
  */
 static __always_inline int dest_action(const struct podcred_config *cfg,
 				       const struct podcred_target_key *dest)
 {
+	const struct podcred_endpoint *agent = agent_at(cfg, &dest->addr);
 	const struct podcred_action_value *guard, *target;
 	struct podcred_guard_key key = {.prefixlen = 128, .addr = dest->addr};
 
+	if (agent)
+		return dest->port == agent->port && dest->protocol == IPPROTO_TCP
+			       ? PODCRED_ACTION_STAMP
+			       : DEST_NOT_GUARDED;
 	if (addr_is_foreign(cfg, &dest->addr))
 		return DEST_NOT_GUARDED;
-	guard = bpf_map_lookup_elem(&podcred_guard, &key);
-	if (!guard)
-		return DEST_NOT_GUARDED;
 	target = bpf_map_lookup_elem(&podcred_targets, dest);
-	return target ? target->action : guard->action;
+	if (target)
+		return target->action;
+	guard = bpf_map_lookup_elem(&podcred_guard, &key);
+	return guard ? guard->action : DEST_NOT_GUARDED;
 }

@@ -65,7 +65,8 @@ struct decision {
 	__u8 has_task; /* the current task is the one that asks */
 };
 
-static __always_inline void report(const struct decision *d, __u32 reason, __u32 verdict)
+/* A function of its own: nearly no decision is reported. */
+static __noinline void report(const struct decision *d, __u32 reason, __u32 verdict)
 {
 	struct podcred_event *event;
 

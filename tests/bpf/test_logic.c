@@ -191,7 +191,7 @@ static void test_dest(void)
 	tap_same(NOT_GUARDED, dest("169.254.169.253", 53, udp), "dest: neighbour address");
 	tap_same(NOT_GUARDED, dest("::169.254.169.254", 80, tcp), "dest: compatible is not mapped");
 	tap_same(NOT_GUARDED, dest("fd00:ec2::253", 80, tcp), "dest: IPv6 neighbour address");
-	tap_same(NOT_GUARDED, dest("192.0.2.1", 80, tcp), "dest: target without guard is nothing");
+	tap_same(PODCRED_ACTION_REDIRECT, dest("192.0.2.1", 80, tcp), "dest: target without guard");
 	tap_same(PODCRED_ACTION_DENY, dest("10.9.9.9", 1, tcp), "dest: short prefix");
 	tap_same(PODCRED_ACTION_ALLOW, dest("10.1.9.9", 1, tcp), "dest: longer prefix wins");
 	tap_same(PODCRED_ACTION_STAMP, dest("10.1.2.3", 1, tcp), "dest: longest prefix wins");
@@ -210,6 +210,27 @@ static int agent_for(const char *addr)
 
 	ctx.op = LOGIC_AGENT_FOR;
 	return logic(&ctx);
+}
+
+/* Known without a table, and stronger than a prefix that covers it. */
+static void test_agents_own(void)
+{
+	struct podcred_config config = {
+		.agent[0] = {.addr = addr_of("10.9.0.1"), .port = htons(7777)},
+		.agent[1] = {.addr = addr_of("fd99::1"), .port = htons(7778)},
+	};
+
+	configure(&config);
+	tap_same(PODCRED_ACTION_STAMP, dest("10.9.0.1", 7777, IPPROTO_TCP), "own: IPv4");
+	tap_same(PODCRED_ACTION_STAMP, dest("fd99::1", 7778, IPPROTO_TCP), "own: IPv6");
+	tap_same(NOT_GUARDED, dest("10.9.0.1", 7778, IPPROTO_TCP), "own: the other one's port");
+	tap_same(NOT_GUARDED, dest("10.9.0.1", 7777, IPPROTO_UDP), "own: another protocol");
+	tap_same(PODCRED_ACTION_DENY, dest("10.9.0.2", 7777, IPPROTO_TCP),
+		 "own: not its neighbour");
+	config.agent[0].port = config.agent[1].port = 0;
+	configure(&config);
+	tap_same(PODCRED_ACTION_DENY, dest("10.9.0.1", 7777, IPPROTO_TCP), "own: no such agent");
+	tap_same(NOT_GUARDED, dest("fd99::1", 0, IPPROTO_TCP), "own: no such agent, IPv6");
 }
 
 static void test_agent(void)
@@ -845,6 +866,7 @@ int main(void)
 	fill_destinations();
 	configure(&config);
 	test_dest();
+	test_agents_own();
 	test_agent();
 
 	configure(&config);

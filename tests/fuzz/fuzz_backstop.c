@@ -42,7 +42,7 @@ static const struct rule {
 	{"fd00:ec2::254", PODCRED_ACTION_DENY, PODCRED_ACTION_REDIRECT},
 	{"169.254.170.23", PODCRED_ACTION_ALLOW, PODCRED_ACTION_DENY},
 	{"fd00:ec2::23", PODCRED_ACTION_AUDIT, PODCRED_ACTION_REDIRECT},
-	{"10.99.0.0/16", PODCRED_ACTION_DENY, PODCRED_ACTION_DENY},
+	{"10.99.7.0/24", PODCRED_ACTION_DENY, PODCRED_ACTION_DENY},
 	{"10.0.0.5", PODCRED_ACTION_ALLOW, PODCRED_ACTION_STAMP},
 };
 
@@ -50,6 +50,7 @@ static const struct rule {
 
 static struct loader_guard guards[N_RULES];
 static struct podcred_config config = {.kubepods_level = LEVEL, .max_flows_per_pod = 128};
+#define AGENT (N_RULES - 1) /* which rule is the agent's own */
 static struct podcred_action_value found;
 static __u64 runtime[PODCRED_RUNTIME_SLOTS], counter;
 static struct podcred_event event;
@@ -60,7 +61,12 @@ static void set_up(void)
 	for (size_t i = 0; i < N_RULES; i++)
 		if (net_prefix_parse(rules[i].text, &guards[i].prefix, &guards[i].bits) < 0)
 			abort();
-	guard_filter_fill(guards, N_RULES, config.guard_filter);
+	memcpy(config.agent[0].addr.ip, guards[AGENT].prefix.ip, sizeof(config.agent[0].addr.ip));
+	config.agent[0].port = htons(80);
+	guard_filter_fill(guards, N_RULES, &config);
+	/* a prefix shorter than the filter's bits sets all of them, and there is no short way */
+	if (config.guard_filter[0] == ~0ULL)
+		abort();
 	runtime[PODCRED_RUNTIME_KUBEPODS] = KUBEPODS;
 }
 
@@ -304,8 +310,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		model_v6(&m, in.data, in.size);
 	else
 		model_v4(&m, in.data, in.size);
-	/* Nobody routes what has no whole header. */
-	if (!m.short_packet && (m.header_end > PACKET_HEAD - 4 || !m.malformed)) {
+	/* Nobody routes what has no whole header, or another version than its type says. */
+	if (!m.short_packet && in.data[0] >> 4 == (v6 ? 6 : 4) &&
+	    (m.header_end > PACKET_HEAD - 4 || !m.malformed)) {
 		MUST(!passes || !must_drop(&m));
 		MUST(passes || !must_pass(&m));
 	}

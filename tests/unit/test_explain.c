@@ -87,19 +87,34 @@ static void destinations(void **state)
 {
 	(void)state;
 	check_tcp(NONE, NONE, EXPLAIN_NOT_GUARDED, NONE, 0);
-	/* a target without a guard is nothing; a port comes before a prefix */
-	check_tcp(NONE, PODCRED_ACTION_REDIRECT, EXPLAIN_NOT_GUARDED, NONE, 0);
+	/* a port comes before a prefix, and needs none */
+	check_tcp(NONE, PODCRED_ACTION_REDIRECT, EXPLAIN_REDIRECTED, REASON(redirected), 0);
 	check_tcp(PODCRED_ACTION_DENY, PODCRED_ACTION_REDIRECT, EXPLAIN_REDIRECTED,
 		  REASON(redirected), 0);
 	check_tcp(PODCRED_ACTION_DENY, NONE, EXPLAIN_REFUSED, REASON(denied_destination), EACCES);
 	check_tcp(PODCRED_ACTION_ALLOW, PODCRED_ACTION_DENY, EXPLAIN_REFUSED,
 		  REASON(denied_destination), EACCES);
 	check_tcp(PODCRED_ACTION_ALLOW, NONE, EXPLAIN_PASSED, NONE, 0);
-	check_tcp(PODCRED_ACTION_ALLOW, PODCRED_ACTION_STAMP, EXPLAIN_DIRECT, REASON(direct), 0);
 	check_tcp(PODCRED_ACTION_AUDIT, NONE, EXPLAIN_PASSED, REASON(passed_audit), 0);
 }
 
-/* The filter is asked first; its bit is that of the address. */
+static void agents_own(void **state)
+{
+	struct explain_facts f = facts("10.99.0.1:7777", IPPROTO_TCP, NONE, NONE);
+
+	(void)state;
+	memset(config.guard_filter, 0, sizeof(config.guard_filter));
+	memcpy(config.agent[0].addr.ip, f.dest.addr.ip, sizeof(f.dest.addr.ip));
+	check(&f, EXPLAIN_DIRECT, REASON(direct), 0);
+	f.dest.protocol = IPPROTO_UDP;
+	check(&f, EXPLAIN_NOT_GUARDED, NONE, 0);
+	f = facts("10.99.0.1:7778", IPPROTO_TCP, NONE, NONE);
+	check(&f, EXPLAIN_NOT_GUARDED, NONE, 0);
+	config.agent[0].port = 0;
+	check(&f, EXPLAIN_NOT_GUARDED, NONE, 0);
+}
+
+/* The filter is asked before the tables; its bit is that of the address. */
 static void filter(void **state)
 {
 	struct explain_facts f =
@@ -303,6 +318,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(destinations, setup),
 		cmocka_unit_test_setup(filter, setup),
+		cmocka_unit_test_setup(agents_own, setup),
 		cmocka_unit_test_setup(agents, setup),
 		cmocka_unit_test_setup(policy, setup),
 		cmocka_unit_test_setup(quota, setup),

@@ -12,7 +12,8 @@
 #include "cleanup.h"
 #include "filter.h"
 
-static __u64 filter[16];
+static struct podcred_config config;
+static const __u64 *const filter = config.guard_filter;
 
 static struct loader_guard guard(const char *text)
 {
@@ -49,7 +50,7 @@ static void no_hole(void **state)
 			memcpy(ip, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12);
 		for (unsigned b = 0; b < g.bits; b++)
 			g.prefix.ip[b / 8] |= (uint8_t)(ip[b / 8] & 0x80 >> b % 8);
-		guard_filter_fill(&g, 1, filter);
+		guard_filter_fill(&g, 1, &config);
 		assert_false(passes(ip));
 	}
 }
@@ -66,7 +67,7 @@ static void defaults(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		guards[i] = guard(texts[i]);
-	guard_filter_fill(guards, ARRAY_SIZE(guards), filter);
+	guard_filter_fill(guards, ARRAY_SIZE(guards), &config);
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		assert_false(passes(guards[i].prefix.ip));
 	for (size_t i = 0; i < ARRAY_SIZE(foreign); i++)
@@ -84,13 +85,37 @@ static void short_prefixes_and_none(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(shorter); i++) {
 		struct loader_guard g = guard(shorter[i]);
 
-		guard_filter_fill(&g, 1, filter);
-		for (size_t w = 0; w < ARRAY_SIZE(filter); w++)
+		guard_filter_fill(&g, 1, &config);
+		for (size_t w = 0; w < ARRAY_SIZE(config.guard_filter); w++)
 			assert_true(filter[w] == ~0ULL);
 	}
-	guard_filter_fill(NULL, 0, filter);
-	for (size_t w = 0; w < ARRAY_SIZE(filter); w++)
+	guard_filter_fill(NULL, 0, &config);
+	for (size_t w = 0; w < ARRAY_SIZE(config.guard_filter); w++)
 		assert_true(filter[w] == 0);
+}
+
+/* The agent's address alone, and only under the rule that podcred load writes for it. */
+static void agents_own(void **state)
+{
+	struct loader_guard guards[] = {guard("10.99.0.1"), guard("fd99::1"), guard("10.99.0.1")};
+
+	(void)state;
+	memcpy(config.agent[0].addr.ip, guards[0].prefix.ip, 16);
+	memcpy(config.agent[1].addr.ip, guards[1].prefix.ip, 16);
+	config.agent[0].port = config.agent[1].port = 1;
+	guard_filter_fill(guards, 2, &config);
+	assert_true(passes(guards[0].prefix.ip));
+	assert_true(passes(guards[1].prefix.ip));
+	config.agent[1].port = 0;
+	guard_filter_fill(guards, 2, &config);
+	assert_false(passes(guards[1].prefix.ip));
+	guards[2].action = PODCRED_ACTION_DENY;
+	guard_filter_fill(guards, 3, &config);
+	assert_false(passes(guards[0].prefix.ip));
+	guards[2] = guard("10.99.0.0/24");
+	guard_filter_fill(guards, 3, &config);
+	assert_false(passes(guards[0].prefix.ip));
+	memset(&config, 0, sizeof(config));
 }
 
 int main(void)
@@ -99,6 +124,7 @@ int main(void)
 		cmocka_unit_test(no_hole),
 		cmocka_unit_test(defaults),
 		cmocka_unit_test(short_prefixes_and_none),
+		cmocka_unit_test(agents_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

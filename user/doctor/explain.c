@@ -44,14 +44,42 @@ bool explain_has_ports(uint8_t protocol)
 	       protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP;
 }
 
-/* As dest_action, in bpf/lib/dest.bpf.h. */
-static int dest_action(const struct explain_facts *f, struct explain_verdict *v)
+/* As agent_at, in bpf/lib/dest.bpf.h. */
+static const struct podcred_endpoint *agent_at(const struct explain_facts *f)
+{
+	for (int i = 0; i < 2; i++) {
+		const struct podcred_endpoint *agent = &f->config->agent[i];
+
+		if (agent->port && !memcmp(agent->addr.ip, f->dest.addr.ip, sizeof(agent->addr.ip)))
+			return agent;
+	}
+	return NULL;
+}
+
+static bool filter_covers(const struct explain_facts *f)
 {
 	uint32_t word[4], bit;
 
 	memcpy(word, f->dest.addr.ip, sizeof(word));
 	bit = podcred_filter_bit(word);
-	if (!(f->config->guard_filter[bit / 64] >> bit % 64 & 1) || f->guard == EXPLAIN_NONE) {
+	return f->config->guard_filter[bit / 64] >> bit % 64 & 1;
+}
+
+/* As dest_action, in bpf/lib/dest.bpf.h. */
+static int dest_action(const struct explain_facts *f, struct explain_verdict *v)
+{
+	const struct podcred_endpoint *agent = agent_at(f);
+
+	if (agent && (f->dest.port != agent->port || f->dest.protocol != IPPROTO_TCP)) {
+		step(v, "destination", "not guarded: another port of the agent's address");
+		return EXPLAIN_NONE;
+	}
+	if (agent) {
+		step(v, "destination", "the agent itself: %s",
+		     explain_action_name(PODCRED_ACTION_STAMP));
+		return PODCRED_ACTION_STAMP;
+	}
+	if (!filter_covers(f) || (f->guard == EXPLAIN_NONE && f->target == EXPLAIN_NONE)) {
 		step(v, "destination", "not guarded");
 		return EXPLAIN_NONE;
 	}

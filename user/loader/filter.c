@@ -11,17 +11,33 @@ static bool may_cover_v4(const struct loader_guard *guard)
 	return guard->bits < 96 && !memcmp(guard->prefix.ip, zero, sizeof(zero));
 }
 
-void guard_filter_fill(const struct loader_guard *guards, size_t n, __u64 filter[16])
+/* The rule that every agent's address has: the hooks know it without a table. */
+static bool is_agents_own(const struct loader_guard *guard, const struct podcred_endpoint agent[2])
 {
-	memset(filter, 0, 16 * sizeof(*filter));
+	if (guard->bits != 128 || guard->action != PODCRED_ACTION_ALLOW)
+		return false;
+	for (int i = 0; i < 2; i++)
+		if (agent[i].port &&
+		    !memcmp(guard->prefix.ip, agent[i].addr.ip, sizeof(agent[i].addr.ip)))
+			return true;
+	return false;
+}
+
+void guard_filter_fill(const struct loader_guard *guards, size_t n, struct podcred_config *config)
+{
+	__u64 *filter = config->guard_filter;
+
+	memset(filter, 0, sizeof(config->guard_filter));
 	for (size_t i = 0; i < n; i++) {
 		const struct net_addr *prefix = &guards[i].prefix;
 		unsigned enough = net_addr_is_v4(prefix->ip) ? 96 + PODCRED_FILTER_V4_BITS
 							     : PODCRED_FILTER_V6_BITS;
 		uint32_t word[4], bit;
 
+		if (is_agents_own(&guards[i], config->agent))
+			continue;
 		if (guards[i].bits < enough || may_cover_v4(&guards[i])) {
-			memset(filter, 0xff, 16 * sizeof(*filter));
+			memset(filter, 0xff, sizeof(config->guard_filter));
 			return;
 		}
 		memcpy(word, prefix->ip, sizeof(word));

@@ -203,7 +203,7 @@ int tables_write(struct podcred *skel, const struct loader_options *options,
 	if (r == 0) {
 		struct podcred_config config = options->config;
 
-		guard_filter_fill(options->guards, options->n_guards, config.guard_filter);
+		guard_filter_fill(options->guards, options->n_guards, &config);
 		r = config_write(config_fd, &config);
 	}
 	if (r < 0)

@@ -8,6 +8,7 @@
 #define __weak	  __attribute__((weak))
 #undef __always_inline /* of <linux/stddef.h> */
 #define __always_inline	     inline __attribute__((always_inline, unused))
+#define __noinline	     __attribute__((noinline, unused))
 #define __uint(name, value)  int(*name)[value]
 #define __type(name, value)  value *name
 #define __array(name, value) value *name[]
