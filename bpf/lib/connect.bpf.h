@@ -163,6 +163,20 @@ static __always_inline __u32 judge_datagram(__u64 pod)
 						   : PODCRED_REASON_denied_destination;
 }
 
+/* As report, where the current task is the one that asks. Other hooks may not ask who that is. */
+static __noinline void report_call(const struct decision *d, __u32 reason, __u32 verdict)
+{
+	struct podcred_event *event = report_begin(d, reason, verdict);
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	if (!event)
+		return;
+	event->tgid = BPF_CORE_READ(task, tgid); /* read, as the helper came later */
+	event->uid = (__u32)bpf_get_current_uid_gid();
+	BPF_CORE_READ_INTO(&event->comm, task, comm);
+	bpf_ringbuf_submit(event, 0);
+}
+
 static __always_inline int conclude_call(const struct podcred_config *cfg,
 					 const struct podcred_target_key *dest, __u8 hook,
 					 __u64 pod, __u32 reason)
@@ -174,10 +188,9 @@ static __always_inline int conclude_call(const struct podcred_config *cfg,
 		.cgroup_id = bpf_get_current_cgroup_id(),
 		.pod = pod,
 		.hook = hook,
-		.has_task = 1,
 	};
 
-	if (conclude(cfg, &decision, reason))
+	if (conclude_with(report_call, cfg, &decision, reason))
 		return reason == PODCRED_REASON_redirected ? VERDICT_REDIRECT : VERDICT_ALLOW;
 	if (have_set_retval)
 		bpf_set_retval(-reason_errno(reason));

@@ -62,18 +62,17 @@ struct decision {
 	__u16 port, source_port; /* host byte order */
 	__u8 protocol;
 	__u8 hook; /* enum podcred_hook */
-	__u8 has_task; /* the current task is the one that asks */
 };
 
-/* A function of its own: nearly no decision is reported. */
-static __noinline void report(const struct decision *d, __u32 reason, __u32 verdict)
+static __always_inline struct podcred_event *report_begin(const struct decision *d, __u32 reason,
+							  __u32 verdict)
 {
 	struct podcred_event *event;
 
 	event = bpf_ringbuf_reserve(&podcred_events, sizeof(*event), 0);
 	if (!event) {
 		count(PODCRED_REASON_event_lost);
-		return;
+		return NULL;
 	}
 	__builtin_memset(event, 0, sizeof(*event));
 	event->time_ns = bpf_ktime_get_boot_ns();
@@ -89,14 +88,16 @@ static __noinline void report(const struct decision *d, __u32 reason, __u32 verd
 	event->hook = d->hook;
 	event->verdict = (__u8)verdict;
 	event->reason = (__u8)reason;
-	if (d->has_task) { /* read, not asked by helper: those came later to these hooks */
-		struct task_struct *task = (void *)bpf_get_current_task();
+	return event;
+}
 
-		event->tgid = BPF_CORE_READ(task, tgid);
-		event->uid = (__u32)bpf_get_current_uid_gid();
-		BPF_CORE_READ_INTO(&event->comm, task, comm);
-	}
-	bpf_ringbuf_submit(event, 0);
+/* A function of its own: nearly no decision is reported. */
+static __noinline void report(const struct decision *d, __u32 reason, __u32 verdict)
+{
+	struct podcred_event *event = report_begin(d, reason, verdict);
+
+	if (event)
+		bpf_ringbuf_submit(event, 0);
 }
 
 static __always_inline int trace_wants_all(void)
@@ -106,23 +107,31 @@ static __always_inline int trace_wants_all(void)
 	return until && bpf_ktime_get_boot_ns() < until;
 }
 
-/* Count and report. 1: go on; 0: refuse. cfg may be NULL. */
-static __always_inline int conclude(const struct podcred_config *cfg, const struct decision *d,
-				    __u32 reason)
+typedef void (*report_fn)(const struct decision *d, __u32 reason, __u32 verdict);
+
+static __always_inline int conclude_with(report_fn tell, const struct podcred_config *cfg,
+					 const struct decision *d, __u32 reason)
 {
 	count(reason);
 	if (!reason_refuses(reason)) {
 		if (REASONS_FAIL & 1ULL << (reason & 63))
-			report(d, reason, PODCRED_EVENT_REFUSED);
+			tell(d, reason, PODCRED_EVENT_REFUSED);
 		else if (trace_wants_all())
-			report(d, reason, PODCRED_EVENT_ALLOWED);
+			tell(d, reason, PODCRED_EVENT_ALLOWED);
 		return 1;
 	}
 	if (cfg && cfg->audit) {
 		count(PODCRED_REASON_audited);
-		report(d, reason, PODCRED_EVENT_AUDITED);
+		tell(d, reason, PODCRED_EVENT_AUDITED);
 		return 1;
 	}
-	report(d, reason, PODCRED_EVENT_REFUSED);
+	tell(d, reason, PODCRED_EVENT_REFUSED);
 	return 0;
+}
+
+/* Count and report. 1: go on; 0: refuse. cfg may be NULL. */
+static __always_inline int conclude(const struct podcred_config *cfg, const struct decision *d,
+				    __u32 reason)
+{
+	return conclude_with(report, cfg, d, reason);
 }

@@ -2,25 +2,23 @@
 /*
  * The client side of the benchmark. usage: client ADDRESS PORT MODE N
  *
- *   visit N     N times socket, connect, request, response, close; prints the ns of each
+ *   visit N     N times socket, connect, request, response, close; the ns of each
  *   peername N  the same, with a getpeername(2) after the connect
- *   first 1     one visit, without warming up
- *   for MS      visits for so long; prints the ns of each
- *   keep N      N requests on one connection; prints the ns of each
- *   connect N   N times socket, connect, close; prints the ns of each
- *   udp N       N unconnected datagrams that nobody answers; prints the mean ns of each hundred
- *   bulk MS     sends for so long; prints bytes and ns
+ *   for MS      visits for so long; the ns of each
+ *   keep N      N requests on one connection; the ns of each
+ *   connect N   N times socket, connect, close; the ns of each
+ *   udp N       N unconnected datagrams that nobody answers; the mean ns of each hundred
+ *   associate N N times connect(2) of one datagram socket: the call alone, no packet; likewise
+ *   bulk MS     sends for so long; bytes and ns
  *   hold N      N connections, until standard input ends; prints "ready"
  *
- * Exit 1 when one connection was refused or not answered. The first connections of visit, peername,
- * keep and connect warm up and are not printed.
+ * N "turns": once for each number N on standard input, after WARM_UP times that do not count. All
+ * figures of one N are one line. Exit 1 when one connection was refused or not answered.
  */
-#include <fcntl.h>
-
 #include "net.h"
 
-#define WARM_UP	  10
-#define UDP_BATCH 100
+#define WARM_UP 10
+#define BATCH	100
 
 static const char last_request[] = "GET /latest/meta-data/ HTTP/1.1\r\nHost: imds\r\n"
 				   "Connection: close\r\n\r\n";
@@ -86,14 +84,13 @@ static void touch(void)
 	close(dial());
 }
 
-static void print_each(void (*act)(void), long warm_up, long count)
+static void print_each(void (*act)(void), long count)
 {
-	for (long i = -warm_up; i < count; i++) {
+	for (long i = 0; i < count; i++) {
 		long long start = now_ns();
 
 		act();
-		if (i >= 0)
-			printf("%lld\n", now_ns() - start);
+		printf("%lld ", now_ns() - start);
 	}
 }
 
@@ -103,21 +100,34 @@ static void print_until(void (*act)(void), long ms)
 
 	while ((start = now_ns()) < end) {
 		act();
-		printf("%lld\n", now_ns() - start);
+		printf("%lld ", now_ns() - start);
 	}
 }
 
-static void datagrams(long count)
-{
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+/* ---- datagrams: too short to time one by one ---- */
 
-	for (long i = 0; i < count; i += UDP_BATCH) {
+static int datagrams = -1;
+
+static void send_datagram(void)
+{
+	if (sendto(datagrams, "x", 1, 0, (void *)&dest, sizeof(dest)) != 1)
+		die("client: sendto");
+}
+
+static void associate(void)
+{
+	if (connect(datagrams, (void *)&dest, sizeof(dest)))
+		die("client: connect");
+}
+
+static void print_batches(void (*act)(void), long count)
+{
+	for (long i = 0; i < count; i += BATCH) {
 		long long start = now_ns();
 
-		for (int j = 0; j < UDP_BATCH; j++)
-			if (sendto(fd, "x", 1, 0, (void *)&dest, sizeof(dest)) != 1)
-				die("client: sendto");
-		printf("%.1f\n", (double)(now_ns() - start) / UDP_BATCH);
+		for (int j = 0; j < BATCH; j++)
+			act();
+		printf("%.1f ", (double)(now_ns() - start) / BATCH);
 	}
 }
 
@@ -134,7 +144,7 @@ static void bulk(long ms)
 			die("client: write");
 		sent += n;
 	}
-	printf("%lld %lld\n", sent, now_ns() - start);
+	printf("%lld %lld", sent, now_ns() - start);
 }
 
 static void hold(long count)
@@ -149,38 +159,64 @@ static void hold(long count)
 		;
 }
 
+static const struct mode {
+	const char *name;
+	void (*act)(void);
+	void (*print)(void (*act)(void), long count);
+	void (*run)(long n); /* of a mode that is no repeated act */
+} modes[] = {
+	{"visit", visit, print_each, NULL},
+	{"peername", visit_peername, print_each, NULL},
+	{"for", visit, print_until, NULL},
+	{"keep", ask_again, print_each, NULL},
+	{"connect", touch, print_each, NULL},
+	{"udp", send_datagram, print_batches, NULL},
+	{"associate", associate, print_batches, NULL},
+	{"bulk", NULL, NULL, bulk},
+	{"hold", NULL, NULL, hold},
+};
+
+static void once(const struct mode *mode, long n)
+{
+	if (mode->run)
+		mode->run(n);
+	else
+		mode->print(mode->act, n);
+	putchar('\n');
+	fflush(stdout);
+}
+
+static void turns(const struct mode *mode)
+{
+	char line[32];
+
+	while (fgets(line, sizeof(line), stdin)) {
+		line[strcspn(line, "\n")] = '\0';
+		for (int i = 0; i < WARM_UP; i++)
+			mode->act();
+		once(mode, number(line));
+	}
+}
+
 int main(int argc, char **argv)
 {
-	const char *mode = argc == 5 ? argv[3] : "";
-	long n = argc == 5 ? number(argv[4]) : 0;
+	const struct mode *mode = NULL;
 
-	/* In one write at the end: several clients may share one file. */
-	setvbuf(stdout, NULL, _IOFBF, 1 << 20);
-	if (argc == 5)
-		dest = address(argv[1], argv[2]);
-	if (!strcmp(mode, "visit"))
-		print_each(visit, WARM_UP, n);
-	else if (!strcmp(mode, "peername"))
-		print_each(visit_peername, WARM_UP, n);
-	else if (!strcmp(mode, "first"))
-		print_each(visit, 0, n);
-	else if (!strcmp(mode, "for"))
-		print_until(visit, n);
-	else if (!strcmp(mode, "keep"))
-		print_each(ask_again, WARM_UP, n);
-	else if (!strcmp(mode, "connect"))
-		print_each(touch, WARM_UP, n);
-	else if (!strcmp(mode, "udp"))
-		datagrams(n);
-	else if (!strcmp(mode, "bulk"))
-		bulk(n);
-	else if (!strcmp(mode, "hold"))
-		hold(n);
-	else {
-		fprintf(stderr,
-			"usage: client ADDRESS PORT visit | peername | first | for | keep | "
-			"connect | udp | bulk | hold N\n");
+	for (size_t i = 0; argc == 5 && i < sizeof(modes) / sizeof(modes[0]); i++)
+		if (!strcmp(argv[3], modes[i].name))
+			mode = &modes[i];
+	if (!mode || (mode->run && !strcmp(argv[4], "turns"))) {
+		fprintf(stderr, "usage: client ADDRESS PORT visit | peername | for | keep | "
+				"connect | udp | associate | bulk | hold  N | turns\n");
 		return 2;
 	}
+	dest = address(argv[1], argv[2]);
+	datagrams = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	/* Nothing is written while something is timed. */
+	setvbuf(stdout, NULL, _IOFBF, 1 << 20);
+	if (!strcmp(argv[4], "turns"))
+		turns(mode);
+	else
+		once(mode, number(argv[4]));
 	return 0;
 }

@@ -4,13 +4,11 @@
 # machine behind the node's uplink. usage: node.sh VARIANT, and then commands on standard input, each
 # answered by a line: "ok", or what went wrong and the end.
 #
-#   visit N FILE       N short connections of one pod, ns each
+#   client MODE IN FROM   a client of one pod that waits for turns, with these pipes, until they close
 #   first FILE         one connection of each pod, ns each
 #   many MS FILE       short connections of all pods at once
-#   keep N FILE        N requests on one connection
-#   connect N FILE     connects to the machine behind the node     } what podcred does
-#   udp N FILE         datagrams to it, mean ns of each hundred    } not want
-#   bulk MS FILE       bytes to it: bytes, ns                      }
+#   bulk MS FILE       bytes to the machine behind the node: bytes, ns
+#   cpus LIST          servers and clients run there from now on
 #   conntrack N FILE   entries that N connections leave in the node
 #   rules N            so many unrelated rules or targets
 #   pods N             so many pods known to the node
@@ -20,7 +18,7 @@
 #   lookup N FILE      of podcred, ways to learn who calls
 #   sockopt N FILE     what getsockopt(2) costs in the agent's cgroup and outside it
 #
-# FILE.cpu gets the microseconds of CPU time that all processes of the node used meanwhile.
+# A FILE gets a line more. FILE.cpu gets the microseconds of CPU time that all processes of the node used meanwhile.
 set -u
 . "$(dirname "$0")/../lib/env.sh"
 # shellcheck source=tests/bench/variants.sh
@@ -28,6 +26,7 @@ set -u
 
 VARIANT=$1
 PODS=10
+CPUS=0-$(($(nproc) - 1))
 TOOLS=$ENV_BUILD/bench
 OUTSIDE_V4=10.98.0.2
 SINK_PORT=5001
@@ -42,6 +41,7 @@ outside_up() {
   in_node ip addr add 10.98.0.1/24 dev uplink
   in_node ip link set uplink up
   in_node sysctl -qw net.ipv4.ip_forward=1
+  in_node ip route add default via "$OUTSIDE_V4" # guarded addresses, too: podcred watches the uplink
   in_netns "$ENV_ID-out" ip link set eth0 up
   in_netns "$ENV_ID-out" ip addr add "$OUTSIDE_V4/24" dev eth0
   in_netns "$ENV_ID-out" ip route add default via 10.98.0.1
@@ -51,7 +51,7 @@ listening() { in_netns "$1" ss -Htln "sport = :$2" | grep -q .; }
 not_listening() { ! listening "$@"; }
 
 server_up() {
-  in_agent "$TOOLS/server" "$NODE_V4" "$AGENT_PORT" "${SERVER[@]}" &
+  in_agent taskset -c "$CPUS" "$TOOLS/server" "$NODE_V4" "$AGENT_PORT" "${SERVER[@]}" &
   wait_for 5 listening "$NODE_NETNS" "$AGENT_PORT" || env_fail 'no server'
 }
 server_down() {
@@ -66,19 +66,38 @@ node_up() {
   outside_up
   "${VARIANT}_up" >/dev/null || env_fail "cannot set up $VARIANT"
   server_up
-  in_outside "$TOOLS/server" "$OUTSIDE_V4" $SINK_PORT sink &
+  in_outside taskset -c "$CPUS" "$TOOLS/server" "$OUTSIDE_V4" $SINK_PORT sink &
   wait_for 5 listening "$ENV_ID-out" $SINK_PORT || env_fail 'no sink'
 }
 
-client() { in_pod "$1" "$TOOLS/client" "${@:2}"; }
+client() { in_pod "$1" taskset -c "$CPUS" "$TOOLS/client" "${@:2}"; }
+
+# Where a mode goes: to the agent, or to the machine behind the node.
+turns() {
+  local to=("$DIAL" "$DIAL_PORT")
+  case $1 in connect | udp | associate) to=("$OUTSIDE_V4" "$SINK_PORT") ;; esac
+  client p1 "${to[@]}" "$1" turns <"$2" >"$3" || env_fail "$VARIANT: $1"
+}
+
 cpu_us() { awk '$1 == "usage_usec" { print $2 }' "$ENV_CGROUP/cpu.stat"; }
 
 # measured FILE COMMAND...
 measured() {
   local before
   before=$(cpu_us)
-  "${@:2}" >"$1" || env_fail "$VARIANT: ${*:2}"
-  echo $(($(cpu_us) - before)) >"$1.cpu"
+  "${@:2}" >"$ENV_TMP/measured" || env_fail "$VARIANT: ${*:2}"
+  echo $(($(cpu_us) - before)) >>"$1.cpu"
+  tr '\n' ' ' <"$ENV_TMP/measured" >>"$1"
+  echo >>"$1"
+}
+
+cpus() {
+  local pid pids
+  CPUS=$1
+  mapfile -t pids < <(cat "$AGENT_CGROUP/cgroup.procs" "$ENV_CGROUP/host/cgroup.procs")
+  for pid in "${pids[@]}"; do
+    taskset -pc "$CPUS" "$pid" >/dev/null || env_fail "$VARIANT: no CPUs $CPUS"
+  done
 }
 
 # All at once; waits for these alone, the servers are jobs too.
@@ -94,26 +113,27 @@ each_pod() {
 
 first_of_each() {
   local i
-  for ((i = 1; i <= PODS; i++)); do client "p$i" "$DIAL" "$DIAL_PORT" first 1 || return; done
+  for ((i = 1; i <= PODS; i++)); do client "p$i" "$DIAL" "$DIAL_PORT" visit 1 || return; done
 }
 
 entries() { in_node cat /proc/sys/net/netfilter/nf_conntrack_count; }
 conntrack() {
   local before
   before=$(entries)
-  client p1 "$DIAL" "$DIAL_PORT" first "$1" >/dev/null || env_fail "$VARIANT: conntrack"
-  echo $(($(entries) - before)) >"$2"
+  client p1 "$DIAL" "$DIAL_PORT" visit "$1" >/dev/null || env_fail "$VARIANT: conntrack"
+  echo $(($(entries) - before)) >>"$2"
 }
 
 slab_kb() { awk '$1 == "SUnreclaim:" { print $2 }' /proc/meminfo; }
 slab() {
   local before
+  sleep 0.5 # what was freed before this is given back by then
   before=$(slab_kb)
   mkfifo "$ENV_TMP/hold"
   client p1 "$DIAL" "$DIAL_PORT" hold "$1" <"$ENV_TMP/hold" >"$ENV_TMP/held" &
   exec 9>"$ENV_TMP/hold"
   wait_for 10 grep -q ready "$ENV_TMP/held" || env_fail "$VARIANT: $1 connections"
-  echo $((($(slab_kb) - before) * 1024 / $1)) >"$2"
+  echo $((($(slab_kb) - before) * 1024 / $1)) >>"$2"
   exec 9>&-
   wait $!
   rm "$ENV_TMP/hold"
@@ -210,13 +230,13 @@ echo ok
 while read -r -a words; do
   set -- "${words[@]:1}"
   case ${words[0]} in
-  visit | keep) measured "$2" client p1 "$DIAL" "$DIAL_PORT" "${words[0]}" "$1" ;;
-  connect | udp | bulk) measured "$2" client p1 "$OUTSIDE_V4" $SINK_PORT "${words[0]}" "$1" ;;
+  client) turns "$@" ;;
+  bulk) measured "$2" client p1 "$OUTSIDE_V4" $SINK_PORT bulk "$1" ;;
   many) measured "$2" each_pod "$1" ;;
   first) measured "$1" first_of_each ;;
   rules) "${VARIANT}_rules" "$1" >/dev/null || env_fail "$VARIANT: rules $1" ;;
   maps) "$TOOLS/kernel" maps "$PIN_DIR/maps" >"$1" || env_fail "$VARIANT: maps" ;;
-  conntrack | slab | pods | programs | lookup | sockopt) "${words[@]}" ;;
+  cpus | conntrack | slab | pods | programs | lookup | sockopt) "${words[@]}" ;;
   *) env_fail "no command ${words[0]}" ;;
   esac
   echo ok

@@ -27,9 +27,10 @@ VARIANTS = {
     'untracked': 'the same, with NOTRACK',
 }
 # of one file: (what stands for the round, unit); ns unless it says otherwise
-WORKLOADS = {'visit': 'ns', 'keep': 'ns', 'connect': 'ns', 'udp': 'ns', 'first': 'ns',
-             'many': '1/s', 'bulk': 'MB/s', 'conntrack': 'entries', 'slab': 'bytes'}
+WORKLOADS = {'visit': 'ns', 'keep': 'ns', 'connect': 'ns', 'udp': 'ns', 'associate': 'ns',
+             'first': 'ns', 'many': '1/s', 'bulk': 'MB/s', 'conntrack': 'entries', 'slab': 'bytes'}
 MANY_SECONDS = 0.2
+PHASE_COUNTS = {'redirected': 4010, 'connect': 4010, 'datagram': 20000}  # as node.sh has them
 LINES = []  # of results.md
 
 
@@ -53,29 +54,29 @@ def words(path):
         return [line.split() for line in lines]
 
 
-def stands_for(workload, rows):
-    """What one round's file says, as one number."""
+def stands_for(workload, row):
+    """What one round's line says, as one number."""
     if workload == 'many':
-        return len(rows) / MANY_SECONDS
+        return len(row) / MANY_SECONDS
     if workload == 'bulk':
-        return float(rows[0][0]) / float(rows[0][1]) * 1000
-    return median(float(row[0]) for row in rows)
+        return row[0] / row[1] * 1000
+    return median(row)
 
 
 def read_rounds():
     """(workload, variant, rules, pods) -> rounds, each with its value, single times and CPU time."""
     cells = {}
-    for path in glob.glob(f'{RAW}/*.*.*.*.*'):
+    for path in glob.glob(f'{RAW}/*.*.*.*'):
         name = os.path.basename(path).split('.')
-        if len(name) != 5:
+        if len(name) != 4:
             continue
-        workload, variant, rules, pods, number = name
-        rows = words(path)
-        cpu = words(path + '.cpu') if os.path.exists(path + '.cpu') else None
-        cells.setdefault((workload, variant, int(rules), int(pods)), {})[int(number)] = {
-            'value': stands_for(workload, rows), 'count': len(rows),
-            'times': [float(row[0]) for row in rows] if workload in ('visit', 'many') else [],
-            'cpu_us': int(cpu[0][0]) if cpu else 0}
+        workload, variant, rules, pods = name
+        rows = [[float(word) for word in row] for row in words(path)]
+        cpu = words(path + '.cpu') if os.path.exists(path + '.cpu') else [[0]] * len(rows)
+        cells[workload, variant, int(rules), int(pods)] = [
+            {'value': stands_for(workload, row), 'count': len(row),
+             'times': row if workload in ('visit', 'many') else [], 'cpu_us': int(used[0])}
+            for row, used in zip(rows, cpu)]
     return cells
 
 
@@ -83,19 +84,23 @@ def summary(cells):
     result = {}
     for (workload, variant, rules, pods), rounds in sorted(cells.items()):
         base = cells[workload, 'direct', rules, pods]
-        values = [rounds[n]['value'] for n in sorted(rounds)]
+        values = [r['value'] for r in rounds]
         row = {'workload': workload, 'variant': variant, 'rules': rules, 'pods': pods,
                'unit': WORKLOADS[workload], 'rounds': len(values), 'median': median(values),
                'spread': ((quantile(values, 0.75) - quantile(values, 0.25)) / median(values)
                           if median(values) else 0)}
-        times = [t for n in rounds for t in rounds[n]['times']]
+        times = [t for r in rounds for t in r['times']]
         if times:
             row.update({f'p{name}_us': quantile(times, share) / 1000
                         for name, share in (('50', 0.5), ('99', 0.99), ('999', 0.999))})
             row['cpu_s_per_10000'] = median(
-                [r['cpu_us'] / r['count'] / 100 for r in rounds.values()])
-        if all(base[n]['value'] for n in rounds):
-            ratios = [rounds[n]['value'] / base[n]['value'] for n in sorted(rounds)]
+                [r['cpu_us'] / r['count'] / 100 for r in rounds])
+        if workload in ('connect', 'udp', 'associate'):
+            more = [r['value'] - b['value'] for r, b in zip(rounds, base)]
+            row['more_ns'] = median(more)
+            row['more_low_ns'], row['more_high_ns'] = bootstrap(more)
+        if all(b['value'] for b in base):
+            ratios = [r['value'] / b['value'] for r, b in zip(rounds, base)]
             low, high = bootstrap(ratios)
             row.update({'ratio': median(ratios), 'low': low, 'high': high})
         result[workload, variant, rules, pods] = row
@@ -216,6 +221,13 @@ def write_others(cell):
           'way', 'kept', 'connect', 'datagram', 'bulk (more is better)')
     for name, text in VARIANTS.items():
         line(text, *(ratio(cell[w, name, 0, 10]) for w in ('keep', 'connect', 'udp', 'bulk')))
+    table('**The same in nanoseconds more than direct**, with their 95% interval: connect(2) of a '
+          'datagram socket, which is the call alone; a datagram on its whole way; a TCP connect.',
+          'way', 'connect(2)', 'datagram', 'TCP connect')
+    for name, text in VARIANTS.items():
+        rows = [cell[w, name, 0, 10] for w in ('associate', 'udp', 'connect')]
+        line(text, *(f'{row["more_ns"]:+.0f} ({row["more_low_ns"]:+.0f} to {row["more_high_ns"]:+.0f})'
+                     for row in rows))
 
 
 def write_lookups(rows):
@@ -233,6 +245,14 @@ def write_programs(rows):
     for row in rows:
         line(row['phase'], f'`{row["program"]}`', row['runs'], f'{row["ns"]:.0f}',
              f'{row["net_ns"]:.0f}', f'{row["verified_insns"]:,}', row['jited_bytes'])
+    sums = {phase: sum(row['net_ns'] * row['runs'] for row in rows if row['phase'] == phase
+                       and row['program'].startswith('podcred_')) / count
+            for phase, count in PHASE_COUNTS.items()}
+    LINES.extend(['', 'All programs together, net: ' + ', '.join(
+        f'{sums[phase]:,.0f} ns for {text}' for phase, text in (
+            ('redirected', 'a redirected connection from connect to close'),
+            ('connect', 'a TCP connection to elsewhere'), ('datagram', 'a datagram to elsewhere')))
+        + '.'])
 
 
 def write_rest(result, cell):

@@ -4,15 +4,19 @@
 #
 # A node for each variant (variants.sh) stands from beginning to end, and they take turns: each round
 # visits all of them, and begins with another one, so that what drifts hits all alike. DIRECTORY gets
-# results.json, results.md and plots. ROUNDS=N in the environment scales how long it takes; 40 is right.
+# results.json, results.md and plots. ROUNDS=N in the environment scales how long it takes; 400 is right.
 set -u
 HERE=$(cd "$(dirname "$0")" && pwd)
 OUT=$1
-ROUNDS=${ROUNDS:-40}
+ROUNDS=${ROUNDS:-400}
 VARIANTS=(direct again legacy compat nftables podcred connects proxied neighbours untracked)
 RULES=(0 100 1000 10000)
 PODS=(10 110 1000)
 LOOKUP_PODS=(10 110 1000 5000)
+# One pod and its server share a CPU: what is timed is then all the work that was done for it, not how
+# soon the other CPU wakes up. Many pods have them all.
+ONE_CPU=$(($(nproc) - 1))
+ALL_CPUS=0-$ONE_CPU
 
 declare -A IN FROM PID
 RAW=$(mktemp -d)
@@ -65,15 +69,31 @@ ask_all() {
   for variant in "${VARIANTS[@]}"; do answer "$variant"; done
 }
 
-# rounds N WORKLOAD [ARGUMENT]   files WORKLOAD.VARIANT.RULES.PODS.ROUND
+# Files are RAW/WORKLOAD.VARIANT.RULES.PODS, a line a round.
+
+# rounds ROUNDS WORKLOAD [ARGUMENT]   a process each time: for what takes long, or happens once
 rounds() {
   local round i variant
   for ((round = 0; round < $1; round++)); do
     for ((i = 0; i < ${#VARIANTS[@]}; i++)); do
       variant=${VARIANTS[(round + i) % ${#VARIANTS[@]}]}
-      ask "$variant" "${@:2}" "$RAW/$2.$variant.$rules.$pods.$round"
+      ask "$variant" "${@:2}" "$RAW/$2.$variant.$rules.$pods"
     done
   done
+}
+
+# turns ROUNDS WORKLOAD N   clients that are there already, for a few milliseconds each: the speed of
+# a shared machine changes faster than processes start
+turns() {
+  local variant clients=()
+  for variant in "${VARIANTS[@]}"; do
+    mkfifo "$RAW/$2.$variant.to" "$RAW/$2.$variant.from"
+    echo client "$2" "$RAW/$2.$variant.to" "$RAW/$2.$variant.from" >&"${IN[$variant]}"
+    clients+=("$RAW/$2.$variant.to:$RAW/$2.$variant.from:$variant.$rules.$pods")
+  done
+  python3 "$HERE/turns.py" "$1" "$3" "$RAW/$2" "${clients[@]}" || fail "$2"
+  for variant in "${VARIANTS[@]}"; do answer "$variant"; done
+  rm "$RAW"/*.to "$RAW"/*.from
 }
 
 say() { printf '%4d s  %s\n' $SECONDS "$*" >&2; }
@@ -86,26 +106,32 @@ rules=0 pods=10
 say 'cold: the first request of each pod'
 rounds 1 first
 rounds 1 conntrack 100
-say 'one pod, requests on one connection, other traffic'
-rounds "$ROUNDS" visit 300
-rounds $((ROUNDS / 2)) keep 500
-rounds "$ROUNDS" connect 200
-rounds "$ROUNDS" udp 5000
-rounds $((ROUNDS / 4 + 1)) bulk 200
+say 'one pod: connections, requests on one of them, other traffic'
+ask_all cpus "$ONE_CPU"
+turns "$ROUNDS" visit 20
+turns "$ROUNDS" keep 50
+turns "$ROUNDS" connect 20
+turns "$ROUNDS" udp 500
+turns "$ROUNDS" associate 2000
+rounds $((ROUNDS / 40 + 1)) bulk 200
 for rules in "${RULES[@]}"; do
   say "$rules unrelated rules or targets"
   [ "$rules" = 0 ] || ask_all rules "$rules"
   for pods in "${PODS[@]}"; do
     ask_all pods "$pods"
-    [ "$rules-$pods" = 0-10 ] || rounds $((ROUNDS / 5 + 1)) visit 200
-    [ "$pods" != 10 ] || rounds $((ROUNDS / 5 + 1)) many 200
+    [ "$rules-$pods" = 0-10 ] || turns $((ROUNDS / 4)) visit 20
   done
+  pods=${PODS[0]}
+  ask_all pods "$pods"
+  ask_all cpus "$ALL_CPUS"
+  rounds $((ROUNDS / 40 + 1)) many 200
+  ask_all cpus "$ONE_CPU"
 done
 ask_all rules 0
 ask_all pods 10
 rules=0 pods=10
 say 'memory, programs, getsockopt'
-rounds 5 slab 1000
+rounds 5 slab 2000
 ask podcred maps "$RAW/maps-10"
 ask podcred programs "$RAW/programs"
 ask podcred sockopt 50000 "$RAW/sockopt"
