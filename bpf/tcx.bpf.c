@@ -151,7 +151,7 @@ static __noinline int judge_uplink(struct __sk_buff *skb)
 	if (!cfg)
 		return TCX_NEXT;
 	sender_of(cfg, skb, &sender);
-	if (!sender.has_socket) /* the host's own, or forwarded: netfilter has judged those */
+	if (!sender.has_socket) /* the host's own */
 		return TCX_NEXT;
 	at = link_header_size(skb);
 	/* A packet socket says of its frame what it likes, so believe the frame. */
@@ -165,7 +165,7 @@ static __noinline int judge_uplink(struct __sk_buff *skb)
 SEC("tc")
 int podcred_uplink(struct __sk_buff *skb)
 {
-	if (!bpf_skb_cgroup_id(skb)) /* no socket: forwarded */
+	if (!skb->sk) /* forwarded: netfilter has judged it */
 		return TCX_NEXT;
 	return judge_uplink(skb);
 }
