@@ -93,6 +93,7 @@ def summary(cells):
         if times:
             row.update({f'p{name}_us': quantile(times, share) / 1000
                         for name, share in (('50', 0.5), ('99', 0.99), ('999', 0.999))})
+        if workload == 'many':
             row['cpu_s_per_10000'] = median(
                 [r['cpu_us'] / r['count'] / 100 for r in rounds])
         if workload in ('connect', 'udp', 'associate'):
@@ -184,16 +185,30 @@ def ratio(row):
     return f'{row["ratio"]:.3f} ({row["low"]:.3f}–{row["high"]:.3f})' if 'ratio' in row else '–'
 
 
+def write_short(cell):
+    """The table of the README."""
+    table('**In short**, against direct:', 'way', 'short connection', 'connections/s of ten pods',
+          'the same two behind 10,000 rules', 'request on a kept connection', 'datagram elsewhere',
+          'connection tracking')
+    for name in ('legacy', 'compat', 'nftables', 'podcred'):
+        def of(workload, rules=0, name=name):
+            return f'{cell[workload, name, rules, 10]["ratio"]:.2f}'
+
+        tracked = cell['conntrack', name, 100, 10]['median'] / 100
+        line(VARIANTS[name], of('visit'), of('many'), f'{of("visit", 10000)}, {of("many", 10000)}',
+             of('keep'), of('udp'), 'an entry each' if tracked > 0.5 else 'none')
+
+
 def write_headline(cell):
     table('**One rule, ten pods.** A short connection is connect, request, response, close; ratios '
           'are against direct, with their 95% interval.', 'way', 'p50 µs', 'p99 µs', 'p99.9 µs',
           'ratio', 'ten pods at once: connections/s', 'ratio', 'CPU s per 10,000',
-          'conntrack entries per connection', 'first request µs')
+          'conntrack entries per connection; behind 100 rules', 'first request µs')
     for name, text in VARIANTS.items():
         one, many = cell['visit', name, 0, 10], cell['many', name, 0, 10]
         line(text, f'{one["p50_us"]:.1f}', f'{one["p99_us"]:.1f}', f'{one["p999_us"]:.1f}',
              ratio(one), f'{many["median"]:.0f}', ratio(many), f'{many["cpu_s_per_10000"]:.2f}',
-             f'{cell["conntrack", name, 0, 10]["median"] / 100:.2f}',
+             '; '.join(f'{cell["conntrack", name, n, 10]["median"] / 100:.2f}' for n in (0, 100)),
              f'{cell["first", name, 0, 10]["median"] / 1000:.0f}')
 
 
@@ -274,9 +289,10 @@ def write_data(cell, lookups):
         with open(f'{OUT}/{name}.dat', 'w', encoding='ascii') as file:
             file.writelines(' '.join(str(value) for value in row) + '\n' for row in rows)
 
-    drawn = ('direct', 'legacy', 'compat', 'nftables', 'podcred', 'neighbours', 'untracked')
+    drawn = ('legacy', 'compat', 'nftables', 'podcred', 'neighbours', 'untracked')
     levels = sorted({key[2] for key in cell if key[0] == 'many'})
-    data('rules', [[n] + [cell['many', name, n, 10]['median'] for name in drawn] for n in levels])
+    data('rules', [[i] + [cell['many', name, n, 10][value] for name in drawn
+                          for value in ('ratio', 'low', 'high')] for i, n in enumerate(levels)])
     rows = [(VARIANTS[name], cell['visit', name, 0, 10]) for name in VARIANTS if name != 'direct']
     data('redirect', [[f'"{name}"', row['ratio'], row['low'], row['high']] for name, row in rows])
     data('lookup', [[n] + [row[way]['ns'] for way in ('peer', 'map', 'index', 'cgroupfs')]
@@ -301,6 +317,7 @@ def main():
                  f'to {spread:.0%} (interquartile range); direct against direct: {ratio(again)}.')
     if result['noisy']:
         LINES.extend(['', '**NOISY: run it again on a quiet machine before you believe a ratio.**'])
+    write_short(cell)
     write_headline(cell)
     write_rules(cell)
     write_pods(cell)

@@ -4,11 +4,11 @@
 #
 # A node for each variant (variants.sh) stands from beginning to end, and they take turns: each round
 # visits all of them, and begins with another one, so that what drifts hits all alike. DIRECTORY gets
-# results.json, results.md and plots. ROUNDS=N in the environment scales how long it takes; 400 is right.
+# results.json, results.md and plots. ROUNDS=N in the environment scales how long it takes; 250 is right.
 set -u
 HERE=$(cd "$(dirname "$0")" && pwd)
 OUT=$1
-ROUNDS=${ROUNDS:-400}
+ROUNDS=${ROUNDS:-250}
 VARIANTS=(direct again legacy compat nftables podcred connects proxied neighbours untracked)
 RULES=(0 100 1000 10000)
 PODS=(10 110 1000)
@@ -105,7 +105,6 @@ for variant in "${VARIANTS[@]}"; do answer "$variant"; done
 rules=0 pods=10
 say 'cold: the first request of each pod'
 rounds 1 first
-rounds 1 conntrack 100
 say 'one pod: connections, requests on one of them, other traffic'
 ask_all cpus "$ONE_CPU"
 turns "$ROUNDS" visit 20
@@ -115,8 +114,10 @@ turns "$ROUNDS" udp 500
 turns "$ROUNDS" associate 2000
 rounds $((ROUNDS / 40 + 1)) bulk 200
 for rules in "${RULES[@]}"; do
+  pods=${PODS[0]}
   say "$rules unrelated rules or targets"
   [ "$rules" = 0 ] || ask_all rules "$rules"
+  rounds 1 conntrack 100
   for pods in "${PODS[@]}"; do
     ask_all pods "$pods"
     [ "$rules-$pods" = 0-10 ] || turns $((ROUNDS / 4)) visit 20
@@ -124,14 +125,14 @@ for rules in "${RULES[@]}"; do
   pods=${PODS[0]}
   ask_all pods "$pods"
   ask_all cpus "$ALL_CPUS"
-  rounds $((ROUNDS / 40 + 1)) many 200
+  rounds $((ROUNDS / 20 + 1)) many 200
   ask_all cpus "$ONE_CPU"
 done
 ask_all rules 0
 ask_all pods 10
 rules=0 pods=10
 say 'memory, programs, getsockopt'
-rounds 5 slab 2000
+rounds 3 slab 2000
 ask podcred maps "$RAW/maps-10"
 ask podcred programs "$RAW/programs"
 ask podcred sockopt 50000 "$RAW/sockopt"
