@@ -79,7 +79,7 @@ static __always_inline void forget_names(struct podcred_peer *peer)
 	__builtin_memset(peer->service_account, 0, sizeof(peer->service_account));
 }
 
-/* The buffer holds what the caller had in it: every byte is written. */
+/* Every byte is written: what the buffer holds before is not ours. */
 static __always_inline int answer_peer(struct bpf_sockopt *ctx)
 {
 	const struct podcred_stamp *stamp = sealed(ctx);

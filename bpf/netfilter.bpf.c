@@ -10,7 +10,7 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym;
+extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak; /* 6.2, as netfilter */
 
 /* Not full sockets: they have no cgroup of their own. */
 #define TCP_TIME_WAIT	 6
@@ -79,7 +79,7 @@ static __always_inline int backstop(struct bpf_nf_ctx *ctx, int v6)
 
 	if (!cfg)
 		return PACKET_PASS;
-	/* Typed, it can be read without a helper. Never out of bounds: who routed it has read it. */
+	/* Typed, it can be read without a helper. What routed the packet has read this far. */
 	head = bpf_rdonly_cast(skb->head + skb->network_header,
 			       v6 ? bpf_core_type_id_kernel(struct ipv6hdr)
 				  : bpf_core_type_id_kernel(struct iphdr));

@@ -91,6 +91,8 @@ static __always_inline int guarded_at(const struct podcred_config *cfg, struct _
 	min = v6 ? PACKET_V6 : PACKET_V4;
 	if (bpf_skb_load_bytes(skb, at, head, min))
 		return 0; /* shorter than a header: nobody routes it */
+	if (packet_is_foreign(cfg, head, v6))
+		return 0;
 	len = head_size(skb->len - at);
 	if (len < min || bpf_skb_load_bytes(skb, at, head, len))
 		packet->unreadable = 1;
@@ -165,7 +167,7 @@ static __noinline int judge_uplink(struct __sk_buff *skb)
 SEC("tc")
 int podcred_uplink(struct __sk_buff *skb)
 {
-	if (!skb->sk) /* forwarded: netfilter has judged it */
+	if (!skb->sk) /* forwarded: not of a socket of the node, and not our part */
 		return TCX_NEXT;
 	return judge_uplink(skb);
 }

@@ -13,7 +13,7 @@ ifneq ($(CROSS),)
 DEPS_BUILD := gcc-$(subst _,-,$(TRIPLET)) make clang-14 llvm-14 bpftool
 DEPS_TEST := $(DEPS_EMULATE)
 endif
-DEPS_BENCH := gnuplot-nox iptables nftables python3
+DEPS_BENCH := conntrack gnuplot-nox iptables nftables python3
 DEPS_LINT := clang-format-14 clang-tidy-14 shellcheck
 DEPS_CHECK := valgrind
 

@@ -87,8 +87,8 @@ static inline __attribute__((always_inline)) __u32 podcred_filter_bit(const __u3
 }
 
 /* ---- podcred_guard: LPM trie of the addresses that podcred owns ----
- * podcred_targets: hash of the exceptions, by port and protocol, on those addresses.
- * A destination outside podcred_guard is none of our business. */
+ * podcred_targets: hash of the exceptions, by port and protocol, on those addresses; asked first.
+ * A destination in neither is none of our business. */
 
 enum podcred_action {
 	PODCRED_ACTION_ALLOW = 0, /* pass untouched */

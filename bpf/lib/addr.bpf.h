@@ -33,7 +33,8 @@ static __always_inline int addr_is_v4(const struct podcred_addr *addr)
 
 static __always_inline int addr_is_same(const struct podcred_addr *a, const struct podcred_addr *b)
 {
-	const __u64 *one = (const __u64 *)a->ip, *two = (const __u64 *)b->ip;
+	const __u32 *one = (const __u32 *)a->ip, *two = (const __u32 *)b->ip;
 
-	return one[0] == two[0] && one[1] == two[1];
+	/* the last word first: it is the one that differs */
+	return one[3] == two[3] && one[2] == two[2] && one[1] == two[1] && one[0] == two[0];
 }

@@ -108,10 +108,23 @@ load
 same 'a load with tcx takes the filter away, and makes a link' ' 1' "$(filters) $(links | sed 's/^[1-9].*/1/')"
 load --without tcx
 same 'one without puts the filter there, and takes the link away' '1 podcred_veth: 0' "$(filters) $(links)"
+# A filter that nobody finds: its interface is in another network namespace.
+leftover() {
+  local id program
+  program=$(in_netns "${POD_NETNS[web]}" tc -j filter show dev eth0 ingress | jq '.[] | .options.prog.id // empty')
+  for id in $(bpftool -j prog show id "$program" | jq '.map_ids[]'); do
+    bpftool -j map show id "$id" | jq -e '.name == "podcred_guard" or .name == "podcred_targets"' >/dev/null || continue
+    bpftool -j map dump id "$id" | jq length
+  done | awk '{ n++; sum += $1 } END { print n " tables, " (sum ? "rules" : "no rules") }'
+}
+in_netns "${POD_NETNS[web]}" tc qdisc add dev eth0 clsact
+in_netns "${POD_NETNS[web]}" tc filter add dev eth0 ingress bpf object-pinned "$PIN_DIR/progs/podcred_veth" da
+same 'a filter elsewhere has its rules' '2 tables, rules' "$(leftover)"
 in_node tc filter add dev v1 ingress protocol ip prio 7 bpf object-pinned "$PIN_DIR/progs/podcred_veth" da
 in_node "$PODCRED" unload --pin-dir "$PIN_DIR" >/dev/null
 same 'unload takes it away, and leaves the filter of somebody else' 7 \
   "$(in_node tc filter show dev v1 ingress | sed -n 's/.* pref \([0-9]*\) bpf.*handle.*/\1/p')"
+same 'and a filter elsewhere nothing to guard' '2 tables, no rules' "$(leftover)"
 in_node tc qdisc del dev v1 clsact
 load
 in_node tc qdisc add dev v1 clsact

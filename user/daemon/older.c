@@ -25,9 +25,9 @@ static bool is_guarded(void *arg, const uint8_t ip[16], uint16_t port, uint8_t p
 
 	memcpy(guard.addr.ip, ip, sizeof(guard.addr.ip));
 	memcpy(target.addr.ip, ip, sizeof(target.addr.ip));
-	if (loader_map_lookup(older->guard_fd, &guard, &value) < 0)
+	if (loader_map_lookup(older->targets_fd, &target, &value) < 0 &&
+	    loader_map_lookup(older->guard_fd, &guard, &value) < 0)
 		return false;
-	loader_map_lookup(older->targets_fd, &target, &value);
 	return value.action == PODCRED_ACTION_REDIRECT || value.action == PODCRED_ACTION_DENY;
 }
 

@@ -6,6 +6,7 @@
  */
 #include "internal.h"
 
+#include <bpf/btf.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -152,10 +153,20 @@ static int try_cgroup_egress(void)
 	return try_hook(BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_EGRESS);
 }
 
-/* The program; that it can be attached shows when the loader does it. */
+/* The program, with a kernel function, which takes the JIT compiler. That it can be attached shows
+ * when the loader does it. */
 static int try_netfilter(void)
 {
-	return try_hook(PROG_TYPE_NETFILTER, ATTACH_TYPE_NETFILTER);
+	struct btf *btf = btf__load_vmlinux_btf();
+	int cast = btf ? btf__find_by_name_kind(btf, "bpf_rdonly_cast", BTF_KIND_FUNC) : -ENOENT;
+	int type = btf ? btf__find_by_name_kind(btf, "iphdr", BTF_KIND_STRUCT) : -ENOENT;
+	const struct bpf_insn insns[] = {MOV_IMM(BPF_REG_1, 0), MOV_IMM(BPF_REG_2, type),
+					 CALL_KERNEL(cast), MOV_IMM(BPF_REG_0, 1), EXIT()};
+
+	btf__free(btf);
+	if (cast < 0 || type < 0)
+		return -ENOENT;
+	return try_load(PROG_TYPE_NETFILTER, ATTACH_TYPE_NETFILTER, insns, ARRAY_SIZE(insns));
 }
 
 static struct {

@@ -117,11 +117,14 @@ int loader_load(const struct loader_options *options, struct loader_report *repo
 }
 
 /* One that stays, as it is in another network namespace, has nothing to guard any more. */
-static void empty_guard(const char *pin_dir)
+static void empty_table(const char *pin_dir, enum loader_map map)
 {
 	struct pc_err err = {};
-	_cleanup_close_ int fd = loader_map_open(pin_dir, LOADER_MAP_GUARD, &err);
-	struct podcred_guard_key key;
+	_cleanup_close_ int fd = loader_map_open(pin_dir, map, &err);
+	union {
+		struct podcred_guard_key guard;
+		struct podcred_target_key target;
+	} key;
 
 	while (fd >= 0 && bpf_map_get_next_key(fd, NULL, &key) == 0 &&
 	       bpf_map_delete_elem(fd, &key) == 0)
@@ -136,7 +139,8 @@ static unsigned detach_filters(const char *pin_dir)
 	if (!loader_iface_uses_tc(pin_dir))
 		return 0;
 	n = iface_detach_filters();
-	empty_guard(pin_dir);
+	empty_table(pin_dir, LOADER_MAP_TARGETS);
+	empty_table(pin_dir, LOADER_MAP_GUARD);
 	return n;
 }
 
