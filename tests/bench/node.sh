@@ -4,7 +4,7 @@
 # machine behind the node's uplink. usage: node.sh VARIANT, and then commands on standard input, each
 # answered by a line: "ok", or what went wrong and the end.
 #
-#   client MODE IN FROM   a client of one pod that waits for turns, with these pipes, until they close
+#   client MODE IN FROM   of one pod: waits for turns, with these pipes, until they close
 #   first FILE         one connection of each pod, ns each
 #   many MS FILE       short connections of all pods at once
 #   bulk MS FILE       bytes to the machine behind the node: bytes, ns
@@ -18,7 +18,8 @@
 #   lookup N FILE      of podcred, ways to learn who calls
 #   sockopt N FILE     what getsockopt(2) costs in the agent's cgroup and outside it
 #
-# A FILE gets a line more. FILE.cpu gets the microseconds of CPU time that all processes of the node used meanwhile.
+# A FILE gets a line more; FILE.cpu the microseconds of CPU time that all processes of the node used
+# meanwhile.
 set -u
 . "$(dirname "$0")/../lib/env.sh"
 # shellcheck source=tests/bench/variants.sh
@@ -34,14 +35,14 @@ OPTION_PORT=7779
 
 in_outside() { in_cgroup "$ENV_CGROUP/host" "$ENV_ID-out" "$@"; }
 
-# Its own neighbours in the machine behind the uplink, too: nobody is to pay for ARP.
+# A machine behind the node, for what is none of podcred's business.
 outside_up() {
   ip netns add "$ENV_ID-out"
   in_node ip link add uplink type veth peer name eth0 netns "$ENV_ID-out"
   in_node ip addr add 10.98.0.1/24 dev uplink
   in_node ip link set uplink up
   in_node sysctl -qw net.ipv4.ip_forward=1
-  in_node ip route add default via "$OUTSIDE_V4" # guarded addresses, too: podcred watches the uplink
+  in_node ip route add default via "$OUTSIDE_V4" # of guarded addresses, too, so podcred watches it
   in_netns "$ENV_ID-out" ip link set eth0 up
   in_netns "$ENV_ID-out" ip addr add "$OUTSIDE_V4/24" dev eth0
   in_netns "$ENV_ID-out" ip route add default via 10.98.0.1

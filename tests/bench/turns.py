@@ -29,4 +29,9 @@ def main():
             file.writelines(lines)
 
 
-main()
+try:
+    main()
+except KeyboardInterrupt:
+    sys.exit(130)
+except BrokenPipeError:
+    sys.exit('turns: a client is gone')
