@@ -12,7 +12,7 @@ import sys
 from statistics import median
 
 RAW, OUT = sys.argv[1:3]
-NOISY = 0.10  # interquartile range of the rounds' values, as a share of their median
+NOISY = 0.10  # interquartile range of the ratios of single rounds
 NOISY_AGAIN = 0.01  # how far the second direct node may be from the first
 VARIANTS = {
     'direct': 'direct',
@@ -86,9 +86,7 @@ def summary(cells):
         base = cells[workload, 'direct', rules, pods]
         values = [r['value'] for r in rounds]
         row = {'workload': workload, 'variant': variant, 'rules': rules, 'pods': pods,
-               'unit': WORKLOADS[workload], 'rounds': len(values), 'median': median(values),
-               'spread': ((quantile(values, 0.75) - quantile(values, 0.25)) / median(values)
-                          if median(values) else 0)}
+               'unit': WORKLOADS[workload], 'rounds': len(values), 'median': median(values)}
         times = [t for r in rounds for t in r['times']]
         if times:
             row.update({f'p{name}_us': quantile(times, share) / 1000
@@ -103,7 +101,8 @@ def summary(cells):
         if all(b['value'] for b in base):
             ratios = [r['value'] / b['value'] for r, b in zip(rounds, base)]
             low, high = bootstrap(ratios)
-            row.update({'ratio': median(ratios), 'low': low, 'high': high})
+            row.update({'ratio': median(ratios), 'low': low, 'high': high,
+                        'spread': quantile(ratios, 0.75) - quantile(ratios, 0.25)})
         result[workload, variant, rules, pods] = row
     return result
 
@@ -313,8 +312,8 @@ def main():
     host = result['machine']
     LINES.append(f'Linux {host["kernel"]}, {host["cpus"]} x {host["cpu"]}'
                  f'{" (virtual machine)" if host["virtual"] else ""}, {host["iptables"]}, '
-                 f'{host["nftables"]}, podcred {host["revision"]}. The rounds of one way spread by up '
-                 f'to {spread:.0%} (interquartile range); direct against direct: {ratio(again)}.')
+                 f'{host["nftables"]}, podcred {host["revision"]}. The ratios of single rounds '
+                 f'spread by up to {spread:.2f} (interquartile range); direct against direct: {ratio(again)}.')
     if result['noisy']:
         LINES.extend(['', '**NOISY: run it again on a quiet machine before you believe a ratio.**'])
     write_short(cell)
