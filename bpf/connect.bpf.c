@@ -20,7 +20,7 @@ int podcred_conn4(struct bpf_sock_addr *ctx)
 	verdict = guard_connect(ctx, &dest, &agent);
 	if (!agent)
 		return verdict;
-	ctx->user_ip4 = *(const __u32 *)&agent->addr.ip[12];
+	ctx->user_ip4 = *(const podcred_word *)&agent->addr.ip[12];
 	ctx->user_port = agent->port;
 	return verdict;
 }
@@ -30,7 +30,7 @@ int podcred_conn6(struct bpf_sock_addr *ctx)
 {
 	struct podcred_target_key dest = {.port = ctx->user_port, .protocol = ctx->protocol};
 	const struct podcred_endpoint *agent = NULL;
-	const __u32 *word;
+	const podcred_word *word;
 	int verdict;
 
 	addr_set_words(&dest.addr, ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2],
@@ -38,7 +38,7 @@ int podcred_conn6(struct bpf_sock_addr *ctx)
 	verdict = guard_connect(ctx, &dest, &agent);
 	if (!agent)
 		return verdict;
-	word = (const __u32 *)agent->addr.ip;
+	word = (const podcred_word *)agent->addr.ip;
 	ctx->user_ip6[0] = word[0];
 	ctx->user_ip6[1] = word[1];
 	ctx->user_ip6[2] = word[2];

@@ -23,7 +23,7 @@ int podcred_peern4(struct bpf_sock_addr *ctx)
 	const struct podcred_stamp *stamp = dialled(ctx);
 
 	if (stamp) {
-		ctx->user_ip4 = *(const __u32 *)&stamp->addr.ip[12];
+		ctx->user_ip4 = *(const podcred_word *)&stamp->addr.ip[12];
 		ctx->user_port = bpf_htons(stamp->port);
 	}
 	return VERDICT_ALLOW;
@@ -35,7 +35,7 @@ int podcred_peern6(struct bpf_sock_addr *ctx)
 	const struct podcred_stamp *stamp = dialled(ctx);
 
 	if (stamp) {
-		const __u32 *word = (const __u32 *)stamp->addr.ip;
+		const podcred_word *word = (const podcred_word *)stamp->addr.ip;
 
 		ctx->user_ip6[0] = word[0];
 		ctx->user_ip6[1] = word[1];

@@ -119,7 +119,7 @@ static __always_inline int answer_original_v4(struct bpf_sockopt *ctx)
 	__builtin_memset(sin, 0, sizeof(*sin));
 	sin->sin_family = PODCRED_AF_INET;
 	sin->sin_port = bpf_htons(stamp->port);
-	sin->sin_addr.s_addr = *(const __u32 *)&stamp->addr.ip[12];
+	sin->sin_addr.s_addr = *(const podcred_word *)&stamp->addr.ip[12];
 	return answered(ctx, sizeof(*sin));
 }
 

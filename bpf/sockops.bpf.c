@@ -214,8 +214,9 @@ static __always_inline void agent_accepts(struct bpf_sock_ops *ctx, struct bpf_s
 	flow.agent_port = peer.agent_port;
 	flow.isn = ctx->rcv_nxt - 1;
 	if (!flow_claim(&flow, &stamp))
-		reason = addr_is_same(&peer.client, &peer.agent) ? PODCRED_REASON_unstamped_node
-								 : PODCRED_REASON_unstamped;
+		reason = podcred_addr_is_same(&peer.client, &peer.agent)
+				 ? PODCRED_REASON_unstamped_node
+				 : PODCRED_REASON_unstamped;
 	else if (!bpf_sk_storage_get(&podcred_sealed, sk, &stamp, BPF_SK_STORAGE_GET_F_CREATE))
 		reason = PODCRED_REASON_seal_failed;
 	decision = decision_of(&flow, &stamp, PODCRED_HOOK_accept);

@@ -20,9 +20,22 @@
 #define PODCRED_AF_INET	 2
 #define PODCRED_AF_INET6 10
 
+/* Aligned: compilers for BPF copy what may lie anywhere in smaller pieces. */
 struct podcred_addr {
 	__u8 ip[16];
-};
+} __attribute__((aligned(4)));
+
+/* A quarter of an address, as it lies in memory. */
+typedef __u32 __attribute__((may_alias)) podcred_word;
+
+static inline __attribute__((always_inline)) int podcred_addr_is_same(const struct podcred_addr *a,
+								      const struct podcred_addr *b)
+{
+	const podcred_word *one = (const podcred_word *)a->ip, *two = (const podcred_word *)b->ip;
+
+	/* the last word first: it is the one that differs */
+	return one[3] == two[3] && one[2] == two[2] && one[1] == two[1] && one[0] == two[0];
+}
 
 /* ---- podcred_config_v2: array of one, written by the loader alone ---- */
 
@@ -45,7 +58,7 @@ struct podcred_config {
 	__u8 fail_open; /* 1: pass to the real address once the agent's lease has ended */
 	__u8 _pad[6];
 	struct podcred_endpoint agent[2]; /* [0] IPv4, [1] IPv6: where redirected clients go */
-	__u64 guard_filter[16]; /* bit podcred_filter_bit(addr) is 0: podcred_guard has no entry
+	__u64 guard_filter[16]; /* bit podcred_filter_bit(&addr) is 0: podcred_guard has no entry
 				 * for addr but an agent's own, do not look. All ones is always
 				 * right */
 	/* How to know kubepods and its QoS cgroups again when they are removed and made anew.
@@ -55,6 +68,17 @@ struct podcred_config {
 	char agent_path[PODCRED_CONFIG_PATH_LEN];
 	char qos_name[2][PODCRED_QOS_NAME_LEN]; /* burstable, besteffort */
 };
+
+/* The agent's endpoint at an address, NULL: none. */
+static inline __attribute__((always_inline)) const struct podcred_endpoint *podcred_agent_at(
+	const struct podcred_config *config, const struct podcred_addr *addr)
+{
+	if (config->agent[0].port && podcred_addr_is_same(addr, &config->agent[0].addr))
+		return &config->agent[0];
+	if (config->agent[1].port && podcred_addr_is_same(addr, &config->agent[1].addr))
+		return &config->agent[1];
+	return NULL;
+}
 
 /* ---- podcred_runtime: array of __u64, one fact each, so that no writer overwrites another ---- */
 
@@ -71,10 +95,12 @@ enum podcred_runtime {
 #define PODCRED_FILTER_V4_BITS 24 /* of a v4 address, and of a v6 one, that the filter looks at; */
 #define PODCRED_FILTER_V6_BITS 48 /* a shorter prefix in podcred_guard sets every bit */
 
-/* Addresses of one IPv4 /24, or one IPv6 /48, share a bit. word: the address, as it lies in memory,
- * which is why the masks depend on the machine's byte order. */
-static inline __attribute__((always_inline)) __u32 podcred_filter_bit(const __u32 word[4])
+/* Addresses of one IPv4 /24, or one IPv6 /48, share a bit. The masks depend on the machine's byte
+ * order, as words do. */
+static inline __attribute__((always_inline)) __u32 podcred_filter_bit(
+	const struct podcred_addr *addr)
 {
+	const podcred_word *word = (const podcred_word *)addr->ip;
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 	const __u32 first_two = 0x0000ffff, first_three = 0x00ffffff, v4_mark = 0xffff0000;
 #else

@@ -11,7 +11,7 @@
 static __always_inline void addr_set_words(struct podcred_addr *addr, __u32 a, __u32 b, __u32 c,
 					   __u32 d)
 {
-	__u32 *word = (__u32 *)addr->ip;
+	podcred_word *word = (podcred_word *)addr->ip;
 
 	word[0] = a;
 	word[1] = b;
@@ -26,15 +26,7 @@ static __always_inline void addr_set_v4(struct podcred_addr *addr, __u32 ip4)
 
 static __always_inline int addr_is_v4(const struct podcred_addr *addr)
 {
-	const __u32 *word = (const __u32 *)addr->ip;
+	const podcred_word *word = (const podcred_word *)addr->ip;
 
 	return word[0] == 0 && word[1] == 0 && word[2] == bpf_htonl(0xffff);
-}
-
-static __always_inline int addr_is_same(const struct podcred_addr *a, const struct podcred_addr *b)
-{
-	const __u32 *one = (const __u32 *)a->ip, *two = (const __u32 *)b->ip;
-
-	/* the last word first: it is the one that differs */
-	return one[3] == two[3] && one[2] == two[2] && one[1] == two[1] && one[0] == two[0];
 }

@@ -14,27 +14,16 @@
 static __always_inline int addr_is_foreign(const struct podcred_config *cfg,
 					   const struct podcred_addr *addr)
 {
-	__u32 bit = podcred_filter_bit((const __u32 *)addr->ip);
+	__u32 bit = podcred_filter_bit(addr);
 
 	return !(cfg->guard_filter[(bit >> 6) & 15] & 1ULL << (bit & 63));
-}
-
-/* The agent's endpoint at an address, NULL: none. */
-static __always_inline const struct podcred_endpoint *agent_at(const struct podcred_config *cfg,
-							       const struct podcred_addr *addr)
-{
-	if (cfg->agent[0].port && addr_is_same(addr, &cfg->agent[0].addr))
-		return &cfg->agent[0];
-	if (cfg->agent[1].port && addr_is_same(addr, &cfg->agent[1].addr))
-		return &cfg->agent[1];
-	return NULL;
 }
 
 /* Without a look at any table; "no" says nothing. */
 static __always_inline int dest_is_foreign(const struct podcred_config *cfg,
 					   const struct podcred_addr *addr)
 {
-	return addr_is_foreign(cfg, addr) && !agent_at(cfg, addr);
+	return addr_is_foreign(cfg, addr) && !podcred_agent_at(cfg, addr);
 }
 
 /*
@@ -46,7 +35,7 @@ static __always_inline int dest_is_foreign(const struct podcred_config *cfg,
 static __always_inline int dest_action(const struct podcred_config *cfg,
 				       const struct podcred_target_key *dest)
 {
-	const struct podcred_endpoint *agent = agent_at(cfg, &dest->addr);
+	const struct podcred_endpoint *agent = podcred_agent_at(cfg, &dest->addr);
 	const struct podcred_action_value *guard, *target;
 	struct podcred_guard_key key = {.prefixlen = 128, .addr = dest->addr};
 

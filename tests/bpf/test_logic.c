@@ -803,15 +803,13 @@ static void test_filter(struct podcred_config *config)
 {
 	const __u32 none = PODCRED_REASON_MAX - 1;
 	struct logic_ctx ctx = to("169.254.169.254", 80, IPPROTO_UDP);
-	__u32 word[4], bit;
+	__u32 bit = podcred_filter_bit(&ctx.dest.addr);
 
 	filter_on = true;
 	memset(config->guard_filter, 0, sizeof(config->guard_filter));
 	configure(config);
 	check_sendmsg(POD_G_C, "169.254.169.254", ALLOW, none,
 		      "filter: empty, nothing is looked up");
-	memcpy(word, ctx.dest.addr.ip, sizeof(word));
-	bit = podcred_filter_bit(word);
 	config->guard_filter[bit / 64] |= 1ULL << bit % 64;
 	configure(config);
 	check_sendmsg(POD_G_C, "169.254.169.254", REFUSE, PODCRED_REASON_denied_destination,

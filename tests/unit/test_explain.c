@@ -119,13 +119,11 @@ static void filter(void **state)
 {
 	struct explain_facts f =
 		facts("169.254.169.254:80", IPPROTO_UDP, PODCRED_ACTION_DENY, NONE);
-	uint32_t word[4], bit;
+	uint32_t bit = podcred_filter_bit(&f.dest.addr);
 
 	(void)state;
 	memset(config.guard_filter, 0, sizeof(config.guard_filter));
 	check(&f, EXPLAIN_NOT_GUARDED, NONE, 0);
-	memcpy(word, f.dest.addr.ip, sizeof(word));
-	bit = podcred_filter_bit(word);
 	config.guard_filter[bit / 64] |= 1ULL << bit % 64;
 	check(&f, EXPLAIN_REFUSED, REASON(denied_destination), EACCES);
 }

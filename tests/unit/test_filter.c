@@ -25,10 +25,11 @@ static struct loader_guard guard(const char *text)
 
 static bool passes(const uint8_t ip[16])
 {
-	uint32_t word[4], bit;
+	struct podcred_addr addr;
+	uint32_t bit;
 
-	memcpy(word, ip, sizeof(word));
-	bit = podcred_filter_bit(word);
+	memcpy(addr.ip, ip, sizeof(addr.ip));
+	bit = podcred_filter_bit(&addr);
 	assert_true(bit < 1024);
 	return !(filter[bit / 64] >> bit % 64 & 1);
 }

@@ -44,31 +44,17 @@ bool explain_has_ports(uint8_t protocol)
 	       protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP;
 }
 
-/* As agent_at, in bpf/lib/dest.bpf.h. */
-static const struct podcred_endpoint *agent_at(const struct explain_facts *f)
-{
-	for (int i = 0; i < 2; i++) {
-		const struct podcred_endpoint *agent = &f->config->agent[i];
-
-		if (agent->port && !memcmp(agent->addr.ip, f->dest.addr.ip, sizeof(agent->addr.ip)))
-			return agent;
-	}
-	return NULL;
-}
-
 static bool filter_covers(const struct explain_facts *f)
 {
-	uint32_t word[4], bit;
+	uint32_t bit = podcred_filter_bit(&f->dest.addr);
 
-	memcpy(word, f->dest.addr.ip, sizeof(word));
-	bit = podcred_filter_bit(word);
 	return f->config->guard_filter[bit / 64] >> bit % 64 & 1;
 }
 
 /* As dest_action, in bpf/lib/dest.bpf.h. */
 static int dest_action(const struct explain_facts *f, struct explain_verdict *v)
 {
-	const struct podcred_endpoint *agent = agent_at(f);
+	const struct podcred_endpoint *agent = podcred_agent_at(f->config, &f->dest.addr);
 
 	if (agent && (f->dest.port != agent->port || f->dest.protocol != IPPROTO_TCP)) {
 		step(v, "destination", "not guarded: another port of the agent's address");

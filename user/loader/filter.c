@@ -12,15 +12,11 @@ static bool may_cover_v4(const struct loader_guard *guard)
 }
 
 /* The rule that every agent's address has: the hooks know it without a table. */
-static bool is_agents_own(const struct loader_guard *guard, const struct podcred_endpoint agent[2])
+static bool is_agents_own(const struct loader_guard *guard, const struct podcred_config *config,
+			  const struct podcred_addr *addr)
 {
-	if (guard->bits != 128 || guard->action != PODCRED_ACTION_ALLOW)
-		return false;
-	for (int i = 0; i < 2; i++)
-		if (agent[i].port &&
-		    !memcmp(guard->prefix.ip, agent[i].addr.ip, sizeof(agent[i].addr.ip)))
-			return true;
-	return false;
+	return guard->bits == 128 && guard->action == PODCRED_ACTION_ALLOW &&
+	       podcred_agent_at(config, addr);
 }
 
 void guard_filter_fill(const struct loader_guard *guards, size_t n, struct podcred_config *config)
@@ -32,16 +28,17 @@ void guard_filter_fill(const struct loader_guard *guards, size_t n, struct podcr
 		const struct net_addr *prefix = &guards[i].prefix;
 		unsigned enough = net_addr_is_v4(prefix->ip) ? 96 + PODCRED_FILTER_V4_BITS
 							     : PODCRED_FILTER_V6_BITS;
-		uint32_t word[4], bit;
+		struct podcred_addr addr;
+		uint32_t bit;
 
-		if (is_agents_own(&guards[i], config->agent))
+		memcpy(addr.ip, prefix->ip, sizeof(addr.ip));
+		if (is_agents_own(&guards[i], config, &addr))
 			continue;
 		if (guards[i].bits < enough || may_cover_v4(&guards[i])) {
 			memset(filter, 0xff, sizeof(config->guard_filter));
 			return;
 		}
-		memcpy(word, prefix->ip, sizeof(word));
-		bit = podcred_filter_bit(word);
+		bit = podcred_filter_bit(&addr);
 		filter[bit / 64] |= 1ULL << bit % 64;
 	}
 }
