@@ -21,7 +21,7 @@
 #include "bypass.h"
 
 #define SETTLE_MS 20
-#define LIMIT_S	  8 /* for a row that hangs */
+#define LIMIT_S	  8 /* for a row that hangs; WAIT_FACTOR times that */
 
 static const struct vector *const families[] = {
 	tcp_vectors,	    tcp_option_vectors, mptcp_vectors,	udp_vectors,	udplite_vectors,
@@ -164,18 +164,46 @@ static void judge(const struct vector *v, const struct outcome *out, uint64_t af
 		printf("%s\n", strerrorname_np(-out->result) ?: "EUNKNOWN");
 }
 
+static int limit_ms(void)
+{
+	const char *factor = getenv("WAIT_FACTOR"); /* lib/env.sh */
+
+	return LIMIT_S * 1000 * (factor ? atoi(factor) : 1);
+}
+
+/* Where a process sleeps in the kernel, for the one who has to find out why. */
+static void print_hung(pid_t pid)
+{
+	char path[64], where[64] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/wchan", pid);
+	f = fopen(path, "re");
+	if (f) {
+		where[fread(where, 1, sizeof(where) - 1, f)] = '\0';
+		fclose(f);
+	}
+	printf("BROKEN the row hung, in %s\n", where[0] ? where : "an unknown place");
+}
+
 /* The group of a row that hangs is ended as a whole. */
 static bool ended(pid_t pid, int pidfd, bool gated)
 {
 	struct pollfd p = {.fd = pidfd, .events = POLLIN};
 	int status;
 
-	if (poll(&p, 1, gated ? -1 : LIMIT_S * 1000) <= 0) {
+	if (poll(&p, 1, gated ? -1 : limit_ms()) <= 0) {
+		print_hung(pid);
 		kill(-pid, SIGKILL);
 		waitpid(pid, &status, 0);
 		return false;
 	}
-	return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	waitpid(pid, &status, 0);
+	if (status != 0)
+		printf("BROKEN the row ended with %s %d\n",
+		       WIFSIGNALED(status) ? "signal" : "status",
+		       WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+	return status == 0;
 }
 
 static int row(int n, char **files)
@@ -194,9 +222,7 @@ static int row(int n, char **files)
 		_exit(0);
 	}
 	setpgid(pid, pid);
-	if (!ended(pid, pidfd_open(pid, 0), files))
-		printf("BROKEN the row ended early or hung\n");
-	else
+	if (ended(pid, pidfd_open(pid, 0), files))
 		judge(v, out, settled());
 	return 0;
 }
