@@ -20,7 +20,14 @@ consoles=${O:-$here/../../build}/kernels
 rm -rf "$consoles"
 mkdir -p "$consoles"
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+
+clean() {
+  local group
+  for group in $(jobs -p); do kill -- "-$group"; done
+  wait
+  rm -rf "$work"
+}
+trap clean EXIT
 trap 'exit 130' INT TERM
 
 verdict() {
@@ -38,16 +45,33 @@ loads() {
   check "$1: podcred load: $said" grep -qE '^(podcred: )?(loaded|attached|[0-9]+ )|this kernel lacks' <<<"$said"
 }
 
-run_suite() {
-  local suite=$1 kernel log=$consoles/$1.log words
-  kernel=$("$here/fetch.sh" "$suite" 2>"$work/err") || {
-    skip "$suite" "no kernel: $(tail -1 "$work/err")"
-    return
-  }
-  "$here/initramfs.sh" modules "$kernel" "$work/modules"
-  cat "$work/system" "$work/modules" >"$work/initramfs"
-  words="tests/kernels/check.sh $limit ${tests[*]}"
-  "$here/boot.sh" "$kernel" "$work/initramfs" "$seconds" "podcred.run=${words// /,}" >"$log" 2>&1
+# boot SUITE KERNEL_DIR
+boot() {
+  local image=$work/$1.initramfs run="tests/kernels/check.sh $limit ${tests[*]}"
+  "$here/initramfs.sh" modules "$2" "$work/$1.modules"
+  cat "$work/system" "$work/$1.modules" >"$image"
+  "$here/boot.sh" "$2" "$image" "$seconds" "podcred.run=${run// /,}"
+  rm "$image" "$work/$1.modules"
+}
+
+# A guest keeps one CPU of this machine busy: as many at a time as it has.
+boot_all() {
+  local suite kernel
+  set -m # a process group each, to be ended as a whole
+  for suite in "$@"; do
+    if ! kernel=$("$here/fetch.sh" "$suite" 2>"$work/err"); then
+      skip "$suite" "no kernel: $(tail -1 "$work/err")"
+      continue
+    fi
+    while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
+    boot "$suite" "$kernel" >"$consoles/$suite.log" 2>&1 &
+  done
+  wait
+  set +m
+}
+
+judge_guest() {
+  local suite=$1 log=$consoles/$1.log
   verdict "$suite" "$log"
   loads "$suite" "$log"
   guest_relay "$suite" "$log"
@@ -71,5 +95,6 @@ fi
 [ $# -gt 0 ] || read -ra suites <<<"${KERNELS:-}"
 [ $# -eq 0 ] || suites=("$@")
 "$here/initramfs.sh" system "$work/system"
-for suite in "${suites[@]}"; do run_suite "$suite"; done
+boot_all "${suites[@]}"
+for suite in "${suites[@]}"; do [ ! -e "$consoles/$suite.log" ] || judge_guest "$suite"; done
 tap_done
