@@ -55,6 +55,7 @@ start_older() {
   local n
   for n in "${ROWS[@]}"; do
     [ "${OLDER[$n]}" = older ] || continue
+    mkfifo "$ENV_TMP/gate$n" || env_fail "no gate"
     bypass_row "${PLACE[$n]}" "$n" "$ENV_TMP/ready$n" "$ENV_TMP/gate$n" >"$ENV_TMP/row$n" 2>&1 &
   done
   for n in "${ROWS[@]}"; do
@@ -113,7 +114,7 @@ run_row() {
   *) env_fail "setup ${SETUP[$n]}: $(cat "$ENV_TMP/setup")" ;;
   esac
   if [ "${OLDER[$n]}" = older ]; then
-    touch "$ENV_TMP/gate$n"
+    : <>"$ENV_TMP/gate$n" # read and write: does not block, should the row be gone
     wait_for 10 test -s "$ENV_TMP/row$n" || echo 'BROKEN it did not end'
     cat "$ENV_TMP/row$n"
   else
