@@ -79,7 +79,7 @@ static uint64_t settled(void)
 	return now;
 }
 
-/* The gate is a FIFO: some twenty rows wait there for most of the suite, and must not be felt. */
+/* The gate is a FIFO: a dozen rows wait there for most of the suite, and must not be felt. */
 static void wait_at(const char *ready, const char *gate)
 {
 	int fd = open(ready, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);

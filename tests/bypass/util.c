@@ -73,6 +73,8 @@ int hear(struct row *row, int fd)
 	while (len + 1 < sizeof(row->line)) {
 		ssize_t n = recv(fd, row->line + len, sizeof(row->line) - 1 - len, 0);
 
+		if (n < 0 && errno == EINTR) /* io_uring's work for this task; no signal of ours */
+			continue;
 		if (n < 0 && len == 0)
 			return errno == EAGAIN ? 0 : -errno;
 		if (n <= 0)
