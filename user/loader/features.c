@@ -165,7 +165,7 @@ static int try_netfilter(void)
 
 	btf__free(btf);
 	if (cast < 0 || type < 0)
-		return -ENOENT;
+		return -EOPNOTSUPP;
 	return try_load(PROG_TYPE_NETFILTER, ATTACH_TYPE_NETFILTER, insns, ARRAY_SIZE(insns));
 }
 
