@@ -14,6 +14,7 @@ V6=fd00:ec2::23
 EVIL='evil1 evil2 evil3 evil4 evil5 evil6 evil7 evil8'
 GREED=96  # connections that each of them wants; it may have 64
 TOTAL=512 # of all pods
+HOSTILE=300 # of a process of the node; those without a stamp may have 256
 
 peers_of() { podcred peers --json | jq "[.[] | select((.pod // \"\") | test(\"^shop/$1\"))] | length"; }
 evil_hold_all() { [ "$(peers_of evil)" -ge $((TOTAL - 32)) ]; }
@@ -57,8 +58,8 @@ same 'a health check is answered' 200 "$(health)"
 check 'and all that time the attackers held what there is' evil_hold_all
 
 # ---- unknown callers too ----
-in_host "$STARVE" hold "$NODE_V4" "$AGENT_PORT" 200 >"$ENV_TMP/hold.host" &
-check 'a host process connects as well' wait_for 60 all_ready 9
+in_host "$STARVE" hold "$NODE_V4" "$AGENT_PORT" "$HOSTILE" dawdle >"$ENV_TMP/hold.host" &
+check 'a host process connects and dawdles' wait_for 60 all_ready 9
 same 'the victim is answered' 'ok=100 failed=0' "$(ask $V4 100 new)"
 for n in 1 2 3 4 5; do
   same "health check $n is answered" 200 "$(health)"

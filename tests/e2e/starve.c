@@ -2,10 +2,10 @@
 /*
  * starve - a pod that takes all the connections it can get, and one that wants a few.
  *
- *	starve hold ADDRESS PORT COUNT
+ *	starve hold ADDRESS PORT COUNT [dawdle]
  *		COUNT connections, held until SIGTERM; what the server closes is opened again. One
- *		in four dawdles over half a request, the others are kept alive with a request now
- *		and then. "ready" when each was tried; at the end: opened=N held=N answers=N.
+ *		in four (or all) dawdles over half a request, the others are kept alive with a
+ *		request now and then. "ready" when each was tried; at the end: opened=N held=N answers=N.
  *	starve ask ADDRESS PORT COUNT new|keep ACCESS-KEY
  *		COUNT requests, one after another, on new connections or on one (opened again only
  *		after "Connection: close"). ok=N failed=N. An answer counts when it has ACCESS-KEY.
@@ -25,7 +25,6 @@
 #define REQUEST_STEPS 20 /* a request each two seconds keeps a connection */
 #define PATIENCE_S    5 /* SDKs give up sooner */
 #define GIVE_UP	      3 /* the rest counts as failed */
-#define LOITERS(i)    ((i) % 4 == 3)
 #define REQUEST(host) "GET /v1/credentials HTTP/1.1\r\nHost: " host "\r\n\r\n"
 #define GOOD	      REQUEST("169.254.170.23")
 #define HALF	      "GET /v1/credentials HTTP/1.1\r\nX-Never-Ends: "
@@ -44,6 +43,12 @@ static void on_term(int sig)
 
 static int held[MAX_HELD];
 static long opened, answers;
+static int dawdler = 4; /* each of so many is one */
+
+static bool dawdles(int i)
+{
+	return i % dawdler == dawdler - 1;
+}
 
 static void open_one(int i)
 {
@@ -71,7 +76,7 @@ static bool look(int fd)
 
 static void step(int i, long round)
 {
-	const char *text = LOITERS(i) ? "x" : GOOD;
+	const char *text = dawdles(i) ? "x" : GOOD;
 
 	if (held[i] >= 0 && !look(held[i])) {
 		close(held[i]);
@@ -81,7 +86,7 @@ static void step(int i, long round)
 		open_one(i);
 		if (held[i] < 0)
 			return;
-		text = LOITERS(i) ? HALF : GOOD;
+		text = dawdles(i) ? HALF : GOOD;
 		/* not connected yet, most likely: then it is sent on its turn */
 	} else if ((round + i) % REQUEST_STEPS) {
 		return;
@@ -198,7 +203,9 @@ int main(int argc, char **argv)
 	setrlimit(RLIMIT_NOFILE, &files);
 	if (argc >= 5)
 		to_len = endpoint(&to, argv[2], argv[3], false);
-	if (!strcmp(what, "hold") && argc == 5)
+	if (!strcmp(what, "hold") && argc == 6 && !strcmp(argv[5], "dawdle"))
+		dawdler = 1;
+	if (!strcmp(what, "hold") && (argc == 5 || dawdler == 1))
 		return hold(atoi(argv[4]));
 	if (!strcmp(what, "ask") && argc == 7)
 		return ask(atol(argv[4]), GOOD, argv[6], !strcmp(argv[5], "keep"), "ok");

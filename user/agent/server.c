@@ -22,7 +22,7 @@
 #define DEFAULT_IMDS_WAIT_MS 400
 #define DEFAULT_CONNECTIONS  512
 #define DEFAULT_PER_POD	     64
-#define UNKNOWN_CONNECTIONS  32
+#define UNKNOWN_CONNECTIONS  256 /* a flood has to be so much ahead of a health check */
 
 /* What conns.c shuts down is libmicrohttpd's for a moment more. At its own limit that would stop to
  * accept, for everybody. */
