@@ -93,9 +93,9 @@ docs/bypass.md: all $(O)/tests/bypass $(O)/tests/who
 	$(Q)O=$(abspath $(O)) tests/bypass/run.sh --markdown $@
 
 .PHONY: test-faults docs/faults.md
-test-faults: all $(O)/tests/bypass $(O)/tests/who ## podcred's parts die under load
+test-faults: all $(O)/tests/bypass $(O)/tests/who $(O)/tests/exclusive ## podcred's parts die under load
 	$(Q)O=$(abspath $(O)) tests/run.sh tests/faults/run.sh
-docs/faults.md: all $(O)/tests/bypass $(O)/tests/who
+docs/faults.md: all $(O)/tests/bypass $(O)/tests/who $(O)/tests/exclusive
 	$(Q)O=$(abspath $(O)) tests/faults/run.sh --markdown $@
 
 # What is built here, on the kernels of these Debian releases.
