@@ -203,9 +203,11 @@ int main(int argc, char **argv)
 	setrlimit(RLIMIT_NOFILE, &files);
 	if (argc >= 5)
 		to_len = endpoint(&to, argv[2], argv[3], false);
-	if (!strcmp(what, "hold") && argc == 6 && !strcmp(argv[5], "dawdle"))
+	if (!strcmp(what, "hold") && argc == 6 && !strcmp(argv[5], "dawdle")) {
 		dawdler = 1;
-	if (!strcmp(what, "hold") && (argc == 5 || dawdler == 1))
+		argc--;
+	}
+	if (!strcmp(what, "hold") && argc == 5)
 		return hold(atoi(argv[4]));
 	if (!strcmp(what, "ask") && argc == 7)
 		return ask(atol(argv[4]), GOOD, argv[6], !strcmp(argv[5], "keep"), "ok");
