@@ -77,7 +77,7 @@ detach() {
     echo "no program $1; there are: $(cd "$PIN_DIR/links" && echo *)" >&2
     exit 2
   }
-  rm "$PIN_DIR/links/$1"
+  link_cut "$1"
 }
 
 detach_all_but_connect4() {
@@ -86,7 +86,7 @@ detach_all_but_connect4() {
   for link in "$PIN_DIR"/links/*; do
     case ${link##*/} in
     podcred_conn4 | podcred_sockops | podcred_claim | podcred_getsock | podcred_cg*) ;;
-    *) rm "$link" ;;
+    *) link_cut "${link##*/}" ;;
     esac
   done
 }

@@ -218,7 +218,7 @@ agree plain tcp $IMDS 22 refused denied_destination
 
 # ---- a program that the kernel does not run ----
 env_load --config "$ENV_TMP/config.yaml" >/dev/null || env_fail 'load failed'
-rm "$PIN_DIR/links/podcred_conn4"
+link_cut podcred_conn4
 same 'connect4 gone: explained as stopped by the packet filter' 'dropped packet_socket' \
   "$(podcred explain --pod shop/plain --to $IMDS:80 --json |
     jq -r '.destinations[0] | "\(.outcome) \(.reason)"')"

@@ -90,7 +90,7 @@ same '--no-probe: the probes are skipped, and say why' \
   "$(jq -r '[.[] | select(.text == "--no-probe") | .check] | join(" ")' "$ENV_TMP/report")"
 
 # ---- the guard ----
-rm "$PIN_DIR/links/podcred_smsg4"
+link_cut podcred_smsg4
 finds 'a pin of a link removed' 'fail guard' 'podcred_smsg4 is not attached'
 env_load >/dev/null
 healthy 'loaded again'

@@ -85,9 +85,8 @@ same 'and as the agent sees it' '0 0 0' \
 check 'the guard is complete' complete
 
 # ---- an upgrade that fails half-way ----
-rm "$PIN_DIR/links/podcred_conn6"
-hook_free() { "$EXCLUSIVE" attach "$KUBEPODS" 2>/dev/null; }
-wait_for 10 hook_free || env_fail 'cannot attach a foreign program'
+link_cut podcred_conn6
+"$EXCLUSIVE" attach "$KUBEPODS" || env_fail 'cannot attach a foreign program'
 before=$(programs) pins_before=$(pins)
 load
 same 'an upgrade that fails half-way says so' 1 $?

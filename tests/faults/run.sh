@@ -185,7 +185,7 @@ check 'without podcred: and so do packets' test $(($(reached) - before)) -gt 100
 note "without podcred: $(total sent) attacks sent, $(($(reached) - before)) packets arrived"
 bypass_load
 bypass_agent
-[ -z "$HOLE" ] || rm "$PIN_DIR/links/podcred_${HOLE#podcred_}"
+[ -z "$HOLE" ] || link_cut "podcred_${HOLE#podcred_}"
 fault 'no fault' sleep 2
 check 'connections do reach the agent' test "$(total ok)" -gt 50
 fault 'loader killed, 12 times' loader_dies

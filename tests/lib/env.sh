@@ -12,6 +12,7 @@
 #   in_agent CMD...           run in the agent's cgroup and the node's network namespace
 #   in_node CMD...            run in the node's network namespace
 #   wait_for SECONDS CMD...   until CMD succeeds (WAIT_FACTOR: times that, on a slow machine)
+#   link_cut PROGRAM          the program off its hook, and its pin away
 #   cgroup_signal DIR SIGNAL  end the processes of a cgroup, and wait for that
 #   env_clean                 everything away, in the middle of a script
 #   env_down                  everything away again; also on exit and on Ctrl-C
@@ -198,6 +199,12 @@ wait_for() {
     [ $tries -gt 0 ] || return 1
     sleep 0.05
   done
+}
+
+# Only a detach is done when it returns: a link whose last pin goes stays for some milliseconds.
+link_cut() {
+  [ "$1" = podcred_cgmkdir ] || bpftool link detach pinned "$PIN_DIR/links/$1" || return
+  rm "$PIN_DIR/links/$1"
 }
 
 # Every process right in cgroup DIR gets SIGNAL; returns when they are gone.
