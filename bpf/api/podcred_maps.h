@@ -37,6 +37,24 @@ static inline __attribute__((always_inline)) int podcred_addr_is_same(const stru
 	return one[3] == two[3] && one[2] == two[2] && one[1] == two[1] && one[0] == two[0];
 }
 
+/* The masks of words depend on the machine's byte order, as words do. */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define PODCRED_WORD_FIRST_TWO	 0x0000ffffu
+#define PODCRED_WORD_FIRST_THREE 0x00ffffffu
+#define PODCRED_WORD_V4_MARK	 0xffff0000u
+#else
+#define PODCRED_WORD_FIRST_TWO	 0xffff0000u
+#define PODCRED_WORD_FIRST_THREE 0xffffff00u
+#define PODCRED_WORD_V4_MARK	 0x0000ffffu
+#endif
+
+static inline __attribute__((always_inline)) int podcred_addr_is_v4(const struct podcred_addr *addr)
+{
+	const podcred_word *word = (const podcred_word *)addr->ip;
+
+	return word[0] == 0 && word[1] == 0 && word[2] == PODCRED_WORD_V4_MARK;
+}
+
 /* ---- podcred_config_v2: array of one, written by the loader alone ---- */
 
 struct podcred_endpoint {
@@ -95,19 +113,14 @@ enum podcred_runtime {
 #define PODCRED_FILTER_V4_BITS 24 /* of a v4 address, and of a v6 one, that the filter looks at; */
 #define PODCRED_FILTER_V6_BITS 48 /* a shorter prefix in podcred_guard sets every bit */
 
-/* Addresses of one IPv4 /24, or one IPv6 /48, share a bit. The masks depend on the machine's byte
- * order, as words do. */
+/* Addresses of one IPv4 /24, or one IPv6 /48, share a bit. */
 static inline __attribute__((always_inline)) __u32 podcred_filter_bit(
 	const struct podcred_addr *addr)
 {
 	const podcred_word *word = (const podcred_word *)addr->ip;
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	const __u32 first_two = 0x0000ffff, first_three = 0x00ffffff, v4_mark = 0xffff0000;
-#else
-	const __u32 first_two = 0xffff0000, first_three = 0xffffff00, v4_mark = 0x0000ffff;
-#endif
-	int is_v4 = word[0] == 0 && word[1] == 0 && word[2] == v4_mark;
-	__u32 mixed = is_v4 ? word[3] & first_three : word[0] ^ ((word[1] & first_two) << 7);
+	__u32 mixed = podcred_addr_is_v4(addr)
+			      ? word[3] & PODCRED_WORD_FIRST_THREE
+			      : word[0] ^ ((word[1] & PODCRED_WORD_FIRST_TWO) << 7);
 
 	return (__u32)(mixed * 0x9e3779b1u) >> 22;
 }

@@ -21,12 +21,5 @@ static __always_inline void addr_set_words(struct podcred_addr *addr, __u32 a, _
 
 static __always_inline void addr_set_v4(struct podcred_addr *addr, __u32 ip4)
 {
-	addr_set_words(addr, 0, 0, bpf_htonl(0xffff), ip4);
-}
-
-static __always_inline int addr_is_v4(const struct podcred_addr *addr)
-{
-	const podcred_word *word = (const podcred_word *)addr->ip;
-
-	return word[0] == 0 && word[1] == 0 && word[2] == bpf_htonl(0xffff);
+	addr_set_words(addr, 0, 0, PODCRED_WORD_V4_MARK, ip4);
 }

@@ -53,7 +53,7 @@ static __always_inline void stamp_fill(struct bpf_sock_addr *ctx, struct podcred
 	stamp->tgid = BPF_CORE_READ(task, tgid);
 	stamp->uid = (__u32)bpf_get_current_uid_gid();
 	stamp->port = bpf_ntohs(dest->port);
-	stamp->family = addr_is_v4(&dest->addr) ? PODCRED_AF_INET : PODCRED_AF_INET6;
+	stamp->family = podcred_addr_is_v4(&dest->addr) ? PODCRED_AF_INET : PODCRED_AF_INET6;
 }
 
 /* Remember the stamp on the socket, for sockops to announce once the source port is known.
@@ -122,7 +122,7 @@ static __always_inline void forget_stamp(struct bpf_sock_addr *ctx)
 static __always_inline const struct podcred_endpoint *agent_for(
 	const struct podcred_config *cfg, const struct podcred_target_key *dest)
 {
-	if (!addr_is_v4(&dest->addr) && cfg->agent[1].port)
+	if (!podcred_addr_is_v4(&dest->addr) && cfg->agent[1].port)
 		return &cfg->agent[1];
 	return cfg->agent[0].port ? &cfg->agent[0] : NULL;
 }

@@ -32,7 +32,7 @@ static __always_inline void op_addr(struct logic_ctx *ctx)
 	else if (ctx->op == LOGIC_ADDR_WORDS)
 		addr_set_words(&addr, a, b, c, d);
 	else
-		ctx->ret = addr_is_v4(&addr);
+		ctx->ret = podcred_addr_is_v4(&addr);
 	ctx->dest.addr = addr;
 }
 

@@ -8,7 +8,7 @@
 enum logic_op {
 	LOGIC_ADDR_V4 = 1, /* dest.addr := addr_set_v4(words[0]) */
 	LOGIC_ADDR_WORDS, /* dest.addr := addr_set_words(words) */
-	LOGIC_ADDR_IS_V4, /* ret := addr_is_v4(dest.addr) */
+	LOGIC_ADDR_IS_V4, /* ret := podcred_addr_is_v4(dest.addr) */
 	LOGIC_DEST, /* ret := dest_action(dest) */
 	LOGIC_SENDMSG, /* ret := guard_sendmsg(dest) */
 	LOGIC_AGENT_FOR, /* ret := which agent[] serves dest, -1: none */
