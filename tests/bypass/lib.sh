@@ -108,8 +108,7 @@ bypass_up() {
   in_netns "${POD_NETNS[other]}" ip link set eth0 address "$OTHER_MAC"
   bypass_environment
   mkdir "$ENV_CGROUP/imds"
-  in_cgroup "$ENV_CGROUP/imds" "$ENV_ID-imds" "$BYPASS" imds >"$ENV_TMP/imds" 2>&1 &
-  wait_for 10 grep -q ready "$ENV_TMP/imds" || env_fail "the real service: $(cat "$ENV_TMP/imds")"
+  background "$ENV_TMP/imds" ready in_cgroup "$ENV_CGROUP/imds" "$ENV_ID-imds" "$BYPASS" imds
   warm_up
 }
 
@@ -124,9 +123,8 @@ bypass_load() {
 }
 
 bypass_agent() {
-  in_agent "$ENV_BUILD/tests/who" --fastopen "$NODE_V4" "$AGENT_PORT" "$NODE_V6" "$AGENT_PORT" \
-    >"$ENV_TMP/who" 2>&1 &
-  wait_for 10 grep -q ready "$ENV_TMP/who" || env_fail 'the agent did not start'
+  background "$ENV_TMP/who" ready in_agent "$ENV_BUILD/tests/who" --fastopen \
+    "$NODE_V4" "$AGENT_PORT" "$NODE_V6" "$AGENT_PORT"
 }
 
 # bypass_row PLACE N [READY GATE]

@@ -18,10 +18,14 @@ send() { in_pod web "$CLIENT" udp-sendto "$V4" "$1" >/dev/null; }
 
 trace_start() {
   OUT=$ENV_TMP/trace.out ERR=$ENV_TMP/trace.err # also for what follows
-  : >"$ERR"
-  "$PODCRED" trace --pin-dir "$PIN_DIR" "$@" >"$OUT" 2>"$ERR" &
+  trace_to "$OUT" "$ERR" "$@"
+}
+# trace_to OUT ERR ARGUMENT...
+trace_to() {
+  : >"$2" # of the last one
+  "$PODCRED" trace --pin-dir "$PIN_DIR" "${@:3}" >"$1" 2>"$2" &
   TRACE_PID=$!
-  wait_for 10 grep -q tracing "$ERR" || env_fail "trace: $(cat "$OUT" "$ERR")"
+  wait_for 10 grep -q tracing "$2" || env_fail "trace: $(cat "$2")"
 }
 # The ring buffer keeps the order: what was there before this port is shown before it.
 MARK=20000
@@ -205,17 +209,13 @@ same 'after two lines' '1012 1013' "$(grep -oE ':10[0-9]{2}/' "$OUT" | tr -d ':/
 mkfifo "$ENV_TMP/pipe"
 head -n 1 "$ENV_TMP/pipe" >"$ENV_TMP/head" &
 head_pid=$!
-"$PODCRED" trace --pin-dir "$PIN_DIR" --allowed >"$ENV_TMP/pipe" 2>"$ENV_TMP/err" &
-TRACE_PID=$!
-wait_for 10 grep -q tracing "$ENV_TMP/err"
+trace_to "$ENV_TMP/pipe" "$ENV_TMP/err" --allowed
 send 1015
 check 'into a pipe a line comes at once' wait_for 10 grep -q ':1015/' "$ENV_TMP/head" || kill $head_pid
 trace_wait
 same 'a reader that has left ends it, and well' 0 $?
 same 'and it has cleaned up' 0 "$(trace_slot)"
-"$PODCRED" trace --pin-dir "$PIN_DIR" --count 1 >/dev/full 2>"$ENV_TMP/err" &
-TRACE_PID=$!
-wait_for 10 grep -q tracing "$ENV_TMP/err"
+trace_to /dev/full "$ENV_TMP/err" --count 1
 send 1016
 trace_wait
 same 'an output that is full is an error' 1 $?

@@ -42,9 +42,8 @@ pod_add node2 burstable host
 env_load >/dev/null || env_fail 'load failed'
 env_resolve
 in_node sysctl -qw net.ipv4.tcp_fastopen=3
-in_agent "$ENV_BUILD/tests/who" --fastopen "$NODE_V4" "$AGENT_PORT" "$NODE_V6" "$AGENT_PORT" \
-  >"$ENV_TMP/who" &
-wait_for 10 grep -q ready "$ENV_TMP/who" || env_fail 'the proxy did not start'
+background "$ENV_TMP/who" ready in_agent "$ENV_BUILD/tests/who" --fastopen \
+  "$NODE_V4" "$AGENT_PORT" "$NODE_V6" "$AGENT_PORT"
 
 for way in plain nonblock fork thread tfo-send tfo-connect again twice; do
   connects "$way" "$V4" "$V4"
@@ -106,8 +105,7 @@ reuse() {
 check 'one source port, two hostNetwork pods in turn: each keeps its identity' reuse node1 node2
 check 'one source port, two pods with addresses of their own' reuse web db
 
-in_host "$ENV_BUILD/tests/who" "$NODE_V4" 7999 >"$ENV_TMP/elsewhere" &
-wait_for 10 grep -q ready "$ENV_TMP/elsewhere"
+background "$ENV_TMP/elsewhere" ready in_host "$ENV_BUILD/tests/who" "$NODE_V4" 7999
 same 'a socket that was redirected once and goes elsewhere carries nothing along' \
   "peer=$NODE_V4:7999 error=ENOPROTOOPT" "$(seen web elsewhere "$NODE_V4" 7999)"
 
@@ -115,8 +113,7 @@ host_line=$(in_host "$CLIENT" plain "$NODE_V4" "$AGENT_PORT")
 same 'a host process reaches the agent, unstamped' \
   "peer=$NODE_V4:$AGENT_PORT error=ENODATA" "${host_line%% v4=*}"
 in_node ip addr add 169.254.169.254/32 dev lo
-in_host "$ENV_BUILD/tests/who" 169.254.169.254 80 >"$ENV_TMP/real" &
-wait_for 10 grep -q ready "$ENV_TMP/real"
+background "$ENV_TMP/real" ready in_host "$ENV_BUILD/tests/who" 169.254.169.254 80
 same 'a host process reaches the real service' 'peer=169.254.169.254:80 error=ENOPROTOOPT' \
   "$(in_host "$CLIENT" plain 169.254.169.254 80 | sed 's/ v4=.*//')"
 same 'so does the agent itself' 'peer=169.254.169.254:80 error=ENOPROTOOPT' \
@@ -126,9 +123,8 @@ same 'a hostNetwork pod does not' \
 
 if command -v java >/dev/null && command -v javac >/dev/null; then
   env_associations >"$ENV_TMP/associations.yaml"
-  in_agent "$PODCRED" serve --agent "$NODE_V4:7778" --associations "$ENV_TMP/associations.yaml" \
-    >"$ENV_TMP/serve.log" 2>&1 &
-  wait_for 10 grep -q 'agent ready' "$ENV_TMP/serve.log"
+  background "$ENV_TMP/serve.log" 'agent ready' in_agent "$PODCRED" serve \
+    --agent "$NODE_V4:7778" --associations "$ENV_TMP/associations.yaml"
   podcred load --kubepods "$KUBEPODS" --agent-cgroup "$AGENT_CGROUP" --agent "$NODE_V4:7778" \
     >/dev/null
   java=$(in_pod web java "$(dirname "$0")/Client.java" "http://$V4/v1/credentials" 2>&1)

@@ -126,9 +126,9 @@ agent_stop
 finds 'agent down' 'fail agent' "nobody listens on $NODE_V4:$AGENT_PORT"
 check 'agent down: the probe holds it against the agent' \
   grep -q 'see agent; .*Connection refused' <(text_of probe-identity)
-in_host "$PODCRED" serve --agent "$NODE_V4:$AGENT_PORT" --agent "[$NODE_V6]:$AGENT_PORT" \
-  --associations "$ENV_TMP/associations.yaml" >"$ENV_TMP/outside.log" 2>&1 &
-wait_for 10 grep -q 'agent ready' "$ENV_TMP/outside.log"
+background "$ENV_TMP/outside.log" 'agent ready' in_host "$PODCRED" serve \
+  --agent "$NODE_V4:$AGENT_PORT" --agent "[$NODE_V6]:$AGENT_PORT" \
+  --associations "$ENV_TMP/associations.yaml"
 finds 'agent outside its cgroup' 'fail agent' "but in $ENV_CGROUP/host and not in $AGENT_CGROUP"
 cgroup_signal "$ENV_CGROUP/host" TERM
 in_host "$WHO" $NODE_V4 $AGENT_PORT >"$ENV_TMP/squatter" 2>&1 &

@@ -33,9 +33,8 @@ nothing_left() {
 field() { sed -n "s/.*\b$2=\([^ ]*\).*/\1/p" "$1" | awk '{ n += $1 } END { print n + 0 }'; }
 
 server_up() {
-  in_agent "$HAMMER" server "$ENV_TMP/expected" 4 "$NODE_V4" "$AGENT_PORT" "$NODE_V6" \
-    "$AGENT_PORT" >"$ENV_TMP/server" &
-  wait_for 10 grep -q ready "$ENV_TMP/server" || env_fail 'the server did not start'
+  background "$ENV_TMP/server" ready in_agent "$HAMMER" server "$ENV_TMP/expected" 4 "$NODE_V4" \
+    "$AGENT_PORT" "$NODE_V6" "$AGENT_PORT"
 }
 
 agent_kill() { cgroup_signal "$AGENT_CGROUP" "$1"; }
@@ -83,10 +82,8 @@ same 'the kernel agrees' "0 0 0 $(field "$ENV_TMP/server" accepted)" \
   "$(for c in unstamped seal_failed flow_conflict claimed; do stat_of $c; done | xargs)"
 
 # ---- clients killed in the middle ----
-in_agent "$HAMMER" mute "$NODE_V4" "$AGENT_PORT" 0 >"$ENV_TMP/mute" &
-wait_for 10 grep -q ready "$ENV_TMP/mute"
-in_pod pod1 "$HAMMER" pend $V4 80 100 >"$ENV_TMP/pend" &
-wait_for 10 grep -q ready "$ENV_TMP/pend"
+background "$ENV_TMP/mute" ready in_agent "$HAMMER" mute "$NODE_V4" "$AGENT_PORT" 0
+background "$ENV_TMP/pend" ready in_pod pod1 "$HAMMER" pend $V4 80 100
 same '100 connects to a full backlog pend' 100 "$(field "$ENV_TMP/pend" pending)"
 check 'and are listed as flows of their pod' test "$(podcred flows --json |
   jq '[.[] | select(.pod == "shop/pod1")] | length')" -gt 80
@@ -98,8 +95,7 @@ agent_kill KILL
 nothing_left 'after the mute agent was killed'
 
 server_up
-in_pod pod2 "$HAMMER" hold $V4 80 4 >"$ENV_TMP/hold" &
-wait_for 10 grep -q ready "$ENV_TMP/hold"
+background "$ENV_TMP/hold" ready in_pod pod2 "$HAMMER" hold $V4 80 4
 same 'connections that stay are peers' 4 "$(podcred peers --json | jq length)"
 echo 1 >"${POD_CGROUP[pod2]}/cgroup.kill"
 nothing_left 'clients killed while connected'
@@ -111,8 +107,7 @@ same '500 abandoned connects' 500 "$(field "$ENV_TMP/abandoned" connected)"
 nothing_left 'abandoned in a black hole'
 
 # ---- the agent dies under live connections ----
-in_pod pod4 "$HAMMER" hold $V4 80 4 >"$ENV_TMP/hold" &
-wait_for 10 grep -q ready "$ENV_TMP/hold"
+background "$ENV_TMP/hold" ready in_pod pod4 "$HAMMER" hold $V4 80 4
 agent_kill KILL
 nothing_left 'agent killed under live connections'
 same 'a connect without an agent is refused' \
@@ -125,8 +120,7 @@ same 'a new agent knows its clients at once' \
   "$(in_pod pod5 "$HAMMER" client full $V4 80 50 2 "${POD_UID[pod5]}")"
 
 # ---- a pod's network goes away under its connections ----
-in_pod pod6 "$HAMMER" hold $V4 80 4 >"$ENV_TMP/hold" &
-wait_for 10 grep -q ready "$ENV_TMP/hold"
+background "$ENV_TMP/hold" ready in_pod pod6 "$HAMMER" hold $V4 80 4
 ip netns del "${POD_NETNS[pod6]}"
 echo 1 >"${POD_CGROUP[pod6]}/cgroup.kill"
 check 'network namespace removed: no flow is left' wait_for 10 no_flows

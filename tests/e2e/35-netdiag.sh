@@ -21,8 +21,7 @@ netns_of() { stat -Lc %i "/run/netns/$1"; }
 # hold LABEL RUNNER... WAY ADDRESS PORT: in the background; what it says is in $ENV_TMP/hold-LABEL
 hold() {
   local label=$1
-  "${@:2:$#-4}" "$NETDIAG" hold "${@: -3}" >"$ENV_TMP/hold-$label" 2>&1 &
-  wait_for 10 grep -q held "$ENV_TMP/hold-$label" || env_fail "$label: $(cat "$ENV_TMP/hold-$label")"
+  background "$ENV_TMP/hold-$label" held "${@:2:$#-4}" "$NETDIAG" hold "${@: -3}"
 }
 end_of() { tail -n +2 "$ENV_TMP/hold-$1" | sort -u; }
 ended() { [ -n "$(end_of "$1")" ]; }
@@ -40,8 +39,7 @@ in_node ip -6 addr add $V6/128 dev lo nodad
 # a neighbour that does not exist: SYNs to it get no answer, and no ICMP error either
 in_node ip addr add 169.254.170.1/24 dev br0
 in_node ip neigh add $SILENT lladdr 02:00:00:00:99:02 nud permanent dev br0
-in_host "$NETDIAG" listen $V4 80 $V6 80 $OTHER 80 $V4 81 >"$ENV_TMP/listen" &
-wait_for 10 grep -q ready "$ENV_TMP/listen" || env_fail 'no listener'
+background "$ENV_TMP/listen" ready in_host "$NETDIAG" listen $V4 80 $V6 80 $OTHER 80 $V4 81
 for pod in a b exempt; do in_netns "${POD_NETNS[$pod]}" ip -6 route add default via $NODE_V6; done
 
 # ---- namespaces ----
@@ -158,10 +156,8 @@ same 'a listener on just this address' "$V4:80 cgroup=$(id_of "$ENV_CGROUP/host"
 same 'IPv6' "[$V6]:80 cgroup=$(id_of "$ENV_CGROUP/host")" "$(listener $V6 80)"
 same 'nobody on that port' ENOENT "$(listener $V4 82)"
 same 'nobody on that address' ENOENT "$(listener 10.99.9.9 80)"
-in_agent "$NETDIAG" listen :: 90 >"$ENV_TMP/listen6" &
-in_agent "$NETDIAG" listen 0.0.0.0 91 >"$ENV_TMP/listen4" &
-wait_for 10 grep -q ready "$ENV_TMP/listen6"
-wait_for 10 grep -q ready "$ENV_TMP/listen4"
+background "$ENV_TMP/listen6" ready in_agent "$NETDIAG" listen :: 90
+background "$ENV_TMP/listen4" ready in_agent "$NETDIAG" listen 0.0.0.0 91
 same 'a listener on all addresses takes IPv4' "[::]:90 cgroup=$(id_of "$AGENT_CGROUP")" "$(listener $V4 90)"
 same 'and IPv6' "[::]:90 cgroup=$(id_of "$AGENT_CGROUP")" "$(listener $V6 90)"
 same 'one on all IPv4 addresses takes IPv4' "0.0.0.0:91 cgroup=$(id_of "$AGENT_CGROUP")" \
@@ -184,8 +180,7 @@ same "a pod's uplink, once for IPv4 and IPv6" eth0 \
   "$(in_netns "${POD_NETNS[a]}" "$NETDIAG" uplinks)"
 
 events=$ENV_TMP/events
-in_host "$NETDIAG" watch >"$events" &
-wait_for 10 grep -q watching "$events"
+background "$events" watching in_host "$NETDIAG" watch
 in_node ip link add t0 type veth peer name t1 netns "${POD_NETNS[b]}"
 check 'a new veth is seen' wait_for 10 grep -q '^new t0 kind=veth .* elsewhere=1' "$events"
 in_node ip link set t0 master br0 up

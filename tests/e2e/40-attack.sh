@@ -32,10 +32,7 @@ no_flows() { [ "$(podcred flows --json)" = '[]' ]; }
 field() { sed -n "s/.*\b$2=\([^ ]*\).*/\1/p" "$1" | tail -n 1; }
 short() { sed -E 's/ uid=.*dialled=([^ ]*).*/ dialled=\1/; s/ v4=.*//'; }
 
-agent_up() {
-  in_agent "$@" >"$ENV_TMP/agent" &
-  wait_for 10 grep -q ready "$ENV_TMP/agent" || env_fail 'the agent did not start'
-}
+agent_up() { background "$ENV_TMP/agent" ready in_agent "$@"; }
 agent_down() { cgroup_signal "$AGENT_CGROUP" TERM; }
 
 env_up systemd
@@ -75,8 +72,7 @@ done
 # The socket's cgroup selects the programs: a socket of the host's is not seen at kubepods. Its
 # packets are, where they leave the pod.
 in_node ip addr add $V4/32 dev lo
-in_host "$ENV_BUILD/tests/who" $V4 80 >"$ENV_TMP/real" &
-wait_for 10 grep -q ready "$ENV_TMP/real"
+background "$ENV_TMP/real" ready in_host "$ENV_BUILD/tests/who" $V4 80
 same 'a socket made by the host, connected by a pod: its packets are dropped' errno=EINPROGRESS \
   "$(descriptor pass "$host" "$in_victim" "$in_victim")"
 same 'a socket made by the host, connected to the agent by a pod: unstamped' error=ENODATA \
@@ -157,16 +153,17 @@ in_pod evil "$HAMMER" client reset $V4 80 3000 4 >"$ENV_TMP/evil"
 in_pod other "$HAMMER" client nb-reset $V4 80 3000 4 >>"$ENV_TMP/evil"
 agent_down
 note "resets: $(tail -n 1 "$ENV_TMP/agent")"
-same 'connections reset right after connect: none unidentified' '0 0 0' \
-  "$(for f in unstamped unnamed wrong; do field "$ENV_TMP/agent" $f; done | xargs)"
+# One may be reset before the agent's side of the handshake ends: its stamp went with it.
+same 'connections reset right after connect: none unidentified that lives' "0 0 0" \
+  "$(($(field "$ENV_TMP/agent" unstamped) - $(field "$ENV_TMP/agent" gone))) $(
+    for f in unnamed wrong; do field "$ENV_TMP/agent" $f; done | xargs)"
+check 'and most are stamped' test "$(field "$ENV_TMP/agent" gone)" -lt 3000
 
 # ---- quota: the agent does not accept on IPv4, and does on IPv6 ----
-in_agent "$HAMMER" mute "$NODE_V4" "$AGENT_PORT" 0 >"$ENV_TMP/mute" &
-wait_for 10 grep -q ready "$ENV_TMP/mute"
+background "$ENV_TMP/mute" ready in_agent "$HAMMER" mute "$NODE_V4" "$AGENT_PORT" 0
 agent_up "$ENV_BUILD/tests/who" "$NODE_V6" "$AGENT_PORT"
 before=$(stat_of quota)
-in_pod evil "$HAMMER" pend $V4 80 3000 >"$ENV_TMP/evil" &
-wait_for 10 grep -q ready "$ENV_TMP/evil"
+background "$ENV_TMP/evil" ready in_pod evil "$HAMMER" pend $V4 80 3000
 note "flood: $(head -n 1 "$ENV_TMP/evil")"
 limit=$(podcred status --json | jq .maxPendingPerPod)
 check 'a flood of pending connections ends at the quota' \
@@ -177,8 +174,7 @@ same 'the pod at its quota cannot connect elsewhere either' errno=EAGAIN \
   "$(in_pod evil "$ENV_BUILD/tests/client" plain $V6 80 | short)"
 same 'another pod connects' "peer=[$V6]:80 pod=other dialled=[$V6]:80" \
   "$(in_pod other "$ENV_BUILD/tests/client" plain $V6 80 | short)"
-in_pod other "$HAMMER" pend $V4 80 3 >"$ENV_TMP/other" &
-wait_for 10 grep -q ready "$ENV_TMP/other"
+background "$ENV_TMP/other" ready in_pod other "$HAMMER" pend $V4 80 3
 same 'another pod may pend too' 'pending=3 refused=0 errno=-' "$(head -n 1 "$ENV_TMP/other")"
 echo 1 >"${POD_CGROUP[other]}/cgroup.kill"
 echo 1 >"${POD_CGROUP[evil]}/cgroup.kill"

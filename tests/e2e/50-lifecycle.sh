@@ -59,9 +59,8 @@ check 'the guard is complete' complete
 
 # ---- upgrades under load ----
 env_resolve
-in_agent "$HAMMER" server "$ENV_TMP/expected" 4 "$NODE_V4" "$AGENT_PORT" "$NODE_V6" "$AGENT_PORT" \
-  >"$ENV_TMP/server" &
-wait_for 10 grep -q ready "$ENV_TMP/server" || env_fail 'the server did not start'
+background "$ENV_TMP/server" ready in_agent "$HAMMER" server "$ENV_TMP/expected" 4 \
+  "$NODE_V4" "$AGENT_PORT" "$NODE_V6" "$AGENT_PORT"
 clients=$ENV_TMP/clients
 for n in 1 2 3 4; do
   mkdir "${POD_CGROUP[pod$n]}/load"

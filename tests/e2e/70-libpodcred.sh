@@ -73,8 +73,8 @@ else
 fi
 
 # ---- the options themselves ----
-in_agent "$ENV_BUILD/tests/who" "$NODE_V4" "$AGENT_PORT" "$NODE_V6" "$AGENT_PORT" >"$ENV_TMP/who" &
-wait_for 10 grep -q ready "$ENV_TMP/who"
+background "$ENV_TMP/who" ready in_agent "$ENV_BUILD/tests/who" \
+  "$NODE_V4" "$AGENT_PORT" "$NODE_V6" "$AGENT_PORT"
 # The kernel's own errno depends on whether it tracks connections.
 no_answer() { sed -E 's/(v[46])=E[A-Z]+/\1=none/g'; }
 options() { ask "$@" | grep -o 'v4=.*' | no_answer; }
@@ -97,8 +97,7 @@ same 'and its identity says IPv6' \
   "peer=[$V6]:80 pod=web uid=${POD_UID[web]} sa=web direct=0 dialled=[$V6]:80" \
   "$(ask web $V6 80 | sed -E 's/ pid=[0-9]+//; s/ v4=.*//')"
 
-in_host "$ENV_BUILD/tests/who" "$NODE_V4" 7999 >"$ENV_TMP/outside" &
-wait_for 10 grep -q ready "$ENV_TMP/outside"
+background "$ENV_TMP/outside" ready in_host "$ENV_BUILD/tests/who" "$NODE_V4" 7999
 same "outside of the agent's cgroup: ENOPROTOOPT" \
   "peer=$NODE_V4:7999 error=ENOPROTOOPT v4=none v6=none tcpinfo=ok" \
   "$(ask web "$NODE_V4" 7999 | no_answer)"

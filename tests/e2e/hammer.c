@@ -6,7 +6,8 @@
  *		Accepts on each address with THREADS threads, asks for the identity before anything
  *		else and compares its pod with the one expected for the client's address:
  *		EXPECTATIONS has lines "client-address pod-uid". Answers one byte of a client with
- *		the pod's uid. On SIGTERM: accepted=N unstamped=N unnamed=N wrong=N.
+ *		the pod's uid. On SIGTERM: accepted=N unstamped=N gone=N unnamed=N wrong=N, where
+ *		gone are those of the unstamped whose client had reset the connection.
  *	hammer client MODE ADDRESS PORT COUNT THREADS [UID [SOURCE-PORT]]
  *		COUNT connections (0: until SIGTERM). MODE: full (asks, and compares the answer with
  *		UID), close, reset, nb-close, nb-reset. With SOURCE-PORT each connection leaves
@@ -32,7 +33,8 @@
 #define UNSTAMPED "unstamped"
 
 static atomic_bool stop;
-static atomic_long accepted, finished, unstamped, unnamed, wrong, connected, failed, last_errno;
+static atomic_long accepted, finished, unstamped, gone, unnamed, wrong, connected, failed,
+	last_errno;
 
 static void on_term(int sig)
 {
@@ -92,22 +94,29 @@ static const char *expected(const struct sockaddr_storage *client)
 	return "nobody";
 }
 
+static void check_identity(const struct podcred_peer *peer, const struct sockaddr_storage *client)
+{
+	if (!(peer->flags & PODCRED_PEER_NAMED))
+		unnamed++;
+	else if (strcmp(peer->pod_uid, expected(client)) != 0)
+		wrong++;
+}
+
 static void serve_one(int fd, const struct sockaddr_storage *client)
 {
 	struct podcred_peer peer = {0};
-	const char *answer = peer.pod_uid;
+	bool stamped = podcred_peer(fd, &peer, sizeof(peer)) == 0;
+	const char *answer = stamped ? peer.pod_uid : UNSTAMPED;
 	char byte;
 
-	if (podcred_peer(fd, &peer, sizeof(peer)) < 0) {
-		unstamped++;
-		answer = UNSTAMPED;
-	} else if (!(peer.flags & PODCRED_PEER_NAMED)) {
-		unnamed++;
-	} else if (strcmp(peer.pod_uid, expected(client)) != 0) {
-		wrong++;
-	}
+	if (stamped)
+		check_identity(&peer, client);
 	if (recv(fd, &byte, 1, 0) == 1)
 		send(fd, answer, strlen(answer), MSG_NOSIGNAL);
+	else if (!stamped && errno == ECONNRESET)
+		gone++; /* reset before the handshake ended on this side: its note went with it */
+	if (!stamped)
+		unstamped++;
 	close(fd);
 }
 
@@ -176,8 +185,8 @@ static int server(int argc, char **argv)
 	}
 	until_term();
 	drain(listeners, n);
-	printf("accepted=%ld unstamped=%ld unnamed=%ld wrong=%ld\n", accepted, unstamped, unnamed,
-	       wrong);
+	printf("accepted=%ld unstamped=%ld gone=%ld unnamed=%ld wrong=%ld\n", accepted, unstamped,
+	       gone, unnamed, wrong);
 	fflush(stdout);
 	_exit(0);
 }

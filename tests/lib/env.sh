@@ -12,6 +12,7 @@
 #   in_agent CMD...           run in the agent's cgroup and the node's network namespace
 #   in_node CMD...            run in the node's network namespace
 #   wait_for SECONDS CMD...   until CMD succeeds (WAIT_FACTOR: times that, on a slow machine)
+#   background FILE WORD CMD  CMD runs on, what it says goes to FILE; returns when WORD is there
 #   link_cut PROGRAM          the program off its hook, and its pin away
 #   cgroup_signal DIR SIGNAL  end the processes of a cgroup, and wait for that
 #   env_clean                 everything away, in the middle of a script
@@ -154,11 +155,9 @@ env_load() {
 # The resolver in the background, ready when this returns.
 env_resolve() {
   env_podlist "$ENV_TMP/pods.json"
-  nsenter --net="/run/netns/$NODE_NETNS" "$PODCRED" resolve --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" --pods "$ENV_TMP/pods.json" \
-    "$@" >"$ENV_TMP/resolve.log" 2>&1 &
+  background "$ENV_TMP/resolve.log" 'resolver ready' nsenter --net="/run/netns/$NODE_NETNS" \
+    "$PODCRED" resolve --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" --pods "$ENV_TMP/pods.json" "$@"
   RESOLVE_PID=$!
-  wait_for 10 grep -q 'resolver ready' "$ENV_TMP/resolve.log" ||
-    env_fail "resolver: $(cat "$ENV_TMP/resolve.log")"
 }
 
 # An associations file that gives pod NAME the role NAME-role and a key that names it.
@@ -184,10 +183,9 @@ env_serve() {
     umask 077
     env_associations >"$ENV_TMP/associations.yaml"
   )
-  in_agent "$PODCRED" serve --agent "$NODE_V4:$AGENT_PORT" --agent "[$NODE_V6]:$AGENT_PORT" \
-    --associations "$ENV_TMP/associations.yaml" "$@" >"$ENV_TMP/serve.log" 2>&1 &
-  wait_for 10 grep -q 'agent ready' "$ENV_TMP/serve.log" ||
-    env_fail "agent: $(cat "$ENV_TMP/serve.log")"
+  background "$ENV_TMP/serve.log" 'agent ready' in_agent "$PODCRED" serve \
+    --agent "$NODE_V4:$AGENT_PORT" --agent "[$NODE_V6]:$AGENT_PORT" \
+    --associations "$ENV_TMP/associations.yaml" "$@"
   SERVE_PID=$(head -n 1 "$AGENT_CGROUP/cgroup.procs") # $! is the shell around it
 }
 
@@ -199,6 +197,13 @@ wait_for() {
     [ $tries -gt 0 ] || return 1
     sleep 0.05
   done
+}
+
+# Emptied here: CMD does it only when it gets to run, and until then the last one's WORD is there.
+background() {
+  : >"$1"
+  "${@:3}" >"$1" 2>&1 &
+  wait_for 10 grep -q "$2" "$1" || env_fail "no '$2' of ${*:3}: $(cat "$1")"
 }
 
 # Only a detach is done when it returns: a link whose last pin goes stays for some milliseconds.

@@ -43,6 +43,7 @@ load() {
 daemon() {
   local log=$ENV_TMP/daemon.log ready=$1 pid child
   shift
+  : >"$log" # of the last one
   "$@" >"$log" 2>&1 &
   wait_for 60 grep -q "$ready" "$log" || { cat "$log"; return 1; }
   pid=$! # the innermost: around it are shells
