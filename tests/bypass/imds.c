@@ -109,10 +109,11 @@ static void echo(int fd)
  * counted for another row. */
 static void answer(int listener)
 {
-	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 
 	if (fd < 0)
 		return;
+	socket_timeouts(fd); /* MPTCP with Fast Open: send(2) waits for the end of the handshake */
 	send(fd, "REAL service\n", 13, MSG_NOSIGNAL);
 	serve_fd(fd);
 }
