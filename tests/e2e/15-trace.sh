@@ -22,11 +22,10 @@ trace_start() {
 }
 # trace_to OUT ERR ARGUMENT...
 trace_to() {
-  : >"$2" # of the last one
-  "$PODCRED" trace --pin-dir "$PIN_DIR" "${@:3}" >"$1" 2>"$2" &
+  background "$2" tracing trace_into "$1" "${@:3}"
   TRACE_PID=$!
-  wait_for 10 grep -q tracing "$2" || env_fail "trace: $(cat "$2")"
 }
+trace_into() { exec "$PODCRED" trace --pin-dir "$PIN_DIR" "${@:2}" >"$1"; }
 # The ring buffer keeps the order: what was there before this port is shown before it.
 MARK=20000
 trace_settle() {

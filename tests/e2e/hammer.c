@@ -108,12 +108,14 @@ static void serve_one(int fd, const struct sockaddr_storage *client)
 	bool stamped = podcred_peer(fd, &peer, sizeof(peer)) == 0;
 	const char *answer = stamped ? peer.pod_uid : UNSTAMPED;
 	char byte;
+	ssize_t n;
 
 	if (stamped)
 		check_identity(&peer, client);
-	if (recv(fd, &byte, 1, 0) == 1)
+	n = recv(fd, &byte, 1, 0);
+	if (n == 1)
 		send(fd, answer, strlen(answer), MSG_NOSIGNAL);
-	else if (!stamped && errno == ECONNRESET)
+	else if (!stamped && n < 0 && errno == ECONNRESET)
 		gone++; /* reset before the handshake ended on this side: its note went with it */
 	if (!stamped)
 		unstamped++;

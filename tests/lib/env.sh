@@ -207,8 +207,9 @@ background() {
 }
 
 # Only a detach is done when it returns: a link whose last pin goes stays for some milliseconds.
+# The tracepoints' (podcred_cg*) know no detach.
 link_cut() {
-  [ "$1" = podcred_cgmkdir ] || bpftool link detach pinned "$PIN_DIR/links/$1" || return
+  [[ $1 == podcred_cg* ]] || bpftool link detach pinned "$PIN_DIR/links/$1" || env_fail "link_cut $1"
   rm "$PIN_DIR/links/$1"
 }
 
