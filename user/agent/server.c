@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <podcred/podcred.h>
 
 #include "audit.h"
 #include "cleanup.h"
+#include "clock.h"
 #include "listen.h"
 
 #define THREADS_PER_LISTENER 2
@@ -30,10 +30,7 @@
 
 int64_t agent_now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	return (int64_t)(clock_mono_ns() / 1000000);
 }
 
 struct association_table *agent_server_table(const struct agent_server *server)

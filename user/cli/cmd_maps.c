@@ -6,10 +6,10 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "cleanup.h"
 #include "cli.h"
+#include "clock.h"
 #include "decision.h"
 #include "loader.h"
 
@@ -90,12 +90,7 @@ static const char *label_of(int pods_fd, uint64_t cgroup_id, char *buf, size_t s
 
 static const char *age(uint64_t since_ns, char *buf, size_t size)
 {
-	struct timespec now;
-	double seconds;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	seconds = (double)now.tv_sec + (double)now.tv_nsec / 1e9 - (double)since_ns / 1e9;
-	snprintf(buf, size, "%.1fs", seconds);
+	snprintf(buf, size, "%.1fs", ((double)clock_boot_ns() - (double)since_ns) / 1e9);
 	return buf;
 }
 

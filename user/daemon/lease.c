@@ -16,13 +16,14 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "loader.h"
 #include "log.h"
 #include "sockdiag.h"
 
 #define PROBE_S	  1
 #define TIMEOUT_S 1
-#define LEASE_NS  (5 * 1000000000ULL)
+#define LEASE_NS  (5 * CLOCK_S)
 
 struct lease {
 	const char *mount;
@@ -107,14 +108,6 @@ static bool agent_is_alive(const struct lease *lease, const struct podcred_confi
 	return false;
 }
 
-static uint64_t boot_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
-}
-
 static void probe(struct lease *lease)
 {
 	struct podcred_config config;
@@ -125,13 +118,13 @@ static void probe(struct lease *lease)
 	alive = agent_is_alive(lease, &config);
 	if (alive)
 		loader_runtime_write(lease->runtime_fd, PODCRED_RUNTIME_LEASE,
-				     boot_ns() + LEASE_NS);
+				     clock_boot_ns() + LEASE_NS);
 	if (alive && !lease->alive)
 		log_info("the agent is alive: pods are redirected to it");
 	else if (!alive && lease->alive)
 		log_warn("the agent does not answer: in %llu s pods reach the real address "
 			 "(failureMode open)",
-			 LEASE_NS / 1000000000ULL);
+			 LEASE_NS / CLOCK_S);
 	lease->alive = alive;
 }
 

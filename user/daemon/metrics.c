@@ -4,13 +4,13 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "file.h"
 #include "log.h"
 
-#define INTERVAL_NS (15 * 1000000000ULL)
+#define INTERVAL_NS (15 * CLOCK_S)
 
 /* ---- text ---- */
 
@@ -98,14 +98,6 @@ char *metrics_text(const struct loader_status *status, uint64_t now_ns)
 	return NULL;
 }
 
-static uint64_t boot_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
-}
-
 int metrics_read(const char *pin_dir, const char *mount, char **ret, struct pc_err *err)
 {
 	struct loader_status status = {};
@@ -114,7 +106,7 @@ int metrics_read(const char *pin_dir, const char *mount, char **ret, struct pc_e
 
 	if (r < 0)
 		return r;
-	text = metrics_text(&status, boot_ns());
+	text = metrics_text(&status, clock_boot_ns());
 	if (!text)
 		return -ENOMEM;
 	*ret = text;
@@ -165,7 +157,7 @@ static int write_file(const struct metrics_file *file, struct pc_err *err)
 void metrics_tick(struct metrics_file *file)
 {
 	struct pc_err err = {};
-	uint64_t now = boot_ns();
+	uint64_t now = clock_boot_ns();
 	int r;
 
 	if (!file->path || now < file->next_ns)

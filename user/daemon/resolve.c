@@ -10,10 +10,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "cgtree.h"
 #include "cleanup.h"
+#include "clock.h"
 #include "ifaces.h"
 #include "lease.h"
 #include "links.h"
@@ -263,11 +263,8 @@ static void scan(struct resolver *res)
 /* Whatever is due by time; events may wake the loop much more often. */
 static void tick(struct resolver *res)
 {
-	uint64_t lost, now_ns;
-	struct timespec now;
+	uint64_t lost, now_ns = clock_mono_ns();
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	now_ns = (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
 	if (now_ns - res->last_tick_ns < TICK_MS * 1000000ULL)
 		return;
 	res->last_tick_ns = now_ns;

@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "cgpath.h"
 #include "cleanup.h"
+#include "clock.h"
 #include "parse.h"
 #include "place.h"
 
@@ -194,9 +194,7 @@ void facts_fill(const struct facts_source *source, const struct podcred_pod *pod
 {
 	struct podcred_guard_key guard = {.prefixlen = 128, .addr = dest->addr};
 	bool v4 = net_addr_is_v4(dest->addr.ip);
-	struct timespec now;
 
-	clock_gettime(CLOCK_BOOTTIME, &now);
 	*ret = (struct explain_facts){
 		.config = &source->status.config,
 		.dest = *dest,
@@ -204,7 +202,7 @@ void facts_fill(const struct facts_source *source, const struct podcred_pod *pod
 		.target = action_of(source->targets_fd, dest),
 		.pod = pod->cgroup_id,
 		.pod_flags = pod->flags,
-		.now_ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec,
+		.now_ns = clock_boot_ns(),
 		.lease_ns = source->status.runtime[PODCRED_RUNTIME_LEASE],
 		.set_retval = source->set_retval,
 		.connect = effective(source, v4 ? "podcred_conn4" : "podcred_conn6"),

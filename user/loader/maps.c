@@ -3,9 +3,9 @@
 #include "internal.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "cleanup.h"
+#include "clock.h"
 
 static const char *const map_names[] = {
 	[LOADER_MAP_CONFIG] = "podcred_config_v2", [LOADER_MAP_GUARD] = "podcred_guard",
@@ -120,11 +120,9 @@ static int sweep_flow(void *arg, const void *key, const void *value)
 int loader_flows_sweep(int flows_fd, uint64_t max_age_ns)
 {
 	struct sweep sweep = {.flows_fd = flows_fd};
-	struct timespec now;
 	int r;
 
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	sweep.before = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	sweep.before = clock_boot_ns();
 	sweep.before -= max_age_ns < sweep.before ? max_age_ns : sweep.before;
 	r = loader_map_each(flows_fd, sizeof(struct podcred_flow_key), sizeof(struct podcred_flow),
 			    sweep_flow, &sweep);

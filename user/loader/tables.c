@@ -5,9 +5,9 @@
 #include <arpa/inet.h>
 #include <linux/bpf.h>
 #include <string.h>
-#include <time.h>
 
 #include "cleanup.h"
+#include "clock.h"
 #include "filter.h"
 
 #define TABLE_MAX     2048
@@ -126,13 +126,11 @@ static int config_write_unfiltered(int fd, struct podcred_config config)
 /* The agent is started after the load: until then failureMode open must not give it up. */
 static int grant_lease(int runtime_fd)
 {
-	struct timespec now;
 	uint64_t lease = 0;
 
 	if (loader_runtime_read(runtime_fd, PODCRED_RUNTIME_LEASE, &lease) < 0 || lease)
 		return 0;
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	lease = ((uint64_t)now.tv_sec + FIRST_LEASE_S) * 1000000000ULL;
+	lease = clock_boot_ns() + FIRST_LEASE_S * CLOCK_S;
 	return loader_runtime_write(runtime_fd, PODCRED_RUNTIME_LEASE, lease);
 }
 
