@@ -51,7 +51,7 @@ $(O)/tests/verifier: tests/kernels/verifier.c $(loader_OBJS) $(base_OBJS) | $(O)
 
 # BPF logic: tests/bpf/test_NAME.c drives tests/bpf/NAME.bpf.c through its skeleton.
 BPF_TEST_INC := -Ibpf/uapi -Ibpf/api -Iuser/base -I$(O)/bpftest
-.SECONDARY: $(patsubst tests/bpf/%.bpf.c,$(O)/bpftest/%.skel.h,$(wildcard tests/bpf/*.bpf.c))
+.SECONDARY: $(foreach x,skel.h bpf.o,$(patsubst tests/bpf/%.bpf.c,$(O)/bpftest/%.$(x),$(wildcard tests/bpf/*.bpf.c)))
 $(O)/bpftest/%.bpf.o: tests/bpf/%.bpf.c | $(O)/.deps-test
 	$(call msg,BPF,$@)
 	$(Q)mkdir -p $(@D)

@@ -201,6 +201,31 @@ for hook in connect4 connect6 sockops getsockopt sendmsg btf; do
     "any(.[]; (.feature | test(\"$hook\")) and .required and .present)"
 done
 check 'features: what is missing says why' features 'all(.[]; .present or (.why | length) > 0)'
+# Not to be allowed to try is no answer.
+features_of() { "$@" "$PODCRED" features --json >"$ENV_TMP/out"; echo $?; }
+unknown() { jq -r '[.[] | select(.present == null) | .feature + ": " + .why] | join("; ")' "$ENV_TMP/out"; }
+with_caps() { setpriv --bounding-set="-all,$1" --inh-caps="-all,$1" "${@:2}"; }
+same 'features without CAP_PERFMON: exit status 3' 3 "$(features_of with_caps +bpf,+net_admin)"
+check 'features without CAP_PERFMON: cannot tell of tcp-sock, and says what it takes' \
+  grep -q 'tcp-sock: not permitted: takes CAP_PERFMON' <(unknown)
+same 'features without CAP_PERFMON: nothing is called missing' '' \
+  "$(jq -r '[.[] | select(.present == false).feature] | join(" ")' "$ENV_TMP/out")"
+check 'features without CAP_PERFMON: the rest is there' jq -e \
+  '[.[] | select(.feature == "connect4" or .feature == "btf") | .present] == [true, true]' "$ENV_TMP/out"
+same 'features without capabilities: exit status 3' 3 "$(features_of with_caps -bpf)"
+check 'features without capabilities: btf is read all the same' jq -e \
+  '.[] | select(.feature == "btf") | .present' "$ENV_TMP/out"
+NO_BPF=(python3 "$ENV_ROOT/tests/lib/no_bpf.py")
+same 'features under a seccomp filter: exit status 3' 3 "$(features_of "${NO_BPF[@]}")"
+check 'features under a seccomp filter: says that something forbids it' \
+  grep -q 'connect4: not permitted, by a seccomp filter' <(unknown)
+rejects 1 'cannot load BPF programs: .*seccomp.*; run as root.*' 'load under a seccomp filter' \
+  "${NO_BPF[@]}" "$PODCRED" load --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" \
+  --agent-cgroup "$AGENT_CGROUP" "${AGENT[@]}"
+rejects 1 'cannot load BPF programs: .*takes CAP_PERFMON; run as root.*' 'load without CAP_PERFMON' \
+  with_caps +bpf,+net_admin "$PODCRED" load --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" \
+  --agent-cgroup "$AGENT_CGROUP" "${AGENT[@]}"
+nothing_left 'after loads that were not allowed'
 
 # ---- serve ----
 env_load >/dev/null || env_fail 'load failed'

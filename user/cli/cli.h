@@ -8,7 +8,8 @@
 
 #include "err.h"
 
-#define EXIT_USAGE 2
+#define EXIT_USAGE   2
+#define EXIT_UNKNOWN 3 /* neither in order nor not: this process may not ask */
 
 /* ---- options ---- */
 

@@ -156,7 +156,7 @@ int cmd_features(const struct cli_command *self, int argc, char **argv)
 	const struct loader_feature *features;
 	struct table *table;
 	json_t *array;
-	bool json = false, missing = false;
+	bool json = false, missing = false, unknown = false;
 	const struct cli_option options[] = {CLI_JSON(json)};
 	size_t n;
 	int r = cli_parse(self, options, ARRAY_SIZE(options), argc, argv, 0, NULL, NULL);
@@ -170,13 +170,19 @@ int cmd_features(const struct cli_command *self, int argc, char **argv)
 		const struct loader_feature *f = &features[i];
 		char here[192];
 
-		missing |= f->required && !f->present;
-		snprintf(here, sizeof(here), "%s%s", f->present ? "yes" : "no: ", f->why);
+		missing |= f->required && !f->present && !f->unknown;
+		unknown |= f->required && f->unknown;
+		snprintf(here, sizeof(here), "%s%s",
+			 f->present   ? "yes"
+			 : f->unknown ? "cannot tell: "
+				      : "no: ",
+			 f->why);
 		table_row(table, f->name, f->since, here, f->without);
-		json_array_append_new(array,
-				      json_pack("{sssssbsbssss}", "feature", f->name, "since",
-						f->since, "present", f->present, "required",
-						f->required, "why", f->why, "without", f->without));
+		json_array_append_new(
+			array,
+			json_pack("{sssssosbssss}", "feature", f->name, "since", f->since,
+				  "present", f->unknown ? json_null() : json_boolean(f->present),
+				  "required", f->required, "why", f->why, "without", f->without));
 	}
 	if (json)
 		cli_print_json(json_incref(array));
@@ -184,7 +190,7 @@ int cmd_features(const struct cli_command *self, int argc, char **argv)
 		table_print(table);
 	table_free(table);
 	json_decref(array);
-	return missing ? 1 : 0;
+	return missing ? 1 : unknown ? EXIT_UNKNOWN : 0;
 }
 
 int cmd_check_config(const struct cli_command *self, int argc, char **argv)

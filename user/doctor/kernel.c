@@ -13,20 +13,29 @@
 
 void check_kernel(struct doctor *d, struct doctor_result *r)
 {
-	struct doctor_names required = {}, optional = {};
+	struct doctor_names required = {}, optional = {}, unknown = {};
 	const struct loader_feature *features;
+	const char *why = "";
 	size_t n;
 
 	(void)d;
 	features = loader_features(&n);
-	for (size_t i = 0; i < n; i++)
-		if (!features[i].present && !features[i].spare)
-			doctor_name(features[i].required ? &required : &optional, "%s (Linux %s)",
-				    features[i].name, features[i].since);
+	for (size_t i = 0; i < n; i++) {
+		if (features[i].present || features[i].spare)
+			continue;
+		if (features[i].unknown)
+			why = features[i].why;
+		doctor_name(features[i].unknown	   ? &unknown
+			    : features[i].required ? &required
+						   : &optional,
+			    "%s (Linux %s)", features[i].name, features[i].since);
+	}
 	if (required.n)
 		doctor_say(r, DOCTOR_FAIL,
 			   "podcred features says why; it takes Linux 5.10 or later", "missing: %s",
 			   required.text);
+	else if (unknown.n)
+		doctor_say(r, DOCTOR_SKIP, NULL, "cannot tell of %s: %s", unknown.text, why);
 	else if (optional.n)
 		doctor_say(r, DOCTOR_WARN, "podcred features says what is lost",
 			   "it can do without, but: %s", optional.text);

@@ -7,9 +7,11 @@
 #include "internal.h"
 
 #include <bpf/btf.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "caps.h"
 #include "cleanup.h"
 #include "insn.h"
 
@@ -301,6 +303,32 @@ int loader_features_without(const char *name, struct pc_err *err)
 			  name);
 }
 
+/* Whether a failed attempt says anything of the kernel. Without CAP_PERFMON the verifier refuses
+ * with EINVAL what it would refuse on a kernel that lacks it; only BTF is read without rights. */
+static bool is_answer(size_t i, int error, const char *lacking)
+{
+	if (error == -EPERM || error == -EACCES)
+		return false;
+	return table[i].try == try_btf || !lacking[0] || error == -EOPNOTSUPP || error == -ENOENT;
+}
+
+static void note_failure(size_t i, int error, struct loader_feature *ret)
+{
+	char lacking[64];
+
+	caps_lacking(CAPS_BIT(CAP_BPF) | CAPS_BIT(CAP_NET_ADMIN) | CAPS_BIT(CAP_PERFMON), lacking,
+		     sizeof(lacking));
+	ret->unknown = !is_answer(i, error, lacking);
+	if (!ret->unknown)
+		snprintf(ret->why, sizeof(ret->why), "%s", strerror(-error));
+	else if (lacking[0])
+		snprintf(ret->why, sizeof(ret->why), "not permitted: takes %s", lacking);
+	else
+		snprintf(ret->why, sizeof(ret->why),
+			 "not permitted, by a seccomp filter, a security module or a user "
+			 "namespace");
+}
+
 const struct loader_feature *loader_features(size_t *ret_n)
 {
 	static struct loader_feature features[ARRAY_SIZE(table)];
@@ -317,7 +345,7 @@ const struct loader_feature *loader_features(size_t *ret_n)
 		if (without[i])
 			snprintf(features[i].why, sizeof(features[i].why), "switched off");
 		else if (r < 0)
-			snprintf(features[i].why, sizeof(features[i].why), "%s", strerror(-r));
+			note_failure(i, r, &features[i]);
 	}
 	for (size_t i = 0; !done && i < ARRAY_SIZE(table); i++) {
 		features[i].without = without_text(i, missing);
@@ -373,8 +401,8 @@ bool feature_present(const char *name)
 
 int features_require(struct pc_err *err)
 {
-	const struct loader_feature *features;
-	size_t n, missing = 0, denied = 0, first = 0;
+	const struct loader_feature *features, *unknown = NULL;
+	size_t n, missing = 0, first = 0;
 
 	features = loader_features(&n);
 	for (size_t i = n; i-- > 0;) {
@@ -382,15 +410,16 @@ int features_require(struct pc_err *err)
 			continue;
 		missing++;
 		first = i;
-		denied += !strcmp(features[i].why, strerror(EPERM));
+		if (features[i].unknown)
+			unknown = &features[i];
 	}
 	if (!missing)
 		return 0;
-	if (denied)
-		return pc_err_set(
-			err, -EPERM,
-			"cannot load BPF programs: Operation not permitted; run as root, or "
-			"with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON");
+	if (unknown)
+		return pc_err_set(err, -EPERM,
+				  "cannot load BPF programs: %s: %s; run as root, or with CAP_BPF, "
+				  "CAP_NET_ADMIN and CAP_PERFMON",
+				  unknown->name, unknown->why);
 	if (!strcmp(features[first].name, "btf"))
 		return pc_err_set(err, -ENOTSUP,
 				  "/sys/kernel/btf/vmlinux: %s; podcred needs a kernel built with "

@@ -140,6 +140,7 @@ struct loader_feature {
 	const char *without; /* what is lost, or "required" */
 	bool required;
 	bool present;
+	bool unknown; /* not present as far as this process may try; the kernel may well have it */
 	bool spare; /* another feature does its work: nothing is lost without it */
 	char why[160]; /* why not, "" when present */
 };

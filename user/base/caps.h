@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a process may do, as /proc tells it. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Bits 1 << CAP_... of <linux/capability.h>. */
+struct caps {
+	uint64_t effective, permitted, bounding;
+};
+
+#define CAPS_BIT(cap) (1ULL << (cap))
+
+/* Of that process; 0: of this one. -errno: it is gone, or /proc hides it. */
+int caps_read(int pid, struct caps *ret);
+
+/* The names of those in want that this process does not have, with commas between; "" when it has
+ * them all. CAP_SYS_ADMIN stands for CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, as with bpf(2). */
+const char *caps_lacking(uint64_t want, char *buf, size_t size);
