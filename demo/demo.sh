@@ -54,8 +54,8 @@ nsenter --net="/run/netns/$NODE_NETNS" "$PODCRED" run --kubepods "$KUBEPODS" --a
   --pods "$ENV_TMP/pods.json" --associations "$ENV_TMP/associations.yaml" \
   >"$ENV_TMP/run.log" 2>&1 &
 RUN_PID=$!
-wait_for 10 grep -q 'agent ready' "$ENV_TMP/run.log" || die "$(cat "$ENV_TMP/run.log")"
-wait_for 10 grep -q 'resolver ready' "$ENV_TMP/run.log" || die "$(cat "$ENV_TMP/run.log")"
+wait_for 30 agent_is_up_at "$NODE_V4" || die "the agent is not up: $(cat "$ENV_TMP/run.log")"
+wait_for 30 resolver_is_new 0 || die "the resolver is not ready: $(cat "$ENV_TMP/run.log")"
 cat "$ENV_TMP/run.log"
 
 say "Pod web, Debian's aws command, container credentials at 169.254.170.2"
@@ -86,17 +86,19 @@ agent_says
 
 say 'While connections are open, anybody with bpftool sees whose they are'
 for pod in web db netd; do
-  in_pod "$pod" bash -c 'exec 3<>/dev/tcp/169.254.170.2/80; sleep 30' &
+  in_pod "$pod" bash -c 'exec 3<>/dev/tcp/169.254.170.2/80; exec sleep 300' &
 done
-wait_for 10 sh -c "[ \$($PODCRED peers --json | jq length) -ge 3 ]" || die 'no open connections'
+peers_are_there() {
+  local list pod
+  list=$(podcred peers)
+  for pod in web db netd; do grep -q "shop/$pod " <<<"$list" || return; done
+}
+wait_for 30 peers_are_there || die "not every pod is among the peers: $(podcred peers)"
 run "$BPFTOOL" map dump pinned "$PIN_DIR/maps/podcred_peers"
 echo
 run "$PODCRED" peers
 echo
 run "$PODCRED" pods
-for pod in web db netd; do
-  expect "$pod among the peers" "shop/$pod " "$("$PODCRED" peers)"
-done
 
 say 'Who is no pod gets nothing, and a guarded address has one door'
 out=$(run in_host curl -sS "http://$NODE_V4:$AGENT_PORT/v1/credentials")

@@ -107,6 +107,9 @@ enum podcred_runtime {
 	PODCRED_RUNTIME_LEASE, /* the agent was alive; holds until then (CLOCK_BOOTTIME ns) */
 	PODCRED_RUNTIME_TRACE, /* report allowed decisions too until then (CLOCK_BOOTTIME ns) */
 	PODCRED_RUNTIME_WITHOUT, /* kernel features that the load did without: the loader's bits */
+	PODCRED_RUNTIME_RESOLVER_READY, /* since when the resolver follows pods (CLOCK_BOOTTIME
+					 * ns); 0: none does */
+	PODCRED_RUNTIME_RESOLVER_SEEN, /* when it said so last (CLOCK_BOOTTIME ns) */
 	PODCRED_RUNTIME_SLOTS = 16
 };
 

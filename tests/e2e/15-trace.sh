@@ -187,9 +187,10 @@ in_pod late "$CLIENT" udp-sendto $V4 1010 >/dev/null
 trace_settle
 same 'a pod that nobody resolved' "cgroup $late_id" "$(line :1010/ | cut -d' ' -f1,2)"
 trace_end
+since=$(resolver_since)
 "$PODCRED" resolve --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" >"$ENV_TMP/resolve2.log" 2>&1 &
 RESOLVE_PID=$!
-wait_for 10 grep -q 'resolver ready' "$ENV_TMP/resolve2.log" || env_fail "$(cat "$ENV_TMP/resolve2.log")"
+resolver_wait "$since" || env_fail "$(cat "$ENV_TMP/resolve2.log")"
 trace_start
 in_pod late "$CLIENT" udp-sendto $V4 1011 >/dev/null
 trace_settle

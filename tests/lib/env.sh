@@ -11,6 +11,7 @@
 #   in_pod NAME CMD...        run in the pod's cgroup (a container in it) and network namespace
 #   in_agent CMD...           run in the agent's cgroup and the node's network namespace
 #   in_node CMD...            run in the node's network namespace
+#   resolver_since, resolver_wait SINCE; agent_is_up, agent_is_up_at ADDRESS [PORT]: what is ready
 #   wait_for SECONDS CMD...   until CMD succeeds (WAIT_FACTOR: times that, on a slow machine)
 #   background FILE WORD CMD  CMD runs on, what it says goes to FILE; returns when WORD is there
 #   link_cut PROGRAM          the program off its hook, and its pin away
@@ -152,12 +153,27 @@ env_load() {
     --agent "$NODE_V4:$AGENT_PORT" --agent "[$NODE_V6]:$AGENT_PORT" "$@"
 }
 
+# Since when a resolver follows the pods, by the kernel's word; 0: none does.
+resolver_since() {
+  podcred status --json | sed -n 's/.*"readyNs": *\([0-9]*\).*/\1/p'
+}
+resolver_is_new() {
+  local since
+  since=$(resolver_since)
+  [ "${since:-0}" != 0 ] && [ "$since" != "$1" ]
+}
+# resolver_wait SINCE: a resolver is ready that is not the one of SINCE
+resolver_wait() { wait_for 10 resolver_is_new "$1"; }
+
 # The resolver in the background, ready when this returns.
 env_resolve() {
+  local before
+  before=$(resolver_since)
   env_podlist "$ENV_TMP/pods.json"
-  background "$ENV_TMP/resolve.log" 'resolver ready' nsenter --net="/run/netns/$NODE_NETNS" \
-    "$PODCRED" resolve --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" --pods "$ENV_TMP/pods.json" "$@"
+  nsenter --net="/run/netns/$NODE_NETNS" "$PODCRED" resolve --pin-dir "$PIN_DIR" \
+    --kubepods "$KUBEPODS" --pods "$ENV_TMP/pods.json" "$@" >"$ENV_TMP/resolve.log" 2>&1 &
   RESOLVE_PID=$!
+  resolver_wait "$before" || env_fail "the resolver is not ready: $(cat "$ENV_TMP/resolve.log")"
 }
 
 # An associations file that gives pod NAME the role NAME-role and a key that names it.
@@ -178,14 +194,28 @@ YAML
   done
 }
 
+# agent_answers ADDRESS PORT: it says that it is well
+agent_answers() {
+  local line
+  exec {fd}<>"/dev/tcp/$1/$2" || return
+  printf 'GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&$fd
+  IFS= read -r -t 5 line <&$fd
+  [[ $line == 'HTTP/1.1 200 '* ]]
+}
+export -f agent_answers
+# shellcheck disable=SC2016 # the inner shell expands it
+agent_is_up_at() { in_host bash -c 'agent_answers "$@"' - "$1" "${2:-$AGENT_PORT}"; }
+agent_is_up() { agent_is_up_at "$NODE_V4" && agent_is_up_at "$NODE_V6"; }
+
+# The agent in the background, ready when this returns.
 env_serve() {
   (
     umask 077
     env_associations >"$ENV_TMP/associations.yaml"
   )
-  background "$ENV_TMP/serve.log" 'agent ready' in_agent "$PODCRED" serve \
-    --agent "$NODE_V4:$AGENT_PORT" --agent "[$NODE_V6]:$AGENT_PORT" \
-    --associations "$ENV_TMP/associations.yaml" "$@"
+  in_agent "$PODCRED" serve --agent "$NODE_V4:$AGENT_PORT" --agent "[$NODE_V6]:$AGENT_PORT" \
+    --associations "$ENV_TMP/associations.yaml" "$@" >"$ENV_TMP/serve.log" 2>&1 &
+  wait_for 10 agent_is_up || env_fail "the agent is not up: $(cat "$ENV_TMP/serve.log")"
   SERVE_PID=$(head -n 1 "$AGENT_CGROUP/cgroup.procs") # $! is the shell around it
 }
 

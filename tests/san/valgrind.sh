@@ -39,13 +39,12 @@ pinned() { vg "$1" --pin-dir "$PIN_DIR" "${@:2}"; }
 load() {
   pinned load --kubepods "$KUBEPODS" --agent-cgroup "$AGENT_CGROUP" --agent "$NODE_V4:$AGENT_PORT" "$@"
 }
-# A daemon: ready, told to read its files again, ended.
+# A daemon: ready when READY succeeds, told to read its files again, ended.
 daemon() {
   local log=$ENV_TMP/daemon.log ready=$1 pid child
   shift
-  : >"$log" # of the last one
   "$@" >"$log" 2>&1 &
-  wait_for 60 grep -q "$ready" "$log" || { cat "$log"; return 1; }
+  wait_for 60 eval "$ready" || { cat "$log"; return 1; }
   pid=$! # the innermost: around it are shells
   while child=$(pgrep -P "$pid"); do pid=$child; done
   in_pod web curl -s --max-time 10 "http://$V4/v1/credentials" >/dev/null
@@ -144,12 +143,12 @@ clean 0 'doctor --json' either pinned doctor --json
 cgroup_signal "$AGENT_CGROUP" TERM
 kill -TERM "$RESOLVE_PID"
 wait "$RESOLVE_PID"
-clean 0 'resolve' daemon 'resolver ready' pinned resolve --kubepods "$KUBEPODS" --pods "$ENV_TMP/pods.json"
+clean 0 'resolve' daemon "resolver_is_new $(resolver_since)" pinned resolve --kubepods "$KUBEPODS" --pods "$ENV_TMP/pods.json"
 serve() {
   in_agent "${MEMCHECK[@]}" --log-file="$ENV_TMP/memcheck" "$PODCRED" serve --agent "$NODE_V4:$AGENT_PORT" \
     --associations "$ENV_TMP/associations.yaml"
 }
-clean 0 'serve' daemon 'agent ready' serve
+clean 0 'serve' daemon 'agent_is_up_at $NODE_V4' serve
 clean 0 'unload' pinned unload
 clean 1 'status after unload' pinned status
 tap_done

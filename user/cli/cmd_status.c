@@ -50,8 +50,10 @@ static json_t *json_status(const struct loader_status *status, const char *kubep
 	for (int i = 0; i < PODCRED_REASON_MAX; i++)
 		json_object_set_new(stats, loader_reason_name((enum podcred_reason)i),
 				    json_integer((json_int_t)status->stats[i]));
-	return json_pack("{sbss*sososososososo}", "complete", status->complete, "kubepods",
-			 kubepods, "pods", json_integer(status->n_pods), "peers",
+	return json_pack("{sbss*s{sbsI}sososososososo}", "complete", status->complete, "kubepods",
+			 kubepods, "resolver", "running", loader_resolver_is_running(status),
+			 "readyNs", (json_int_t)status->runtime[PODCRED_RUNTIME_RESOLVER_READY],
+			 "pods", json_integer(status->n_pods), "peers",
 			 json_integer(status->n_peers), "flows", json_integer(status->n_flows),
 			 "links", json_links(status), "without", json_losses(status), "counters",
 			 stats, "maxPendingPerPod", json_integer(status->config.max_flows_per_pod));
@@ -95,6 +97,9 @@ static void print_status(const struct loader_status *status, const char *kubepod
 	printf("guard      %s\n",
 	       status->complete ? "complete" : "INCOMPLETE: run podcred load again");
 	printf("kubepods   %s\n", kubepods ?: "gone: run podcred load again");
+	printf("resolver   %s\n", loader_resolver_is_running(status)
+					  ? "running"
+					  : "not running: new pods get no credentials");
 	print_agent(&status->config);
 	print_losses(status);
 	printf("pods       %u known, %u connections live, %u pending\n\n", status->n_pods,

@@ -68,6 +68,8 @@ static void put_status(FILE *out, const struct loader_status *status, uint64_t n
 	if (all_links_known(status))
 		gauge(out, "podcred_guard_complete", "Whether every program is in force.",
 		      status->complete);
+	gauge(out, "podcred_resolver_running", "Whether a resolver follows the pods.",
+	      loader_resolver_is_running(status));
 	put_links(out, status);
 	put_decisions(out, status);
 	gauge(out, "podcred_pods", "Pods that the kernel knows.", status->n_pods);

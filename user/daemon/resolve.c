@@ -44,6 +44,7 @@ struct resolver {
 	uint64_t lost; /* cgroup events that the kernel could not hand over, as last seen */
 	struct metrics_file metrics;
 	struct config config; /* its policy is all that counts here */
+	bool ready; /* and said so */
 	bool rescan, reload, reload_policy, uncovered, restart, stop;
 	int scan_error, cover_error; /* of the last time, 0 when it went well */
 	uint32_t kubepods_level;
@@ -260,6 +261,19 @@ static void scan(struct resolver *res)
 		log_warn("cannot read the cgroup tree: %s; trying again", strerror(-r));
 }
 
+/* For status and metrics, and for whoever waits until the resolver follows the pods. */
+static void say_alive(const struct resolver *res)
+{
+	loader_runtime_write(res->runtime_fd, PODCRED_RUNTIME_RESOLVER_SEEN, clock_boot_ns());
+}
+
+static void say_ready(struct resolver *res, uint64_t since_ns)
+{
+	say_alive(res);
+	loader_runtime_write(res->runtime_fd, PODCRED_RUNTIME_RESOLVER_READY, since_ns);
+	res->ready = since_ns;
+}
+
 /* Whatever is due by time; events may wake the loop much more often. */
 static void tick(struct resolver *res)
 {
@@ -268,6 +282,7 @@ static void tick(struct resolver *res)
 	if (now_ns - res->last_tick_ns < TICK_MS * 1000000ULL)
 		return;
 	res->last_tick_ns = now_ns;
+	say_alive(res);
 	lost = loader_stat_read(res->stats_fd, PODCRED_REASON_cgroup_event_lost);
 	if (lost != res->lost)
 		res->rescan = true;
@@ -444,6 +459,7 @@ static int start(struct resolver *res, struct pc_err *err)
 	res->metrics = (struct metrics_file){.path = res->options->metrics,
 					     .pin_dir = res->options->pin_dir,
 					     .mount = res->mount};
+	say_ready(res, clock_boot_ns());
 	metrics_tick(&res->metrics);
 	log_info("resolver ready: %zu pods", registry_count(res->registry));
 	return 0;
@@ -455,6 +471,8 @@ static void finish(struct resolver *res)
 		      &res->quota_fd,  &res->flows_fd,	 &res->stats_fd,
 		      &res->signal_fd, &res->podlist_fd, &res->links_fd};
 
+	if (res->ready)
+		say_ready(res, 0);
 	lease_stop(res->lease);
 	metrics_done(&res->metrics);
 	loader_events_close(res->events);

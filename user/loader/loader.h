@@ -129,6 +129,9 @@ struct loader_status {
 int loader_status_read(const char *pin_dir, const char *cgroup_mount, struct loader_status *ret,
 		       struct pc_err *err);
 
+/* Whether a resolver follows the pods. One that is stopped or hangs stops saying so. */
+bool loader_resolver_is_running(const struct loader_status *status);
+
 const char *loader_reason_name(enum podcred_reason reason);
 const char *loader_reason_text(enum podcred_reason reason);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "clock.h"
 
 static void query_effective(int cgroup_fd, enum bpf_attach_type type,
 			    struct loader_link_status *status)
@@ -120,6 +121,16 @@ static bool is_loaded(const char *pin_dir, const struct attachment *att)
 
 	return !att->feature || (pin_path(path, sizeof(path), pin_dir, PROGS_DIR, att->name) == 0 &&
 				 access(path, F_OK) == 0);
+}
+
+/* The resolver says that it lives twice a second. On a starved node it may be late. */
+#define RESOLVER_SILENT_NS (5 * CLOCK_S)
+
+bool loader_resolver_is_running(const struct loader_status *status)
+{
+	return status->runtime[PODCRED_RUNTIME_RESOLVER_READY] &&
+	       clock_boot_ns() - status->runtime[PODCRED_RUNTIME_RESOLVER_SEEN] <
+		       RESOLVER_SILENT_NS;
 }
 
 int loader_status_read(const char *pin_dir, const char *cgroup_mount, struct loader_status *ret,
