@@ -49,8 +49,8 @@ static __always_inline int name_peer(struct podcred_peer *peer)
 	pod = bpf_map_lookup_elem(&podcred_pods, &id);
 	if (!pod)
 		return 0;
+	generation = *(const volatile __u64 *)&pod->generation; /* first: ident.bpf.h */
 	flags = *(const volatile __u32 *)&pod->flags;
-	generation = *(const volatile __u64 *)&pod->generation;
 	if (!(flags & PODCRED_POD_NAMED))
 		return 0;
 	seen = flags ^ generation;

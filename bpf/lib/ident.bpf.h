@@ -13,6 +13,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
+#include "copy.bpf.h"
 #include "maps.bpf.h"
 
 #define POD_NONE    0ULL /* not below kubepods: a process of the host */
@@ -123,10 +124,35 @@ static __always_inline __u64 pod_of_cgroup(const struct pod_tree *tree, struct c
 		      cgroup_ancestor_id(cgrp, level + 2));
 }
 
-/* PODCRED_POD_* of a pod; 0 while it has no name. */
+/* The resolver rewrites records while we read: as often as that we look again. */
+#define POD_LOOKS 3
+
+/* 1: *flags are this pod's. What lies there may be another pod's by now (copy.bpf.h). The generation
+ * is read first: a record that went and came back in between has another one. */
+static __always_inline int pod_flags_look(const struct podcred_pod *record, __u64 pod, __u32 *flags)
+{
+	__u64 generation = *(const volatile __u64 *)&record->generation, id;
+	const struct podcred_pod *again;
+
+	*flags = *(const volatile __u32 *)&record->flags;
+	id = after(pod, generation ^ *flags);
+	again = bpf_map_lookup_elem(&podcred_pods, &id);
+	return again && again == record && again->cgroup_id == pod &&
+	       again->generation == generation;
+}
+
+/* PODCRED_POD_* of a pod; 0 while it has no name. In doubt it is no exempt one, and gets nothing. */
 static __always_inline __u32 pod_flags(__u64 pod)
 {
-	const struct podcred_pod *record = bpf_map_lookup_elem(&podcred_pods, &pod);
+	for (int i = 0; i < POD_LOOKS; i++) {
+		const struct podcred_pod *record = bpf_map_lookup_elem(&podcred_pods, &pod);
+		__u32 flags;
 
-	return record ? record->flags : 0;
+		if (!record)
+			return 0;
+		if (pod_flags_look(record, pod, &flags))
+			return flags;
+	}
+	count(PODCRED_REASON_name_changing);
+	return PODCRED_POD_DENIED;
 }

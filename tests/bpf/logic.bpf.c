@@ -5,10 +5,57 @@
  * that is never attached: SEC("syscall") would give a context that is copied back, but those
  * programs sleep and may not use an LPM trie. So the call is in a map, its slot in the argument.
  */
-#include "connect.bpf.h"
-#include "flow.bpf.h"
+#include "maps.bpf.h"
 
 #include "logic.h"
+
+/*
+ * What the resolver may do on another CPU, done between a look-up of podcred_pods and the first read
+ * of what it returned: the record is replaced or deleted, and another pod's takes its memory at once,
+ * as the kernel's allocator (since Linux 6.1) gives out first what was freed last on this CPU.
+ */
+__u32 recycle_times, recycle_back, recycled;
+__u64 recycle_pod;
+struct podcred_pod recycle_new, recycle_other;
+
+static __always_inline void recycle(const struct podcred_pod *found)
+{
+	if (!found || !recycle_times)
+		return;
+	recycle_times--;
+	bpf_map_delete_elem(&podcred_pods, &recycle_other.cgroup_id);
+	if (recycle_new.cgroup_id)
+		bpf_map_update_elem(&podcred_pods, &recycle_pod, &recycle_new, BPF_ANY);
+	else
+		bpf_map_delete_elem(&podcred_pods, &recycle_pod);
+	bpf_map_update_elem(&podcred_pods, &recycle_other.cgroup_id, &recycle_other, BPF_ANY);
+	recycled += found->cgroup_id == recycle_other.cgroup_id;
+}
+
+/* And before the next look-up it has that memory again. */
+static __always_inline void bring_back(void)
+{
+	if (!recycle_back || !recycled)
+		return;
+	recycle_back = 0;
+	bpf_map_delete_elem(&podcred_pods, &recycle_other.cgroup_id);
+	bpf_map_update_elem(&podcred_pods, &recycle_pod, &recycle_new, BPF_ANY);
+}
+
+#define IS_PODS(map) __builtin_types_compatible_p(typeof(map), typeof(&podcred_pods))
+#define bpf_map_lookup_elem(map, key)                                                              \
+	({                                                                                         \
+		void *found_;                                                                      \
+		if (IS_PODS(map))                                                                  \
+			bring_back();                                                              \
+		found_ = (bpf_map_lookup_elem)(map, key);                                          \
+		if (IS_PODS(map))                                                                  \
+			recycle(found_);                                                           \
+		found_;                                                                            \
+	})
+
+#include "connect.bpf.h"
+#include "flow.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -122,6 +169,9 @@ static __always_inline void op_ident(struct logic_ctx *ctx, const struct podcred
 	case LOGIC_CALLER:
 		ctx->ret = (__s32)caller_of(cfg, NULL, &pod);
 		break;
+	case LOGIC_POD_FLAGS:
+		ctx->ret = (__s32)pod_flags(pod);
+		break;
 	}
 	ctx->pod = pod;
 }
@@ -151,7 +201,7 @@ int podcred_logic(struct bpf_raw_tracepoint_args *args)
 	case LOGIC_QUOTA:
 		ctx->ret = (__s32)quota_check(cfg, ctx->pod);
 		break;
-	case LOGIC_POD_AT ... LOGIC_CALLER:
+	case LOGIC_POD_AT ... LOGIC_POD_FLAGS:
 		op_ident(ctx, cfg);
 		break;
 	case LOGIC_LEVEL:

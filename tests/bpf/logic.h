@@ -23,6 +23,7 @@ enum logic_op {
 	LOGIC_POD_OF_TASK, /* pod := pod_of_task() of who runs the program */
 	LOGIC_POD_OF_CGROUP, /* pod := pod_of_cgroup() of its cgroup */
 	LOGIC_CALLER, /* ret := caller_of(no socket): reason or UNDECIDED; pod */
+	LOGIC_POD_FLAGS, /* ret := pod_flags(pod) */
 	LOGIC_LEVEL, /* ret := depth of its cgroup */
 };
 

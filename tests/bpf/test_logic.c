@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 
 #include "cleanup.h"
 #include "logic.h"
@@ -779,6 +780,72 @@ static void test_pod_of(void)
 		 "pod_of_cgroup: an unknown kubepods equals nothing");
 }
 
+/* ---- a record that is rewritten while it is read ---- */
+
+#define CLERK	 3001ULL /* the pod that is asked for */
+#define TRUSTED	 3002ULL /* an exempt one, which gets the memory of the other's record */
+#define REWRITES 3 /* POD_LOOKS of ident.bpf.h */
+
+static void pod_write(__u64 id, __u32 flags)
+{
+	struct podcred_pod pod = {
+		.cgroup_id = id, .generation = 1, .flags = PODCRED_POD_NAMED | flags};
+
+	if (bpf_map_update_elem(bpf_map__fd(skel->maps.podcred_pods), &id, &pod, BPF_ANY))
+		tap_bail("cannot write podcred_pods");
+}
+
+/* now: what CLERK's record becomes each time, -1: it goes. */
+static int flags_while_rewritten(__u32 times, int now)
+{
+	struct logic_ctx ctx = {.op = LOGIC_POD_FLAGS, .pod = CLERK};
+
+	pod_write(CLERK, 0);
+	pod_write(TRUSTED, PODCRED_POD_EXEMPT);
+	skel->bss->recycle_pod = CLERK;
+	skel->bss->recycle_new = (struct podcred_pod){
+		.cgroup_id = now < 0 ? 0 : CLERK, .generation = 2, .flags = (__u32)now};
+	skel->bss->recycle_other = (struct podcred_pod){
+		.cgroup_id = TRUSTED, .generation = 3, .flags = PODCRED_POD_EXEMPT};
+	skel->bss->recycle_times = times;
+	skel->bss->recycled = 0;
+	return logic(&ctx);
+}
+
+/* Since Linux 6.1; before, what is freed rests until no program can be reading it. */
+static bool memory_is_recycled_at_once(void)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	bool found = btf && btf__find_by_name_kind(btf, "bpf_mem_alloc", BTF_KIND_STRUCT) > 0;
+
+	btf__free(btf);
+	return found;
+}
+
+static void test_pod_flags(void)
+{
+	const int named = PODCRED_POD_NAMED;
+	unsigned long long before;
+
+	tap_same(named, flags_while_rewritten(0, named), "flags: as they stand");
+	tap_same(0, flags_while_rewritten(1, -1), "flags: a record that goes says nothing");
+	tap_same(memory_is_recycled_at_once(), skel->bss->recycled,
+		 "flags: and was another pod's by then, where the kernel recycles at once");
+	tap_same(named, flags_while_rewritten(1, named),
+		 "flags: a rewritten record is read again, not as another pod's");
+	tap_same(named | PODCRED_POD_DENIED, flags_while_rewritten(1, named | PODCRED_POD_DENIED),
+		 "flags: with what it says now");
+	skel->bss->recycle_back = 1;
+	tap_same(named, flags_while_rewritten(1, named), "flags: nor when its memory comes back");
+	tap_same(0, skel->bss->recycle_back && memory_is_recycled_at_once(), "flags: as it did");
+	skel->bss->recycle_back = 0;
+	before = counter(PODCRED_REASON_name_changing);
+	tap_same(PODCRED_POD_DENIED, flags_while_rewritten(2 * REWRITES, named),
+		 "flags: rewritten on and on, nothing is allowed");
+	tap_same(before + 1, counter(PODCRED_REASON_name_changing), "flags: and that is counted");
+	skel->bss->recycle_times = 0;
+}
+
 static void check_caller(int where, __u32 want, __u64 pod, const char *what)
 {
 	struct logic_ctx ctx = logic_in(where, (struct logic_ctx){.op = LOGIC_CALLER});
@@ -880,6 +947,7 @@ int main(void)
 	test_pod_at();
 	tree_make();
 	test_pod_of();
+	test_pod_flags();
 	test_caller();
 	tree_remove();
 	munmap(calls, LOGIC_SLOTS * sizeof(*calls));
