@@ -107,6 +107,10 @@ test-kernels-build: test-e2e-build $(O)/tests/verifier | $(O)/.deps-kernels
 test-kernels: test-kernels-build ## Debian's kernels from 5.10 on, emulated: identity, enforcement, agent
 	$(Q)O=$(abspath $(O)) VERIFIER_LIMIT=$(VERIFIER_LIMIT) KERNELS='$(KERNELS)' tests/run.sh tests/kernels/run.sh; \
 		result=$$?; tests/kernels/table.sh kernels $(KERNEL_LOGS) > $(O)/kernels.md && cat $(O)/kernels.md; exit $$result
+# The oldest and the newest, for when there is no time for all.
+.PHONY: test-kernels-ends
+test-kernels-ends:
+	$(Q)$(MAKE) --no-print-directory test-kernels KERNELS='$(firstword $(KERNELS)) $(lastword $(KERNELS))'
 docs/kernels.md: test-kernels
 	$(Q)cp $(O)/kernels.md $@
 verifier: test-kernels-build ## instructions that the verifier takes, by program and kernel
@@ -117,6 +121,12 @@ verifier: test-kernels-build ## instructions that the verifier takes, by program
 ARM64_SUITES ?= bookworm trixie
 test-arm64: all ## the arm64 build, emulated: unit tests, then a node on Debian's kernels
 	$(Q)O=$(abspath $(O)) MAKE='$(MAKE)' tests/arm64/test.sh $(ARM64_SUITES)
+
+# Before a change is called done. CI runs a part of it (.ci/run).
+.PHONY: test-all
+test-all: ## every suite, lint included; an hour and more
+	$(Q)tests/suites.sh lint test test-fuzz test-bypass test-faults test-asan test-tsan test-valgrind \
+		test-kernels test-arm64
 
 .PHONY: demo
 demo: all $(CLIENTS) ## the main job on this machine, explained step by step

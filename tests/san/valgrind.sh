@@ -148,7 +148,7 @@ serve() {
   in_agent "${MEMCHECK[@]}" --log-file="$ENV_TMP/memcheck" "$PODCRED" serve --agent "$NODE_V4:$AGENT_PORT" \
     --associations "$ENV_TMP/associations.yaml"
 }
-clean 0 'serve' daemon 'agent_is_up_at $NODE_V4' serve
+clean 0 'serve' daemon "agent_is_up_at $NODE_V4" serve
 clean 0 'unload' pinned unload
 clean 1 'status after unload' pinned status
 tap_done
