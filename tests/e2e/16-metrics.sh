@@ -95,7 +95,10 @@ check 'or how long it holds' jq -e '.podcred_lease_seconds | . > 9e5 and . < 1e6
 # Who may not ask the kernel what it runs does not claim that nothing runs.
 SAMPLES=$(setpriv --bounding-set=-all,+bpf --inh-caps=-all,+bpf "$PODCRED" metrics --pin-dir "$PIN_DIR" | samples)
 same 'with CAP_BPF alone: counters' 2 "$(counter denied_destination)"
-same 'and nothing about the guard' null "$(value podcred_guard_complete)"
+same 'and nothing about the guard' 'null null' \
+  "$(value podcred_guard_complete) $(value 'podcred_guard_gaps{kind="program"}')"
+setpriv --bounding-set=-all,+bpf --inh-caps=-all,+bpf "$PODCRED" status --pin-dir "$PIN_DIR" --json >"$ENV_TMP/out"
+same 'status cannot tell either' '3 null' "$? $(jq .complete "$ENV_TMP/out")"
 check 'nor about programs on cgroups' jq -e \
   '[keys[] | select(test("effective.*cgroup/connect4"))] | length == 0' <<<"$SAMPLES"
 
@@ -103,6 +106,9 @@ cgroup_signal "$AGENT_CGROUP" TERM
 rmdir "$AGENT_CGROUP"
 SAMPLES=$(of_command)
 same "the agent's cgroup is gone: not complete" 0 "$(value podcred_guard_complete)"
+same 'because of two programs' 2 "$(value 'podcred_guard_gaps{kind="program"}')"
+same 'status says the same' 'false program 2' "$(podcred status --json |
+  jq -r '"\(.complete) \(.gaps | map(.kind) | unique | join(" ")) \(.gaps | length)"')"
 
 # ---- the file follows ----
 counts_them() { SAMPLES=$(of_file) && [ "$(counter denied_destination)" = 2 ]; }

@@ -9,6 +9,7 @@
 #include "cleanup.h"
 #include "cli.h"
 #include "config.h"
+#include "guard.h"
 #include "loader.h"
 #include "place.h"
 #include "serve.h"
@@ -43,24 +44,50 @@ static json_t *json_losses(const struct loader_status *status)
 	return array;
 }
 
-static json_t *json_status(const struct loader_status *status, const char *kubepods)
+static json_t *json_gaps(const struct guard *guard)
 {
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < guard->n_gaps; i++) {
+		const struct guard_gap *gap = &guard->gaps[i];
+
+		json_array_append_new(array, json_pack("{sssbssss}", "kind", gap->kind, "unknown",
+						       gap->unknown, "text", gap->text, "next",
+						       gap->next));
+	}
+	return array;
+}
+
+static json_t *json_complete(const struct guard *guard)
+{
+	enum guard_verdict verdict = guard_verdict(guard);
+
+	return verdict == GUARD_UNKNOWN ? json_null() : json_boolean(verdict == GUARD_COMPLETE);
+}
+
+static json_t *json_status(const struct guard *guard)
+{
+	const struct loader_status *status = &guard->status;
 	json_t *stats = json_object();
 
 	for (int i = 0; i < PODCRED_REASON_MAX; i++)
 		json_object_set_new(stats, loader_reason_name((enum podcred_reason)i),
 				    json_integer((json_int_t)status->stats[i]));
-	return json_pack("{sbss*s{sbsI}sososososososo}", "complete", status->complete, "kubepods",
-			 kubepods, "resolver", "running", loader_resolver_is_running(status),
-			 "readyNs", (json_int_t)status->runtime[PODCRED_RUNTIME_RESOLVER_READY],
-			 "pods", json_integer(status->n_pods), "peers",
-			 json_integer(status->n_peers), "flows", json_integer(status->n_flows),
-			 "links", json_links(status), "without", json_losses(status), "counters",
-			 stats, "maxPendingPerPod", json_integer(status->config.max_flows_per_pod));
+	return json_pack("{sososs*s{sbsI}sososososososo}", "complete", json_complete(guard), "gaps",
+			 json_gaps(guard), "kubepods",
+			 guard->kubepods_there ? guard->kubepods : NULL, "resolver", "running",
+			 loader_resolver_is_running(status), "readyNs",
+			 (json_int_t)status->runtime[PODCRED_RUNTIME_RESOLVER_READY], "pods",
+			 json_integer(status->n_pods), "peers", json_integer(status->n_peers),
+			 "flows", json_integer(status->n_flows), "links", json_links(status),
+			 "without", json_losses(status), "counters", stats, "maxPendingPerPod",
+			 json_integer(status->config.max_flows_per_pod));
 }
 
 static const char *link_state(const struct loader_link_status *link)
 {
+	if (link->unknown)
+		return "may not be asked";
 	if (!link->pinned)
 		return "not attached";
 	if (!link->alive)
@@ -88,22 +115,34 @@ static void print_losses(const struct loader_status *status)
 		printf("without    %s: %s\n", losses[i].feature, losses[i].lost);
 }
 
-static void print_status(const struct loader_status *status, const char *kubepods,
-			 const char *mount)
+static void print_guard(const struct guard *guard)
+{
+	static const char *const words[] = {
+		[GUARD_COMPLETE] = "complete",
+		[GUARD_INCOMPLETE] = "INCOMPLETE",
+		[GUARD_UNKNOWN] = "cannot tell",
+	};
+	enum guard_verdict verdict = guard_verdict(guard);
+	const char *next = NULL;
+
+	for (size_t i = 0; i < guard->n_gaps && !next; i++)
+		if (guard->gaps[i].unknown == (verdict == GUARD_UNKNOWN))
+			next = guard->gaps[i].next;
+	printf("guard      %s%s%s\n", words[verdict], next ? ": " : "", next ?: "");
+	for (size_t i = 0; i < guard->n_gaps; i++)
+		printf("%s %s; %s\n", guard->gaps[i].unknown ? "unknown   " : "gap       ",
+		       guard->gaps[i].text, guard->gaps[i].next);
+	if (guard->kubepods_there)
+		printf("kubepods   %s\n", guard->kubepods);
+	else if (!guard_has_unknown(guard, "kubepods"))
+		printf("kubepods   gone: run podcred load again\n");
+}
+
+static void print_links(const struct loader_status *status, const char *mount)
 {
 	static const char *const headings[] = {"HOOK", "PROGRAM", "STATE", "CGROUP", "OTHERS"};
 	struct table *table = table_new(ARRAY_SIZE(headings), headings);
 
-	printf("guard      %s\n",
-	       status->complete ? "complete" : "INCOMPLETE: run podcred load again");
-	printf("kubepods   %s\n", kubepods ?: "gone: run podcred load again");
-	printf("resolver   %s\n", loader_resolver_is_running(status)
-					  ? "running"
-					  : "not running: new pods get no credentials");
-	print_agent(&status->config);
-	print_losses(status);
-	printf("pods       %u known, %u connections live, %u pending\n\n", status->n_pods,
-	       status->n_peers, status->n_flows);
 	for (size_t i = 0; i < status->n_links; i++) {
 		const struct loader_link_status *link = &status->links[i];
 		_cleanup_free_ char *path = NULL;
@@ -122,6 +161,21 @@ static void print_status(const struct loader_status *status, const char *kubepod
 	}
 	table_print(table);
 	table_free(table);
+}
+
+static void print_status(const struct guard *guard)
+{
+	const struct loader_status *status = &guard->status;
+
+	print_guard(guard);
+	printf("resolver   %s\n", loader_resolver_is_running(status)
+					  ? "running"
+					  : "not running: new pods get no credentials");
+	print_agent(&status->config);
+	print_losses(status);
+	printf("pods       %u known, %u connections live, %u pending\n\n", status->n_pods,
+	       status->n_peers, status->n_flows);
+	print_links(status, guard->mount);
 	printf("\n");
 	for (int i = 0; i < PODCRED_REASON_MAX; i++)
 		if (status->stats[i])
@@ -132,11 +186,13 @@ static void print_status(const struct loader_status *status, const char *kubepod
 
 int cmd_status(const struct cli_command *self, int argc, char **argv)
 {
+	static const int exits[] = {
+		[GUARD_COMPLETE] = 0, [GUARD_INCOMPLETE] = 1, [GUARD_UNKNOWN] = EXIT_UNKNOWN};
 	const char *pin_dir = NULL;
 	bool json = false;
 	const struct cli_option options[] = {CLI_JSON(json), CLI_PIN_DIR(pin_dir)};
-	_cleanup_free_ char *mount = NULL, *kubepods = NULL;
-	struct loader_status status = {};
+	_cleanup_free_ char *mount = NULL;
+	struct guard guard = {};
 	struct pc_err err = {};
 	int r = cli_parse(self, options, ARRAY_SIZE(options), argc, argv, 0, NULL, NULL);
 
@@ -144,15 +200,17 @@ int cmd_status(const struct cli_command *self, int argc, char **argv)
 		return r - 1;
 	r = place_find_mount(&mount, &err);
 	if (r == 0)
-		r = loader_status_read(pin_dir ?: LOADER_PIN_DIR, mount, &status, &err);
+		r = guard_read(pin_dir ?: LOADER_PIN_DIR, mount, &guard, &err);
 	if (r < 0)
-		return cli_fail(json, r, &err);
-	loader_cgroup_path(mount, status.runtime[PODCRED_RUNTIME_KUBEPODS], &kubepods);
-	if (json)
-		cli_print_json(json_status(&status, kubepods));
+		r = cli_fail(json, r, &err);
+	else if (json)
+		r = cli_print_json(json_status(&guard));
 	else
-		print_status(&status, kubepods, mount);
-	return status.complete && kubepods ? 0 : 1;
+		print_status(&guard);
+	if (r == 0)
+		r = exits[guard_verdict(&guard)];
+	guard_done(&guard);
+	return r;
 }
 
 int cmd_features(const struct cli_command *self, int argc, char **argv)

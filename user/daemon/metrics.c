@@ -12,6 +12,8 @@
 
 #define INTERVAL_NS (15 * CLOCK_S)
 
+#define COMPLETE_HELP "Whether every program is in force and every pod behind them."
+
 /* ---- text ---- */
 
 static void head(FILE *out, const char *name, const char *type, const char *help)
@@ -34,12 +36,18 @@ static void put_decisions(FILE *out, const struct loader_status *status)
 			loader_reason_name((enum podcred_reason)i), status->stats[i]);
 }
 
-static bool all_links_known(const struct loader_status *status)
+/* What may not be asked is left out: a 0 would be a false alarm. */
+static void put_guard(FILE *out, const struct guard *guard)
 {
-	for (size_t i = 0; i < status->n_links; i++)
-		if (status->links[i].unknown)
-			return false;
-	return true;
+	enum guard_verdict verdict = guard_verdict(guard);
+
+	if (verdict != GUARD_UNKNOWN)
+		gauge(out, "podcred_guard_complete", COMPLETE_HELP, verdict == GUARD_COMPLETE);
+	head(out, "podcred_guard_gaps", "gauge", "What keeps the guard from being complete.");
+	for (size_t i = 0; guard_kind(i); i++)
+		if (guard_count(guard, guard_kind(i)) || !guard_has_unknown(guard, guard_kind(i)))
+			fprintf(out, "podcred_guard_gaps{kind=\"%s\"} %zu\n", guard_kind(i),
+				guard_count(guard, guard_kind(i)));
 }
 
 static void put_links(FILE *out, const struct loader_status *status)
@@ -65,9 +73,6 @@ static void put_lease(FILE *out, const struct loader_status *status, uint64_t no
 
 static void put_status(FILE *out, const struct loader_status *status, uint64_t now_ns)
 {
-	if (all_links_known(status))
-		gauge(out, "podcred_guard_complete", "Whether every program is in force.",
-		      status->complete);
 	gauge(out, "podcred_resolver_running", "Whether a resolver follows the pods.",
 	      loader_resolver_is_running(status));
 	put_links(out, status);
@@ -80,7 +85,7 @@ static void put_status(FILE *out, const struct loader_status *status, uint64_t n
 		put_lease(out, status, now_ns);
 }
 
-char *metrics_text(const struct loader_status *status, uint64_t now_ns)
+char *metrics_text(const struct guard *guard, uint64_t now_ns)
 {
 	char *text = NULL;
 	size_t size;
@@ -90,10 +95,12 @@ char *metrics_text(const struct loader_status *status, uint64_t now_ns)
 		return NULL;
 	head(out, "podcred_build_info", "gauge", "The version in use; always 1.");
 	fprintf(out, "podcred_build_info{version=\"%s\"} 1\n", PODCRED_VERSION);
-	if (status)
-		put_status(out, status, now_ns);
-	else
-		gauge(out, "podcred_guard_complete", "Whether every program is in force.", 0);
+	if (guard) {
+		put_guard(out, guard);
+		put_status(out, &guard->status, now_ns);
+	} else {
+		gauge(out, "podcred_guard_complete", COMPLETE_HELP, 0);
+	}
 	if (fclose(out) == 0)
 		return text;
 	free(text);
@@ -102,13 +109,13 @@ char *metrics_text(const struct loader_status *status, uint64_t now_ns)
 
 int metrics_read(const char *pin_dir, const char *mount, char **ret, struct pc_err *err)
 {
-	struct loader_status status = {};
-	int r = loader_status_read(pin_dir, mount, &status, err);
-	char *text;
+	struct guard guard;
+	int r = guard_read(pin_dir, mount, &guard, err);
+	char *text = r < 0 ? NULL : metrics_text(&guard, clock_boot_ns());
 
+	guard_done(&guard);
 	if (r < 0)
 		return r;
-	text = metrics_text(&status, clock_boot_ns());
 	if (!text)
 		return -ENOMEM;
 	*ret = text;

@@ -5,14 +5,14 @@
 #include <stdint.h>
 
 #include "err.h"
-#include "loader.h"
+#include "guard.h"
 
 /*
- * now_ns: CLOCK_BOOTTIME. status NULL: podcred is not loaded; says no more than that. What this
+ * now_ns: CLOCK_BOOTTIME. guard NULL: podcred is not loaded; says no more than that. What this
  * process may not ask the kernel is left out, as a 0 would be a false alarm. Owned by the caller;
  * NULL when there is no memory.
  */
-char *metrics_text(const struct loader_status *status, uint64_t now_ns);
+char *metrics_text(const struct guard *guard, uint64_t now_ns);
 
 /* metrics_text of what is pinned there. -ENOENT: not loaded. */
 int metrics_read(const char *pin_dir, const char *mount, char **ret, struct pc_err *err);

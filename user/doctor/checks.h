@@ -4,6 +4,7 @@
 
 #include "doctor.h"
 #include "facts.h"
+#include "guard.h"
 #include "loader.h"
 
 /* What the checks share. */
@@ -13,8 +14,9 @@ struct doctor {
 	struct pc_err mount_err;
 	bool loaded; /* else loaded_err says why, and status is empty */
 	struct pc_err loaded_err;
-	struct loader_status status;
-	char *kubepods, *guard, *agent; /* cgroups, when loaded */
+	struct guard truth;
+	struct loader_status status; /* of truth */
+	char *kubepods, *guard, *agent; /* cgroups, when loaded; of truth too */
 	struct probe *probe;
 	bool guard_fails, agent_fails, resolver_fails; /* what the probe need not find out again */
 };
@@ -25,6 +27,10 @@ __attribute__((format(printf, 4, 5))) void doctor_say(struct doctor_result *r,
 
 /* The line of a module: what is, up to the first semicolon, and what to do. */
 void doctor_say_err(struct doctor_result *r, enum doctor_level level, const struct pc_err *err);
+
+/* Gaps of the guard of that kind are a failure, and what could not be asked is skipped. False: there
+ * is neither, and nothing was said. */
+bool doctor_say_gaps(const struct doctor *d, struct doctor_result *r, const char *kind);
 
 /* The first few names of something, for a line. */
 struct doctor_names {

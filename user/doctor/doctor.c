@@ -82,6 +82,26 @@ void doctor_name(struct doctor_names *names, const char *fmt, ...)
 	va_end(ap);
 }
 
+bool doctor_say_gaps(const struct doctor *d, struct doctor_result *r, const char *kind)
+{
+	const struct guard *truth = &d->truth;
+	bool failed = guard_count(truth, kind);
+	const struct guard_gap *first = NULL;
+	struct doctor_names names = {};
+
+	for (size_t i = 0; i < truth->n_gaps; i++) {
+		const struct guard_gap *gap = &truth->gaps[i];
+
+		if (gap->unknown == failed || strcmp(gap->kind, kind) != 0)
+			continue;
+		first = first ?: gap;
+		doctor_name(&names, "%s", gap->text);
+	}
+	if (first)
+		doctor_say(r, failed ? DOCTOR_FAIL : DOCTOR_SKIP, first->next, "%s", names.text);
+	return first;
+}
+
 int doctor_walk(const char *path, int (*fn)(void *arg, const char *cgroup), void *arg)
 {
 	char *const paths[] = {(char *)path, NULL};
@@ -98,25 +118,19 @@ int doctor_walk(const char *path, int (*fn)(void *arg, const char *cgroup), void
 	return r;
 }
 
-static char *cgroup_path(const struct doctor *d, const char *below)
-{
-	char *path;
-
-	return asprintf(&path, "%s%s", d->mount, below) < 0 ? NULL : path;
-}
-
 static void prepare(struct doctor *d)
 {
-	const struct podcred_config *config = &d->status.config;
+	struct guard *truth = &d->truth;
 
 	if (place_find_mount(&d->mount, &d->mount_err) < 0 || geteuid() != 0)
 		return;
-	if (loader_status_read(d->options->pin_dir, d->mount, &d->status, &d->loaded_err) < 0)
+	if (guard_read(d->options->pin_dir, d->mount, truth, &d->loaded_err) < 0)
 		return;
-	d->kubepods = cgroup_path(d, config->kubepods_path);
-	d->guard = cgroup_path(d, config->guard_path);
-	d->agent = cgroup_path(d, config->agent_path);
-	d->loaded = d->kubepods && d->guard && d->agent;
+	d->status = truth->status;
+	d->kubepods = truth->kubepods;
+	d->guard = truth->guarded;
+	d->agent = truth->agent;
+	d->loaded = true;
 }
 
 /* Why a check cannot be made; NULL: it can. */
@@ -161,9 +175,7 @@ size_t doctor_run(const struct doctor_options *options,
 		fn(arg, &result);
 	}
 	probe_end(doctor.probe);
+	guard_done(&doctor.truth);
 	free(doctor.mount);
-	free(doctor.kubepods);
-	free(doctor.guard);
-	free(doctor.agent);
 	return failed;
 }

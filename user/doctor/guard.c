@@ -12,36 +12,16 @@
 #include "cleanup.h"
 #include "file.h"
 
-#define LOAD_AGAIN "run podcred load again"
-
-static const char *state_of(const struct loader_link_status *link)
-{
-	if (!link->pinned)
-		return "is not attached";
-	return link->alive ? "is attached but not run" : "is dead, its cgroup was removed";
-}
-
 void check_guard(struct doctor *d, struct doctor_result *r)
 {
-	struct doctor_names names = {};
-
 	d->guard_fails = true;
 	if (!d->loaded) {
 		doctor_say_err(r, DOCTOR_FAIL, &d->loaded_err);
 		return;
 	}
-	for (size_t i = 0; i < d->status.n_links; i++) {
-		const struct loader_link_status *link = &d->status.links[i];
-
-		if (link->expected && !link->effective)
-			doctor_name(&names, "%s %s", link->name, state_of(link));
-	}
-	if (names.n) {
-		doctor_say(r, DOCTOR_FAIL, LOAD_AGAIN, "incomplete: %s", names.text);
-		return;
-	}
-	d->guard_fails = false;
-	doctor_say(r, DOCTOR_OK, NULL, "the kernel runs all programs on %s", d->guard);
+	d->guard_fails = doctor_say_gaps(d, r, "program");
+	if (!d->guard_fails)
+		doctor_say(r, DOCTOR_OK, NULL, "the kernel runs all programs on %s", d->guard);
 }
 
 static uint64_t id_of(const char *path)
@@ -70,14 +50,10 @@ static const char *unknown_qos(const struct doctor *d)
 
 void check_kubepods(struct doctor *d, struct doctor_result *r)
 {
-	uint64_t id = id_of(d->kubepods);
 	const char *qos;
 
-	if (!id || id != d->status.runtime[PODCRED_RUNTIME_KUBEPODS]) {
-		doctor_say(r, DOCTOR_FAIL, LOAD_AGAIN, "%s %s", d->kubepods,
-			   id ? "is not the one that was loaded: it was made anew" : "is gone");
+	if (doctor_say_gaps(d, r, "kubepods"))
 		return;
-	}
 	qos = unknown_qos(d);
 	if (qos)
 		doctor_say(r, DOCTOR_FAIL, "start podcred resolve",

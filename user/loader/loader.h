@@ -122,7 +122,6 @@ struct loader_status {
 	size_t n_links;
 	uint64_t stats[PODCRED_REASON_MAX];
 	uint32_t n_pods, n_flows, n_peers;
-	bool complete; /* every link is pinned, alive and effective */
 };
 
 /* cgroup2 mount: where to open a link's cgroup by its id. -ENOENT: not loaded. */

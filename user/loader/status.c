@@ -139,7 +139,7 @@ int loader_status_read(const char *pin_dir, const char *cgroup_mount, struct loa
 	bool tc;
 	int r;
 
-	*ret = (struct loader_status){.complete = true};
+	*ret = (struct loader_status){};
 	r = read_maps(pin_dir, ret, err);
 	if (r < 0)
 		return r;
@@ -150,8 +150,6 @@ int loader_status_read(const char *pin_dir, const char *cgroup_mount, struct loa
 		read_link(pin_dir, cgroup_mount, &attachments[i], tc, link);
 		link->expected =
 			attachments[i].site != SITE_IFACE && is_loaded(pin_dir, &attachments[i]);
-		if (link->expected && !link->effective)
-			ret->complete = false;
 	}
 	return 0;
 }

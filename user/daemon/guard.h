@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Is the guard complete, and if not, why? The one answer of status, doctor, metrics and run. Whoever
+ * knows another reason adds a line to the table in guard.c, and nothing else.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "err.h"
+#include "loader.h"
+
+/* Something that is not guarded, or not the way it was meant. */
+struct guard_gap {
+	const char *kind; /* one of guard_kinds: for JSON, metrics and doctor */
+	bool unknown; /* no gap: this process may not find out whether there is one */
+	char text[384]; /* what is */
+	char next[256]; /* what to do about it */
+};
+
+#define GUARD_MAX_GAPS 48
+
+struct guard {
+	const char *pin_dir;
+	const char *mount; /* cgroup2, the whole hierarchy */
+	char *kubepods, *guarded, *agent; /* paths of the loaded cgroups, there or not */
+	bool kubepods_there; /* it is the one that the programs know */
+	struct loader_status status;
+	struct guard_gap gaps[GUARD_MAX_GAPS];
+	size_t n_gaps;
+};
+
+enum guard_verdict {
+	GUARD_COMPLETE,
+	GUARD_INCOMPLETE,
+	GUARD_UNKNOWN, /* no gap was seen, but not everything could be asked */
+};
+
+/* pin_dir and mount must outlive *ret. -ENOENT: not loaded. guard_done also after a failure. */
+int guard_read(const char *pin_dir, const char *mount, struct guard *ret, struct pc_err *err);
+void guard_done(struct guard *guard);
+
+enum guard_verdict guard_verdict(const struct guard *guard);
+
+/* The kinds of gaps that are looked for, in order; NULL behind the last. */
+const char *guard_kind(size_t i);
+
+/* How many gaps of that kind there are, the unknown ones not counted. */
+size_t guard_count(const struct guard *guard, const char *kind);
+
+/* Whether something of that kind could not be asked. */
+bool guard_has_unknown(const struct guard *guard, const char *kind);
+
+/* For those who find gaps. */
+__attribute__((format(printf, 4, 5))) void guard_gap(struct guard *guard, const char *kind,
+						     const char *next, const char *fmt, ...);
+/* what could not be asked, and what it takes */
+__attribute__((format(printf, 4, 5))) void guard_unknown(struct guard *guard, const char *kind,
+							 const char *next, const char *fmt, ...);
