@@ -79,6 +79,37 @@ static __always_inline void forget_names(struct podcred_peer *peer)
 	__builtin_memset(peer->service_account, 0, sizeof(peer->service_account));
 }
 
+/*
+ * A process of the node asks the agent for what it has for pods alone. It counts here and not where the
+ * connection is accepted, as no proxy needs to know who asks whether it is alive.
+ */
+static __noinline void note_outsider(struct bpf_sockopt *ctx)
+{
+	struct podcred_addr own, other;
+	struct decision decision = {.addr = &own,
+				    .source = &other,
+				    .protocol = IPPROTO_TCP,
+				    .hook = PODCRED_HOOK_accept};
+	struct bpf_sock *sk = ctx->sk;
+
+	if (!sk)
+		return;
+	if (sk->family == PODCRED_AF_INET) {
+		addr_set_v4(&own, sk->src_ip4);
+		addr_set_v4(&other, sk->dst_ip4);
+	} else {
+		addr_set_words(&own, sk->src_ip6[0], sk->src_ip6[1], sk->src_ip6[2],
+			       sk->src_ip6[3]);
+		addr_set_words(&other, sk->dst_ip6[0], sk->dst_ip6[1], sk->dst_ip6[2],
+			       sk->dst_ip6[3]);
+	}
+	if (!podcred_addr_is_same(&own, &other))
+		return; /* counted where it was accepted */
+	decision.port = (__u16)sk->src_port;
+	decision.source_port = bpf_ntohs((__u16)sk->dst_port);
+	conclude(NULL, &decision, PODCRED_REASON_unstamped_node);
+}
+
 /* Every byte is written: what the buffer holds before is not ours. */
 static __always_inline int answer_peer(struct bpf_sockopt *ctx)
 {
@@ -87,8 +118,10 @@ static __always_inline int answer_peer(struct bpf_sockopt *ctx)
 
 	if ((void *)(peer + 1) > ctx->optval_end)
 		return failed(EINVAL);
-	if (!stamp)
+	if (!stamp) {
+		note_outsider(ctx);
 		return failed(ENODATA);
+	}
 	peer->size = sizeof(*peer);
 	peer->flags = stamp->flags;
 	peer->cgroup_id = stamp->cgroup_id;
@@ -105,6 +138,17 @@ static __always_inline int answer_peer(struct bpf_sockopt *ctx)
 	if (!name_peer(peer))
 		forget_names(peer);
 	return answered(ctx, sizeof(*peer));
+}
+
+static __always_inline int answer_pod(struct bpf_sockopt *ctx)
+{
+	const struct podcred_stamp *stamp = sealed(ctx);
+	__u64 *pod = ctx->optval;
+
+	if ((void *)(pod + 1) > ctx->optval_end)
+		return failed(EINVAL);
+	*pod = stamp ? stamp->pod_cgroup_id : 0;
+	return answered(ctx, sizeof(*pod));
 }
 
 /* What a transparent proxy asks after iptables REDIRECT. Without a stamp, or with one of the
@@ -142,6 +186,8 @@ int podcred_getsock(struct bpf_sockopt *ctx)
 {
 	if (ctx->level == SOL_PODCRED && ctx->optname == PODCRED_PEER)
 		return answer_peer(ctx);
+	if (ctx->level == SOL_PODCRED && ctx->optname == PODCRED_POD)
+		return answer_pod(ctx);
 	if (ctx->level == SOL_IP && ctx->optname == SO_ORIGINAL_DST)
 		return answer_original_v4(ctx);
 	if (ctx->level == SOL_IPV6 && ctx->optname == SO_ORIGINAL_DST)

@@ -213,12 +213,14 @@ static __always_inline void agent_accepts(struct bpf_sock_ops *ctx, struct bpf_s
 	flow.client_port = peer.client_port;
 	flow.agent_port = peer.agent_port;
 	flow.isn = ctx->rcv_nxt - 1;
-	if (!flow_claim(&flow, &stamp))
-		reason = podcred_addr_is_same(&peer.client, &peer.agent)
-				 ? PODCRED_REASON_unstamped_node
-				 : PODCRED_REASON_unstamped;
-	else if (!bpf_sk_storage_get(&podcred_sealed, sk, &stamp, BPF_SK_STORAGE_GET_F_CREATE))
+	if (!flow_claim(&flow, &stamp)) {
+		/* A process of the node, perhaps a health check: getsockopt counts those that want more. */
+		if (podcred_addr_is_same(&peer.client, &peer.agent))
+			return;
+		reason = PODCRED_REASON_unstamped;
+	} else if (!bpf_sk_storage_get(&podcred_sealed, sk, &stamp, BPF_SK_STORAGE_GET_F_CREATE)) {
 		reason = PODCRED_REASON_seal_failed;
+	}
 	decision = decision_of(&flow, &stamp, PODCRED_HOOK_accept);
 	conclude(NULL, &decision, reason);
 	if (reason != PODCRED_REASON_claimed)

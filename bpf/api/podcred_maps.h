@@ -349,7 +349,8 @@ struct podcred_event {
 	X(29, pass_map_full,                                                                       \
 	  "no room to note an exempt pod's connection; its packets are dropped")                   \
 	X(30, event_lost, "decision not reported: podcred_events is full, nobody reads it")        \
-	X(31, unstamped_node, "a process of the node itself reached the agent; it has no stamp")
+	X(31, unstamped_node,                                                                      \
+	  "a process of the node itself asked the agent for more than its health")
 
 /* Size of podcred_stats: fixed, so that a release with more reasons keeps the pinned map. */
 #define PODCRED_STATS_SIZE 64

@@ -34,6 +34,9 @@
 /* getsockopt(2) level and option name. */
 #define SOL_PODCRED  0x7063
 #define PODCRED_PEER 1
+#define PODCRED_POD                                                                                \
+	2 /* a __u64: pod_cgroup_id of the same answer alone, 0 for a caller without a
+			* stamp, which is no error here and is not counted as one who asks for more */
 
 /* Bits of podcred_peer.flags. */
 #define PODCRED_PEER_NAMED                                                                         \

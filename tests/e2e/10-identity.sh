@@ -75,6 +75,7 @@ listing_has() {
   jq -e "$2" <<<"$json" >/dev/null || { echo "$json" && return 1; }
 }
 
+unstamped_node() { podcred status --json | jq .counters.unstamped_node; }
 no_peers() { listing_has peers 'length == 0'; }
 
 # What only one layout need show.
@@ -117,6 +118,18 @@ run_listings() {
   check 'peers: the entry goes when the client does' wait_for 10 no_peers
   check 'status --json is complete' listing_has status \
     ".complete and .flows == 0 and (.links | length) == 16 and .counters.claimed > 0"
+
+  # The kubelet's probes are no finding; whoever wants more of the agent is.
+  asks() { in_host curl -s -o /dev/null -w '%{http_code}\n' "http://$1$2"; }
+  before=$(unstamped_node)
+  same 'a process of the node: the agent is alive' '200 200 200' \
+    "$(asks "$NODE_V4:$AGENT_PORT" /healthz) $(asks "[$NODE_V6]:$AGENT_PORT" /healthz) $(in_host curl -sI \
+      -o /dev/null -w '%{http_code}' "http://$NODE_V4:$AGENT_PORT/healthz")"
+  same 'which is not counted' "$before" "$(unstamped_node)"
+  same 'and gets nothing else' '403 403' \
+    "$(asks "$NODE_V4:$AGENT_PORT" /v1/credentials) $(asks "[$NODE_V6]:$AGENT_PORT" /)"
+  same 'which is' $((before + 2)) "$(unstamped_node)"
+
   for command in pods peers flows targets status; do
     check "podcred $command prints a table" grep -q . <(podcred "$command")
   done

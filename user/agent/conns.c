@@ -164,7 +164,8 @@ struct conn *conns_add(struct conns *c, int fd, uint64_t pod, int64_t now_ms)
 
 	if (!conn)
 		return NULL;
-	*conn = (struct conn){.fd = fd, .opened_ms = now_ms, .since_ms = now_ms};
+	*conn = (struct conn){
+		.fd = fd, .unknown = pod == UNKNOWN, .opened_ms = now_ms, .since_ms = now_ms};
 	pthread_mutex_lock(&c->lock);
 	added = add_locked(c, conn, pod);
 	pthread_mutex_unlock(&c->lock);

@@ -20,6 +20,7 @@ struct conn {
 	struct conn *prev, *next; /* of the same owner */
 	struct conn_owner *owner; /* NULL: shut down, holds no slot any more */
 	int fd;
+	bool unknown; /* of a caller without a stamp */
 	bool busy; /* between a request's first line and the end of its answer */
 	unsigned requests;
 	int64_t opened_ms;

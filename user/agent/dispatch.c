@@ -23,13 +23,18 @@ int response_method(struct agent_response *resp, const char *allow, bool imds)
 
 /* Callers that were not redirected. Probes come this way, unstamped from the host, and learn one
  * thing: the agent answers. Nothing else is here for anybody. */
-static int answer_outsider(const struct agent_request *req, const char *reason,
-			   struct agent_response *resp)
+bool agent_is_probe(const struct agent_request *req)
 {
 	char path[AGENT_PATH_SIZE];
 
-	if (request_is_read(req) && path_normalise(req->target, path, sizeof(path)) == 0 &&
-	    !strcmp(path, "/healthz"))
+	return request_is_read(req) && path_normalise(req->target, path, sizeof(path)) == 0 &&
+	       !strcmp(path, "/healthz");
+}
+
+static int answer_outsider(const struct agent_request *req, const char *reason,
+			   struct agent_response *resp)
+{
+	if (agent_is_probe(req))
 		return response_text(resp, 200, "ok", NULL);
 	return response_error(resp, 403, "AccessDenied",
 			      "this connection is not vouched for by podcred", reason);

@@ -85,6 +85,21 @@ static void identify(struct agent_server *server, int fd, struct podcred_peer *p
 	req->peer = req->peer_error < 0 ? NULL : peer;
 }
 
+/* Which pod, 0: no stamp. Not by the question of identify(), which the kernel counts: whoever asks for
+ * the agent's health alone comes without a stamp by right. */
+static uint64_t pod_behind(struct agent_server *server, int fd)
+{
+	struct agent_request req = {};
+	struct podcred_peer peer;
+	socklen_t len = sizeof(uint64_t);
+	uint64_t pod;
+
+	if (getsockopt(fd, SOL_PODCRED, PODCRED_POD, &pod, &len) == 0 && len == sizeof(pod))
+		return pod;
+	identify(server, fd, &peer, &req); /* nothing is loaded here that knows this question */
+	return req.peer ? peer.pod_cgroup_id : 0;
+}
+
 void handler_on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
 			   enum MHD_ConnectionNotificationCode toe)
 {
@@ -101,11 +116,10 @@ void handler_on_connection(void *cls, struct MHD_Connection *connection, void **
 		return;
 	}
 	fd = fd_of(connection);
-	identify(server, fd, &peer, &req);
-	*socket_context =
-		conns_add(&server->conns, fd, req.peer ? peer.pod_cgroup_id : 0, agent_now_ms());
+	*socket_context = conns_add(&server->conns, fd, pod_behind(server, fd), agent_now_ms());
 	if (*socket_context)
 		return;
+	identify(server, fd, &peer, &req);
 	shutdown(fd, SHUT_RDWR);
 	audit_decision(&server->audit_limit, &req, &closed, agent_now_ms());
 }
@@ -230,7 +244,10 @@ static enum MHD_Result answer(struct agent_server *server, struct exchange *x, c
 	int r;
 
 	/* Asked for every request, so that a name that is withdrawn counts at once. */
-	identify(server, fd_of(connection), &peer, &req);
+	if (conn_of(connection)->unknown && agent_is_probe(&req))
+		req.peer_error = -ENODATA;
+	else
+		identify(server, fd_of(connection), &peer, &req);
 	req.client = client_text(connection, client, sizeof(client));
 	MHD_get_connection_values(connection, MHD_HEADER_KIND, on_header, &req);
 	env.table = table;

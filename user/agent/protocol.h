@@ -28,6 +28,9 @@ int imds_answer(const struct agent_env *env, const struct agent_request *req,
 int agent_not_resolved(const struct agent_request *req, const char *reason,
 		       struct agent_response *ret);
 
+/* Asks whether the agent is alive, and no more. */
+bool agent_is_probe(const struct agent_request *req);
+
 /* GET or HEAD. */
 bool request_is_read(const struct agent_request *req);
 
