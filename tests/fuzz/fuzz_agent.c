@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/agent/dispatch.c user/agent/container.c user/agent/imds.c user/agent/destination.c user/agent/path.c user/agent/response.c user/agent/text.c user/agent/timestamp.c user/agent/token.c user/agent/provider_static.c user/agent/associations.c user/agent/associations_yaml.c user/agent/associations_locate.c user/agent/audit.c user/agent/audit_limit.c user/base/addr.c user/base/parse.c user/base/err.c user/base/log.c */
+/* SOURCES: user/agent/dispatch.c user/agent/headers.c user/agent/container.c user/agent/imds.c user/agent/destination.c user/agent/path.c user/agent/response.c user/agent/text.c user/agent/timestamp.c user/agent/token.c user/agent/provider_static.c user/agent/associations.c user/agent/associations_yaml.c user/agent/associations_locate.c user/agent/audit.c user/agent/audit_limit.c user/base/addr.c user/base/parse.c user/base/err.c user/base/log.c */
 /* LIBS: -ljansson -lcyaml -lyaml -lcrypto */
 /*
- * Requests as the agent's protocols see them: lines for target, method, Host, token, TTL and the
- * dialled address, after a byte of flags. Credentials leave only for whom, where and how the rules
- * below say, which are written down here a second time.
+ * Requests as libmicrohttpd hands them over: lines for target, method, Host, token, TTL, the dialled
+ * address and the service account, after a byte of flags, then one for each more header. Credentials
+ * leave only for whom, where and how the rules below say, which are written down here a second time.
  */
 #include "fuzz.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fnmatch.h>
 #include <jansson.h>
@@ -16,6 +17,7 @@
 #include "addr.h"
 #include "associations.h"
 #include "audit.h"
+#include "headers.h"
 #include "log.h"
 #include "path.h"
 #include "protocol.h"
@@ -85,6 +87,26 @@ static bool container_may(const struct agent_request *req, const char *at, const
 		       !strncmp(path, "/v2/credentials/", 16));
 }
 
+/* Any header that no relay, and no other reading of the request, has anything to do with. */
+static bool header_is_harmless(const char *line)
+{
+	static const char *const words[] = {
+		"x-forwarded-for", "forwarded",	       "via", "x-real-ip", "x-forwarded-host",
+		"content-length",  "transfer-encoding"};
+	char plain[32] = "";
+	size_t n = 0;
+
+	for (const char *c = line; *c && *c != ':' && n + 1 < sizeof(plain); c++) {
+		if ((unsigned char)*c <= ' ' || (unsigned char)*c >= 0x7f)
+			return false;
+		plain[n++] = (char)tolower((unsigned char)*c);
+	}
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (!strncmp(plain, words[i], strlen(words[i])))
+			return false;
+	return n > 0 && !strpbrk(line, "\r\177");
+}
+
 static bool is_version(const char *from, const char *to)
 {
 	char version[32];
@@ -121,7 +143,7 @@ static bool may_have_secret(const struct agent_request *req)
 	static const char *const methods[] = {"GET", "HEAD", NULL};
 	char path[AGENT_PATH_SIZE], at[NET_ADDR_TEXT];
 
-	if (!req->peer || req->forwarded || req->host_repeated ||
+	if (!req->peer || req->forwarded || req->host_repeated || req->ambiguous ||
 	    (req->peer->flags & (PODCRED_PEER_NAMED | PODCRED_PEER_DIRECT)) != PODCRED_PEER_NAMED ||
 	    strcmp(req->peer->pod_namespace, "shop") != 0 ||
 	    !is_one_of(req->peer->service_account, accounts) || !is_one_of(req->method, methods) ||
@@ -169,6 +191,8 @@ static void check_audit(const struct agent_request *req, const struct agent_resp
 	free(line);
 }
 
+static bool harmless; /* all more headers */
+
 static void check_response(const struct agent_request *req, const struct agent_response *resp)
 {
 	bool secret =
@@ -181,6 +205,7 @@ static void check_response(const struct agent_request *req, const struct agent_r
 	for (size_t i = 0; i < resp->body.len; i++)
 		MUST((unsigned char)resp->body.data[i] >= ' ');
 	MUST(secret == may_have_secret(req));
+	MUST(!secret || harmless);
 	MUST(secret == (resp->audit == AUDIT_GRANTED));
 	MUST(!secret || resp->status == 200);
 	if (secret || !strcmp(resp->content_type, "application/json"))
@@ -197,6 +222,7 @@ static void check_session(const struct agent_request *req, const struct agent_re
 	if (resp->status != 200 || strcmp(req->method, "PUT") != 0)
 		return;
 	MUST(resp->body.len == TOKEN_SIZE - 1 && !req->forwarded && req->imds_ttl);
+	MUST(!req->ambiguous);
 	memcpy(token, resp->body.data, resp->body.len);
 	MUST(token_check(token_key, req->peer->pod_uid, token, NOW, &left) == 0);
 	MUST(left >= 1 && left <= TOKEN_TTL_MAX);
@@ -238,6 +264,43 @@ static struct podcred_peer peer_of(uint8_t flags, const char *at, const char *ac
 	return peer;
 }
 
+static void add_header(struct headers *h, const char *name, const char *value)
+{
+	headers_add(h, name, strlen(name), value, strlen(value));
+}
+
+/* line: as the input has them */
+static void add_headers(struct headers *h, uint8_t flags, char **line)
+{
+	if (*line[2])
+		add_header(h, "Host", line[2]);
+	if (flags & FLAG_REPEATED)
+		add_header(h, "Host", line[2]), add_header(h, "Host", line[2]);
+	if (flags & FLAG_TOKEN || *line[3])
+		add_header(h, "X-aws-ec2-metadata-token",
+			   flags & FLAG_TOKEN ? valid_token : line[3]);
+	if (*line[4])
+		add_header(h, "X-aws-ec2-metadata-token-ttl-seconds", line[4]);
+	if (flags & FLAG_AUTHORIZATION)
+		add_header(h, "Authorization", "t");
+	if (flags & FLAG_FORWARDED)
+		add_header(h, "X-Forwarded-For", "10.0.0.1");
+}
+
+static void add_more(struct headers *h, struct fuzz_input *in)
+{
+	harmless = true;
+	while (in->size) {
+		char *line = fuzz_line(in), *colon = strchr(line, ':');
+
+		if (colon) {
+			harmless &= header_is_harmless(line);
+			headers_add(h, line, (size_t)(colon - line), colon + 1, strlen(colon + 1));
+		}
+		free(line);
+	}
+}
+
 /* Kubernetes' names are plain; podcred refuses lists with others. */
 static bool is_name(const char *text)
 {
@@ -251,6 +314,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *line[7];
 	struct podcred_peer peer;
 	struct agent_request req;
+	struct headers headers = {};
 
 	if (!env.table)
 		set_up();
@@ -260,18 +324,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	req = (struct agent_request){
 		.target = line[0],
 		.method = line[1],
-		.host = *line[2] ? line[2] : NULL,
-		.imds_token = flags & FLAG_TOKEN ? valid_token
-			      : *line[3]	 ? line[3]
-						 : NULL,
-		.imds_ttl = *line[4] ? line[4] : NULL,
-		.host_repeated = flags & FLAG_REPEATED,
-		.authorization = flags & FLAG_AUTHORIZATION,
-		.forwarded = flags & FLAG_FORWARDED,
 		.peer = flags & FLAG_UNKNOWN ? NULL : &peer,
 		.peer_error = -ENODATA,
 		.now = NOW,
 	};
+	add_headers(&headers, flags, line);
+	add_more(&headers, &in);
+	headers_apply(&headers, &req);
 	env.require_authorization = flags & FLAG_REQUIRE;
 	dispatch(&req);
 	for (size_t i = 0; i < 7; i++)

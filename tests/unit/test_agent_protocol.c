@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/agent/dispatch.c user/agent/container.c user/agent/imds.c user/agent/destination.c user/agent/path.c user/agent/response.c user/agent/text.c user/agent/timestamp.c user/agent/token.c user/agent/provider_static.c user/agent/associations.c user/agent/associations_yaml.c user/agent/associations_locate.c user/base/addr.c user/base/parse.c user/base/err.c */
+/* SOURCES: user/agent/dispatch.c user/agent/headers.c user/agent/container.c user/agent/imds.c user/agent/destination.c user/agent/path.c user/agent/response.c user/agent/text.c user/agent/timestamp.c user/agent/token.c user/agent/provider_static.c user/agent/associations.c user/agent/associations_yaml.c user/agent/associations_locate.c user/base/addr.c user/base/parse.c user/base/err.c */
 /* LIBS: -ljansson -lcyaml -lyaml -lcrypto */
 /* The wire rules R1 to R14 over plain structs: no socket, no clock. */
 #include <errno.h>
@@ -17,6 +17,7 @@
 #include "addr.h"
 #include "associations.h"
 #include "cleanup.h"
+#include "headers.h"
 #include "protocol.h"
 #include "token.h"
 
@@ -440,6 +441,148 @@ static void test_allow(void **state)
 	response_done(&resp);
 }
 
+/* ---- headers, as libmicrohttpd hands them over ---- */
+
+/* Lines "name:value", as name and value were told apart. */
+static void read_headers(const char *lines, const char *method, struct headers *h,
+			 struct agent_request *req)
+{
+	*h = (struct headers){};
+	while (*lines) {
+		const char *colon = strchr(lines, ':'), *end = strchr(lines, '\n');
+
+		headers_add(h, lines, (size_t)(colon - lines), colon + 1,
+			    (size_t)(end - colon - 1));
+		lines = end + 1;
+	}
+	*req = (struct agent_request){.method = method};
+	headers_apply(h, req);
+}
+
+static void test_ambiguous_headers(void **state)
+{
+	static const struct {
+		bool ambiguous;
+		const char *method, *lines;
+	} cases[] = {
+		{false, "GET", "Host:h\nAccept:*/*\nX-Odd_!#$%&'*+.^`|~9:v\n"},
+		{false, "GET", "Content-Length:0\n"},
+		{false, "PUT", "Content-Length:5\n"},
+		{false, "GET", "Accept:a\tb\nX-Name:J\xc3\xb6rg\n"},
+		{true, "GET", "Accept :v\n"},
+		{true, "GET", "Accept\t:v\n"},
+		{true, "GET", " Accept:v\n"},
+		{true, "GET", ":v\n"},
+		{true, "GET", "X-J\xc3\xb6rg:v\n"},
+		{true, "GET", "Accept:a\rX-Forwarded-For: b\n"},
+		{true, "GET", "Accept:a\x7f\n"},
+		{true, "PUT", "Content-Length:0\nContent-Length:0\n"},
+		{true, "PUT", "Content-Length5:\n"},
+		{true, "PUT", "Transfer-Encoding:chunked\n"},
+		{true, "PUT", "transfer-encoding:identity\n"},
+		{true, "PUT", "Transfer-Encodingchunked:\n"},
+		{true, "GET", "Content-Length:5\n"},
+		{true, "HEAD", "Content-Length:5\n"},
+		{true, "GET", "Content-Length:five\n"},
+		{true, "GET", "Content-Length:\n"},
+		{true, "GET", "Hostevil:\n"},
+		{true, "GET", "X-aws-ec2-metadata-token:a\nx-aws-ec2-metadata-token:a\n"},
+		{true, "GET", "X-aws-ec2-metadata-tokena:\n"},
+		{true, "PUT",
+		 "X-aws-ec2-metadata-token-ttl-seconds:1\nX-aws-ec2-metadata-token-ttl-seconds:"
+		 "1\n"},
+	};
+	struct podcred_peer eks = peer_at(EKS, "web"), imds = peer_at(IMDS, "web");
+	const struct podcred_peer *peers[] = {&eks, &imds, NULL};
+	struct agent_request req;
+	struct headers h;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		read_headers(cases[i].lines, cases[i].method, &h, &req);
+		if (req.ambiguous != cases[i].ambiguous)
+			fail_msg("%s %s: %d", cases[i].method, cases[i].lines, req.ambiguous);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(peers); i++) {
+		struct agent_response resp = {};
+
+		read_headers("Transfer-Encoding:chunked\n", "GET", &h, &req);
+		req.target = peers[i] ? "/v1/credentials" : "/healthz";
+		req.peer = peers[i];
+		assert_int_equal(agent_dispatch(&env, &req, &resp), 0);
+		assert_int_equal(resp.status, 400);
+		assert_string_equal(resp.reason, "ambiguous");
+		assert_true(resp.close);
+		assert_string_equal(header(&resp, "Server") ?: "", i == 1 ? "EC2ws" : "");
+		response_done(&resp);
+	}
+}
+
+static void test_relay_headers(void **state)
+{
+	static const char *const relayed[] = {
+		"X-Forwarded-For:1.2.3.4\n",
+		"x-forwarded-for:\n",
+		"Accept:*/*\nFORWARDED:for=1.2.3.4\n",
+		"Via:1.1 proxy\n",
+		"X-Real-IP:1.2.3.4\n",
+		"X-Forwarded-Host:h\n",
+		"X-Forwarded-For1.2.3.4:\n",
+		"X-Client-IP:1.2.3.4\n",
+		"X-Forwarded-For :1.2.3.4\n",
+		"True-Client-IP:1.2.3.4\n",
+		"CF-Connecting-IP:1.2.3.4\n",
+		"X-Cluster-Client-IP:1.2.3.4\n",
+		"X-Original-Forwarded-For:1.2.3.4\n",
+		"X-Envoy-External-Address:1.2.3.4\n",
+	};
+	static const char own[] = "Host:h\nUser-Agent:x\nX-Forwarded-Proto:http\n"
+				  "X-Envoy-Attempt-Count:1\nX-Request-Id:1\nVi:a\n";
+	struct agent_request req;
+	struct headers h;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(relayed); i++) {
+		read_headers(relayed[i], "GET", &h, &req);
+		if (!req.forwarded)
+			fail_msg("not seen: %s", relayed[i]);
+	}
+	read_headers(own, "GET", &h, &req);
+	assert_false(req.forwarded);
+	assert_false(req.ambiguous);
+}
+
+/* Blanks around a value belong to no value. */
+static void test_header_values(void **state)
+{
+	struct agent_request req;
+	struct headers h;
+	char lines[200], big[HEADER_VALUE_SIZE + 1] = "";
+
+	(void)state;
+	read_headers("host: h:80 \t\nX-AWS-EC2-metadata-token:\t token \n"
+		     "X-aws-ec2-metadata-token-ttl-seconds: 60\t\nAuthorization: \t\n",
+		     "PUT", &h, &req);
+	assert_string_equal(req.host, "h:80");
+	assert_string_equal(req.imds_token, "token");
+	assert_string_equal(req.imds_ttl, "60");
+	assert_false(req.authorization || req.host_repeated || req.ambiguous);
+	read_headers("Authorization: t\nHost:\nHost:h\n", "GET", &h, &req);
+	assert_true(req.authorization && req.host_repeated);
+	assert_null(req.imds_token);
+	assert_null(req.imds_ttl);
+	memset(big, '0', HEADER_VALUE_SIZE - 1);
+	snprintf(lines, sizeof(lines), "Content-Length: %s\n", big);
+	read_headers(lines, "GET", &h, &req);
+	assert_false(req.ambiguous);
+	memset(big, '0', HEADER_VALUE_SIZE);
+	snprintf(lines, sizeof(lines), "Content-Length: %s\nHost: %s\n", big, big);
+	read_headers(lines, "GET", &h, &req);
+	assert_true(req.ambiguous);
+	assert_true(headers_length_above(&h, 4096));
+	assert_string_equal(req.host, "?");
+}
+
 /* Callers without a stamp, and those that dialled the agent itself: health and nothing else. */
 static void test_outsiders(void **state)
 {
@@ -570,17 +713,13 @@ static void test_require_authorization(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_container_body),
-		cmocka_unit_test(test_imds_body),
-		cmocka_unit_test(test_imds_info),
-		cmocka_unit_test(test_error_body),
-		cmocka_unit_test(test_imds_token),
-		cmocka_unit_test(test_allow),
-		cmocka_unit_test(test_outsiders),
-		cmocka_unit_test(test_unnamed),
-		cmocka_unit_test(test_repeated_host),
-		cmocka_unit_test(test_require_authorization),
+		cmocka_unit_test(test_rows),	      cmocka_unit_test(test_container_body),
+		cmocka_unit_test(test_imds_body),     cmocka_unit_test(test_imds_info),
+		cmocka_unit_test(test_error_body),    cmocka_unit_test(test_imds_token),
+		cmocka_unit_test(test_allow),	      cmocka_unit_test(test_ambiguous_headers),
+		cmocka_unit_test(test_relay_headers), cmocka_unit_test(test_header_values),
+		cmocka_unit_test(test_outsiders),     cmocka_unit_test(test_unnamed),
+		cmocka_unit_test(test_repeated_host), cmocka_unit_test(test_require_authorization),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: tests/unit/agent_harness.c user/agent/server.c user/agent/handler.c user/agent/listen.c user/agent/conns.c user/agent/waiting.c user/agent/audit.c user/agent/audit_limit.c user/agent/dispatch.c user/agent/container.c user/agent/imds.c user/agent/destination.c user/agent/path.c user/agent/response.c user/agent/text.c user/agent/timestamp.c user/agent/token.c user/agent/provider_static.c user/agent/associations.c user/agent/associations_file.c user/agent/associations_yaml.c user/agent/associations_locate.c user/base/addr.c user/base/parse.c user/base/err.c user/base/log.c */
+/* SOURCES: tests/unit/agent_harness.c user/agent/server.c user/agent/handler.c user/agent/headers.c user/agent/listen.c user/agent/conns.c user/agent/waiting.c user/agent/audit.c user/agent/audit_limit.c user/agent/dispatch.c user/agent/container.c user/agent/imds.c user/agent/destination.c user/agent/path.c user/agent/response.c user/agent/text.c user/agent/timestamp.c user/agent/token.c user/agent/provider_static.c user/agent/associations.c user/agent/associations_file.c user/agent/associations_yaml.c user/agent/associations_locate.c user/base/addr.c user/base/parse.c user/base/err.c user/base/log.c */
 /* LIBS: -lmicrohttpd -ljansson -lcyaml -lyaml -lcrypto */
 /* Requests of every shape over real sockets, and what comes back. */
 #include "agent_harness.h"
@@ -129,6 +129,94 @@ static void test_odd_requests(void **state)
 	}
 }
 
+/* Sends all at once. Whatever comes back, it is status, and then the connection ends. */
+static void check_refused(const char *request, size_t len, int status)
+{
+	_cleanup_close_ int fd = dial();
+	struct answer a = {};
+
+	send_all(fd, request, len);
+	/* what libmicrohttpd refuses by itself may get no answer at all */
+	if (read_answer(fd, false, &a) ? a.status != status : status != 0)
+		fail_msg("%d, not %d: %s", a.status, status, request);
+	if (strstr(a.body, "se/cret"))
+		fail_msg("leaks: %s", request);
+	while (!at_end(fd))
+		; /* libmicrohttpd 0.9.75 writes some of its own refusals with two heads */
+}
+
+/* Whoever relays says so, if he is honest; the words are found however they are written. */
+static void test_relayed(void **state)
+{
+#define RELAYED(text)                                                                              \
+	{                                                                                          \
+		text, sizeof(text) - 1                                                             \
+	}
+	static const struct {
+		const char *text;
+		size_t len;
+	} relayed[] = {
+		RELAYED(GET23 "X-Forwarded-For: 10.0.0.1\r\n\r\n"),
+		RELAYED(GET23 "X-Forwarded-For:\r\n\r\n"),
+		RELAYED(GET23 "X-Forwarded-For:\r\n 10.0.0.1\r\n\r\n"),
+		RELAYED(GET23 "X-Forwarded-For: 10.0.0.1,\r\n\t10.0.0.2\r\n\r\n"),
+		RELAYED("GET /v1/credentials HTTP/1.1\n" HOST23 "X-Forwarded-For: 1\n\n"),
+		RELAYED(GET23 "forwarded: for=10.0.0.1\r\n\r\n"),
+		RELAYED(GET23 "Via: 1.1 proxy\r\n\r\n"),
+		RELAYED(GET23 "X-Real-IP: 10.0.0.1\r\n\r\n"),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(relayed); i++)
+		check_refused(relayed[i].text, relayed[i].len, 403);
+	atomic_store(&identity, IMDS_NAMED);
+	check_refused("PUT /latest/api/token HTTP/1.1\r\n" HOST254 "Via: 1.1 x\r\n"
+		      "X-aws-ec2-metadata-token-ttl-seconds: 60\r\n\r\n",
+		      strlen("PUT /latest/api/token HTTP/1.1\r\n" HOST254 "Via: 1.1 x\r\n"
+			     "X-aws-ec2-metadata-token-ttl-seconds: 60\r\n\r\n"),
+		      403);
+}
+
+/* What two parsers could read in two ways: neither reading is taken. */
+static void test_ambiguous(void **state)
+{
+#define PUT23 "PUT /v1/credentials HTTP/1.1\r\n" HOST23
+	static const struct {
+		int status; /* 0: the end without an answer */
+		const char *text;
+	} odd[] = {
+		{400, GET23 "X-Forwarded-For : 10.0.0.1\r\n\r\n"},
+		{400, GET23 "X-Forwarded-For\t: 10.0.0.1\r\n\r\n"},
+		{400, GET23 "Accept: a\r\n X-Forwarded-For: 10.0.0.1\r\n\r\n"},
+		{400, GET23 "X-Forwarded-\r\n For: 10.0.0.1\r\n\r\n"},
+		{400, "GET /v1/credentials HTTP/1.1\r\n X-Forwarded-For: 1\r\n" HOST23 "\r\n"},
+		{400, GET23 "Accept: a\rX-Forwarded-For: 10.0.0.1\r\n\r\n"},
+		{400, GET23 "Host:\r\n evil.example\r\n\r\n"},
+		{400, GET23 "Content-Length: 5\r\n\r\nhello"},
+		{400, GET23 "Content-Length : 5\r\n\r\nhello"},
+		{400, GET23 "Content-Length:\r\n 5\r\n\r\nhello"},
+		{400, GET23 "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+		{400, GET23 "Transfer-Encoding: identity\r\n\r\n"},
+		{400, GET23 "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"},
+		{400, PUT23 "Transfer-Encoding: chunked\r\n\r\n0\r\nX-Forwarded-For: 1\r\n\r\n"},
+		{400, PUT23 "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n"},
+		{400, PUT23 "Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n"},
+		{400, PUT23 "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+		{400, PUT23 "Content-Length: 5\r\nContent-Length: 0\r\n\r\nhello"},
+		{400, PUT23 "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello"},
+		{400, PUT23 "Content-Length: 5, 5\r\n\r\nhello"},
+		{400, PUT23 "Content-Length: +5\r\n\r\nhello"},
+		{400, "GET /v1/credentials\r\n\r\n"},
+		{0, "GET /v1/credentials  HTTP/1.1\r\n" HOST23 "\r\n"},
+		{0, "GET /v1/credentials x HTTP/1.1\r\n" HOST23 "\r\n"},
+		{0, "GET\t/v1/credentials\tHTTP/1.1\r\n" HOST23 "\r\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(odd); i++)
+		check_refused(odd[i].text, strlen(odd[i].text), odd[i].status);
+}
+
 /* R13: all the ways to send a PUT without a body, and bodies that are ignored. */
 static void test_token(void **state)
 {
@@ -136,8 +224,6 @@ static void test_token(void **state)
 		"\r\n",
 		"Content-Length: 0\r\n\r\n",
 		"Content-Length: 5\r\n\r\nhello",
-		"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
-		"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 	};
 	char request[1024];
 	struct answer a;
@@ -149,7 +235,7 @@ static void test_token(void **state)
 
 		snprintf(request, sizeof(request),
 			 "PUT /latest/api/token HTTP/1.1\r\n" HOST254
-			 "X-aws-ec2-metadata-token-ttl-seconds: 21600\r\n%s",
+			 "X-aws-ec2-metadata-token-ttl-seconds:  21600 \t\r\n%s",
 			 bodies[i]);
 		send_text(fd, request);
 		assert_true(read_answer(fd, false, &a));
@@ -159,7 +245,7 @@ static void test_token(void **state)
 		assert_string_equal(find_header(&a, "Server"), "EC2ws");
 		snprintf(request, sizeof(request),
 			 "GET " CREDS " HTTP/1.1\r\n" HOST254
-			 "X-aws-ec2-metadata-token: %.60s\r\n\r\n",
+			 "X-aws-ec2-metadata-token:\t%.60s \r\n\r\n",
 			 a.body);
 		send_text(fd, request);
 		assert_true(read_answer(fd, false, &a));
@@ -178,24 +264,12 @@ static void test_token(void **state)
 
 static void test_large_body(void **state)
 {
-	static const char head[] = "PUT /latest/api/token HTTP/1.1\r\n" HOST254;
-	static char chunk[9000];
 	struct answer a;
 
 	(void)state;
 	atomic_store(&identity, IMDS_NAMED);
-	memset(chunk, 'x', sizeof(chunk));
 	a = ask("PUT /latest/api/token HTTP/1.1\r\n" HOST254 "Content-Length: 99999999\r\n\r\n");
 	assert_int_equal(a.status, 413);
-	for (int i = 0; i < 1; i++) {
-		_cleanup_close_ int fd = dial();
-
-		send_text(fd, head);
-		send_text(fd, "Transfer-Encoding: chunked\r\n\r\n2328\r\n");
-		send_all(fd, chunk, sizeof(chunk));
-		send_text(fd, "\r\n0\r\n\r\n");
-		assert_true(!read_answer(fd, false, &a) || a.status >= 400);
-	}
 	a = ask("GET " CREDS " HTTP/1.1\r\n" HOST254 "\r\n");
 	assert_int_equal(a.status, 200);
 }
@@ -245,6 +319,7 @@ int main(void)
 		TEST(test_large_headers), TEST(test_odd_requests),
 		TEST(test_token),	  TEST(test_large_body),
 		TEST(test_outsiders),	  TEST(test_identity_per_request),
+		TEST(test_relayed),	  TEST(test_ambiguous),
 	};
 
 	return run_agent_tests(tests, ARRAY_SIZE(tests));

@@ -36,7 +36,8 @@ static bool refuse_early(const struct agent_env *env, const struct agent_request
 				    "the Host header does not name this endpoint", "bad_host");
 	else if (req->forwarded)
 		*r = response_error(resp, 403, "AccessDenied",
-				    "relayed requests are refused (X-Forwarded-For)", "forwarded");
+				    "relayed requests are refused (X-Forwarded-For and the like)",
+				    "forwarded");
 	else if (path_normalise(req->target, path, sizeof(path)) < 0)
 		*r = response_error(resp, 400, "InvalidRequest", "malformed path", "bad_path");
 	else if (!path_known(d, path))

@@ -40,11 +40,26 @@ static int answer_outsider(const struct agent_request *req, const char *reason,
 			      "this connection is not vouched for by podcred", reason);
 }
 
+static int answer_ambiguous(const struct agent_request *req, struct agent_response *resp)
+{
+	int r;
+
+	if (!req->peer || destination_of(req->peer) != DESTINATION_IMDS)
+		return response_error(resp, 400, "InvalidRequest",
+				      "the headers or the body can be read in more than one way",
+				      "ambiguous");
+	r = response_imds_error(resp, 400, "ambiguous");
+	response_add_header(resp, "Server", "EC2ws");
+	return r;
+}
+
 static int answer(const struct agent_env *env, const struct agent_request *req,
 		  struct agent_response *resp)
 {
 	enum destination d;
 
+	if (req->ambiguous)
+		return answer_ambiguous(req, resp);
 	if (!req->peer)
 		return answer_outsider(req, "unknown_caller", resp);
 	if (req->peer->flags & PODCRED_PEER_DIRECT)

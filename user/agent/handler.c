@@ -6,12 +6,11 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
 
 #include "audit.h"
 #include "cleanup.h"
-#include "parse.h"
+#include "headers.h"
 #include "protocol.h"
 
 /* One request, from its first line to the end of its answer. */
@@ -19,6 +18,7 @@ struct exchange {
 	struct waiter waiter; /* deadline_ms is 0 until the first wait */
 	char *target;
 	bool headers_seen;
+	struct headers headers;
 	size_t body_len;
 };
 
@@ -125,25 +125,10 @@ void handler_on_connection(void *cls, struct MHD_Connection *connection, void **
 }
 
 static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *key,
-				 const char *value)
+				 size_t key_len, const char *value, size_t value_len)
 {
-	struct agent_request *req = cls;
-
 	(void)kind;
-	if (!value)
-		value = "";
-	if (!strcasecmp(key, "Host")) {
-		req->host_repeated = req->host;
-		req->host = value;
-	} else if (!strcasecmp(key, "Authorization")) {
-		req->authorization = req->authorization || *value;
-	} else if (!strcasecmp(key, "X-Forwarded-For")) {
-		req->forwarded = true;
-	} else if (!strcasecmp(key, "X-aws-ec2-metadata-token")) {
-		req->imds_token = value;
-	} else if (!strcasecmp(key, "X-aws-ec2-metadata-token-ttl-seconds")) {
-		req->imds_ttl = value;
-	}
+	headers_add(cls, key, key_len, value ?: "", value_len);
 	return MHD_YES;
 }
 
@@ -249,7 +234,7 @@ static enum MHD_Result answer(struct agent_server *server, struct exchange *x, c
 	else
 		identify(server, fd_of(connection), &peer, &req);
 	req.client = client_text(connection, client, sizeof(client));
-	MHD_get_connection_values(connection, MHD_HEADER_KIND, on_header, &req);
+	headers_apply(&x->headers, &req);
 	env.table = table;
 	r = agent_dispatch(&env, &req, &resp);
 	if (r == -EAGAIN)
@@ -276,13 +261,19 @@ static enum MHD_Result refuse_body(struct MHD_Connection *connection)
 	return send_response(connection, &resp);
 }
 
-static bool announces_too_much(struct MHD_Connection *connection)
+/* An answer already here costs the client its connection, so only those that are refused get one. */
+static enum MHD_Result on_headers(struct agent_server *server, struct exchange *x,
+				  const char *method)
 {
-	const char *length =
-		MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
-	uint64_t n;
+	struct agent_request req = {.method = method};
 
-	return length && parse_u64(length, REQUEST_BODY_MAX, &n) < 0;
+	MHD_get_connection_values_n(x->waiter.connection, MHD_HEADER_KIND, on_header, &x->headers);
+	headers_apply(&x->headers, &req);
+	if (req.ambiguous)
+		return answer(server, x, method);
+	if (headers_length_above(&x->headers, REQUEST_BODY_MAX))
+		return refuse_body(x->waiter.connection);
+	return MHD_YES;
 }
 
 enum MHD_Result handler_on_request(void *cls, struct MHD_Connection *connection, const char *url,
@@ -293,14 +284,15 @@ enum MHD_Result handler_on_request(void *cls, struct MHD_Connection *connection,
 
 	(void)url;
 	(void)version;
+	(void)connection;
 	(void)upload_data;
 	if (!x)
 		return MHD_NO;
 	/* Called first when the headers are there, then for each piece of a body, then for the
-	 * answer. An answer at the first call would cost the client its connection. */
+	 * answer. */
 	if (!x->headers_seen) {
 		x->headers_seen = true;
-		return announces_too_much(connection) ? refuse_body(connection) : MHD_YES;
+		return on_headers(cls, x, method);
 	}
 	if (*upload_data_size) {
 		x->body_len += *upload_data_size;

@@ -18,7 +18,8 @@ struct agent_request {
 	const char *imds_ttl; /* X-aws-ec2-metadata-token-ttl-seconds, NULL: none */
 	bool host_repeated; /* more than one Host header */
 	bool authorization; /* a non-empty Authorization header; its text is not kept */
-	bool forwarded; /* X-Forwarded-For: somebody relays for somebody else */
+	bool forwarded; /* X-Forwarded-For and the like: somebody relays for somebody else */
+	bool ambiguous; /* another parser might read another request: refused, whatever it is */
 	const struct podcred_peer *peer; /* NULL: nobody vouches for the caller */
 	int peer_error; /* then why, a negative errno */
 	const char *client; /* remote address, for the audit line of unknown callers */

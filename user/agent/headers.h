@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The headers of one request, as far as anything here depends on them. libmicrohttpd is lenient:
+ * blanks before the colon stay in the name, a folded line is glued to its name, a trailing blank
+ * stays in the value. What another parser on the way might have read differently is not guessed at,
+ * but marked, and the request is refused.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct agent_request;
+
+/* Longer than any value that is right. */
+#define HEADER_VALUE_SIZE 64
+
+struct header_value {
+	bool seen;
+	char text[HEADER_VALUE_SIZE]; /* without blanks around it; "?" when it does not fit */
+};
+
+/* All zero before the first header. */
+struct headers {
+	struct header_value host, imds_token, imds_ttl, length;
+	bool host_repeated;
+	bool authorization;
+	bool forwarded;
+	bool ambiguous;
+};
+
+void headers_add(struct headers *h, const char *name, size_t name_len, const char *value,
+		 size_t value_len);
+
+/* To req, whose method is set. What is taken points into h. */
+void headers_apply(const struct headers *h, struct agent_request *req);
+
+/* Whether a body of more than max bytes is announced. */
+bool headers_length_above(const struct headers *h, size_t max);
