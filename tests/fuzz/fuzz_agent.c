@@ -83,8 +83,9 @@ static bool container_may(const struct agent_request *req, const char *at, const
 		return false;
 	if (!strcmp(path, "/v1/credentials"))
 		return true;
-	return ecs && (!strcmp(path, "/") || !strcmp(path, "/v2/credentials") ||
-		       !strncmp(path, "/v2/credentials/", 16));
+	return ecs && (!strcmp(path, "/") || !fnmatch("/creds", path, 0) ||
+		       !fnmatch("/creds/", path, 0) || !fnmatch("/v[12]/credentials", path, 0) ||
+		       !fnmatch("/v[12]/credentials/*", path, 0));
 }
 
 /* Any header that no relay, and no other reading of the request, has anything to do with. */

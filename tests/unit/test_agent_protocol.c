@@ -162,7 +162,19 @@ static const struct row rows[] = {
 	ROW(ECS, "web", "GET", "/v2/credentials", "169.254.170.2", 200),
 	ROW(ECS, "web", "GET", "/v2/credentials/0b1c-2d", "169.254.170.2:80", 200),
 	ROW(ECS, "web", "GET", "/", "169.254.170.2", 200),
+	ROW(ECS, "web", "GET", "/v1/credentials/", "169.254.170.2", 200),
+	ROW(ECS, "web", "GET", "/v1/credentials/0b1c-2d", "169.254.170.2", 200),
+	ROW(ECS, "web", "GET", "/v1/credentials?id=0b1c-2d", "169.254.170.2", 200),
+	ROW(ECS, "web", "GET", "/v2/credentials/", "169.254.170.2", 200),
+	ROW(ECS, "web", "GET", "/creds", "169.254.170.2", 200),
+	ROW(ECS, "web", "GET", "/creds/", "169.254.170.2", 200),
+	ROW(ECS, "web", "GET", "/creds/x", "169.254.170.2", 404),
+	ROW(ECS, "web", "GET", "/credsx", "169.254.170.2", 404),
+	ROW(ECS, "web", "GET", "/role/web-role", "169.254.170.2", 404),
+	ROW(ECS, "web", "GET", "/v1/credentialsx", "169.254.170.2", 404),
 	ROW(ECS, "web", "GET", "/v2/credentialsx", "169.254.170.2", 404),
+	ROW(EKS, "web", "GET", "/creds", "169.254.170.23", 404),
+	ROW(EKS, "web", "GET", "/v1/credentials/x", "169.254.170.23", 404),
 	ROW(ECS, "web", "GET", "/v3/x", "169.254.170.2", 404),
 	ROW(ECS, "web", "GET", "/v2/credentials/../../healthz", "169.254.170.2", 404),
 	/* R12 */
@@ -264,6 +276,7 @@ static const struct row rows[] = {
 	    .reason = "token_path_not_latest", .ttl = "60"),
 	ROW(IMDS, "web", "PUT", "/api/token", NULL, 405, .ttl = "60"),
 	ROW(IMDS, "web", "GET", TOKEN, NULL, 405),
+	ROW(IMDS, "web", "POST", TOKEN, NULL, 405, .ttl = "60"),
 	ROW(IMDS, "web", "GET", CREDS "web-role", NULL, 200, .token = valid_token),
 	ROW(IMDS, "web", "GET", CREDS "web-role", NULL, 401, .reason = "imds_token_expired",
 	    .token = expired_token),
@@ -428,17 +441,26 @@ static void test_imds_token(void **state)
 
 static void test_allow(void **state)
 {
-	struct row row = ROW(IMDS, "web", "GET", TOKEN, NULL, 405);
-	struct agent_response resp = {};
+	static const struct {
+		const char *method, *target, *allow;
+	} cases[] = {
+		{"GET", TOKEN, "PUT"},	      {"POST", TOKEN, "PUT"},
+		{"DELETE", TOKEN "/", "PUT"}, {"POST", "/2021-03-23/api/token", "PUT"},
+		{"POST", CREDS, "GET, HEAD"}, {"PUT", CREDS, "GET, HEAD"},
+	};
 
 	(void)state;
-	assert_int_equal(ask(&row, &resp), 0);
-	assert_string_equal(header(&resp, "Allow"), "PUT");
-	response_done(&resp);
-	row.method = "DELETE";
-	assert_int_equal(ask(&row, &resp), 0);
-	assert_string_equal(header(&resp, "Allow"), "GET, HEAD");
-	response_done(&resp);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct row row = ROW(IMDS, "web", cases[i].method, cases[i].target, NULL, 405);
+		struct agent_response resp = {};
+
+		assert_int_equal(ask(&row, &resp), 0);
+		assert_int_equal(resp.status, 405);
+		if (strcmp(header(&resp, "Allow"), cases[i].allow) != 0)
+			fail_msg("%s %s: %s", cases[i].method, cases[i].target,
+				 header(&resp, "Allow"));
+		response_done(&resp);
+	}
 }
 
 /* ---- headers, as libmicrohttpd hands them over ---- */

@@ -10,19 +10,26 @@
 #include "path.h"
 #include "provider.h"
 
+/* "/v2/credentials", also with a slash at its end, or an id behind it. */
+static bool is_or_below(const char *path, const char *root)
+{
+	size_t len = strlen(root);
+
+	return !strncmp(path, root, len) && (!path[len] || path[len] == '/');
+}
+
 /*
  * 169.254.170.23 has one fixed path. On 169.254.170.2 the path is whatever the pod's author wrote
  * into AWS_CONTAINER_CREDENTIALS_RELATIVE_URI; it selects nothing here, since the kernel says who
- * asks, so the usual ones are taken: ECS's v1 and v2 with or without an id, the EKS one, and "/".
+ * asks, so the usual ones are taken: ECS's v1 and v2 with or without an id, the EKS one, "/creds" of
+ * AWS's stand-in for local use, and "/". Not its "/role/NAME", which selects.
  */
 static bool path_known(enum destination d, const char *path)
 {
-	if (!strcmp(path, "/v1/credentials"))
-		return true;
 	if (d != DESTINATION_ECS)
-		return false;
-	return !strcmp(path, "/") || !strcmp(path, "/v2/credentials") ||
-	       !strncmp(path, "/v2/credentials/", strlen("/v2/credentials/"));
+		return !strcmp(path, "/v1/credentials");
+	return !strcmp(path, "/") || !strcmp(path, "/creds") || !strcmp(path, "/creds/") ||
+	       is_or_below(path, "/v1/credentials") || is_or_below(path, "/v2/credentials");
 }
 
 /* Everything that can be said without knowing the pod's name. Returns whether resp is final. */

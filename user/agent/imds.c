@@ -178,17 +178,16 @@ static int answer_read(const struct agent_env *env, const struct agent_request *
 static int answer_path(const struct agent_env *env, const struct agent_request *req, char *path,
 		       struct agent_response *resp)
 {
-	bool put = !strcmp(req->method, "PUT"), latest = false;
+	bool latest = false;
 	const char *rest;
 
 	drop_trailing_slash(path);
 	rest = below_version(path, &latest);
-	if (put && rest && !strcmp(rest, "api/token"))
-		return answer_token(env, req, latest, resp);
+	if (rest && !strcmp(rest, "api/token"))
+		return strcmp(req->method, "PUT") != 0 ? response_method(resp, "PUT", true)
+						       : answer_token(env, req, latest, resp);
 	if (!request_is_read(req))
 		return response_method(resp, "GET, HEAD", true);
-	if (rest && !strcmp(rest, "api/token"))
-		return response_method(resp, "PUT", true);
 	if (!rest)
 		return response_imds_error(resp, 404, NULL);
 	return answer_read(env, req, rest, resp);
