@@ -110,6 +110,10 @@ enum podcred_runtime {
 	PODCRED_RUNTIME_RESOLVER_READY, /* since when the resolver follows pods (CLOCK_BOOTTIME
 					 * ns); 0: none does */
 	PODCRED_RUNTIME_RESOLVER_SEEN, /* when it said so last (CLOCK_BOOTTIME ns) */
+	PODCRED_RUNTIME_LIST_READ, /* when the resolver read its pod list last (CLOCK_BOOTTIME ns);
+				    * 0: it has read none yet */
+	PODCRED_RUNTIME_LIST_PODS, /* that it names */
+	PODCRED_RUNTIME_LIST_SKIPPED, /* that it could not use */
 	PODCRED_RUNTIME_SLOTS = 16
 };
 

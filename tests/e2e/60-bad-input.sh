@@ -297,6 +297,57 @@ sed 's/"name":"web"/"name":"back"/' "$ENV_TMP/pods.good" >"$ENV_TMP/pods.new"
 mv "$ENV_TMP/pods.new" "$ENV_TMP/pods.json"
 check 'and reads the next good one' wait_for 10 named back
 check 'it still runs' kill -0 "$RESOLVE_PID"
+
+# What one tenant writes costs that tenant's pod at most. web takes a new name each time, which shows
+# that this very list was read.
+uid2=0c9a3c1e-5d0b-4c53-9a57-6c2f1be7f0aa
+list_of() { # NAME ITEM: web under NAME, and ITEM
+  printf '{"kind":"PodList","apiVersion":"v1","items":[%s,{"metadata":{"name":"%s","namespace":"shop","uid":"%s"},"spec":{"serviceAccountName":"web"}}]}' \
+    "$2" "$1" "${POD_UID[web]}"
+}
+put_list() { cat >"$ENV_TMP/pods.new" && mv "$ENV_TMP/pods.new" "$ENV_TMP/pods.json"; }
+in_list() { podcred status --json | jq -e ".list | .pods == $1 and .skipped == $2"; }
+beside() { # WHAT NAME PODS SKIPPED ITEM
+  list_of "$2" "$5" | put_list
+  check "beside $1: others have their names" wait_for 10 named "$2"
+  check "beside $1: status counts $3 pods, $4 skipped" in_list "$3" "$4"
+  list_of "$2-y" "$5" | sed 's/^/--- /' | put_list
+  check "beside $1, in YAML: others have their names" wait_for 10 named "$2-y"
+}
+odd() { printf '{"metadata":{"namespace":"a","name":"b","uid":"%s"%s}%s}' "$uid2" "$1" "${2:-}"; }
+deep=$(printf '[%.0s' {1..300})$(printf ']%.0s' {1..300})
+beside 'a NUL in an annotation' nul 2 0 "$(odd ',"annotations":{"n":"a\u0000b"}')"
+beside 'a NUL in a key' key 2 0 "$(odd '' ',"spec":{"volumes":[{"csi":{"a\u0000b":"c"}}]}')"
+beside 'a key twice' twice 2 0 "$(odd ',"labels":{"x":"1","x":"2"}')"
+beside 'deep nesting' deep 2 0 "$(odd '' ",\"x\":$deep")"
+beside 'a service account of no name' account 2 0 "$(odd '' ',"spec":{"serviceAccountName":""}')"
+beside 'a null' null 1 1 null
+beside 'a pod without uid' nouid 1 1 '{"metadata":{"namespace":"a","name":"b"}}'
+beside 'a pod of a wrong type' type 1 1 "$(odd '' ',"spec":{"hostNetwork":"yes"}')"
+beside 'two pods with one uid' clash 1 2 "$(odd ''),$(odd ',"x":1' ',"spec":{"hostNetwork":true}')"
+list_of bytes "$(odd ',"annotations":{"n":"\377\001"}')" | put_list
+check 'beside bytes that are no text: others have their names' wait_for 10 named bytes
+same 'and credentials' AKIAWEB "$(key)"
+
+said() { grep -c 'skipped, and without credentials' "$ENV_TMP/resolve.log"; }
+list_of once "$(odd '' ',"spec":[]')" | put_list
+check 'a pod that is skipped' wait_for 10 in_list 1 1
+check 'is named in one line of the log' grep -qx \
+  "podcred: warning: $ENV_TMP/pods.json: skipped, and without credentials: 1 of 2 pods: \"a/b\": spec is a list; write a mapping" \
+  "$ENV_TMP/resolve.log"
+before=$(said)
+list_of again "$(odd '' ',"spec":[]')" | put_list
+check 'the list is read again' wait_for 10 named again
+same 'which is not said again' "$before" "$(said)"
+check 'metrics count it' grep -qx 'podcred_list_skipped 1' <(podcred metrics)
+list_of itself "$(odd ''),{\"metadata\":{\"uid\":\"${POD_UID[web]}\",\"namespace\":\"a\",\"name\":\"b\"}}" | put_list
+check 'a pod whose uid another one claims has no name any more' wait_for 10 in_list 1 2
+check_not 'not the one it claims' named itself
+check_not 'nor its last one' named again
+list_of whole "$(odd '')" | put_list
+check 'and its name again, when it alone has it' wait_for 10 named whole
+check 'which is said' grep -q 'pods.json: every pod in it can be used' "$ENV_TMP/resolve.log"
+
 kill "$RESOLVE_PID"
 wait "$RESOLVE_PID"
 same 'and ends well' 0 $?

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/kube/podlist.c user/kube/podlist_watch.c user/kube/pod_json.c user/kube/yaml_json.c user/identity/pod.c user/base/err.c user/base/file.c user/base/parse.c */
+/* SOURCES: user/kube/podlist.c user/kube/podlist_watch.c user/kube/pod_json.c user/kube/project.c user/kube/json_reader.c user/kube/yaml_reader.c user/identity/pod.c user/base/err.c user/base/file.c user/base/parse.c */
 /* LIBS: -ljansson -lyaml */
 /* Pod lists as kubectl and kubelet write them, as people write them, and as nobody should. */
 #include <errno.h>
@@ -19,15 +19,18 @@
 #include "file.h"
 #include "pod.h"
 #include "podlist.h"
-#include "yaml_json.h"
+#include "project.h"
 
 #define UID_1	"00000000-0000-0000-0000-000000000001"
+#define UID_2	"00000000-0000-0000-0000-00000000000a"
+#define UID_3	"00000000-0000-0000-0000-00000000000b"
 #define HASH	"2732ca68f6358eba7703fb6f82a25c94"
 #define META	"\"metadata\":{\"namespace\":\"shop\",\"name\":\"web-0\",\"uid\":\"" UID_1 "\"}"
 #define LIST(x) "{\"kind\":\"PodList\",\"apiVersion\":\"v1\",\"items\":[" x "]}"
 #define NOTE(x)                                                                                    \
 	LIST("{\"metadata\":{\"namespace\":\"a\",\"name\":\"b\",\"uid\":\"" UID_1                  \
 	     "\",\"annotations\":{" x "}}}")
+#define SPEC(x)	  LIST("{" META ",\"spec\":" x "}")
 #define YAML_META "metadata: {namespace: shop, name: web-0, uid: " UID_1 "}\n"
 
 struct good_case {
@@ -42,7 +45,7 @@ static const struct good_case good[] = {
 	{LIST("{" META ",\"spec\":{\"serviceAccountName\":\"web\",\"hostNetwork\":true}}"),
 	 1,
 	 {true, UID_1, "shop", "web-0", "web", ""}},
-	{LIST("{" META "},{" META "}"), 2, {false, UID_1, "shop", "web-0", "default", ""}},
+	{LIST("{" META "},{" META "}"), 1, {false, UID_1, "shop", "web-0", "default", ""}},
 	{"{\"kind\":\"Pod\"," META ",\"spec\":null}",
 	 1,
 	 {false, UID_1, "shop", "web-0", "default", ""}},
@@ -55,14 +58,29 @@ static const struct good_case good[] = {
 	 {false, UID_1, "a", "b", "", HASH}},
 	{NOTE("\"kubernetes.io/config.hash\":\"" HASH "\""),
 	 1,
-	 {false, UID_1, "a", "b", "default", HASH}},
-	{NOTE("\"kubernetes.io/config.hash\":\"zz\",\"x\":\"" HASH "\""),
-	 1,
 	 {false, UID_1, "a", "b", "default", ""}},
-	{NOTE("\"kubernetes.io/config.hash\":[1]"), 1, {false, UID_1, "a", "b", "default", ""}},
-	{NOTE("\"kubernetes.io/config.mirror\":\"" UID_1 "\""),
+	{NOTE("\"kubernetes.io/config.hash\":\"" HASH "\",\"kubernetes.io/config.mirror\":\"zz\""),
+	 1,
+	 {false, UID_1, "a", "b", "", HASH}},
+	{NOTE("\"kubernetes.io/config.mirror\":[1],\"x\":\"" HASH "\""),
 	 1,
 	 {false, UID_1, "a", "b", "", ""}},
+	{NOTE("\"kubernetes.io/config.mirror\":null"), 1, {false, UID_1, "a", "b", "default", ""}},
+	{NOTE("\"kubernetes.io/config.mirror\":\"" UID_2 "\""),
+	 1,
+	 {false, UID_1, "a", "b", "", UID_2}},
+	/* which of the two counts: neither, but a mirror pod it is */
+	{NOTE("\"kubernetes.io/config.mirror\":\"" HASH "\",\"kubernetes.io/config.mirror\":\"" HASH
+	      "\""),
+	 1,
+	 {false, UID_1, "a", "b", "", ""}},
+	/* no mirror pod has a service account */
+	{LIST("{\"metadata\":{\"namespace\":\"a\",\"name\":\"b\",\"uid\":\"" UID_1
+	      "\",\"annotations\":{\"kubernetes.io/config.mirror\":\"" UID_2
+	      "\"}},\"spec\":{\"serviceAccountName\":\"c\"}}"),
+	 1,
+	 {false, UID_1, "a", "b", "c", ""}},
+	{SPEC("{\"serviceAccountName\":\"\"}"), 1, {false, UID_1, "shop", "web-0", "default", ""}},
 	{LIST("{\"metadata\":{\"namespace\":\"a\",\"name\":\"b.c\",\"uid\":\"" HASH "\"}}"),
 	 1,
 	 {false, HASH, "a", "b.c", "", ""}},
@@ -85,14 +103,17 @@ static void test_good(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
 		const struct pod_name *want = &good[i].first;
-		_cleanup_free_ struct pod_name *pods = NULL;
+		_cleanup_(podlist_done) struct podlist list = {};
+		const struct pod_name *pods;
 		struct pc_err err = {""};
-		size_t n = 99;
 
-		if (podlist_decode(good[i].text, strlen(good[i].text), "f", &pods, &n, &err) < 0)
+		if (podlist_decode(good[i].text, strlen(good[i].text), "f", &list, &err) < 0)
 			fail_msg("%s: %s", good[i].text, err.msg);
-		assert_int_equal(n, good[i].n);
-		if (n == 0) {
+		assert_int_equal(list.n, good[i].n);
+		assert_int_equal(list.skipped, 0);
+		assert_string_equal(list.why, "");
+		pods = list.pods;
+		if (list.n == 0) {
 			assert_null(pods);
 			continue;
 		}
@@ -105,13 +126,12 @@ static void test_good(void **state)
 	}
 }
 
-#define POD(ns, name, uid)                                                                         \
-	LIST("{\"metadata\":{\"namespace\":" ns ",\"name\":" name ",\"uid\":" uid "}}")
-#define SPEC(x)	  LIST("{" META ",\"spec\":" x "}")
-#define Q(x)	  "\"" x "\""
-#define TEN	  "aaaaaaaaaa"
-#define SIXTY	  TEN TEN TEN TEN TEN TEN
-#define TWO_FORTY SIXTY SIXTY SIXTY SIXTY
+#define POD(ns, name, uid) "{\"metadata\":{\"namespace\":" ns ",\"name\":" name ",\"uid\":" uid "}}"
+#define SPEC_ITEM(x)	   "{" META ",\"spec\":" x "}"
+#define Q(x)		   "\"" x "\""
+#define TEN		   "aaaaaaaaaa"
+#define SIXTY		   TEN TEN TEN TEN TEN TEN
+#define TWO_FORTY	   SIXTY SIXTY SIXTY SIXTY
 
 static const struct {
 	const char *text, *want; /* part of the message */
@@ -126,17 +146,93 @@ static const struct {
 	{"{\"kind\":\"PodList\",\"items\":{}}", "items is missing or no list"},
 	{"{\"kind\":\"Service\"}", "kind is \"Service\", not PodList"},
 	{"{\"kind\":\"Pod\",\"apiVersion\":\"v2\"}", "apiVersion is not v1"},
-	{"{\"kind\":\"Pod\",\"kind\":\"Pod\"," META "}", "duplicate"},
+	{"{\"kind\":\"Pod\",\"kind\":\"Pod\"," META "}", "kind is \"\", not PodList"},
+	{"{\"kind\":\"PodList\",\"items\":[],\"items\":[]}", "items is missing or no list"},
+	{"{\"kind\":\"Pod\",\"metadata\":{}}", "metadata.name is missing"},
+	{"{\"kind\":\"List\",\"items\":[{" META "}]}",
+	 "none of its 1 items can be used: \"shop/web-0\": kind is \"\""},
+	{LIST("null,{}"),
+	 "none of its 2 items can be used: items[0]: is null; write a Pod; items[1]: "},
+	{LIST("{" META "},{" META ",\"spec\":{\"hostNetwork\":true}}"),
+	 "none of its 2 items can be used: \"shop/web-0\": another pod in the list has the same "
+	 "uid"},
+	/* broken, also where nobody looks */
+	{LIST("{" META "}]"), "not JSON: a comma or a bracket is missing"},
+	{LIST("{" META ",\"x\":[}}"), "line 1: not JSON: a value is missing"},
+	{LIST("{" META ",\"x\":[{]}"), "line 1: not JSON: a key is missing"},
+	{LIST("{" META ",\"x\":[1 2]}"), "not JSON: a comma or a bracket is missing"},
+	{LIST("{" META ",\"x\":[1,]}"), "not JSON: a value is missing"},
+	{LIST("{" META ",\"x\":{\"a\":1,}}"), "not JSON: a key is missing"},
+	{LIST("{" META ",\"x\":{\"a\" 1}}"), "not JSON: a colon is missing"},
+	{LIST("{" META ",\"x\":nul}"), "not JSON: a value is missing"},
+	{LIST("{" META ",\"x\":\"\\\"}"), "not JSON: it ends too early"},
+	{"{\"kind\":\"PodList\",\"items\":[{" META "}", "not JSON: it ends too early"},
+	{"{\"kind\":\"PodList\",\"items\":[{" META "}]", "not JSON: it ends too early"},
+	{"{\"kind\":\"PodList\",\"items\":[{" META "},", "not JSON: it ends too early"},
+	{"{\"kind\":\"PodList\",\"items\"", "not JSON: it ends too early"},
+	{"{\"kind\":\"PodList\",\"it", "not JSON: it ends too early"},
+	{"{\"kind\":\"PodList\",\"it\\", "not JSON: it ends too early"},
+	{"{\n\"kind\":\"List\",\n\"items\":[}", "line 3: not JSON: a value is missing"},
 	{LIST("") "x", "not JSON"},
-	{"{\"kind\":\"Pod\\u0000\"}", "not JSON"},
+	{"{\"kind\":\"Pod\\u0000\"}", "kind is \"\", not PodList"},
 	{"{\"kind\":\"a\\nb\"}", "kind is \"a?b\""},
-	{"{\n\"kind\":\"List\",\n\"it\nems\":[]}", "line 3: not JSON"},
-	{LIST("1"), "f: items[0]: is no mapping"},
-	{LIST("{" META "},{}"), "f: items[1]: metadata is missing"},
-	{LIST("{\"kind\":\"Node\"}"), "items[0]: kind is \"Node\""},
-	{"{\"kind\":\"List\",\"items\":[{" META "}]}", "items[0]: kind is \"\""},
+	{"{\n\"kind\":\"List\",\n\"it\nems\":[]}", "items is missing"},
+	/* YAML */
+	{"kind: Pod\n" YAML_META "---\nkind: Pod\n" YAML_META, "line 3: a second YAML document"},
+	{"a: &x 1\n", "line 1: anchors and aliases"},
+	{"a: 1\nb: *x\n", "line 2: anchors and aliases"},
+	{"a: &x [*x]\n", "anchors and aliases"},
+	{"&x a: 1\n", "line 1: anchors and aliases"},
+	{"kind: Pod\nspec: {<<: *x}\n", "line 2: anchors and aliases"},
+	{"kind: Pod\nkind: Pod\n", "kind is \"\""},
+	{"kind: !!binary UG9k\n", "kind is \"\""},
+	{"kind: Pod\nmetadata: {name: !x y}\n", "metadata.name is tagged"},
+	{"? [kind]\n: Pod\n", "kind is \"\""},
+	{"a:\n\t- b\n", "line 2: not YAML"},
+	{"a: [\n", "not YAML"},
+	{"kind: Pod\xff\n", "byte 9: "},
+	{"kind: Pod\nmetadata: {namespace: a, name: 12, uid: " UID_1 "}\n",
+	 "metadata.name is a number"},
+	{"kind: Pod\nmetadata: {namespace: a, name: true, uid: " UID_1 "}\n",
+	 "metadata.name is a boolean"},
+	{"kind: Pod\nmetadata: {namespace: a, name: \"b\\0\", uid: " UID_1 "}\n", "metadata.name"},
+	{"--- null\n", "is no mapping"},
+};
+
+static void test_bad(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct podlist list = {.n = 99};
+		struct pc_err err = {""};
+		int r = podlist_decode(bad[i].text, strlen(bad[i].text), "f", &list, &err);
+
+		if (r != -EINVAL || !strstr(err.msg, bad[i].want) ||
+		    strncmp(err.msg, "f: ", 3) != 0)
+			fail_msg("%s: %d %s", bad[i].text, r, err.msg);
+		assert_null(strchr(err.msg, '\n'));
+		assert_null(list.pods);
+		assert_int_equal(list.n, 99);
+	}
+}
+
+#define OTHERS(x) LIST(POD(Q("a"), Q("one"), Q(UID_2)) "," x "," POD(Q("a"), Q("two"), Q(UID_3)))
+
+static const struct {
+	const char *item, *want; /* part of why */
+} odd[] = {
+	{"1", "items[1]: is a number; write a Pod"},
+	{"null", "items[1]: is null; write a Pod"},
+	{"["
+	 "]",
+	 "items[1]: is a list"},
+	{"\"x\"", "items[1]: is a string"},
+	{"{}", "items[1]: metadata is missing"},
+	{"{\"metadata\":null}", "items[1]: metadata is missing"},
+	{"{\"metadata\":[]}", "items[1]: metadata is a list"},
+	{"{\"kind\":\"Node\"}", "items[1]: kind is \"Node\""},
 	{POD("1", Q("b"), Q(UID_1)),
-	 "items[0]: metadata.namespace is a number; write it as a string"},
+	 "items[1]: metadata.namespace is a number; write it as a string"},
 	{POD("null", Q("b"), Q(UID_1)), "metadata.namespace is missing"},
 	{POD(Q(""), Q("b"), Q(UID_1)), "metadata.namespace is \"\""},
 	{POD(Q("A"), Q("b"), Q(UID_1)), "metadata.namespace is \"A\""},
@@ -157,91 +253,235 @@ static const struct {
 	{POD(Q("a"), Q("b"), Q("1234")), "metadata.uid is \"1234\", not a pod uid"},
 	{POD(Q("a"), Q("b"), Q("00000000_0000_0000_0000_000000000001")), "metadata.uid"},
 	{POD(Q("a"), Q("b"), "{}"), "metadata.uid is a mapping"},
-	{SPEC("[]"), "spec is a list"},
-	{SPEC("{\"hostNetwork\":\"true\"}"), "spec.hostNetwork is a string; write true or false"},
-	{SPEC("{\"serviceAccountName\":\"a/b\"}"), "spec.serviceAccountName is \"a/b\""},
-	{SPEC("{\"serviceAccountName\":\"\"}"), "spec.serviceAccountName"},
-	{SPEC("{\"serviceAccountName\":true}"), "spec.serviceAccountName is a boolean"},
-	/* YAML */
-	{"kind: Pod\n" YAML_META "---\nkind: Pod\n" YAML_META, "line 3: a second YAML document"},
-	{"a: &x 1\n", "line 1: anchors and aliases"},
-	{"a: 1\nb: *x\n", "line 2: anchors and aliases"},
-	{"a: &x [*x]\n", "anchors and aliases"},
-	{"&x a: 1\n", "line 1: a key"},
-	{"a: 1\na: 2\n", "line 2: a key that this mapping has already"},
-	{"? [a]\n: 1\n", "line 1: a key that is no plain text"},
-	{"\"a\\0b\": 1\n", "line 1: a key that is no plain text"},
-	{"a: !!binary aGk=\n", "line 1: a tag"},
-	{"a: !x y\n", "line 1: a tag"},
-	{"a:\n\t- b\n", "line 2: not YAML"},
-	{"a: [\n", "not YAML"},
-	{"kind: Pod\xff\n", "byte 9: "},
-	{"kind: Pod\nmetadata: {namespace: a, name: 12, uid: " UID_1 "}\n",
-	 "metadata.name is a number"},
-	{"kind: Pod\nmetadata: {namespace: a, name: true, uid: " UID_1 "}\n",
-	 "metadata.name is a boolean"},
-	{"kind: Pod\nmetadata: {namespace: a, name: \"b\\0\", uid: " UID_1 "}\n", "metadata.name"},
-	{"--- null\n", "is no mapping"},
+	{SPEC_ITEM("[]"), "\"shop/web-0\": spec is a list"},
+	{SPEC_ITEM("{\"hostNetwork\":\"true\"}"),
+	 "spec.hostNetwork is a string; write true or false"},
+	{SPEC_ITEM("{\"serviceAccountName\":\"a/b\"}"), "spec.serviceAccountName is \"a/b\""},
+	{SPEC_ITEM("{\"serviceAccountName\":true}"), "spec.serviceAccountName is a boolean"},
+	/* what jansson alone would refuse the whole file for */
+	{POD(Q("a"), Q("b\\u0000"), Q(UID_1)), "\"a/b\": metadata.name is \"b\""},
+	{POD(Q("a"), Q("b"), Q(UID_1) ",\"uid\":" Q(UID_1)),
+	 "\"a/b\": metadata.uid is there twice"},
+	{POD(Q("a"), Q("b"), Q(UID_1) ",\"\\u0075id\":" Q(UID_2)), "metadata.uid is there twice"},
+	{POD(Q("a"), Q("b"), "99999999999999999999999"), "metadata.uid is "},
+	{POD(Q("a"), Q("b"), Q(UID_1) ",\"annotations\":[]"), "metadata.annotations is a list"},
+	{POD(Q("a"), Q("b"), Q(UID_1) ",\"annotations\":{},\"annotations\":{}"),
+	 "metadata.annotations is there twice"},
+	{"{" META "," META "}", "items[1]: metadata is there twice"},
+	{"{" META ",\"spec\":{},\"spec\":{}}", "spec is there twice"},
+	{SPEC_ITEM("{\"hostNetwork\":true,\"hostNetwork\":false}"),
+	 "spec.hostNetwork is there twice"},
+	{SPEC_ITEM("{\"serviceAccountName\":\"a\",\"serviceAccountName\":\"a\"}"),
+	 "spec.serviceAccountName is there twice"},
 };
 
-static void test_bad(void **state)
+/* As JSON, and the same text as YAML. */
+static void decode_others(const char *text, bool yaml, struct podlist *ret)
+{
+	_cleanup_free_ char *whole = NULL;
+	struct pc_err err = {""};
+
+	assert_true(asprintf(&whole, "%s%s", yaml ? "--- " : "", text) > 0);
+	if (podlist_decode(whole, strlen(whole), "f", ret, &err) < 0)
+		fail_msg("%s: %s", whole, err.msg);
+}
+
+static bool has_pod(const struct podlist *list, const char *uid, const char *name)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (strcmp(list->pods[i].uid, uid) == 0)
+			return strcmp(list->pods[i].name, name) == 0;
+	return false;
+}
+
+static bool is_one_line(const char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~')
+			return false;
+	return true;
+}
+
+/* A pod that cannot be used is left out, and the others are as if it were not there. */
+static void test_odd_items(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		struct pod_name *pods = NULL;
-		struct pc_err err = {""};
-		size_t n = 99;
-		int r = podlist_decode(bad[i].text, strlen(bad[i].text), "f", &pods, &n, &err);
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(odd); i++) {
+		_cleanup_(podlist_done) struct podlist list = {};
+		_cleanup_free_ char *text = NULL;
 
-		if (r != -EINVAL || !strstr(err.msg, bad[i].want) ||
-		    strncmp(err.msg, "f: ", 3) != 0)
-			fail_msg("%s: %d %s", bad[i].text, r, err.msg);
-		assert_null(strchr(err.msg, '\n'));
-		assert_null(pods);
-		assert_int_equal(n, 99);
+		assert_true(asprintf(&text, OTHERS("%s"), odd[i / 2].item) > 0);
+		decode_others(text, i % 2, &list);
+		if (list.n != 2 || list.skipped != 1 || !strstr(list.why, odd[i / 2].want))
+			fail_msg("%s: %zu pods, %zu skipped: %s", text, list.n, list.skipped,
+				 list.why);
+		assert_true(has_pod(&list, UID_2, "one") && has_pod(&list, UID_3, "two"));
+		assert_true(is_one_line(list.why));
 	}
 }
 
-/* The same values as JSON has them: what a scalar without quotes may mean. */
+/* What podcred does not ask for may hold anything. */
+static const char *const harmless[] = {
+	"\"a\\u0000b\"",
+	"{\"a\\u0000b\":1}",
+	"{\"a\":1,\"a\":2}",
+	"{\"<<\":1,\"~\":2,\"\":3}",
+	"{\"metadata\":{\"uid\":\"x\"},\"items\":[null],\"kind\":7}",
+	"99999999999999999999999",
+	"-1e99999",
+	"\"}]}],\\\"items\\\":[\\\\\"",
+	"[null,true,false,\"\\ud83d\\ude00\",[],{}]",
+};
+
+static void test_harmless(void **state)
+{
+	static const char *const place[] = {
+		"{" META ",\"x\":%s}",
+		"{\"status\":%s," META "}",
+		"{" META ",\"spec\":{\"containers\":%s}}",
+		"{\"metadata\":{\"labels\":%1$s,\"namespace\":\"shop\",\"name\":\"web-0\",\"uid\":"
+		"\"" UID_1 "\",\"annotations\":{\"n\":%1$s}}}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(harmless); i++)
+		for (size_t k = 0; k < 2 * ARRAY_SIZE(place); k++) {
+			_cleanup_(podlist_done) struct podlist list = {};
+			_cleanup_free_ char *item = NULL, *text = NULL;
+
+			/* libyaml knows no surrogates in escapes; nobody writes them there */
+			if (k % 2 && strstr(harmless[i], "ud83d"))
+				continue;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+			assert_true(asprintf(&item, place[k / 2], harmless[i]) > 0);
+#pragma GCC diagnostic pop
+			assert_true(asprintf(&text, OTHERS("%s"), item) > 0);
+			decode_others(text, k % 2, &list);
+			if (list.n != 3 || list.skipped)
+				fail_msg("%s: %zu pods, %zu skipped: %s", text, list.n,
+					 list.skipped, list.why);
+			assert_true(has_pod(&list, UID_1, "web-0"));
+		}
+}
+
+/* JSON alone: bytes that YAML has no way to hold. */
+static void test_bytes(void **state)
+{
+	_cleanup_(podlist_done) struct podlist list = {}, more = {};
+
+	(void)state;
+	decode_others(OTHERS("{" META ",\"x\":\"\xff\xc0\x80\n\x01\",\"\xff\":\"\\ud800\"}"), false,
+		      &list);
+	assert_true(list.n == 3 && !list.skipped && has_pod(&list, UID_1, "web-0"));
+	decode_others(
+		OTHERS(POD(Q("a"), Q("\xff"), Q(UID_1)) "," POD(Q("b\\ud800"), Q("b"), Q(UID_1))),
+		false, &more);
+	assert_true(more.n == 2 && more.skipped == 2);
+	assert_non_null(
+		strstr(more.why, "items[1]: metadata.name is unreadable; write it as a string"));
+	assert_non_null(strstr(more.why, "; items[2]: metadata.namespace is unreadable"));
+}
+
+/* Two pods with one uid: neither can be told from the other. The same pod twice is one. */
+static void test_same_uid(void **state)
+{
+	_cleanup_(podlist_done) struct podlist list = {};
+
+	(void)state;
+	decode_others(
+		OTHERS(POD(Q("a"), Q("x"), Q(UID_1)) "," POD(Q("b"), Q("y"), Q(UID_1)) "," POD(
+			Q("a"), Q("one"), Q(UID_2)) "," POD(Q("a"), Q("x"), Q(UID_1))),
+		false, &list);
+	assert_true(list.n == 2 && list.skipped == 3);
+	assert_true(has_pod(&list, UID_2, "one") && has_pod(&list, UID_3, "two"));
+	assert_non_null(strstr(list.why, "\"a/x\": another pod in the list has the same uid"));
+	assert_non_null(strstr(list.why, "\"b/y\": another pod"));
+}
+
+/* Names without end, and many of them: what is said stays one line of a bounded length. */
+static void test_many_odd(void **state)
+{
+	enum { MANY = 2000 };
+	_cleanup_(podlist_done) struct podlist list = {};
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	(void)state;
+	assert_non_null(out);
+	fputs("{\"kind\":\"PodList\",\"items\":[{" META "}", out);
+	for (int i = 0; i < MANY; i++)
+		fprintf(out, ",{\"metadata\":{\"namespace\":\"%0*d\",\"name\":\"\\n%0*d\"}}", i, 0,
+			i, 0);
+	fputs("]}", out);
+	fclose(out);
+	decode_others(text, false, &list);
+	assert_true(list.n == 1 && list.skipped == MANY);
+	assert_true(strlen(list.why) < PODLIST_WHY_SIZE && is_one_line(list.why));
+}
+
+/* What a scalar without quotes may mean in YAML. */
 static void test_yaml_scalars(void **state)
 {
-	static const char yaml[] = "[~, null, Null, true, FALSE, yes, 0, -7, +3, 007, 1.5, 1e3, "
+	static const struct project_shape item[] = {{.key = "k"}, {}};
+	static const struct project_shape root[] = {{.key = "a", .members = item, .list = true},
+						    {}};
+	static const struct project_shape shape = {.members = root};
+	static const char yaml[] = "a: [~, null, Null, true, FALSE, yes, 0, -7, +3, 007, 1.5, 1e3, "
 				   "0x1f, 9223372036854775807, 9223372036854775808, '1', "
-				   "\"true\", a b, '', {k: , l: [x]}]";
-	static const char json[] = "[null, null, null, true, false, \"yes\", 0, -7, 3, 7, "
+				   "\"true\", a b, '', !!str 1, ! 2, {k: , l: [x]}, [x, [y]]]";
+	static const char json[] = "{\"a\": [null, null, null, true, false, \"yes\", 0, -7, 3, 7, "
 				   "\"1.5\", \"1e3\", \"0x1f\", 9223372036854775807, "
 				   "\"9223372036854775808\", \"1\", \"true\", \"a b\", \"\", "
-				   "{\"k\": null, \"l\": [\"x\"]}]";
-	json_t *got = NULL, *want = json_loads(json, 0, NULL);
+				   "\"1\", \"2\", {\"k\": null}, []]}";
+	json_t *got = NULL, *want = json_loads(json, 0, NULL), *same = NULL;
 	struct pc_err err = {""};
 
 	(void)state;
-	if (yaml_json_load(yaml, sizeof(yaml) - 1, &got, &err) < 0)
+	if (project_yaml(yaml, sizeof(yaml) - 1, &shape, &got, &err) < 0 ||
+	    project_json(json, sizeof(json) - 1, &shape, &same, &err) < 0)
 		fail_msg("%s", err.msg);
 	assert_non_null(want);
 	assert_true(json_equal(got, want));
+	assert_true(json_equal(same, want));
 	json_decref(got);
 	json_decref(want);
+	json_decref(same);
 }
 
+/* As deep as a file can be: it costs nothing where nobody looks. */
 static void test_depth(void **state)
 {
+	enum { DEEP = 300000 };
+	_cleanup_(podlist_done) struct podlist list = {};
+	_cleanup_free_ char *text = NULL, *brackets = malloc(2 * DEEP + 1);
 	struct pc_err err = {""};
-	struct pod_name *pods;
-	char text[4096];
-	json_t *json;
-	size_t n;
 
 	(void)state;
-	memset(text, '[', sizeof(text));
-	assert_int_equal(yaml_json_load(text, sizeof(text), &json, &err), -EINVAL);
-	assert_non_null(strstr(err.msg, "nested more than"));
-	memset(text + YAML_JSON_DEPTH, ']', YAML_JSON_DEPTH);
-	assert_int_equal(yaml_json_load(text, 2 * YAML_JSON_DEPTH, &json, &err), 0);
-	json_decref(json);
-	for (size_t i = 0; i + 5 <= sizeof(text); i += 5)
-		memcpy(text + i, "{\"a\":", 5);
-	assert_int_equal(podlist_decode(text, sizeof(text), "f", &pods, &n, &err), -EINVAL);
+	assert_non_null(brackets);
+	memset(brackets, '[', DEEP);
+	memset(brackets + DEEP, ']', DEEP);
+	brackets[2 * DEEP] = '\0';
+	assert_true(asprintf(&text, OTHERS("{" META ",\"x\":%s}"), brackets) > 0);
+	decode_others(text, false, &list);
+	assert_true(list.n == 3 && !list.skipped);
+	podlist_done(&list);
+	free(text);
+	brackets[2 * DEEP - 1] = '}';
+	assert_true(asprintf(&text, OTHERS("{" META ",\"x\":%s}"), brackets) > 0);
+	assert_int_equal(podlist_decode(text, strlen(text), "f", &list, &err), -EINVAL);
+	free(text);
+	brackets[DEEP] = '\0'; /* and none of it is closed again */
+	assert_true(asprintf(&text, "{\"x\":%s", brackets) > 0);
+	assert_int_equal(podlist_decode(text, strlen(text), "f", &list, &err), -EINVAL);
+	free(text);
+	memset(brackets, '[', 500); /* libyaml needs the square of the time */
+	memset(brackets + 500, ']', 500);
+	brackets[1000] = '\0';
+	assert_true(asprintf(&text, OTHERS("{" META ",\"x\":%s}"), brackets) > 0);
+	decode_others(text, true, &list);
+	assert_true(list.n == 3 && !list.skipped);
 }
 
 /* Every beginning of a good text, and mutants of it: an answer, never a crash nor a leak. */
@@ -252,9 +492,9 @@ static void test_mutants(void **state)
 	(void)state;
 	for (int round = 0; round < 30000; round++) {
 		const char *from = good[(size_t)rand_r(&seed) % ARRAY_SIZE(good)].text;
-		size_t len = strlen(from), n = 0;
+		size_t len = strlen(from);
 		_cleanup_free_ char *text = malloc(len + 1);
-		_cleanup_free_ struct pod_name *pods = NULL;
+		_cleanup_(podlist_done) struct podlist list = {};
 		struct pc_err err = {""};
 
 		assert_non_null(text);
@@ -267,12 +507,13 @@ static void test_mutants(void **state)
 			else
 				text[at] = "{}[]\",:-&*!'#\n \0\xff"[(size_t)rand_r(&seed) % 17];
 		}
-		if (podlist_decode(text, len, "f", &pods, &n, &err) < 0) {
+		if (podlist_decode(text, len, "f", &list, &err) < 0) {
 			assert_true(strncmp(err.msg, "f: ", 3) == 0 && !strchr(err.msg, '\n'));
 			continue;
 		}
-		for (size_t i = 0; i < n; i++)
-			assert_true(pods[i].uid[0] && pods[i].name[0] && pods[i].name_space[0]);
+		for (size_t i = 0; i < list.n; i++)
+			assert_true(list.pods[i].uid[0] && list.pods[i].name[0] &&
+				    list.pods[i].name_space[0]);
 	}
 }
 
@@ -280,9 +521,8 @@ static void test_files(void **state)
 {
 	char dir[] = "/tmp/podcred-podlist-XXXXXX", path[64], data[64], link[64], temp[64];
 	const char *text = good[2].text;
-	struct pod_name *pods = NULL;
+	struct podlist list = {};
 	struct pc_err err = {""};
-	size_t n;
 	int fd;
 
 	(void)state;
@@ -291,7 +531,7 @@ static void test_files(void **state)
 	snprintf(data, sizeof(data), "%s/..data_1", dir);
 	snprintf(link, sizeof(link), "%s/..data", dir);
 	snprintf(temp, sizeof(temp), "%s/..data_tmp", dir);
-	assert_int_equal(podlist_load(path, &pods, &n, &err), -ENOENT);
+	assert_int_equal(podlist_load(path, &list, &err), -ENOENT);
 	assert_non_null(strstr(err.msg, "pods.json: cannot read: No such file"));
 	fd = podlist_watch_open(path);
 	assert_true(fd >= 0);
@@ -299,11 +539,11 @@ static void test_files(void **state)
 	assert_int_equal(file_write_atomic(path, text, strlen(text), 0600), 0);
 	assert_int_equal(podlist_watch_drain(fd), 1);
 	assert_int_equal(podlist_watch_drain(fd), 0);
-	assert_int_equal(podlist_load(path, &pods, &n, &err), 0);
-	assert_int_equal(n, 1);
-	free(pods);
+	assert_int_equal(podlist_load(path, &list, &err), 0);
+	assert_int_equal(list.n, 1);
+	podlist_done(&list);
 	assert_int_equal(truncate(path, (off_t)PODLIST_MAX + 1), 0);
-	assert_int_equal(podlist_load(path, &pods, &n, &err), -EFBIG);
+	assert_int_equal(podlist_load(path, &list, &err), -EFBIG);
 	assert_non_null(strstr(err.msg, "64 MiB"));
 	unlink(path);
 	/* A ConfigMap volume: the file is a link into ..data, which is swapped by rename. */
@@ -315,7 +555,7 @@ static void test_files(void **state)
 	assert_int_equal(podlist_watch_drain(fd), 1);
 	assert_int_equal(rename(temp, link), 0);
 	assert_int_equal(podlist_watch_drain(fd), 1);
-	assert_int_equal(podlist_load(path, &pods, &n, &err), -ENOENT);
+	assert_int_equal(podlist_load(path, &list, &err), -ENOENT);
 	unlink(path);
 	unlink(link);
 	rmdir(data);
@@ -328,9 +568,12 @@ static void test_files(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),	     cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_yaml_scalars), cmocka_unit_test(test_depth),
-		cmocka_unit_test(test_mutants),	     cmocka_unit_test(test_files),
+		cmocka_unit_test(test_good),	  cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_odd_items), cmocka_unit_test(test_harmless),
+		cmocka_unit_test(test_bytes),	  cmocka_unit_test(test_same_uid),
+		cmocka_unit_test(test_many_odd),  cmocka_unit_test(test_yaml_scalars),
+		cmocka_unit_test(test_depth),	  cmocka_unit_test(test_mutants),
+		cmocka_unit_test(test_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

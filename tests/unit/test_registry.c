@@ -229,10 +229,17 @@ static void test_static_pods(void **state)
 	names[1] = mirror(UID_2, "etcd", HASH);
 	assert_int_equal(set_names(names, 2), 0);
 	assert_string_equal(in_map(5)->name, "etcd");
-	/* A cgroup that is not static is never named by a hash. */
+	/* A manifest with a uid of its own: the hash is that uid, unless it is some pod's. */
 	assert_int_equal(registry_add_cgroup(reg, 7, UID_3, false), 0);
 	names[0] = mirror(UID_1, "etcd", UID_3);
 	assert_int_equal(set_names(names, 1), 0);
+	assert_string_equal(in_map(7)->name, "etcd");
+	assert_string_equal(in_map(7)->service_account, "");
+	names[1] = pod(UID_3, "a", "b", "c");
+	assert_int_equal(set_names(names, 2), 0);
+	assert_string_equal(in_map(7)->name, "b");
+	names[1] = mirror(UID_2, "forged", UID_3);
+	assert_int_equal(set_names(names, 2), 0);
 	assert_false(in_map(7)->named);
 }
 

@@ -8,6 +8,7 @@
 
 #include "cleanup.h"
 #include "cli.h"
+#include "clock.h"
 #include "config.h"
 #include "guard.h"
 #include "loader.h"
@@ -44,6 +45,18 @@ static json_t *json_losses(const struct loader_status *status)
 	return array;
 }
 
+/* null: the resolver has read none yet. */
+static json_t *json_list(const struct loader_status *status)
+{
+	const uint64_t *runtime = status->runtime;
+
+	if (!runtime[PODCRED_RUNTIME_LIST_READ])
+		return json_null();
+	return json_pack("{sIsIsf}", "pods", (json_int_t)runtime[PODCRED_RUNTIME_LIST_PODS],
+			 "skipped", (json_int_t)runtime[PODCRED_RUNTIME_LIST_SKIPPED], "ageSeconds",
+			 (double)(clock_boot_ns() - runtime[PODCRED_RUNTIME_LIST_READ]) / 1e9);
+}
+
 static json_t *json_gaps(const struct guard *guard)
 {
 	json_t *array = json_array();
@@ -73,15 +86,15 @@ static json_t *json_status(const struct guard *guard)
 	for (int i = 0; i < PODCRED_REASON_MAX; i++)
 		json_object_set_new(stats, loader_reason_name((enum podcred_reason)i),
 				    json_integer((json_int_t)status->stats[i]));
-	return json_pack("{sososs*s{sbsI}sososososososo}", "complete", json_complete(guard), "gaps",
-			 json_gaps(guard), "kubepods",
+	return json_pack("{sososs*s{sbsI}sosososososososo}", "complete", json_complete(guard),
+			 "gaps", json_gaps(guard), "kubepods",
 			 guard->kubepods_there ? guard->kubepods : NULL, "resolver", "running",
 			 loader_resolver_is_running(status), "readyNs",
-			 (json_int_t)status->runtime[PODCRED_RUNTIME_RESOLVER_READY], "pods",
-			 json_integer(status->n_pods), "peers", json_integer(status->n_peers),
-			 "flows", json_integer(status->n_flows), "links", json_links(status),
-			 "without", json_losses(status), "counters", stats, "maxPendingPerPod",
-			 json_integer(status->config.max_flows_per_pod));
+			 (json_int_t)status->runtime[PODCRED_RUNTIME_RESOLVER_READY], "list",
+			 json_list(status), "pods", json_integer(status->n_pods), "peers",
+			 json_integer(status->n_peers), "flows", json_integer(status->n_flows),
+			 "links", json_links(status), "without", json_losses(status), "counters",
+			 stats, "maxPendingPerPod", json_integer(status->config.max_flows_per_pod));
 }
 
 static const char *link_state(const struct loader_link_status *link)
@@ -104,6 +117,23 @@ static void print_agent(const struct podcred_config *config)
 			printf("agent      %s\n",
 			       net_addr_format(config->agent[i].addr.ip,
 					       ntohs(config->agent[i].port), text, sizeof(text)));
+}
+
+static void print_list(const struct loader_status *status)
+{
+	const uint64_t *runtime = status->runtime;
+
+	if (!runtime[PODCRED_RUNTIME_LIST_READ]) {
+		printf("list       none read yet: pods have no names, and get no credentials\n");
+		return;
+	}
+	printf("list       %" PRIu64 " pods, read %" PRIu64 " s ago",
+	       runtime[PODCRED_RUNTIME_LIST_PODS],
+	       (uint64_t)((clock_boot_ns() - runtime[PODCRED_RUNTIME_LIST_READ]) / CLOCK_S));
+	if (runtime[PODCRED_RUNTIME_LIST_SKIPPED])
+		printf("; %" PRIu64 " skipped: the resolver's log says why",
+		       runtime[PODCRED_RUNTIME_LIST_SKIPPED]);
+	printf("\n");
 }
 
 static void print_losses(const struct loader_status *status)
@@ -173,6 +203,7 @@ static void print_status(const struct guard *guard)
 					  : "not running: new pods get no credentials");
 	print_agent(&status->config);
 	print_losses(status);
+	print_list(status);
 	printf("pods       %u known, %u connections live, %u pending\n\n", status->n_pods,
 	       status->n_peers, status->n_flows);
 	print_links(status, guard->mount);

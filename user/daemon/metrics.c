@@ -71,6 +71,22 @@ static void put_lease(FILE *out, const struct loader_status *status, uint64_t no
 	fprintf(out, "podcred_lease_seconds %.3f\n", left);
 }
 
+static void put_list(FILE *out, const struct loader_status *status, uint64_t now_ns)
+{
+	const uint64_t *runtime = status->runtime;
+	uint64_t read_ns = runtime[PODCRED_RUNTIME_LIST_READ];
+
+	if (!read_ns)
+		return;
+	gauge(out, "podcred_list_pods", "Pods that the pod list names.",
+	      runtime[PODCRED_RUNTIME_LIST_PODS]);
+	gauge(out, "podcred_list_skipped", "Pods in the list that could not be used.",
+	      runtime[PODCRED_RUNTIME_LIST_SKIPPED]);
+	gauge(out, "podcred_list_age_seconds",
+	      "Since the pod list was read; it is when it changes.",
+	      now_ns > read_ns ? (now_ns - read_ns) / 1000000000ULL : 0);
+}
+
 static void put_status(FILE *out, const struct loader_status *status, uint64_t now_ns)
 {
 	gauge(out, "podcred_resolver_running", "Whether a resolver follows the pods.",
@@ -78,6 +94,7 @@ static void put_status(FILE *out, const struct loader_status *status, uint64_t n
 	put_links(out, status);
 	put_decisions(out, status);
 	gauge(out, "podcred_pods", "Pods that the kernel knows.", status->n_pods);
+	put_list(out, status, now_ns);
 	gauge(out, "podcred_flows", "Connections that the agent has not accepted yet.",
 	      status->n_flows);
 	gauge(out, "podcred_peers", "Live connections to the agent.", status->n_peers);

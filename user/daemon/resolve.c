@@ -41,6 +41,7 @@ struct resolver {
 	struct loader_quota_memory *quota_memory;
 	uint64_t last_tick_ns;
 	unsigned ticks;
+	struct pc_err names_trouble; /* what was said of the list last */
 	uint64_t lost; /* cgroup events that the kernel could not hand over, as last seen */
 	struct metrics_file metrics;
 	struct config config; /* its policy is all that counts here */
@@ -196,22 +197,60 @@ static int on_cgroup(void *arg, const void *record)
 	return 0;
 }
 
+/* The file is read again whenever something happens in its folder: what has been said is not said
+ * again. */
+static bool is_news(struct resolver *res, const char *trouble)
+{
+	if (strcmp(res->names_trouble.msg, trouble) == 0)
+		return false;
+	snprintf(res->names_trouble.msg, sizeof(res->names_trouble.msg), "%s", trouble);
+	return true;
+}
+
+/* For status and metrics, which may be asked of another process. */
+static void tell_list(const struct resolver *res, const struct podlist *list)
+{
+	loader_runtime_write(res->runtime_fd, PODCRED_RUNTIME_LIST_PODS, list->n);
+	loader_runtime_write(res->runtime_fd, PODCRED_RUNTIME_LIST_SKIPPED, list->skipped);
+	loader_runtime_write(res->runtime_fd, PODCRED_RUNTIME_LIST_READ, clock_boot_ns());
+}
+
+static void say_skipped(struct resolver *res, const struct podlist *list)
+{
+	if (!is_news(res, list->why))
+		return;
+	if (list->skipped)
+		log_warn("%s: skipped, and without credentials: %zu of %zu pods: %s",
+			 res->options->pods, list->skipped, list->n + list->skipped, list->why);
+	else
+		log_info("%s: every pod in it can be used", res->options->pods);
+}
+
+static void take_names(struct resolver *res, const struct podlist *list)
+{
+	struct pc_err err = {};
+	int r;
+
+	say_skipped(res, list);
+	log_debug("%zu pods in %s", list->n, res->options->pods);
+	r = registry_set_names(res->registry, list->pods, list->n, &err);
+	if (r < 0)
+		log_warn("%s; trying again", err.msg[0] ? err.msg : strerror(-r));
+	tell_list(res, list);
+}
+
 static void load_names(struct resolver *res)
 {
-	_cleanup_free_ struct pod_name *pods = NULL;
+	_cleanup_(podlist_done) struct podlist list = {};
 	struct pc_err err = {};
-	size_t n = 0;
 	int r;
 
 	res->reload = false;
-	r = podlist_load(res->options->pods, &pods, &n, &err);
+	r = podlist_load(res->options->pods, &list, &err);
 	if (r == 0)
-		r = registry_set_names(res->registry, pods, n, &err);
-	if (r < 0)
-		log_warn("%s; the names read before stay in force",
-			 err.msg[0] ? err.msg : strerror(-r));
-	else
-		log_debug("%zu pods in %s", n, res->options->pods);
+		take_names(res, &list);
+	else if (is_news(res, err.msg))
+		log_warn("%s; the names read before stay in force", err.msg);
 }
 
 struct policies {
@@ -444,6 +483,7 @@ static int start(struct resolver *res, struct pc_err *err)
 	}
 	res->links_fd = links_watch_open(); /* before the walk: nothing comes in between */
 	ifaces_attach(res->options->pin_dir);
+	loader_runtime_write(res->runtime_fd, PODCRED_RUNTIME_LIST_READ, 0); /* none by this one */
 	if (res->options->pods) {
 		res->podlist_fd = podlist_watch_open(res->options->pods);
 		load_names(res);

@@ -138,8 +138,7 @@ static const struct pod_name *find_hash(const struct name_table *table, const ch
 	return found;
 }
 
-const struct pod_name *name_table_find(const struct name_table *table, const char *uid,
-				       bool is_static)
+const struct pod_name *name_table_find(const struct name_table *table, const char *uid)
 {
 	struct pod_name key;
 	const struct pod_name *keyp = &key, **found;
@@ -148,7 +147,5 @@ const struct pod_name *name_table_find(const struct name_table *table, const cha
 		return NULL;
 	strcpy(key.uid, uid);
 	found = bsearch(&keyp, table->by_uid, table->n, sizeof(*table->by_uid), compare_uid);
-	if (found)
-		return *found;
-	return is_static ? find_hash(table, uid) : NULL;
+	return found ? *found : find_hash(table, uid);
 }

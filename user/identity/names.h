@@ -16,9 +16,8 @@ int name_table_new(const struct pod_name *pods, size_t n, struct name_table **re
 struct name_table *name_table_free(struct name_table *table);
 
 /*
- * The pod that a cgroup of this uid is, or NULL. A static pod's cgroup carries the config hash
- * where the API has another uid, so its hash is looked up too; a hash that two different pods
- * claim names nobody, because whoever may create pods may write that annotation.
+ * The pod that a cgroup of this uid is, or NULL. A static pod's cgroup carries the config hash where
+ * the API has another uid, or the uid that its manifest has, so the hashes of mirror pods are looked
+ * up too, when no pod has that uid; a hash that two different pods claim names nobody.
  */
-const struct pod_name *name_table_find(const struct name_table *table, const char *uid,
-				       bool is_static);
+const struct pod_name *name_table_find(const struct name_table *table, const char *uid);

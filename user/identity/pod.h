@@ -30,7 +30,7 @@ struct pod_name {
 	char name_space[POD_NAMESPACE_SIZE];
 	char name[POD_NAME_SIZE];
 	char service_account[POD_NAME_SIZE]; /* empty: it has none (mirror pods) */
-	char config_hash[POD_UID_SIZE]; /* static pods: 32 hex digits; else empty */
+	char config_hash[POD_UID_SIZE]; /* mirror pods: what their cgroup is named by; else empty */
 };
 
 /*

@@ -95,8 +95,7 @@ static bool same_record(const struct pod_ident *a, const struct pod_ident *b)
 /* Bring the entry up to date with the names and tell the sink if that changes anything. */
 static int refresh(struct registry *reg, struct entry *entry)
 {
-	const struct pod_name *name =
-		name_table_find(reg->names, entry->pod.uid, entry->pod.is_static);
+	const struct pod_name *name = name_table_find(reg->names, entry->pod.uid);
 	struct pod_ident pod = {
 		.cgroup_id = entry->pod.cgroup_id,
 		.is_static = entry->pod.is_static,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "project.h"
 
 #define ANNOTATION_HASH	  "kubernetes.io/config.hash"
 #define ANNOTATION_MIRROR "kubernetes.io/config.mirror"
@@ -31,7 +32,7 @@ static const char *type_name(const json_t *value)
 {
 	switch (json_typeof(value)) {
 	case JSON_OBJECT:
-		return "a mapping";
+		return project_defect(value) ?: "a mapping";
 	case JSON_ARRAY:
 		return "a list";
 	case JSON_STRING:
@@ -90,6 +91,17 @@ struct text_field {
 	const char *want;
 };
 
+/* Missing and null are the same; a mark is neither. */
+static bool is_absent(const json_t *value)
+{
+	return !value || json_is_null(value);
+}
+
+static bool is_mapping(const json_t *value)
+{
+	return json_is_object(value) && !project_defect(value);
+}
+
 /* *ret_text NULL: missing or null. */
 static int get_text(const json_t *object, const char *path, const char *key, const char **ret_text,
 		    size_t *ret_len, struct pc_err *err)
@@ -98,7 +110,7 @@ static int get_text(const json_t *object, const char *path, const char *key, con
 
 	*ret_text = NULL;
 	*ret_len = 0;
-	if (!value || json_is_null(value))
+	if (is_absent(value))
 		return 0;
 	if (!json_is_string(value))
 		return pc_err_set(err, -EINVAL, "%s is %s; write it as a string, in quotes", path,
@@ -159,8 +171,11 @@ static int decode_metadata(const json_t *metadata, struct pod_name *pod, bool *r
 					       "a pod name (1 to 253 of a-z 0-9 - .)"};
 	int r;
 
-	if (!json_is_object(metadata))
-		return pc_err_set(err, -EINVAL, "metadata is missing or no mapping; " FROM_API);
+	if (is_absent(metadata))
+		return pc_err_set(err, -EINVAL, "metadata is missing; " FROM_API);
+	if (!is_mapping(metadata))
+		return pc_err_set(err, -EINVAL, "metadata is %s; write a mapping",
+				  type_name(metadata));
 	r = copy_text(metadata, &name, pod->name, sizeof(pod->name), err);
 	if (r == 0)
 		r = pc_err_set(err, -EINVAL, "metadata.name is missing; " FROM_API);
@@ -174,21 +189,31 @@ static int decode_metadata(const json_t *metadata, struct pod_name *pod, bool *r
 	return decode_uid(metadata, pod, ret_is_static, err);
 }
 
-/* Whether it is there at all, and its value when that is a config hash. */
-static bool take_hash(const json_t *annotations, const char *key, char hash[POD_UID_SIZE])
+/* The hash of a mirror pod, empty when none of the two is one: a config hash, or the uid that the
+ * manifest of a static pod has itself. */
+static void take_hash(const json_t *annotations, const char *key, char hash[POD_UID_SIZE])
 {
 	const json_t *value = json_object_get(annotations, key);
-	char uid[POD_UID_SIZE];
 	bool is_static;
 
-	if (!json_is_string(value))
-		return false;
-	if (!hash[0] &&
-	    pod_uid_canonical(json_string_value(value), json_string_length(value), '-', uid,
-			      &is_static) == 0 &&
-	    is_static)
-		memcpy(hash, uid, sizeof(uid));
-	return true;
+	if (!hash[0] && json_is_string(value))
+		pod_uid_canonical(json_string_value(value), json_string_length(value), '-', hash,
+				  &is_static);
+}
+
+/* Anybody may write config.hash; only of a mirror pod does it say which cgroup is its own. */
+static int decode_annotations(const json_t *annotations, struct pod_name *pod, bool *is_static,
+			      struct pc_err *err)
+{
+	if (!is_absent(annotations) && !is_mapping(annotations))
+		return pc_err_set(err, -EINVAL, "metadata.annotations is %s; write a mapping",
+				  type_name(annotations));
+	if (is_absent(json_object_get(annotations, ANNOTATION_MIRROR)))
+		return 0;
+	*is_static = true;
+	take_hash(annotations, ANNOTATION_MIRROR, pod->config_hash);
+	take_hash(annotations, ANNOTATION_HASH, pod->config_hash);
+	return 0;
 }
 
 static int decode_spec(const json_t *spec, bool is_static, struct pod_name *pod, struct pc_err *err)
@@ -197,16 +222,19 @@ static int decode_spec(const json_t *spec, bool is_static, struct pod_name *pod,
 		"spec.serviceAccountName", "serviceAccountName", is_subdomain,
 		"a service account name (1 to 253 of a-z 0-9 - .)"};
 	const json_t *host_network = json_object_get(spec, "hostNetwork");
-	int r;
+	const json_t *account = json_object_get(spec, "serviceAccountName");
+	int r = 0;
 
-	if (spec && !json_is_object(spec) && !json_is_null(spec))
+	if (!is_absent(spec) && !is_mapping(spec))
 		return pc_err_set(err, -EINVAL, "spec is %s; write a mapping", type_name(spec));
-	if (host_network && !json_is_boolean(host_network) && !json_is_null(host_network))
+	if (!is_absent(host_network) && !json_is_boolean(host_network))
 		return pc_err_set(err, -EINVAL, "spec.hostNetwork is %s; write true or false",
 				  type_name(host_network));
 	pod->host_network = json_is_true(host_network);
-	r = copy_text(spec, &service_account, pod->service_account, sizeof(pod->service_account),
-		      err);
+	/* Go leaves empty strings out, or not. */
+	if (!json_is_string(account) || json_string_length(account))
+		r = copy_text(spec, &service_account, pod->service_account,
+			      sizeof(pod->service_account), err);
 	if (r == 0 && !is_static)
 		memcpy(pod->service_account, "default", sizeof("default"));
 	return r < 0 ? r : 0;
@@ -215,22 +243,23 @@ static int decode_spec(const json_t *spec, bool is_static, struct pod_name *pod,
 int pod_json_decode(const json_t *json, struct pod_name *ret, struct pc_err *err)
 {
 	const json_t *metadata = json_object_get(json, "metadata");
-	const json_t *annotations = json_object_get(metadata, "annotations");
 	struct pod_name pod = {0};
 	bool is_static = false;
 	int r;
 
-	if (!json_is_object(json))
-		return pc_err_set(err, -EINVAL, "is no mapping; write a Pod");
+	if (!is_mapping(json))
+		return pc_err_set(err, -EINVAL, "is %s; write a Pod", type_name(json));
 	r = decode_metadata(metadata, &pod, &is_static, err);
+	if (r == 0)
+		r = decode_annotations(json_object_get(metadata, "annotations"), &pod, &is_static,
+				       err);
+	if (r == 0)
+		r = decode_spec(json_object_get(json, "spec"), is_static, &pod, err);
 	if (r < 0)
 		return r;
-	if (take_hash(annotations, ANNOTATION_MIRROR, pod.config_hash))
-		is_static = true;
-	take_hash(annotations, ANNOTATION_HASH, pod.config_hash);
-	r = decode_spec(json_object_get(json, "spec"), is_static, &pod, err);
-	if (r < 0)
-		return r;
+	/* The API server lets no mirror pod have one: this claims to be a pod that it is not. */
+	if (pod.service_account[0])
+		pod.config_hash[0] = '\0';
 	*ret = pod;
 	return 0;
 }

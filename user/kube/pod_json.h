@@ -15,11 +15,10 @@ struct pc_err;
 const char *pod_json_quote(const char *text, char buf[POD_JSON_QUOTE_SIZE]);
 
 /*
- * Required: metadata.uid, .namespace, .name. spec.serviceAccountName is "default" when missing, as
- * the API server has it, but none for a static pod (a mirror annotation, or a uid of 32 hex
- * digits), which can have no service account. config_hash is taken from the annotation
- * kubernetes.io/config.mirror, else config.hash; one that is no hash is left out (who may create
- * pods may write annotations, and must not break the list).
+ * Required: metadata.uid, .namespace, .name. spec.serviceAccountName is "default" when missing or
+ * empty, as the API server has it, but none for a static pod (a mirror annotation, or a uid of 32 hex
+ * digits), which can have no service account. config_hash is that of a mirror pod alone: the
+ * annotation kubernetes.io/config.mirror, else config.hash; one that is no hash is left out.
  * -EINVAL: err says field, cause, next step.
  */
 int pod_json_decode(const json_t *pod, struct pod_name *ret, struct pc_err *err);

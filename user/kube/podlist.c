@@ -4,39 +4,38 @@
 #include <errno.h>
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cleanup.h"
 #include "err.h"
 #include "file.h"
 #include "pod_json.h"
-#include "yaml_json.h"
+#include "project.h"
 
 #define NEXT_STEP "give the output of kubectl get pods -o json"
 
-static void cleanup_json(json_t **json)
-{
-	json_decref(*json);
-}
-
-#define _cleanup_json_ _cleanup_(cleanup_json)
-
-static int parse_json(const char *text, size_t len, json_t **ret, struct pc_err *err)
-{
-	json_error_t error;
-
-	*ret = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
-	if (*ret)
-		return 0;
-	if (json_error_code(&error) == json_error_out_of_memory)
-		return pc_err_set(err, -ENOMEM, "no memory");
-	/* jansson repeats the bytes that it stumbled over; no control byte of theirs must pass. */
-	for (char *c = error.text; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
-			*c = ' ';
-	return pc_err_set(err, -EINVAL, "line %d: not JSON: %s; correct it", error.line,
-			  error.text);
-}
+/* Of a list: kind, version, items. Of a Pod, and of each item, what pod_json_decode() asks for. */
+static const struct project_shape annotations[] = {
+	{.key = "kubernetes.io/config.hash"}, {.key = "kubernetes.io/config.mirror"}, {}};
+static const struct project_shape metadata[] = {{.key = "namespace"},
+						{.key = "name"},
+						{.key = "uid"},
+						{.key = "annotations", .members = annotations},
+						{}};
+static const struct project_shape spec[] = {
+	{.key = "serviceAccountName"}, {.key = "hostNetwork"}, {}};
+static const struct project_shape pod[] = {{.key = "kind"},
+					   {.key = "metadata", .members = metadata},
+					   {.key = "spec", .members = spec},
+					   {}};
+static const struct project_shape members[] = {{.key = "kind"},
+					       {.key = "apiVersion"},
+					       {.key = "items", .members = pod, .list = true},
+					       {.key = "metadata", .members = metadata},
+					       {.key = "spec", .members = spec},
+					       {}};
+static const struct project_shape root_shape = {.members = members};
 
 static int parse_text(const char *text, size_t len, json_t **ret, struct pc_err *err)
 {
@@ -51,15 +50,16 @@ static int parse_text(const char *text, size_t len, json_t **ret, struct pc_err 
 	if (start == len)
 		return pc_err_set(err, -EINVAL, "is empty; " NEXT_STEP);
 	if (text[start] == '{')
-		return parse_json(text, len, ret, err);
-	return yaml_json_load(text, len, ret, err);
+		return project_json(text, len, &root_shape, ret, err);
+	return project_yaml(text, len, &root_shape, ret, err);
 }
 
 static const char *get_kind(const json_t *object)
 {
-	const char *kind = json_string_value(json_object_get(object, "kind"));
+	const json_t *kind = json_object_get(object, "kind");
+	const char *text = json_string_value(kind);
 
-	return kind ? kind : "";
+	return text && strlen(text) == json_string_length(kind) ? text : "";
 }
 
 /* PodList from the API leaves kind out of its items; a List does not. */
@@ -74,47 +74,124 @@ static int decode_item(const json_t *item, bool need_kind, struct pod_name *ret,
 	return pod_json_decode(item, ret, err);
 }
 
-static int decode_items(const json_t *items, bool need_kind, struct pod_name **ret, size_t *ret_n,
+static void label_pod(const char *name_space, const char *name, char buf[POD_JSON_QUOTE_SIZE])
+{
+	char both[POD_JSON_QUOTE_SIZE];
+
+	snprintf(both, sizeof(both), "%.*s/%s", (int)sizeof(both) / 2, name_space, name);
+	pod_json_quote(both, buf);
+}
+
+/* For a message: by name, which stays the same when others come and go, else by place. */
+static void label_item(const json_t *item, size_t i, char buf[POD_JSON_QUOTE_SIZE])
+{
+	const json_t *meta = json_object_get(item, "metadata");
+	const char *name_space = json_string_value(json_object_get(meta, "namespace"));
+	const char *name = json_string_value(json_object_get(meta, "name"));
+
+	if (name_space && name)
+		label_pod(name_space, name, buf);
+	else
+		snprintf(buf, POD_JSON_QUOTE_SIZE, "items[%zu]", i);
+}
+
+/* One more is left out; why names as many as there is room for. */
+static void note_skipped(struct podlist *list, const char *label, const char *cause)
+{
+	size_t len = strlen(list->why);
+
+	if (list->skipped++ && len + 3 < sizeof(list->why))
+		len += (size_t)snprintf(list->why + len, sizeof(list->why) - len, "; ");
+	snprintf(list->why + len, sizeof(list->why) - len, "%s: %s", label, cause);
+}
+
+static int by_uid(const void *a, const void *b)
+{
+	const struct pod_name *one = a, *other = b;
+	int r = strcmp(one->uid, other->uid);
+
+	return r ? r : memcmp(one, other, sizeof(*one));
+}
+
+/* How many from pods[0] on have its uid; whether they are all the same. */
+static size_t same_uid(const struct pod_name *pods, size_t n, bool *ret_same)
+{
+	size_t i;
+
+	*ret_same = true;
+	for (i = 1; i < n && strcmp(pods[i].uid, pods[0].uid) == 0; i++)
+		if (memcmp(&pods[i], &pods[0], sizeof(*pods)) != 0)
+			*ret_same = false;
+	return i;
+}
+
+/* Nothing tells which of two pods with one uid is the right one, so neither is. */
+static void drop_clashes(struct podlist *list)
+{
+	size_t kept = 0, n;
+
+	qsort(list->pods, list->n, sizeof(*list->pods), by_uid);
+	for (size_t i = 0; i < list->n; i += n) {
+		const struct pod_name *first = &list->pods[i];
+		char label[POD_JSON_QUOTE_SIZE];
+		bool same;
+
+		n = same_uid(first, list->n - i, &same);
+		if (same) {
+			list->pods[kept++] = *first;
+			continue;
+		}
+		for (size_t k = 0; k < n; k++) {
+			label_pod(first[k].name_space, first[k].name, label);
+			note_skipped(list, label,
+				     "another pod in the list has the same uid; remove one");
+		}
+	}
+	list->n = kept;
+}
+
+static int decode_items(const json_t *items, bool need_kind, struct podlist *list,
 			struct pc_err *err)
 {
-	_cleanup_free_ struct pod_name *pods = NULL;
 	size_t n = json_array_size(items);
 
 	/* Go writes an empty list as null. */
 	if (!json_is_array(items) && !json_is_null(items))
 		return pc_err_set(err, -EINVAL, "items is missing or no list; " NEXT_STEP);
-	if (n) {
-		pods = reallocarray(NULL, n, sizeof(*pods));
-		if (!pods)
-			return pc_err_set(err, -ENOMEM, "no memory for %zu pods", n);
-	}
+	list->pods = n ? reallocarray(NULL, n, sizeof(*list->pods)) : NULL;
+	if (n && !list->pods)
+		return pc_err_set(err, -ENOMEM, "no memory for %zu pods", n);
 	for (size_t i = 0; i < n; i++) {
-		int r = decode_item(json_array_get(items, i), need_kind, &pods[i], err);
+		const json_t *item = json_array_get(items, i);
+		char label[POD_JSON_QUOTE_SIZE];
+		struct pc_err cause = {};
 
-		if (r < 0)
-			return pc_err_prefix(err, r, "items[%zu]", i);
+		if (decode_item(item, need_kind, &list->pods[list->n], &cause) == 0) {
+			list->n++;
+			continue;
+		}
+		label_item(item, i, label);
+		note_skipped(list, label, cause.msg);
 	}
-	*ret = TAKE_PTR(pods);
-	*ret_n = n;
+	if (list->n)
+		drop_clashes(list);
+	/* Nobody else is left to be served: more likely it is a list of something else. */
+	if (n && !list->n)
+		return pc_err_set(err, -EINVAL, "none of its %zu items can be used: %s", n,
+				  list->why);
 	return 0;
 }
 
-static int decode_one(const json_t *pod, struct pod_name **ret, size_t *ret_n, struct pc_err *err)
+static int decode_one(const json_t *json, struct podlist *list, struct pc_err *err)
 {
-	_cleanup_free_ struct pod_name *pods = malloc(sizeof(*pods));
-	int r;
-
-	if (!pods)
+	list->pods = malloc(sizeof(*list->pods));
+	if (!list->pods)
 		return pc_err_set(err, -ENOMEM, "no memory");
-	r = pod_json_decode(pod, pods, err);
-	if (r < 0)
-		return r;
-	*ret = TAKE_PTR(pods);
-	*ret_n = 1;
-	return 0;
+	list->n = 1;
+	return pod_json_decode(json, list->pods, err);
 }
 
-static int decode_root(const json_t *root, struct pod_name **ret, size_t *ret_n, struct pc_err *err)
+static int decode_root(const json_t *root, struct podlist *list, struct pc_err *err)
 {
 	const json_t *version = json_object_get(root, "apiVersion");
 	const json_t *items = json_object_get(root, "items");
@@ -126,28 +203,39 @@ static int decode_root(const json_t *root, struct pod_name **ret, size_t *ret_n,
 	if (version && (!json_is_string(version) || strcmp(json_string_value(version), "v1") != 0))
 		return pc_err_set(err, -EINVAL, "apiVersion is not v1; " NEXT_STEP);
 	if (strcmp(kind, "PodList") == 0)
-		return decode_items(items, false, ret, ret_n, err);
+		return decode_items(items, false, list, err);
 	if (strcmp(kind, "List") == 0)
-		return decode_items(items, true, ret, ret_n, err);
+		return decode_items(items, true, list, err);
 	if (strcmp(kind, "Pod") == 0)
-		return decode_one(root, ret, ret_n, err);
+		return decode_one(root, list, err);
 	return pc_err_set(err, -EINVAL, "kind is %s, not PodList, List or Pod; " NEXT_STEP,
 			  pod_json_quote(kind, quoted));
 }
 
-int podlist_decode(const char *text, size_t len, const char *source, struct pod_name **ret,
-		   size_t *ret_n, struct pc_err *err)
+void podlist_done(struct podlist *list)
 {
+	free(list->pods);
+	*list = (struct podlist){};
+}
+
+int podlist_decode(const char *text, size_t len, const char *source, struct podlist *ret,
+		   struct pc_err *err)
+{
+	_cleanup_(podlist_done) struct podlist list = {};
 	_cleanup_json_ json_t *root = NULL;
 	int r;
 
 	r = parse_text(text, len, &root, err);
 	if (r == 0)
-		r = decode_root(root, ret, ret_n, err);
-	return r < 0 ? pc_err_prefix(err, r, "%s", source) : 0;
+		r = decode_root(root, &list, err);
+	if (r < 0)
+		return pc_err_prefix(err, r, "%s", source);
+	*ret = list;
+	list.pods = NULL;
+	return 0;
 }
 
-int podlist_load(const char *path, struct pod_name **ret, size_t *ret_n, struct pc_err *err)
+int podlist_load(const char *path, struct podlist *ret, struct pc_err *err)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t len;
@@ -160,5 +248,5 @@ int podlist_load(const char *path, struct pod_name **ret, size_t *ret_n, struct 
 	if (r < 0)
 		return pc_err_set(err, r, "%s: cannot read: %s; check the path of the pod list",
 				  path, strerror(-r));
-	return podlist_decode(text, len, path, ret, ret_n, err);
+	return podlist_decode(text, len, path, ret, err);
 }

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <string.h>
+
+#include "err.h"
+#include "reader.h"
+
+/* No shape names this key, so only a mark has it. */
+#define MARK ""
+
+json_t *reader_mark(const char *defect)
+{
+	return json_pack("{ss}", MARK, defect);
+}
+
+const char *project_defect(const json_t *value)
+{
+	return json_string_value(json_object_get(value, MARK));
+}
+
+static int no_memory(const struct reader *reader)
+{
+	return pc_err_set(reader->err, -ENOMEM, "no memory");
+}
+
+/* node is what was read of it already. Not by recursion: it may be as deep as the file is long. */
+static int skip(struct reader *reader, enum node node)
+{
+	size_t depth = 0;
+
+	for (;;) {
+		int r;
+
+		if (node == NODE_END)
+			depth--;
+		else if (node != NODE_SCALAR)
+			depth++;
+		if (depth == 0)
+			return 0;
+		r = reader->next(reader, &node, NULL);
+		if (r < 0)
+			return r;
+	}
+}
+
+/* By length too: a key may hold NUL bytes. */
+static const struct project_shape *find_member(const struct project_shape *members,
+					       const json_t *key)
+{
+	const char *text = json_string_value(key);
+	size_t len = json_string_length(key);
+
+	for (; text && members->key; members++)
+		if (strlen(members->key) == len && memcmp(members->key, text, len) == 0)
+			return members;
+	return NULL;
+}
+
+static int project_member(struct reader *reader, const struct project_shape *member, json_t *map)
+{
+	_cleanup_json_ json_t *value = NULL;
+	int r = reader_project(reader, member, &value);
+
+	if (r < 0)
+		return r;
+	if (json_object_get(map, member->key)) { /* readers differ on which one counts */
+		json_decref(value);
+		value = reader_mark("there twice");
+	}
+	return json_object_set_new(map, member->key, TAKE_PTR(value)) < 0 ? no_memory(reader) : 0;
+}
+
+static int project_mapping(struct reader *reader, const struct project_shape *members, json_t *map)
+{
+	for (;;) {
+		_cleanup_json_ json_t *key = NULL;
+		const struct project_shape *member;
+		enum node node;
+		int r = reader->next(reader, &node, &key);
+
+		if (r < 0 || node == NODE_END)
+			return r;
+		r = node == NODE_SCALAR ? 0 : skip(reader, node);
+		if (r < 0)
+			return r;
+		member = find_member(members, key);
+		if (member)
+			r = project_member(reader, member, map);
+		else if ((r = reader->next(reader, &node, NULL)) == 0)
+			r = skip(reader, node);
+		if (r < 0)
+			return r;
+	}
+}
+
+static int project_list(struct reader *reader, const struct project_shape *members, json_t *list)
+{
+	const struct project_shape item = {.members = members};
+
+	for (;;) {
+		json_t *value = NULL;
+		int r = reader_project(reader, &item, &value);
+
+		if (r < 0 || !value) /* the end */
+			return r;
+		if (json_array_append_new(list, value) < 0)
+			return no_memory(reader);
+	}
+}
+
+int reader_project(struct reader *reader, const struct project_shape *shape, json_t **ret)
+{
+	_cleanup_json_ json_t *value = NULL;
+	enum node node;
+	int r = reader->next(reader, &node, &value);
+
+	if (r < 0 || node == NODE_END)
+		return r;
+	if (node != NODE_SCALAR)
+		value = node == NODE_LIST ? json_array() : json_object();
+	if (!value)
+		return no_memory(reader);
+	if (node == NODE_MAPPING && shape->members && !shape->list)
+		r = project_mapping(reader, shape->members, value);
+	else if (node == NODE_LIST && shape->list)
+		r = project_list(reader, shape->members, value);
+	else
+		r = skip(reader, node);
+	if (r == 0)
+		*ret = TAKE_PTR(value);
+	return r;
+}
