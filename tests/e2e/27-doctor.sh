@@ -175,6 +175,33 @@ finds 'resolver down, and a new pod' 'fail resolver' "1 of 4 pods are not known.
 env_resolve
 healthy 'the resolver is back'
 
+# ---- a kubelet, which removes cgroups of pods that it does not know ----
+KUBELET=$ENV_ROOT/tests/lib/kubelet.py
+kubelet() {
+  background "$ENV_TMP/kubelet.log" 'kubelet ready' python3 "$KUBELET" "$KUBEPODS" "$@"
+  KUBELET_PID=$!
+}
+kubelet_stop() {
+  kill "$KUBELET_PID" 2>/dev/null
+  wait "$KUBELET_PID" 2>/dev/null
+}
+kill -STOP "$RESOLVE_PID" # so that the probe has to wait
+kubelet 2 "$RESOLVE_PID"
+healthy "the probe's cgroup is removed twice"
+same "the probe's cgroup is removed twice: every probe has its answer" 'ok ok ok ok' \
+  "$(jq -r '[.[] | select(.check | startswith("probe-")) | .result] | join(" ")' "$ENV_TMP/report")"
+kubelet_stop
+kill -CONT "$RESOLVE_PID" # if it has not done so
+kubelet
+for round in 1 2 3 4 5; do
+  healthy "the probe's cgroup is removed at once, round $round"
+done
+resolver_stop
+finds 'resolver down, and no probe lasts' 'fail probe-resolver' 'no resolver runs'
+env_resolve
+kubelet_stop
+same "no probe's cgroup is left" "$(pods_below)" "${#POD_CGROUP[@]}"
+
 # ---- ended in the middle ----
 resolver_stop
 before=$(pods_below)

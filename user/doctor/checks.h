@@ -74,4 +74,3 @@ void check_probe_resolver(struct doctor *d, struct doctor_result *r);
 void check_probe_identity(struct doctor *d, struct doctor_result *r);
 void check_probe_datagram(struct doctor *d, struct doctor_result *r);
 void check_probe_packet(struct doctor *d, struct doctor_result *r);
-struct probe *probe_end(struct probe *probe);

@@ -174,7 +174,7 @@ size_t doctor_run(const struct doctor_options *options,
 		failed += result.level == DOCTOR_FAIL;
 		fn(arg, &result);
 	}
-	probe_end(doctor.probe);
+	free(doctor.probe);
 	guard_done(&doctor.truth);
 	free(doctor.mount);
 	return failed;

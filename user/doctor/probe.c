@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The proof: a cgroup like a pod's, a process in it, and what becomes of its connection, its
- * datagram and its packet. Signals wait until the cgroup is gone again.
+ * datagram and its packet. Signals wait until the cgroup is gone again. The kubelet removes cgroups
+ * of pods that it does not know, every two seconds, and kills what is in them: the probe keeps its
+ * own for milliseconds when all is well, and what it finds out in one that goes before it is done
+ * says nothing. It then begins again.
  */
 #include "checks.h"
 
@@ -22,8 +25,11 @@
 
 #include "cgpath.h"
 #include "cleanup.h"
+#include "clock.h"
 
 #define PATIENCE_MS    3000 /* for what takes microseconds */
+#define STEP_NS	       5000000
+#define TRIES	       6
 #define RAW_EXPERIMENT 253 /* an IP protocol for experiments, RFC 3692 */
 
 /* What the child found out. */
@@ -32,17 +38,25 @@ struct answer {
 	struct net_addr local, peer;
 };
 
-struct probe {
-	char *path; /* the cgroup; NULL: not made, err says why */
-	struct pc_err err;
+/* What there is to be judged: of one try that nobody spoilt. */
+struct finding {
 	uint64_t cgroup_id;
-	pid_t child;
-	sigset_t old_mask;
 	struct podcred_target_key dest;
 	struct explain_verdict tcp, udp, raw; /* what explain.h expects */
 	uint64_t dropped; /* counter packet_socket before */
 	struct answer answer;
-	bool answered;
+	struct podcred_stamp stamp;
+	bool stamped, counted;
+};
+
+struct probe {
+	struct pc_err err; /* why there is no answer */
+	char *path; /* the cgroup of this try; NULL: none */
+	pid_t child; /* in it; 0: none */
+	struct finding now, found;
+	bool answered; /* found is there */
+	bool noticed, unnoticed; /* by the resolver; neither: not known */
+	int spoilt; /* tries */
 };
 
 /* ---- the child, in the pod ---- */
@@ -70,15 +84,19 @@ static int connect_within(int fd, const struct sockaddr_storage *to, socklen_t l
 
 static void addr_from(const struct sockaddr_storage *ss, struct net_addr *ret)
 {
-	const struct sockaddr_in *in = (const void *)ss;
-	const struct sockaddr_in6 *in6 = (const void *)ss;
+	struct sockaddr_in6 in6 = {};
+	struct sockaddr_in in = {};
 
 	*ret = (struct net_addr){.ip = {[10] = 0xff, [11] = 0xff}};
-	if (ss->ss_family == AF_INET)
-		memcpy(ret->ip + 12, &in->sin_addr, 4);
-	else
-		memcpy(ret->ip, &in6->sin6_addr, 16);
-	ret->port = ntohs(ss->ss_family == AF_INET ? in->sin_port : in6->sin6_port);
+	if (ss->ss_family == AF_INET) {
+		memcpy(&in, ss, sizeof(in));
+		memcpy(ret->ip + 12, &in.sin_addr, 4);
+		ret->port = ntohs(in.sin_port);
+	} else {
+		memcpy(&in6, ss, sizeof(in6));
+		memcpy(ret->ip, &in6.sin6_addr, 16);
+		ret->port = ntohs(in6.sin6_port);
+	}
 }
 
 /* The connection stays open, for the parent to look it up. */
@@ -109,13 +127,13 @@ static int try_send(const struct sockaddr_storage *to, socklen_t len, int type, 
 
 __attribute__((noreturn)) static void child_main(const struct probe *probe, int out)
 {
-	struct net_addr dest = {.port = ntohs(probe->dest.port)};
+	struct net_addr dest = {.port = ntohs(probe->now.dest.port)};
 	struct sockaddr_storage to;
 	struct answer answer = {};
 	socklen_t len;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	memcpy(dest.ip, probe->dest.addr.ip, sizeof(dest.ip));
+	memcpy(dest.ip, probe->now.dest.addr.ip, sizeof(dest.ip));
 	len = net_addr_to_sockaddr(&dest, &to);
 	try_stream(&to, len, &answer);
 	answer.udp_error = try_send(&to, len, SOCK_DGRAM, 0);
@@ -165,9 +183,9 @@ static int make_pod(const struct doctor *d, struct probe *probe)
 		return pc_err_set(&probe->err, r, "%s: no name for a pod in it", d->kubepods);
 	if (asprintf(&path, "%s/%s", d->kubepods, name) < 0)
 		return -ENOMEM;
-	if (mkdir(path, 0755) < 0 || stat(path, &st) < 0)
+	if (mkdir(path, 0755) < 0)
 		return pc_err_set(&probe->err, -errno, "cannot make %s: %m", path);
-	probe->cgroup_id = st.st_ino;
+	probe->now.cgroup_id = stat(path, &st) == 0 ? st.st_ino : 0; /* 0: gone already */
 	probe->path = TAKE_PTR(path);
 	return 0;
 }
@@ -175,7 +193,7 @@ static int make_pod(const struct doctor *d, struct probe *probe)
 /* What is to be expected of a pod that nothing is known of. */
 static int expect(const struct doctor *d, struct probe *probe)
 {
-	const struct podcred_pod pod = {.cgroup_id = probe->cgroup_id};
+	const struct podcred_pod pod = {.cgroup_id = probe->now.cgroup_id};
 	struct podcred_target_key dest, dests[64];
 	struct facts_source source;
 	struct explain_facts facts;
@@ -184,20 +202,20 @@ static int expect(const struct doctor *d, struct probe *probe)
 	if (r == 0 && !facts_redirected(&source, dests, ARRAY_SIZE(dests)))
 		r = pc_err_set(&probe->err, -ENOENT, "no destination is redirected");
 	if (r == 0) {
-		probe->dest = dests[0];
-		probe->dropped = source.status.stats[PODCRED_REASON_packet_socket];
-		facts_fill(&source, &pod, &probe->dest, &facts);
-		explain_decide(&facts, &probe->tcp);
-		dest = probe->dest;
+		probe->now.dest = dests[0];
+		probe->now.dropped = source.status.stats[PODCRED_REASON_packet_socket];
+		facts_fill(&source, &pod, &probe->now.dest, &facts);
+		explain_decide(&facts, &probe->now.tcp);
+		dest = probe->now.dest;
 		dest.protocol = IPPROTO_UDP;
 		facts_fill(&source, &pod, &dest, &facts);
-		explain_decide(&facts, &probe->udp);
+		explain_decide(&facts, &probe->now.udp);
 		dest.protocol = RAW_EXPERIMENT;
 		dest.port = 0;
 		facts_fill(&source, &pod, &dest, &facts);
 		/* the probe is on this network, as a hostNetwork pod is */
 		facts.pod_flags |= PODCRED_POD_HOST_NETWORK;
-		explain_decide(&facts, &probe->raw);
+		explain_decide(&facts, &probe->now.raw);
 	}
 	facts_close(&source);
 	return r;
@@ -213,6 +231,7 @@ static int join(const char *cgroup)
 	return fd >= 0 && write(fd, "0", 1) == 1 ? 0 : -errno;
 }
 
+/* -EAGAIN: it ended without a word. */
 static int start_child(struct probe *probe)
 {
 	_cleanup_close_ int in = -EBADF, out = -EBADF;
@@ -224,8 +243,10 @@ static int start_child(struct probe *probe)
 	in = fds[0];
 	out = fds[1];
 	probe->child = fork();
-	if (probe->child < 0)
+	if (probe->child < 0) {
+		probe->child = 0;
 		return pc_err_set(&probe->err, -errno, "cannot fork: %m");
+	}
 	if (probe->child == 0) {
 		if (join(probe->path) < 0)
 			_exit(1);
@@ -234,34 +255,127 @@ static int start_child(struct probe *probe)
 	cleanup_close(&out);
 	out = -EBADF;
 	pfd = (struct pollfd){.fd = in, .events = POLLIN};
-	if (poll(&pfd, 1, 3 * PATIENCE_MS) <= 0 ||
-	    read(in, &probe->answer, sizeof(probe->answer)) != sizeof(probe->answer))
+	if (poll(&pfd, 1, 3 * PATIENCE_MS) <= 0)
 		return pc_err_set(&probe->err, -EIO, "the process in %s gave no answer",
 				  probe->path);
-	probe->answered = true;
-	return 0;
+	return read(in, &probe->now.answer, sizeof(probe->now.answer)) == sizeof(probe->now.answer)
+		       ? 0
+		       : -EAGAIN;
 }
 
-struct probe *probe_end(struct probe *probe)
+/* Somebody has ended the process or removed the cgroup; a process comes first. */
+static bool is_spoilt(struct probe *probe)
+{
+	struct stat st;
+
+	if (probe->child && waitpid(probe->child, NULL, WNOHANG) != 0) {
+		probe->child = 0;
+		return true;
+	}
+	return !probe->child || stat(probe->path, &st) < 0 || st.st_ino != probe->now.cgroup_id;
+}
+
+/* Until fn succeeds, the cgroup is spoilt, or patience ends. */
+static bool wait_until(const struct doctor *d, struct probe *probe,
+		       bool (*fn)(const struct doctor *d, struct probe *probe, int fd), int fd)
+{
+	static const struct timespec step = {.tv_nsec = STEP_NS};
+	uint64_t end = clock_mono_ns() + PATIENCE_MS * 1000000ULL;
+	bool done = fn(d, probe, fd);
+
+	while (!done && clock_mono_ns() < end && !is_spoilt(probe)) {
+		nanosleep(&step, NULL);
+		done = fn(d, probe, fd);
+	}
+	return done;
+}
+
+/* The agent's socket is sealed when the handshake ends there, a moment after connect(2) here. */
+static bool has_stamp(const struct doctor *d, struct probe *probe, int peers_fd)
+{
+	struct podcred_peer_key key = {.client_port = probe->now.answer.local.port,
+				       .agent = probe->now.tcp.agent.addr,
+				       .agent_port = ntohs(probe->now.tcp.agent.port)};
+
+	(void)d;
+	memcpy(key.client.ip, probe->now.answer.local.ip, sizeof(key.client.ip));
+	return loader_map_lookup(peers_fd, &key, &probe->now.stamp) == 0;
+}
+
+static bool is_noticed(const struct doctor *d, struct probe *probe, int pods_fd)
+{
+	struct podcred_pod pod;
+
+	(void)d;
+	return loader_pod_read(pods_fd, probe->now.cgroup_id, &pod) == 0;
+}
+
+/* What can only be seen while the process lives. */
+static void observe(const struct doctor *d, struct probe *probe)
+{
+	_cleanup_close_ int peers_fd = loader_map_open(d->options->pin_dir, LOADER_MAP_PEERS, NULL);
+	struct loader_status status;
+
+	probe->now.counted =
+		loader_status_read(d->options->pin_dir, d->mount, &status, NULL) == 0 &&
+		status.stats[PODCRED_REASON_packet_socket] > probe->now.dropped;
+	probe->now.stamped = !d->agent_fails && !probe->now.answer.connect_error &&
+			     probe->now.tcp.outcome == EXPLAIN_REDIRECTED &&
+			     wait_until(d, probe, has_stamp, peers_fd);
+}
+
+static void watch_resolver(const struct doctor *d, struct probe *probe)
+{
+	_cleanup_close_ int pods_fd = loader_map_open(d->options->pin_dir, LOADER_MAP_PODS, NULL);
+
+	if (d->resolver_fails)
+		return;
+	probe->noticed = wait_until(d, probe, is_noticed, pods_fd);
+	probe->unnoticed = !probe->noticed && !is_spoilt(probe);
+}
+
+static void end_try(struct probe *probe)
 {
 	static const struct timespec a_moment = {.tv_nsec = 10000000};
 
-	if (!probe)
-		return NULL;
-	if (probe->child > 0) {
+	if (probe->child) {
 		kill(probe->child, SIGKILL);
 		waitpid(probe->child, NULL, 0);
+		probe->child = 0;
 	}
-	for (int tries = 100; probe->path && rmdir(probe->path) < 0 && tries; tries--)
-		nanosleep(&a_moment, NULL); /* a dead process is in it for a moment more */
-	sigprocmask(SIG_SETMASK, &probe->old_mask, NULL);
+	/* a dead process is in it for a moment more */
+	for (int tries = 100; probe->path && rmdir(probe->path) < 0 && errno == EBUSY && tries;
+	     tries--)
+		nanosleep(&a_moment, NULL);
 	free(probe->path);
-	free(probe);
-	return NULL;
+	probe->path = NULL;
 }
 
-/* Signals that would end us wait until probe_end has cleaned up. */
-static void hold_signals(struct probe *probe)
+/* -EAGAIN: spoilt, so another one may tell. */
+static int one_try(struct doctor *d, struct probe *probe)
+{
+	int r = make_pod(d, probe);
+
+	if (r == 0)
+		r = expect(d, probe);
+	if (r == 0)
+		r = start_child(probe);
+	if (r < 0)
+		return r;
+	if (!probe->answered) {
+		observe(d, probe);
+		probe->found = probe->now;
+		probe->answered = !is_spoilt(probe);
+	}
+	if (probe->answered)
+		watch_resolver(d, probe);
+	return probe->answered && (d->resolver_fails || probe->noticed || probe->unnoticed)
+		       ? 0
+		       : -EAGAIN;
+}
+
+/* Signals that would end us wait until the cgroup is removed. */
+static void hold_signals(sigset_t *ret_old)
 {
 	sigset_t set;
 
@@ -271,7 +385,22 @@ static void hold_signals(struct probe *probe)
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGQUIT);
 	sigaddset(&set, SIGPIPE);
-	sigprocmask(SIG_BLOCK, &set, &probe->old_mask);
+	sigprocmask(SIG_BLOCK, &set, ret_old);
+}
+
+static void run_probe(struct doctor *d, struct probe *probe)
+{
+	int r = -EAGAIN;
+
+	while (r == -EAGAIN && probe->spoilt < TRIES) {
+		sigset_t old;
+
+		hold_signals(&old);
+		r = one_try(d, probe);
+		end_try(probe);
+		sigprocmask(SIG_SETMASK, &old, NULL);
+		probe->spoilt += r == -EAGAIN;
+	}
 }
 
 /* Once, by the first check that asks. False: r says why there is no answer. */
@@ -285,79 +414,68 @@ static bool probe_ready(struct doctor *d, struct doctor_result *r)
 			doctor_say(r, DOCTOR_SKIP, NULL, "no memory");
 			return false;
 		}
-		hold_signals(probe);
-		if (make_pod(d, probe) == 0 && expect(d, probe) == 0)
-			start_child(probe);
+		run_probe(d, probe);
 	}
-	if (!probe->answered)
+	if (!probe->answered && probe->spoilt == TRIES)
+		doctor_say(r, DOCTOR_SKIP, "try again",
+			   "somebody removed the probe's cgroup, %d times: a kubelet does, of pods "
+			   "that it does not know",
+			   TRIES);
+	else if (!probe->answered)
 		doctor_say(r, DOCTOR_SKIP, NULL, "no probe: %s", probe->err.msg);
 	return probe->answered;
 }
 
 /* ---- checks ---- */
 
+/* The probe's cgroup never lasted; the resolver says itself whether it is there. */
+static void judge_without_probe(const struct doctor *d, struct doctor_result *r)
+{
+	struct loader_status status;
+
+	if (loader_status_read(d->options->pin_dir, d->mount, &status, NULL) == 0 &&
+	    !loader_resolver_is_running(&status))
+		doctor_say(r, DOCTOR_FAIL, "start podcred resolve",
+			   "no resolver runs: a new pod would get no credentials");
+	else
+		doctor_say(r, DOCTOR_SKIP, "try again",
+			   "nobody noticed the probe's cgroup before it was removed, %d times: a "
+			   "kubelet does that with pods that it does not know",
+			   d->probe->spoilt);
+}
+
 void check_probe_resolver(struct doctor *d, struct doctor_result *r)
 {
-	static const struct timespec a_moment = {.tv_nsec = 50000000};
-	_cleanup_close_ int fd = -EBADF;
-	struct podcred_pod pod;
-	int found = -ENOENT;
-
 	if (d->resolver_fails) {
 		doctor_say(r, DOCTOR_SKIP, NULL, "see resolver");
 		return;
 	}
 	if (!probe_ready(d, r))
 		return;
-	fd = loader_map_open(d->options->pin_dir, LOADER_MAP_PODS, NULL);
-	for (int waited = 0; found < 0 && waited < PATIENCE_MS; waited += 50) {
-		found = loader_pod_read(fd, d->probe->cgroup_id, &pod);
-		if (found < 0)
-			nanosleep(&a_moment, NULL);
-	}
-	if (found < 0)
+	if (d->probe->noticed)
+		doctor_say(r, DOCTOR_OK, NULL, "a new pod is noticed");
+	else if (d->probe->unnoticed)
 		doctor_say(r, DOCTOR_FAIL, "start podcred resolve",
 			   "a new pod is not noticed: it would get no credentials");
 	else
-		doctor_say(r, DOCTOR_OK, NULL, "a new pod is noticed");
+		judge_without_probe(d, r);
 }
 
-/* The agent's socket is sealed when the handshake ends there, a moment after connect(2) here. */
-static int find_stamp(const struct doctor *d, struct podcred_stamp *ret)
+static void judge_stamp(const struct finding *found, struct doctor_result *r)
 {
-	static const struct timespec a_moment = {.tv_nsec = 20000000};
-	_cleanup_close_ int fd = loader_map_open(d->options->pin_dir, LOADER_MAP_PEERS, NULL);
-	const struct probe *probe = d->probe;
-	struct podcred_peer_key key = {.client_port = probe->answer.local.port,
-				       .agent = probe->tcp.agent.addr,
-				       .agent_port = ntohs(probe->tcp.agent.port)};
-	int r = -ENOENT;
-
-	memcpy(key.client.ip, probe->answer.local.ip, sizeof(key.client.ip));
-	for (int waited = 0; r < 0 && waited < PATIENCE_MS; waited += 20) {
-		r = loader_map_lookup(fd, &key, ret);
-		if (r < 0)
-			nanosleep(&a_moment, NULL);
-	}
-	return r;
-}
-
-static void judge_stamp(const struct doctor *d, struct doctor_result *r)
-{
-	const struct probe *probe = d->probe;
 	char dialled[NET_ADDR_TEXT], seen[NET_ADDR_TEXT];
-	const struct net_addr *peer = &probe->answer.peer;
-	struct podcred_stamp stamp = {};
+	const struct net_addr *peer = &found->answer.peer;
+	const struct podcred_stamp *stamp = &found->stamp;
 
-	net_addr_format(probe->dest.addr.ip, ntohs(probe->dest.port), dialled, sizeof(dialled));
+	net_addr_format(found->dest.addr.ip, ntohs(found->dest.port), dialled, sizeof(dialled));
 	net_addr_format(peer->ip, peer->port, seen, sizeof(seen));
-	if (find_stamp(d, &stamp) < 0)
+	if (!found->stamped)
 		doctor_say(r, DOCTOR_FAIL, "podcred status shows which counter has moved",
 			   "a connection to %s came to the agent without a stamp", dialled);
-	else if (stamp.cgroup_id != probe->cgroup_id || stamp.pod_cgroup_id != probe->cgroup_id)
+	else if (stamp->cgroup_id != found->cgroup_id || stamp->pod_cgroup_id != found->cgroup_id)
 		doctor_say(r, DOCTOR_FAIL, "podcred unload, and report it",
 			   "the kernel stamped cgroup %" PRIu64 " where %" PRIu64 " was calling",
-			   (uint64_t)stamp.pod_cgroup_id, probe->cgroup_id);
+			   (uint64_t)stamp->pod_cgroup_id, found->cgroup_id);
 	else if (strcmp(seen, dialled) != 0)
 		doctor_say(r, DOCTOR_FAIL, "run podcred load again",
 			   "getpeername(2) says %s to a client that dialled %s", seen, dialled);
@@ -368,18 +486,18 @@ static void judge_stamp(const struct doctor *d, struct doctor_result *r)
 
 void check_probe_identity(struct doctor *d, struct doctor_result *r)
 {
-	const struct probe *probe;
+	const struct finding *found;
 	int error;
 
 	if (!probe_ready(d, r))
 		return;
-	probe = d->probe;
-	error = probe->answer.connect_error;
-	if (probe->tcp.outcome != EXPLAIN_REDIRECTED)
+	found = &d->probe->found;
+	error = found->answer.connect_error;
+	if (found->tcp.outcome != EXPLAIN_REDIRECTED)
 		doctor_say(r, DOCTOR_SKIP, NULL, "the configuration does not redirect now: %s",
-			   probe->tcp.reason < 0
+			   found->tcp.reason < 0
 				   ? "not guarded"
-				   : loader_reason_name((enum podcred_reason)probe->tcp.reason));
+				   : loader_reason_name((enum podcred_reason)found->tcp.reason));
 	else if (d->agent_fails)
 		doctor_say(r, DOCTOR_SKIP, NULL, "see agent; the probe's connection %s",
 			   error ? strerror(error) : "ended there, unstamped");
@@ -388,7 +506,7 @@ void check_probe_identity(struct doctor *d, struct doctor_result *r)
 			   "look for a firewall between pods and agent; podcred status counts",
 			   "a redirected connection failed: %s", strerror(error));
 	else
-		judge_stamp(d, r);
+		judge_stamp(found, r);
 }
 
 static bool expects_refusal(const struct explain_verdict *v)
@@ -403,8 +521,8 @@ void check_probe_datagram(struct doctor *d, struct doctor_result *r)
 
 	if (!probe_ready(d, r))
 		return;
-	want = &d->probe->udp;
-	error = d->probe->answer.udp_error;
+	want = &d->probe->found.udp;
+	error = d->probe->found.answer.udp_error;
 	if (!expects_refusal(want))
 		doctor_say(r, DOCTOR_SKIP, NULL, "the configuration lets datagrams pass%s",
 			   want->audited ? " (mode audit)" : "");
@@ -418,22 +536,18 @@ void check_probe_datagram(struct doctor *d, struct doctor_result *r)
 
 void check_probe_packet(struct doctor *d, struct doctor_result *r)
 {
-	struct loader_status status;
-	bool counted;
 	int error;
 
 	if (!probe_ready(d, r))
 		return;
-	error = d->probe->answer.raw_error;
-	counted = loader_status_read(d->options->pin_dir, d->mount, &status, NULL) == 0 &&
-		  status.stats[PODCRED_REASON_packet_socket] > d->probe->dropped;
-	if (!expects_refusal(&d->probe->raw))
+	error = d->probe->found.answer.raw_error;
+	if (!expects_refusal(&d->probe->found.raw))
 		doctor_say(r, DOCTOR_SKIP, NULL, "%s",
-			   d->probe->raw.audited ? "mode audit refuses nothing"
-						 : "no packet filter is attached");
+			   d->probe->found.raw.audited ? "mode audit refuses nothing"
+						       : "no packet filter is attached");
 	else if (error == ENETUNREACH || error == EHOSTUNREACH)
 		doctor_say(r, DOCTOR_SKIP, NULL, "this network has no route to the address");
-	else if (counted && (!error || error == EPERM))
+	else if (d->probe->found.counted && (!error || error == EPERM))
 		doctor_say(r, DOCTOR_OK, NULL, "a raw one to a guarded address was %s",
 			   error ? "refused" : "dropped");
 	else
