@@ -2,10 +2,16 @@
 /*
  * starve - a pod that takes all the connections it can get, and one that wants a few.
  *
- *	starve hold ADDRESS PORT COUNT [dawdle]
+ *	starve hold ADDRESS PORT COUNT [dawdle|keep]
  *		COUNT connections, held until SIGTERM; what the server closes is opened again. One
- *		in four (or all) dawdles over half a request, the others are kept alive with a
+ *		in four (or all, or none) dawdles over half a request, the others are kept alive with a
  *		request now and then. "ready" when each was tried; at the end: opened=N held=N answers=N.
+ *	starve flood ADDRESS PORT SOURCE
+ *		As many half requests as can be opened from SOURCE, a new connection in place of the
+ *		oldest, until SIGTERM. "ready" after 4096; at the end: opened=N.
+ *	starve crowd ADDRESS PORT COUNT ACCESS-KEY
+ *		COUNT processes, which all ask at once, each on a connection of its own and only once.
+ *		ok=N failed=N.
  *	starve ask ADDRESS PORT COUNT new|keep ACCESS-KEY
  *		COUNT requests, one after another, on new connections or on one (opened again only
  *		after "Connection: close"). ok=N failed=N. An answer counts when it has ACCESS-KEY.
@@ -17,10 +23,12 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 
 #include "net.h"
 
 #define MAX_HELD      4096
+#define FLOOD	      2048 /* connections of a flood at one time */
 #define STEP_MS	      100
 #define REQUEST_STEPS 20 /* a request each two seconds keeps a connection */
 #define PATIENCE_S    5 /* SDKs give up sooner */
@@ -43,11 +51,11 @@ static void on_term(int sig)
 
 static int held[MAX_HELD];
 static long opened, answers;
-static int dawdler = 4; /* each of so many is one */
+static int dawdler = 4; /* each of so many is one; 0: none */
 
 static bool dawdles(int i)
 {
-	return i % dawdler == dawdler - 1;
+	return dawdler && i % dawdler == dawdler - 1;
 }
 
 static void open_one(int i)
@@ -114,6 +122,44 @@ static int hold(int count)
 	for (int i = 0; i < count; i++)
 		open += held[i] >= 0 && look(held[i]);
 	printf("opened=%ld held=%d answers=%ld\n", opened, open, answers);
+	return 0;
+}
+
+/* ---- flood ---- */
+
+static int half_open(const struct sockaddr_storage *from)
+{
+	int fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+
+	if (fd < 0)
+		die("socket");
+	set_one(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT);
+	if (bind(fd, (const struct sockaddr *)from, to_len) < 0)
+		die("bind");
+	if (connect(fd, (struct sockaddr *)&to, to_len) == 0)
+		send(fd, HALF, strlen(HALF), MSG_NOSIGNAL);
+	return fd;
+}
+
+static int flood(const char *source)
+{
+	struct sockaddr_storage from;
+
+	endpoint(&from, source, "0", false);
+	signal(SIGTERM, on_term);
+	memset(held, 0xff, sizeof(held));
+	for (; !stop; opened++) {
+		int *slot = &held[opened % FLOOD];
+
+		if (*slot >= 0)
+			close_with_reset(*slot);
+		*slot = half_open(&from);
+		if (opened == MAX_HELD) {
+			printf("ready\n");
+			fflush(stdout);
+		}
+	}
+	printf("opened=%ld\n", opened);
 	return 0;
 }
 
@@ -195,6 +241,41 @@ static int ask(long count, const char *request, const char *want, bool keep, con
 	return 0;
 }
 
+/* One of the crowd: ready, then go. */
+static int member(int go, const char *key)
+{
+	int fd = -1;
+	char c;
+
+	if (read(go, &c, 1) != 0)
+		return 1;
+	return exchange(&fd, GOOD, key, false) ? 0 : 1;
+}
+
+static int crowd(long count, const char *key)
+{
+	long ok = 0;
+	int go[2], status;
+
+	if (pipe(go) < 0)
+		die("pipe");
+	for (long i = 0; i < count; i++) {
+		pid_t pid = fork();
+
+		if (pid < 0)
+			die("fork");
+		if (pid == 0) {
+			close(go[1]);
+			_exit(member(go[0], key));
+		}
+	}
+	close(go[1]);
+	while (wait(&status) > 0)
+		ok += WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	printf("ok=%ld failed=%ld\n", ok, count - ok);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const struct rlimit files = {65536, 65536};
@@ -203,16 +284,20 @@ int main(int argc, char **argv)
 	setrlimit(RLIMIT_NOFILE, &files);
 	if (argc >= 5)
 		to_len = endpoint(&to, argv[2], argv[3], false);
-	if (!strcmp(what, "hold") && argc == 6 && !strcmp(argv[5], "dawdle")) {
-		dawdler = 1;
+	if (!strcmp(what, "hold") && argc == 6) {
+		dawdler = !strcmp(argv[5], "dawdle");
 		argc--;
 	}
 	if (!strcmp(what, "hold") && argc == 5)
 		return hold(atoi(argv[4]));
+	if (!strcmp(what, "flood") && argc == 5)
+		return flood(argv[4]);
+	if (!strcmp(what, "crowd") && argc == 6)
+		return crowd(atol(argv[4]), argv[5]);
 	if (!strcmp(what, "ask") && argc == 7)
 		return ask(atol(argv[4]), GOOD, argv[6], !strcmp(argv[5], "keep"), "ok");
 	if (!strcmp(what, "bad") && argc == 5)
 		return ask(atol(argv[4]), REQUEST("other"), " 403 ", false, "refused");
-	fprintf(stderr, "usage: starve hold|ask|bad ...\n");
+	fprintf(stderr, "usage: starve hold|flood|crowd|ask|bad ...\n");
 	return 2;
 }

@@ -93,7 +93,7 @@ int make_listener(uint16_t *ret_port)
 	return fd;
 }
 
-static void start(unsigned name_wait_ms, unsigned max_connections, unsigned max_pod_connections)
+static void start(unsigned name_wait_ms, unsigned max_connections)
 {
 	_cleanup_close_ int fd = make_listener(&port);
 	struct agent_options options = {
@@ -105,7 +105,6 @@ static void start(unsigned name_wait_ms, unsigned max_connections, unsigned max_
 		.name_wait_ms = name_wait_ms,
 		.imds_name_wait_ms = name_wait_ms,
 		.max_connections = max_connections,
-		.max_pod_connections = max_pod_connections,
 	};
 	struct pc_err err = {};
 
@@ -120,7 +119,7 @@ int setup(void **state)
 	atomic_store(&asked, 0);
 	atomic_store(&named_after, 0);
 	write_file(FILE_TEXT("AKIAONE"));
-	start(60000, 0, 0);
+	start(60000, 0);
 	return 0;
 }
 
@@ -132,22 +131,17 @@ int teardown(void **state)
 	return 0;
 }
 
-void restart(unsigned name_wait_ms, unsigned max_pod_connections)
+void restart(unsigned name_wait_ms, unsigned max_connections)
 {
 	agent_server_stop(server);
-	start(name_wait_ms, 0, max_pod_connections);
-}
-
-void restart_limited(unsigned max_connections, unsigned max_pod_connections)
-{
-	agent_server_stop(server);
-	start(60000, max_connections, max_pod_connections);
+	start(name_wait_ms, max_connections);
 }
 
 /* ---- a client that sends exactly what it is told ---- */
 
-int dial(void)
+int dial_from(uint32_t source)
 {
+	struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr = {htonl(source)}};
 	struct sockaddr_in sa = {.sin_family = AF_INET,
 				 .sin_port = htons(port),
 				 .sin_addr = {htonl(INADDR_LOOPBACK)}};
@@ -155,9 +149,15 @@ int dial(void)
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	return fd;
+}
+
+int dial(void)
+{
+	return dial_from(INADDR_LOOPBACK);
 }
 
 void send_all(int fd, const char *data, size_t len)

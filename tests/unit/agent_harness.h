@@ -58,10 +58,10 @@ int make_listener(uint16_t *ret_port);
 int setup(void **state);
 int teardown(void **state);
 /* 0: the default. */
-void restart(unsigned name_wait_ms, unsigned max_pod_connections);
-void restart_limited(unsigned max_connections, unsigned max_pod_connections);
+void restart(unsigned name_wait_ms, unsigned max_connections);
 
 int dial(void);
+int dial_from(uint32_t source);
 /* The server may answer and close before it has read everything: errors are ignored. */
 void send_all(int fd, const char *data, size_t len);
 void send_text(int fd, const char *text);

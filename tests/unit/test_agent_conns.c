@@ -24,9 +24,9 @@ struct link {
 
 static struct conns c;
 
-static void start(unsigned total, unsigned per_pod, unsigned unknown)
+static void start(unsigned total, unsigned outside, unsigned node)
 {
-	const struct conn_limits limits = {total, per_pod, unknown};
+	const struct conn_limits limits = {total, outside, node};
 
 	conns_init(&c, &limits);
 }
@@ -77,19 +77,77 @@ static unsigned count_open(const struct link *l, size_t n)
 	return open;
 }
 
-static void test_share(void **state)
+/* A request, answered at the same moment. */
+static void use(struct link *l, int64_t now_ms)
+{
+	conns_begin(&c, l->conn, now_ms);
+	conns_whole(&c, l->conn);
+	conns_end(&c, l->conn, now_ms);
+}
+
+/* A pod that holds all there is makes room for itself: what it has not used for longest goes. */
+static void test_own_room(void **state)
+{
+	struct link l[6] = {};
+
+	(void)state;
+	start(4, 1, 1);
+	for (size_t i = 0; i < 4; i++) {
+		assert_true(open_link(&l[i], 7, 0));
+		use(&l[i], i == 2 ? 100 : 200);
+	}
+	assert_true(open_link(&l[4], 7, 300));
+	assert_true(is_shut(&l[2]));
+	assert_int_equal(count_open(l, 5), 4);
+	close_link(&l[0]);
+	assert_true(open_link(&l[0], 7, 300));
+	assert_int_equal(count_open(l, 5), 4);
+	close_links(l, 5);
+}
+
+/* One that has just come looks idle, and is not. One that takes its time does not look so. */
+static void test_newcomers(void **state)
+{
+	struct link l[7] = {};
+
+	(void)state;
+	start(4, 1, 1);
+	assert_true(open_link(&l[0], 7, 0)); /* begins a request and never ends it */
+	conns_begin(&c, l[0].conn, 0);
+	assert_true(open_link(&l[1], 7, 0)); /* never asks */
+	assert_true(open_link(&l[2], 7, 10)); /* waits for its answer */
+	conns_begin(&c, l[2].conn, 10);
+	conns_whole(&c, l[2].conn);
+	assert_true(open_link(&l[3], 7, CONN_PATIENCE_MS - 1)); /* has just come */
+	assert_false(open_link(&l[4], 7, CONN_PATIENCE_MS - 1)); /* all are waited for */
+	assert_int_equal(count_open(l, 4), 4);
+	assert_true(open_link(&l[4], 7, CONN_PATIENCE_MS));
+	assert_true(is_shut(&l[0])); /* the oldest */
+	assert_true(open_link(&l[5], 7, CONN_PATIENCE_MS));
+	assert_true(is_shut(&l[1]));
+	assert_false(open_link(&l[6], 7, CONN_PATIENCE_MS));
+	assert_int_equal(count_open(l, 6), 4);
+	close_links(l, 7);
+}
+
+/* The next request is there, only not read yet. */
+static void test_unread(void **state)
 {
 	struct link l[4] = {};
 
 	(void)state;
-	start(10, 2, 10);
+	start(2, 1, 1);
 	assert_true(open_link(&l[0], 7, 0));
 	assert_true(open_link(&l[1], 7, 0));
-	assert_false(open_link(&l[2], 7, 0));
-	assert_true(open_link(&l[2], 8, 0));
-	close_link(&l[0]);
-	assert_true(open_link(&l[0], 7, 0));
-	assert_false(open_link(&l[3], 7, 0));
+	use(&l[0], 100);
+	use(&l[1], 200);
+	assert_int_equal(write(l[0].fds[1], "GET", 3), 3);
+	assert_true(open_link(&l[2], 7, 300));
+	assert_true(is_shut(&l[1]));
+	assert_false(is_shut(&l[0]));
+	assert_false(open_link(&l[3], 7, 300));
+	assert_true(open_link(&l[3], 7, 300 + CONN_PATIENCE_MS)); /* it never became one */
+	assert_true(is_shut(&l[0]));
 	close_links(l, 4);
 }
 
@@ -99,19 +157,17 @@ static void test_evict(void **state)
 	struct link l[6] = {};
 
 	(void)state;
-	start(4, 4, 1);
+	start(4, 1, 1);
 	assert_true(open_link(&l[0], 7, 0)); /* idle, but used since */
 	assert_true(open_link(&l[1], 7, 100)); /* oldest, busy */
 	assert_true(open_link(&l[2], 7, 200)); /* longest idle */
 	assert_true(open_link(&l[3], 8, 0));
-	conns_begin(&c, l[0].conn);
-	conns_end(&c, l[0].conn, 300);
-	conns_begin(&c, l[1].conn);
-	assert_false(open_link(&l[4], 7, 400)); /* 7 has most itself */
+	use(&l[0], 300);
+	use(&l[2], 250);
+	conns_begin(&c, l[1].conn, 300);
 	assert_true(open_link(&l[4], 8, 400));
 	assert_true(is_shut(&l[2]));
 	assert_int_equal(count_open(l, 5), 4);
-	assert_false(open_link(&l[5], 8, 500)); /* two each */
 	assert_true(open_link(&l[5], 9, 500));
 	assert_int_equal(count_open(l, 6), 4);
 	assert_false(is_shut(&l[1])); /* busy ones last */
@@ -124,11 +180,13 @@ static void test_evict_busy(void **state)
 	struct link l[3] = {};
 
 	(void)state;
-	start(2, 2, 1);
+	start(2, 1, 1);
 	assert_true(open_link(&l[0], 7, 100));
 	assert_true(open_link(&l[1], 7, 0));
-	conns_begin(&c, l[0].conn);
-	conns_begin(&c, l[1].conn);
+	for (size_t i = 0; i < 2; i++) {
+		conns_begin(&c, l[i].conn, 100);
+		conns_whole(&c, l[i].conn);
+	}
 	assert_true(open_link(&l[2], 8, 200));
 	assert_true(is_shut(&l[1]));
 	assert_false(is_shut(&l[0]));
@@ -137,42 +195,48 @@ static void test_evict_busy(void **state)
 	close_links(l, 3);
 }
 
-static void test_unknown(void **state)
+/* Callers without a stamp have shares of their own, and there the oldest goes, whatever it does. */
+static void test_unstamped(void **state)
 {
-	struct link l[5] = {};
+	static const uint64_t shares[] = {CONN_OUTSIDE, CONN_NODE};
 
 	(void)state;
-	start(2, 2, 2);
-	assert_true(open_link(&l[0], 0, 0));
-	assert_true(open_link(&l[1], 0, 100));
-	assert_int_equal(c.count, 0);
-	assert_true(open_link(&l[2], 7, 100));
-	assert_true(open_link(&l[3], 7, 100));
-	assert_int_equal(count_open(l, 4), 4);
-	assert_true(open_link(&l[4], 0, 200)); /* in turn, among themselves */
-	assert_true(is_shut(&l[0]));
-	assert_int_equal(count_open(l, 5), 4);
-	close_link(&l[4]);
-	assert_true(open_link(&l[4], 8, 300)); /* not at their cost */
-	assert_false(is_shut(&l[1]));
-	close_links(l, 5);
+	for (size_t i = 0; i < 2; i++) {
+		struct link l[6] = {};
+		uint64_t other = shares[1 - i];
+
+		start(1, 2, 2);
+		assert_true(open_link(&l[0], shares[i], 0));
+		assert_true(open_link(&l[1], shares[i], 0));
+		assert_true(open_link(&l[2], 7, 0));
+		assert_true(open_link(&l[3], other, 0));
+		assert_int_equal(c.count, 1);
+		assert_int_equal(count_open(l, 4), 4);
+		conns_begin(&c, l[0].conn, CONN_PATIENCE_MS); /* a pod's would be kept */
+		assert_true(open_link(&l[4], shares[i], CONN_PATIENCE_MS));
+		assert_true(is_shut(&l[0]));
+		assert_true(open_link(&l[5], shares[i], CONN_PATIENCE_MS));
+		assert_true(is_shut(&l[1]));
+		assert_int_equal(count_open(l, 6), 4);
+		close_links(l, 6);
+	}
 }
 
-static void test_unknown_alone(void **state)
+static void test_unstamped_alone(void **state)
 {
 	struct link l[2] = {};
 
 	(void)state;
 	start(1, 1, 1);
-	assert_true(open_link(&l[0], 0, 0));
-	assert_true(open_link(&l[1], 0, 0)); /* its owner went with the only connection */
+	assert_true(open_link(&l[0], CONN_OUTSIDE, 0));
+	assert_true(
+		open_link(&l[1], CONN_OUTSIDE, 0)); /* its owner went with the only connection */
 	assert_true(is_shut(&l[0]));
 	assert_false(is_shut(&l[1]));
 	close_links(l, 2);
 }
 
 #define TOTAL	  64
-#define PER_POD	  16
 #define ATTACKERS 8
 #define SHARE	  (TOTAL / (ATTACKERS + 1))
 
@@ -184,14 +248,14 @@ static void test_fair(void **state)
 	size_t n = 0;
 
 	(void)state;
-	start(TOTAL, PER_POD, 1);
+	start(TOTAL, 1, 1);
 	srandom(1);
 	for (int64_t now = 0; now < TOTAL * 100; now++) {
 		uint64_t pod = 1 + (uint64_t)random() % ATTACKERS;
 
 		if (open_link(&l[n], pod, now)) {
 			if (random() % 2)
-				conns_begin(&c, l[n].conn);
+				conns_begin(&c, l[n].conn, now);
 			n++;
 		}
 		if (now >= 1000 && now < 1000 + SHARE)
@@ -227,8 +291,7 @@ static void test_deadline(void **state)
 	start(10, 10, 10);
 	assert_true(open_link(&l[0], 7, 1000));
 	assert_true(open_link(&l[1], 7, 1000));
-	conns_begin(&c, l[1].conn);
-	conns_end(&c, l[1].conn, 10000);
+	use(&l[1], 10000);
 	conns_expire(&c, 15999, 15000);
 	assert_false(is_shut(&l[0]));
 	conns_expire(&c, 16000, 15000);
@@ -250,13 +313,13 @@ static void test_life(void **state)
 	assert_true(open_link(&l[0], 7, 1000));
 	assert_true(open_link(&l[1], 7, 1000));
 	for (int i = 1; i < CONN_MAX_REQUESTS; i++) {
-		conns_begin(&c, l[0].conn);
+		conns_begin(&c, l[0].conn, 2000);
 		assert_false(conns_is_last(&c, l[0].conn, 2000));
 		conns_end(&c, l[0].conn, 2000);
 	}
-	conns_begin(&c, l[0].conn);
+	conns_begin(&c, l[0].conn, 2000);
 	assert_true(conns_is_last(&c, l[0].conn, 2000));
-	conns_begin(&c, l[1].conn);
+	conns_begin(&c, l[1].conn, 2000);
 	assert_false(conns_is_last(&c, l[1].conn, 1000 + CONN_MAX_AGE_MS - 1));
 	assert_true(conns_is_last(&c, l[1].conn, 1000 + CONN_MAX_AGE_MS));
 	close_links(l, 2);
@@ -265,10 +328,11 @@ static void test_life(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_share),	      cmocka_unit_test(test_evict),
-		cmocka_unit_test(test_evict_busy),    cmocka_unit_test(test_unknown),
-		cmocka_unit_test(test_unknown_alone), cmocka_unit_test(test_fair),
-		cmocka_unit_test(test_deadline),      cmocka_unit_test(test_life),
+		cmocka_unit_test(test_own_room),	cmocka_unit_test(test_newcomers),
+		cmocka_unit_test(test_unread),		cmocka_unit_test(test_evict),
+		cmocka_unit_test(test_evict_busy),	cmocka_unit_test(test_unstamped),
+		cmocka_unit_test(test_unstamped_alone), cmocka_unit_test(test_fair),
+		cmocka_unit_test(test_deadline),	cmocka_unit_test(test_life),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

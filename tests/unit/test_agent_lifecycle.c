@@ -71,73 +71,54 @@ static void test_waiting_blocks_nobody(void **state)
 	}
 }
 
-/* More waiters of one pod than it may have: the rest is told to come back. */
-static void test_waiting_limit(void **state)
+/* A job that starts with hundreds of processes, before its pod has a name: all of them wait. */
+static void test_waiting_crowd(void **state)
 {
-	int fds[40];
-	int refused = 0;
+	int fds[400];
 	struct answer a;
 
 	(void)state;
-	restart(60000, ARRAY_SIZE(fds)); /* with fewer connections, fewer would be told */
 	atomic_store(&identity, UNNAMED);
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
 		fds[i] = dial();
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		send_text(fds[i], GET23 "\r\n");
-	/* 8 of the 40 are answered now; then the others get their name */
-	while (refused < 8) {
-		for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
-			char c;
-
-			if (fds[i] < 0 || recv(fds[i], &c, 1, MSG_PEEK | MSG_DONTWAIT) != 1)
-				continue;
-			assert_true(read_answer(fds[i], false, &a));
-			assert_int_equal(a.status, 503);
-			assert_string_equal(find_header(&a, "Connection"), "close");
-			close(fds[i]);
-			fds[i] = -1;
-			refused++;
-		}
 	}
 	atomic_store(&identity, NAMED);
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
-		if (fds[i] < 0)
-			continue;
 		assert_true(read_answer(fds[i], false, &a));
 		assert_credentials(&a);
 		close(fds[i]);
 	}
-	assert_int_equal(refused, 8);
 }
 
-/* One pod's connections beyond its share are closed; when some end, there is room again. */
-static void test_connection_limit(void **state)
+/* One pod has all connections there are, and more come: what it uses least makes room. */
+static void test_own_room(void **state)
 {
-	int fds[4], extra;
+	int fds[4], more[4];
 	struct answer a;
 
 	(void)state;
-	restart(60000, 4);
+	restart(60000, ARRAY_SIZE(fds));
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
 		fds[i] = dial();
 		send_text(fds[i], GET23 "\r\n");
 		assert_true(read_answer(fds[i], false, &a));
 		assert_credentials(&a);
 	}
-	extra = dial();
-	send_text(extra, GET23 "\r\n");
-	assert_false(read_answer(extra, false, &a));
-	close(extra);
-	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(more); i++) {
+		more[i] = dial();
+		send_text(more[i], GET23 "\r\n");
+		assert_true(read_answer(more[i], false, &a));
+		assert_credentials(&a);
+		assert_true(at_end(fds[i]));
 		close(fds[i]);
-	do { /* the server notices the ends in its own time */
-		extra = dial();
-		send_text(extra, GET23 "\r\n");
-		if (!read_answer(extra, false, &a))
-			a.status = 0;
-		close(extra);
-	} while (a.status != 200);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(more); i++) {
+		send_text(more[i], GET23 "\r\n");
+		assert_true(read_answer(more[i], false, &a));
+		assert_credentials(&a);
+		close(more[i]);
+	}
 }
 
 /* All slots are one pod's: another pod gets the one that it misses least. */
@@ -147,7 +128,7 @@ static void test_eviction(void **state)
 	struct answer a;
 
 	(void)state;
-	restart_limited(4, 4);
+	restart(60000, 4);
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
 		fds[i] = dial();
 		send_text(fds[i], GET23 "\r\n");
@@ -161,13 +142,16 @@ static void test_eviction(void **state)
 		assert_true(read_answer(other[i], false, &a));
 		assert_credentials(&a);
 	}
-	/* two each: nobody has more than the one who asks for a third */
-	extra = dial();
-	send_text(extra, GET23 "\r\n");
-	assert_true(at_end(extra));
-	close(extra);
 	assert_true(at_end(fds[0]));
 	assert_true(at_end(fds[1]));
+	/* two each: a third one is at its own pod's cost */
+	extra = dial();
+	send_text(extra, GET23 "\r\n");
+	assert_true(read_answer(extra, false, &a));
+	assert_credentials(&a);
+	assert_true(at_end(other[0]));
+	close(other[0]);
+	other[0] = extra;
 	for (size_t i = 0; i < 2; i++) {
 		send_text(other[i], GET23 "\r\n");
 		assert_true(read_answer(other[i], false, &a));
@@ -189,7 +173,7 @@ static void test_evict_waiting(void **state)
 	int before, tries = 0;
 
 	(void)state;
-	restart_limited(1, 1);
+	restart(60000, 1);
 	atomic_store(&identity, UNNAMED);
 	fd = dial();
 	send_text(fd, GET23 "\r\n");
@@ -206,28 +190,39 @@ static void test_evict_waiting(void **state)
 	assert_true(tries < 50);
 }
 
-/* Unknown callers take nothing of the pods' slots, nor pods of theirs. */
-static void test_unknown_pool(void **state)
+/* Half requests from outside, whose callers have no stamp: neither pods nor the node's probes lose
+ * a slot to them, and among them the oldest goes first, so one that asks at once is answered. */
+static void test_unstamped_flood(void **state)
 {
+	static const char health[] = "GET /healthz HTTP/1.1\r\nHost: x\r\n";
+	_cleanup_close_ int probe = -EBADF, late = -EBADF;
 	int fds[300]; /* of 256 */
 	struct answer a;
 
 	(void)state;
-	restart_limited(2, 2);
+	restart(60000, 2);
 	atomic_store(&identity, UNSTAMPED);
+	probe = dial();
+	send_text(probe, health);
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
-		fds[i] = dial();
+		fds[i] = dial_from(INADDR_LOOPBACK + 1);
 		send_text(fds[i], "GET /healthz HTTP/1.1\r\n");
 	}
-	while (atomic_load(&asked) < (int)ARRAY_SIZE(fds))
-		usleep(1000); /* each is asked about when it is accepted */
+	for (size_t i = 0; i < ARRAY_SIZE(fds) - 256; i++)
+		assert_true(at_end(fds[i]));
+	send_text(probe, "\r\n");
+	assert_true(read_answer(probe, false, &a));
+	assert_int_equal(a.status, 200);
+	assert_string_equal(find_header(&a, "Connection"), "close");
 	atomic_store(&identity, NAMED);
 	a = ask(GET23 "\r\n");
 	assert_credentials(&a);
 	atomic_store(&identity, UNSTAMPED);
-	a = ask("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"); /* at the cost of one of the others */
+	late = dial_from(INADDR_LOOPBACK + 1); /* at the cost of one of the others */
+	send_text(late, health);
+	send_text(late, "\r\n");
+	assert_true(read_answer(late, false, &a));
 	assert_int_equal(a.status, 200);
-	assert_string_equal(find_header(&a, "Connection"), "close");
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		close(fds[i]);
 }
@@ -392,11 +387,11 @@ int main(void)
 		TEST(test_named_late),
 		TEST(test_never_named),
 		TEST(test_waiting_blocks_nobody),
-		TEST(test_waiting_limit),
-		TEST(test_connection_limit),
+		TEST(test_waiting_crowd),
+		TEST(test_own_room),
 		TEST(test_eviction),
 		TEST(test_evict_waiting),
-		TEST(test_unknown_pool),
+		TEST(test_unstamped_flood),
 		TEST(test_requests_per_connection),
 		TEST(test_concurrent),
 		TEST(test_reload),

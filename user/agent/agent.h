@@ -33,8 +33,7 @@ struct agent_options {
 	agent_peer_fn peer; /* podcred_peer */
 	unsigned name_wait_ms; /* container endpoint: wait for a pod's name; 1500 */
 	unsigned imds_name_wait_ms; /* the same for IMDS, where SDKs give up sooner; 400 */
-	unsigned max_connections; /* of all pods; 512 */
-	unsigned max_pod_connections; /* of one pod; 64 */
+	unsigned max_connections; /* of all pods, who share them; 1024 */
 	bool require_authorization; /* 400 without an Authorization header on Pod Identity */
 };
 

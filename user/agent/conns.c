@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#define UNKNOWN 0
-
 /* There while it has connections. */
 struct conn_owner {
 	struct conn_owner *prev, *next;
@@ -13,6 +11,11 @@ struct conn_owner {
 	unsigned count;
 	struct conn *head;
 };
+
+static bool is_pod(uint64_t pod)
+{
+	return pod != CONN_OUTSIDE && pod != CONN_NODE;
+}
 
 void conns_init(struct conns *c, const struct conn_limits *limits)
 {
@@ -68,7 +71,7 @@ static void link_conn(struct conns *c, struct conn_owner *owner, struct conn *co
 		owner->head->prev = conn;
 	owner->head = conn;
 	owner->count++;
-	c->count += owner->pod != UNKNOWN;
+	c->count += is_pod(owner->pod);
 }
 
 /* Gives its slot back. */
@@ -83,7 +86,7 @@ static void unlink_conn(struct conns *c, struct conn *conn)
 	if (conn->next)
 		conn->next->prev = conn->prev;
 	conn->owner = NULL;
-	c->count -= owner->pod != UNKNOWN;
+	c->count -= is_pod(owner->pod);
 	if (--owner->count == 0)
 		free_owner(c, owner);
 }
@@ -95,16 +98,66 @@ static void drop(struct conns *c, struct conn *conn)
 	shutdown(conn->fd, SHUT_RDWR);
 }
 
-/* The one that is missed least: idle rather than busy, then the longest without an answer, then the
+static bool has_input(int fd)
+{
+	char c;
+
+	return recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+}
+
+/* Whether somebody will miss it: a client that waits for us, or has not had the time to ask. */
+static bool is_wanted(const struct conn *conn, int64_t now_ms)
+{
+	switch (conn->state) {
+	case CONN_ANSWERING:
+		return true;
+	case CONN_ASKING:
+		return now_ms - conn->began_ms < CONN_PATIENCE_MS;
+	case CONN_QUIET:
+		break;
+	}
+	return conn->requests == 0 && now_ms - conn->began_ms < CONN_PATIENCE_MS;
+}
+
+/* One that rests rather than one that is wanted, then the longest without an answer, then the
  * oldest, which is further down. */
-static struct conn *least_useful(const struct conn_owner *owner)
+static struct conn *compare(const struct conn_owner *owner, int64_t now_ms)
 {
 	struct conn *best = owner->head;
+	bool best_wanted = is_wanted(best, now_ms);
 
-	for (struct conn *conn = best->next; conn; conn = conn->next)
-		if (conn->busy != best->busy ? best->busy : conn->since_ms <= best->since_ms)
+	for (struct conn *conn = best->next; conn; conn = conn->next) {
+		bool wanted = is_wanted(conn, now_ms);
+
+		if (wanted != best_wanted ? best_wanted : conn->since_ms <= best->since_ms) {
 			best = conn;
+			best_wanted = wanted;
+		}
+	}
 	return best;
+}
+
+/* The one that is missed least. */
+static struct conn *least_useful(const struct conn_owner *owner, int64_t now_ms)
+{
+	struct conn *best = compare(owner, now_ms);
+
+	/* its next request may be there, and only not have been read yet */
+	while (best->state == CONN_QUIET && !is_wanted(best, now_ms) && has_input(best->fd)) {
+		best->state = CONN_ASKING;
+		best->began_ms = now_ms;
+		best = compare(owner, now_ms);
+	}
+	return best;
+}
+
+static struct conn *oldest(const struct conn_owner *owner)
+{
+	struct conn *conn = owner->head;
+
+	while (conn->next)
+		conn = conn->next;
+	return conn;
 }
 
 static struct conn_owner *largest_pod(const struct conns *c)
@@ -112,41 +165,52 @@ static struct conn_owner *largest_pod(const struct conns *c)
 	struct conn_owner *largest = NULL;
 
 	for (struct conn_owner *owner = c->owners; owner; owner = owner->next)
-		if (owner->pod != UNKNOWN && (!largest || owner->count > largest->count))
+		if (is_pod(owner->pod) && (!largest || owner->count > largest->count))
 			largest = owner;
 	return largest;
 }
 
 /* Sets *ret_victim to the connection that has to go first, if any. false: no room for this one. */
-static bool admit(struct conns *c, uint64_t pod, struct conn **ret_victim)
+static bool admit_pod(struct conns *c, const struct conn_owner *owner, int64_t now_ms,
+		      struct conn **ret_victim)
 {
-	const struct conn_owner *owner = find_owner(c, pod), *largest;
 	unsigned own = owner ? owner->count : 0;
+	const struct conn_owner *largest;
 
-	*ret_victim = NULL;
-	if (pod == UNKNOWN) {
-		/* Nobody tells them apart: a health check must get in when others dawdle. */
-		if (own && own >= c->limits.unknown)
-			*ret_victim = least_useful(owner);
-		return true;
-	}
-	if (own >= c->limits.per_pod)
-		return false;
 	if (c->count < c->limits.total)
 		return true;
 	largest = largest_pod(c);
-	if (!largest || largest->count <= own)
+	if (!largest)
 		return false;
-	*ret_victim = least_useful(largest);
+	if (largest->count > own) {
+		*ret_victim = least_useful(largest, now_ms);
+		return true;
+	}
+	*ret_victim = least_useful(owner, now_ms);
+	return !is_wanted(*ret_victim, now_ms);
+}
+
+static bool admit(struct conns *c, uint64_t pod, int64_t now_ms, struct conn **ret_victim)
+{
+	const struct conn_owner *owner = find_owner(c, pod);
+	unsigned limit = pod == CONN_NODE ? c->limits.node : c->limits.outside;
+
+	*ret_victim = NULL;
+	if (is_pod(pod))
+		return admit_pod(c, owner, now_ms, ret_victim);
+	/* Nobody tells them apart, and what they may ask takes no time: what has just come is
+	 * about to ask, and what has been there for longest does not mean to. */
+	if (owner && owner->count >= limit)
+		*ret_victim = oldest(owner);
 	return true;
 }
 
-static bool add_locked(struct conns *c, struct conn *conn, uint64_t pod)
+static bool add_locked(struct conns *c, struct conn *conn, uint64_t pod, int64_t now_ms)
 {
 	struct conn_owner *owner;
 	struct conn *victim;
 
-	if (!admit(c, pod, &victim))
+	if (!admit(c, pod, now_ms, &victim))
 		return false;
 	if (victim)
 		drop(c, victim);
@@ -164,10 +228,13 @@ struct conn *conns_add(struct conns *c, int fd, uint64_t pod, int64_t now_ms)
 
 	if (!conn)
 		return NULL;
-	*conn = (struct conn){
-		.fd = fd, .unknown = pod == UNKNOWN, .opened_ms = now_ms, .since_ms = now_ms};
+	*conn = (struct conn){.fd = fd,
+			      .unknown = !is_pod(pod),
+			      .opened_ms = now_ms,
+			      .since_ms = now_ms,
+			      .began_ms = now_ms};
 	pthread_mutex_lock(&c->lock);
-	added = add_locked(c, conn, pod);
+	added = add_locked(c, conn, pod, now_ms);
 	pthread_mutex_unlock(&c->lock);
 	if (added)
 		return conn;
@@ -184,18 +251,26 @@ void conns_remove(struct conns *c, struct conn *conn)
 	free(conn);
 }
 
-void conns_begin(struct conns *c, struct conn *conn)
+void conns_begin(struct conns *c, struct conn *conn, int64_t now_ms)
 {
 	pthread_mutex_lock(&c->lock);
-	conn->busy = true;
+	conn->state = CONN_ASKING;
+	conn->began_ms = now_ms;
 	conn->requests++;
+	pthread_mutex_unlock(&c->lock);
+}
+
+void conns_whole(struct conns *c, struct conn *conn)
+{
+	pthread_mutex_lock(&c->lock);
+	conn->state = CONN_ANSWERING;
 	pthread_mutex_unlock(&c->lock);
 }
 
 void conns_end(struct conns *c, struct conn *conn, int64_t now_ms)
 {
 	pthread_mutex_lock(&c->lock);
-	conn->busy = false;
+	conn->state = CONN_QUIET;
 	conn->since_ms = now_ms;
 	pthread_mutex_unlock(&c->lock);
 }

@@ -39,7 +39,7 @@ void *handler_on_uri(void *cls, const char *uri, struct MHD_Connection *connecti
 	/* shut down when it came; what it had sent by then is read all the same */
 	if (!conn)
 		return NULL;
-	conns_begin(&server->conns, conn);
+	conns_begin(&server->conns, conn, agent_now_ms());
 	x = calloc(1, sizeof(*x));
 	if (!x)
 		return NULL;
@@ -85,9 +85,38 @@ static void identify(struct agent_server *server, int fd, struct podcred_peer *p
 	req->peer = req->peer_error < 0 ? NULL : peer;
 }
 
-/* Which pod, 0: no stamp. Not by the question of identify(), which the kernel counts: whoever asks for
- * the agent's health alone comes without a stamp by right. */
-static uint64_t pod_behind(struct agent_server *server, int fd)
+/* sa: IPv4 or IPv6 */
+static const uint8_t *ip_of(const struct sockaddr *sa, size_t *ret_len)
+{
+	if (sa->sa_family == AF_INET6) {
+		*ret_len = sizeof(struct in6_addr);
+		return ((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr.s6_addr;
+	}
+	*ret_len = sizeof(struct in_addr);
+	return (const void *)&((const struct sockaddr_in *)(const void *)sa)->sin_addr;
+}
+
+/* Whose share a caller without a stamp takes. Only a process of the node can have the address that
+ * it dialled as its own: nobody else gets an answer that is sent there. */
+static uint64_t unstamped_share(int fd)
+{
+	struct sockaddr_storage own = {}, peer = {};
+	socklen_t own_len = sizeof(own), peer_len = sizeof(peer);
+	const uint8_t *a, *b;
+	size_t len, other;
+
+	if (getsockname(fd, (struct sockaddr *)&own, &own_len) < 0 ||
+	    getpeername(fd, (struct sockaddr *)&peer, &peer_len) < 0 ||
+	    own.ss_family != peer.ss_family)
+		return CONN_OUTSIDE;
+	a = ip_of((struct sockaddr *)&own, &len);
+	b = ip_of((struct sockaddr *)&peer, &other);
+	return memcmp(a, b, len) == 0 ? CONN_NODE : CONN_OUTSIDE;
+}
+
+/* Whose share a connection takes. Not by the question of identify(), which the kernel counts:
+ * whoever asks for the agent's health alone comes without a stamp by right. */
+static uint64_t share_of(struct agent_server *server, int fd)
 {
 	struct agent_request req = {};
 	struct podcred_peer peer;
@@ -95,9 +124,9 @@ static uint64_t pod_behind(struct agent_server *server, int fd)
 	uint64_t pod;
 
 	if (getsockopt(fd, SOL_PODCRED, PODCRED_POD, &pod, &len) == 0 && len == sizeof(pod))
-		return pod;
+		return pod ?: unstamped_share(fd);
 	identify(server, fd, &peer, &req); /* nothing is loaded here that knows this question */
-	return req.peer ? peer.pod_cgroup_id : 0;
+	return req.peer ? peer.pod_cgroup_id : unstamped_share(fd);
 }
 
 void handler_on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
@@ -116,7 +145,7 @@ void handler_on_connection(void *cls, struct MHD_Connection *connection, void **
 		return;
 	}
 	fd = fd_of(connection);
-	*socket_context = conns_add(&server->conns, fd, pod_behind(server, fd), agent_now_ms());
+	*socket_context = conns_add(&server->conns, fd, share_of(server, fd), agent_now_ms());
 	if (*socket_context)
 		return;
 	identify(server, fd, &peer, &req);
@@ -137,14 +166,11 @@ static const char *client_text(struct MHD_Connection *connection, char *buf, siz
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 	const struct sockaddr *sa = info ? info->client_addr : NULL;
-	const void *ip;
+	size_t len;
 
 	if (!sa || (sa->sa_family != AF_INET && sa->sa_family != AF_INET6))
 		return NULL;
-	ip = sa->sa_family == AF_INET
-		     ? (const void *)&((const struct sockaddr_in *)(const void *)sa)->sin_addr
-		     : (const void *)&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
-	return inet_ntop(sa->sa_family, ip, buf, (socklen_t)size);
+	return inet_ntop(sa->sa_family, ip_of(sa, &len), buf, (socklen_t)size);
 }
 
 static void free_body(void *cls)
@@ -196,7 +222,6 @@ static int wait_for_name(struct agent_server *server, struct exchange *x,
 {
 	int64_t now = agent_now_ms();
 	struct waiter *w = &x->waiter;
-	int r;
 
 	if (!w->deadline_ms)
 		w->deadline_ms = now + (destination_of(req->peer) == DESTINATION_IMDS
@@ -207,12 +232,9 @@ static int wait_for_name(struct agent_server *server, struct exchange *x,
 	w->fd = fd_of(w->connection);
 	if (waiting_gone(w->fd))
 		return -EPIPE;
-	w->pod = req->peer->pod_cgroup_id;
 	if (waiting_park(&server->waiting, w))
 		return 1;
-	r = agent_not_resolved(req, "too_many_waiting", ret);
-	ret->close = true;
-	return r;
+	return agent_not_resolved(req, "pod_not_resolved", ret);
 }
 
 static enum MHD_Result answer(struct agent_server *server, struct exchange *x, const char *method)
@@ -280,11 +302,11 @@ enum MHD_Result handler_on_request(void *cls, struct MHD_Connection *connection,
 				   const char *method, const char *version, const char *upload_data,
 				   size_t *upload_data_size, void **con_cls)
 {
+	struct agent_server *server = cls;
 	struct exchange *x = *con_cls;
 
 	(void)url;
 	(void)version;
-	(void)connection;
 	(void)upload_data;
 	if (!x)
 		return MHD_NO;
@@ -292,12 +314,13 @@ enum MHD_Result handler_on_request(void *cls, struct MHD_Connection *connection,
 	 * answer. */
 	if (!x->headers_seen) {
 		x->headers_seen = true;
-		return on_headers(cls, x, method);
+		return on_headers(server, x, method);
 	}
 	if (*upload_data_size) {
 		x->body_len += *upload_data_size;
 		*upload_data_size = 0;
 		return x->body_len > REQUEST_BODY_MAX ? MHD_NO : MHD_YES;
 	}
-	return answer(cls, x, method);
+	conns_whole(&server->conns, conn_of(connection));
+	return answer(server, x, method);
 }

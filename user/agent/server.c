@@ -20,9 +20,9 @@
 #define HOUSEKEEPING_MS	     1000
 #define DEFAULT_NAME_WAIT_MS 1500
 #define DEFAULT_IMDS_WAIT_MS 400
-#define DEFAULT_CONNECTIONS  512
-#define DEFAULT_PER_POD	     64
-#define UNKNOWN_CONNECTIONS  256 /* a flood has to be so much ahead of a health check */
+#define DEFAULT_CONNECTIONS  1024
+#define OUTSIDE_CONNECTIONS  256
+#define NODE_CONNECTIONS     256 /* a flood has to be so much ahead of a health check */
 
 /* What conns.c shuts down is libmicrohttpd's for a moment more. At its own limit that would stop to
  * accept, for everybody. */
@@ -62,7 +62,9 @@ static void *tick(void *arg)
 static struct MHD_Daemon *start_daemon(struct agent_server *server, int fd)
 {
 	const struct conn_limits *limits = &server->conns.limits;
-	unsigned connections = limits->total + limits->unknown + CONNECTION_SLACK;
+	/* each thread has its part of the limit, and one of them may accept them all */
+	unsigned connections = THREADS_PER_LISTENER *
+			       (limits->total + limits->outside + limits->node + CONNECTION_SLACK);
 
 	return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL,
 				NULL, handler_on_request, server, MHD_OPTION_LISTEN_SOCKET, fd,
@@ -143,8 +145,8 @@ static int server_fill(struct agent_server *server, const struct agent_options *
 int agent_server_start(const struct agent_options *o, struct agent_server **ret, struct pc_err *err)
 {
 	struct conn_limits limits = {.total = o->max_connections ?: DEFAULT_CONNECTIONS,
-				     .per_pod = o->max_pod_connections ?: DEFAULT_PER_POD,
-				     .unknown = UNKNOWN_CONNECTIONS};
+				     .outside = OUTSIDE_CONNECTIONS,
+				     .node = NODE_CONNECTIONS};
 	struct agent_server *server = calloc(1, sizeof(*server));
 	int r;
 

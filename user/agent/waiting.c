@@ -30,15 +30,6 @@ void waiting_done(struct waiting *w)
 	pthread_mutex_destroy(&w->lock);
 }
 
-static bool has_room(const struct waiting *w, uint64_t pod)
-{
-	unsigned same = 0;
-
-	for (const struct waiter *waiter = w->head; waiter; waiter = waiter->next)
-		same += waiter->pod == pod;
-	return !w->closing && same < WAITING_MAX_POD;
-}
-
 bool waiting_gone(int fd)
 {
 	struct pollfd p = {.fd = fd};
@@ -51,7 +42,7 @@ bool waiting_park(struct waiting *w, struct waiter *waiter)
 	bool room;
 
 	pthread_mutex_lock(&w->lock);
-	room = has_room(w, waiter->pod);
+	room = !w->closing;
 	if (room) {
 		/* before it is in the list: the ticker may resume it at once */
 		MHD_suspend_connection(waiter->connection);

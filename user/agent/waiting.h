@@ -16,7 +16,6 @@ struct waiter {
 	struct waiter *next;
 	struct MHD_Connection *connection;
 	int fd;
-	uint64_t pod;
 	int64_t deadline_ms;
 };
 
@@ -28,9 +27,6 @@ struct waiting {
 	bool closing;
 };
 
-/* No limit for all: each waiter is a connection, and conns.h shares these out fairly. */
-#define WAITING_MAX_POD 32
-
 int waiting_init(struct waiting *w);
 void waiting_done(struct waiting *w);
 
@@ -38,7 +34,8 @@ void waiting_done(struct waiting *w);
  * suspended. */
 bool waiting_gone(int fd);
 
-/* Suspends the connection. false: too many of this pod wait, or the end is near. */
+/* Suspends the connection. false: the end is near. No limit: each waiter is a connection, and
+ * conns.h shares these out fairly. */
 bool waiting_park(struct waiting *w, struct waiter *waiter);
 
 /* Resumes who has a name now, lost the identity, is gone, or is out of time. */
