@@ -3,6 +3,7 @@
 /* LIBS: -ljansson -lyaml */
 /* Pod lists as kubectl and kubelet write them, as people write them, and as nobody should. */
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -517,64 +518,194 @@ static void test_mutants(void **state)
 	}
 }
 
-static void test_files(void **state)
+static char scratch[] = "/tmp/podcred-podlist-XXXXXX", paths[4][96];
+
+/* A path below the scratch folder; valid for four calls. */
+static const char *at(const char *name)
 {
-	char dir[] = "/tmp/podcred-podlist-XXXXXX", path[64], data[64], link[64], temp[64];
-	const char *text = good[2].text;
+	static unsigned turn;
+	char *path = paths[turn++ % ARRAY_SIZE(paths)];
+
+	snprintf(path, sizeof(paths[0]), "%s/%s", scratch, name);
+	return path;
+}
+
+static void put_text(const char *name, const char *text)
+{
+	assert_int_equal(file_write_atomic(at(name), text, strlen(text), 0600), 0);
+}
+
+static void test_load(void **state)
+{
 	struct podlist list = {};
 	struct pc_err err = {""};
-	int fd;
 
 	(void)state;
-	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof(path), "%s/pods.json", dir);
-	snprintf(data, sizeof(data), "%s/..data_1", dir);
-	snprintf(link, sizeof(link), "%s/..data", dir);
-	snprintf(temp, sizeof(temp), "%s/..data_tmp", dir);
-	assert_int_equal(podlist_load(path, &list, &err), -ENOENT);
+	assert_int_equal(podlist_load(at("pods.json"), &list, &err), -ENOENT);
 	assert_non_null(strstr(err.msg, "pods.json: cannot read: No such file"));
-	fd = podlist_watch_open(path);
-	assert_true(fd >= 0);
-	assert_int_equal(podlist_watch_drain(fd), 0);
-	assert_int_equal(file_write_atomic(path, text, strlen(text), 0600), 0);
-	assert_int_equal(podlist_watch_drain(fd), 1);
-	assert_int_equal(podlist_watch_drain(fd), 0);
-	assert_int_equal(podlist_load(path, &list, &err), 0);
+	put_text("pods.json", good[2].text);
+	assert_int_equal(podlist_load(at("pods.json"), &list, &err), 0);
 	assert_int_equal(list.n, 1);
 	podlist_done(&list);
-	assert_int_equal(truncate(path, (off_t)PODLIST_MAX + 1), 0);
-	assert_int_equal(podlist_load(path, &list, &err), -EFBIG);
+	assert_int_equal(truncate(at("pods.json"), (off_t)PODLIST_MAX + 1), 0);
+	assert_int_equal(podlist_load(at("pods.json"), &list, &err), -EFBIG);
 	assert_non_null(strstr(err.msg, "64 MiB"));
+	unlink(at("pods.json"));
+}
+
+static struct podlist_watch watch;
+
+/* What was just done is seen, and then nothing more. */
+static void assert_seen(const char *what)
+{
+	bool seen = podlist_watch_look(&watch);
+
+	if (!seen)
+		fail_msg("%s is not seen", what);
+	podlist_watch_look(&watch); /* once more, where the first look alone found it */
+	if (podlist_watch_look(&watch))
+		fail_msg("%s has no end", what);
+}
+
+static void start_watch(const char *name)
+{
+	static char path[96];
+
+	snprintf(path, sizeof(path), "%s", at(name));
+	podlist_watch_start(&watch, path);
+}
+
+/* At once, not only when somebody looks. */
+static void assert_told(void)
+{
+	struct pollfd fd = {.fd = watch.fd, .events = POLLIN};
+
+	assert_int_equal(poll(&fd, 1, 0), 1);
+}
+
+static void test_watch(void **state)
+{
+	char path[96];
+	FILE *f;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s", at("dir/pods.json"));
+	start_watch("dir/pods.json");
+	assert_false(podlist_watch_look(&watch)); /* nothing there is no change */
+	assert_true(watch.fd < 0 && watch.error == -ENOENT);
+	assert_int_equal(mkdir(at("dir"), 0700), 0);
+	put_text("dir/pods.json", "a");
+	assert_seen("a folder that is made late");
+	assert_true(watch.fd >= 0 && watch.error == 0);
+	put_text("dir/pods.json", "b");
+	assert_seen("a rename over the file");
+	f = fopen(path, "r+"); /* same size, perhaps within the same tick of the file's clock */
+	assert_non_null(f);
+	fputc('c', f);
+	fclose(f);
+	assert_seen("a write into the file");
+	f = fopen(path, "r+"); /* a clock that is too coarse shows no more of a write than this */
+	assert_non_null(f);
+	fclose(f);
+	assert_seen("a write that leaves no trace");
+	assert_int_equal(chmod(path, 0400), 0);
+	assert_seen("another mode");
 	unlink(path);
-	/* A ConfigMap volume: the file is a link into ..data, which is swapped by rename. */
-	assert_int_equal(mkdir(data, 0700), 0);
-	assert_int_equal(symlink("..data_1", link), 0);
-	assert_int_equal(symlink("..data/pods.json", path), 0);
-	assert_int_equal(podlist_watch_drain(fd), 1);
-	assert_int_equal(symlink("..data_2", temp), 0);
-	assert_int_equal(podlist_watch_drain(fd), 1);
-	assert_int_equal(rename(temp, link), 0);
-	assert_int_equal(podlist_watch_drain(fd), 1);
-	assert_int_equal(podlist_load(path, &list, &err), -ENOENT);
-	unlink(path);
-	unlink(link);
-	rmdir(data);
-	assert_int_equal(rmdir(dir), 0);
-	assert_int_equal(podlist_watch_drain(fd), -ENOENT);
-	close(fd);
-	assert_int_equal(podlist_watch_open(path), -ENOENT);
+	assert_seen("a file that goes");
+	assert_int_equal(rmdir(at("dir")), 0);
+	podlist_watch_look(&watch);
+	assert_true(watch.fd < 0 && watch.error == -ENOENT);
+	assert_int_equal(mkdir(at("dir"), 0700), 0);
+	put_text("dir/pods.json", "d");
+	assert_seen("a folder that is made again");
+	assert_int_equal(mkdir(at("new"), 0700), 0);
+	put_text("new/pods.json", "e");
+	assert_int_equal(rename(at("dir"), at("old")), 0);
+	assert_int_equal(rename(at("new"), at("dir")), 0);
+	assert_seen("a folder that is replaced");
+	put_text("dir/pods.json", "f");
+	assert_told();
+	assert_seen("a file in it");
+	put_text("old/pods.json", "g");
+	assert_false(podlist_watch_look(&watch)); /* which is not ours any more */
+	podlist_watch_stop(&watch);
+}
+
+/* The file is a link: into another folder, and into one that is swapped, as a ConfigMap's is. */
+static void test_watch_links(void **state)
+{
+	(void)state;
+	start_watch("link");
+	assert_int_equal(symlink("old/pods.json", at("link")), 0);
+	assert_seen("a link");
+	put_text("old/pods.json", "h");
+	assert_seen("its target");
+	unlink(at("old/pods.json"));
+	assert_seen("a target that goes");
+	put_text("old/pods.json", "i");
+	assert_seen("a target that comes");
+	assert_int_equal(symlink("dir/pods.json", at("link.new")), 0);
+	assert_int_equal(rename(at("link.new"), at("link")), 0);
+	assert_seen("a link elsewhere");
+	unlink(at("link"));
+	assert_int_equal(symlink("old", at("..data")), 0);
+	assert_int_equal(symlink("..data/pods.json", at("link")), 0);
+	assert_seen("a link through a link");
+	assert_int_equal(symlink("dir", at("..data_tmp")), 0);
+	assert_int_equal(rename(at("..data_tmp"), at("..data")), 0);
+	assert_seen("a swap on the way");
+	podlist_watch_stop(&watch);
+}
+
+/* A folder further up: the one of the file itself stays what it was. */
+static void test_watch_path(void **state)
+{
+	(void)state;
+	assert_int_equal(mkdir(at("up"), 0700), 0);
+	assert_int_equal(rename(at("dir"), at("up/dir")), 0);
+	start_watch("up/dir/pods.json");
+	assert_seen("a file further down");
+	assert_int_equal(rename(at("up"), at("was")), 0);
+	assert_seen("a path that ends on the way");
+	assert_int_equal(mkdir(at("up"), 0700), 0);
+	assert_int_equal(mkdir(at("up/dir"), 0700), 0);
+	assert_int_equal(rename(at("was/dir/pods.json"), at("up/dir/pods.json")), 0);
+	assert_seen("another path of the same name");
+	put_text("up/dir/pods.json", "j");
+	assert_told();
+	assert_seen("a file in that");
+	podlist_watch_stop(&watch);
+	assert_int_equal(rename(at("up/dir"), at("dir")), 0);
+	assert_true(rmdir(at("up")) == 0 && rmdir(at("was/dir")) == 0 && rmdir(at("was")) == 0);
+}
+
+static int make_scratch(void **state)
+{
+	(void)state;
+	return mkdtemp(scratch) ? 0 : -1;
+}
+
+static int drop_scratch(void **state)
+{
+	static const char *const files[] = {"link", "..data", "dir/pods.json", "old/pods.json"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		unlink(at(files[i]));
+	return rmdir(at("dir")) || rmdir(at("old")) || rmdir(scratch);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),	  cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_odd_items), cmocka_unit_test(test_harmless),
-		cmocka_unit_test(test_bytes),	  cmocka_unit_test(test_same_uid),
-		cmocka_unit_test(test_many_odd),  cmocka_unit_test(test_yaml_scalars),
-		cmocka_unit_test(test_depth),	  cmocka_unit_test(test_mutants),
-		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_good),	    cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_odd_items),   cmocka_unit_test(test_harmless),
+		cmocka_unit_test(test_bytes),	    cmocka_unit_test(test_same_uid),
+		cmocka_unit_test(test_many_odd),    cmocka_unit_test(test_yaml_scalars),
+		cmocka_unit_test(test_depth),	    cmocka_unit_test(test_mutants),
+		cmocka_unit_test(test_load),	    cmocka_unit_test(test_watch),
+		cmocka_unit_test(test_watch_links), cmocka_unit_test(test_watch_path),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, make_scratch, drop_scratch);
 }

@@ -33,7 +33,9 @@ struct resolver {
 	const struct resolve_options *options;
 	char *mount;
 	int config_fd, runtime_fd, pods_fd, quota_fd, flows_fd, stats_fd;
-	int signal_fd, podlist_fd, links_fd;
+	int signal_fd, links_fd;
+	struct podlist_watch watch; /* of the pod list */
+	int watch_error; /* as said last */
 	struct registry *registry;
 	struct cgtree *tree;
 	struct loader_events *events;
@@ -46,6 +48,7 @@ struct resolver {
 	struct metrics_file metrics;
 	struct config config; /* its policy is all that counts here */
 	bool ready; /* and said so */
+	bool has_list; /* one was read */
 	bool rescan, reload, reload_policy, uncovered, restart, stop;
 	int scan_error, cover_error; /* of the last time, 0 when it went well */
 	uint32_t kubepods_level;
@@ -231,6 +234,7 @@ static void take_names(struct resolver *res, const struct podlist *list)
 	struct pc_err err = {};
 	int r;
 
+	res->has_list = true;
 	say_skipped(res, list);
 	log_debug("%zu pods in %s", list->n, res->options->pods);
 	r = registry_set_names(res->registry, list->pods, list->n, &err);
@@ -249,7 +253,13 @@ static void load_names(struct resolver *res)
 	r = podlist_load(res->options->pods, &list, &err);
 	if (r == 0)
 		take_names(res, &list);
-	else if (is_news(res, err.msg))
+	else if (!is_news(res, err.msg))
+		return;
+	else if (r == -ENOENT && !res->has_list) /* whoever writes it starts later, as a rule */
+		log_info("%s is not there yet; until it is, pods have no names, and get no "
+			 "credentials",
+			 res->options->pods);
+	else
 		log_warn("%s; the names read before stay in force", err.msg);
 }
 
@@ -341,23 +351,26 @@ static void on_signal(struct resolver *res)
 	int sig;
 
 	while ((sig = signals_next(res->signal_fd))) {
-		if (sig == SIGHUP)
+		if (sig == SIGHUP) {
 			res->reload = res->reload_policy = true;
-		else if (sig != SIGCHLD)
+			res->names_trouble = (struct pc_err){}; /* who asks is told again */
+		} else if (sig != SIGCHLD) {
 			res->stop = true;
+		}
 	}
 }
 
 static void watch_names(struct resolver *res)
 {
-	int r = podlist_watch_drain(res->podlist_fd);
-
-	if (r == -ENOENT) {
-		close(res->podlist_fd);
-		res->podlist_fd = podlist_watch_open(res->options->pods);
-	}
-	if (r != 0)
+	if (podlist_watch_look(&res->watch))
 		res->reload = true;
+	if (res->watch.error == res->watch_error)
+		return;
+	res->watch_error = res->watch.error;
+	/* Without a folder there is no list: reading it says so. */
+	if (res->watch_error && res->watch_error != -ENOENT)
+		log_warn("cannot watch the folder of %s: %s; looking at the file twice a second",
+			 res->options->pods, strerror(-res->watch_error));
 }
 
 static int loop(struct resolver *res)
@@ -367,12 +380,12 @@ static int loop(struct resolver *res)
 		{.fd = res->signal_fd, .events = POLLIN},
 		{.fd = have_events ? loader_events_fd(res->events) : cgtree_watch_fd(res->tree),
 		 .events = POLLIN},
-		{.fd = res->podlist_fd, .events = POLLIN},
+		{.fd = res->watch.fd, .events = POLLIN},
 		{.fd = res->links_fd, .events = POLLIN},
 	};
 
 	while (!res->stop && !res->restart) {
-		fds[2].fd = res->podlist_fd;
+		fds[2].fd = res->watch.fd;
 		if (poll(fds, ARRAY_SIZE(fds), TICK_MS) < 0 && errno != EINTR)
 			return -errno;
 		if (fds[0].revents)
@@ -381,7 +394,7 @@ static int loop(struct resolver *res)
 			loader_events_dispatch(res->events);
 		else if (fds[1].revents && cgtree_watch_dispatch(res->tree) < 0)
 			res->rescan = true;
-		if (fds[2].revents)
+		if (res->options->pods)
 			watch_names(res);
 		if (res->reload_policy && res->options->config_path)
 			reload_policy(res);
@@ -485,7 +498,8 @@ static int start(struct resolver *res, struct pc_err *err)
 	ifaces_attach(res->options->pin_dir);
 	loader_runtime_write(res->runtime_fd, PODCRED_RUNTIME_LIST_READ, 0); /* none by this one */
 	if (res->options->pods) {
-		res->podlist_fd = podlist_watch_open(res->options->pods);
+		podlist_watch_start(&res->watch, res->options->pods);
+		watch_names(res);
 		load_names(res);
 	} else {
 		log_warn("no --pods FILE: pods have no names, so no caller gets credentials");
@@ -507,15 +521,15 @@ static int start(struct resolver *res, struct pc_err *err)
 
 static void finish(struct resolver *res)
 {
-	int *fds[] = {&res->config_fd, &res->runtime_fd, &res->pods_fd,
-		      &res->quota_fd,  &res->flows_fd,	 &res->stats_fd,
-		      &res->signal_fd, &res->podlist_fd, &res->links_fd};
+	int *fds[] = {&res->config_fd, &res->runtime_fd, &res->pods_fd,	  &res->quota_fd,
+		      &res->flows_fd,  &res->stats_fd,	 &res->signal_fd, &res->links_fd};
 
 	if (res->ready)
 		say_ready(res, 0);
 	lease_stop(res->lease);
 	metrics_done(&res->metrics);
 	loader_events_close(res->events);
+	podlist_watch_stop(&res->watch);
 	loader_quota_memory_free(res->quota_memory);
 	cgtree_close(res->tree);
 	registry_free(res->registry);
@@ -535,7 +549,7 @@ int resolve_run(const struct resolve_options *options, struct pc_err *err)
 		.flows_fd = -EBADF,
 		.stats_fd = -EBADF,
 		.signal_fd = -EBADF,
-		.podlist_fd = -EBADF,
+		.watch = {.fd = -EBADF},
 		.links_fd = -EBADF,
 	};
 	bool again;

@@ -5,7 +5,9 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 
 struct pc_err;
 struct pod_name;
@@ -35,14 +37,19 @@ int podlist_load(const char *path, struct podlist *ret, struct pc_err *err);
 int podlist_decode(const char *text, size_t len, const char *source, struct podlist *ret,
 		   struct pc_err *err);
 
-/*
- * Notice changes of the file: a descriptor to poll, owned by the caller, on its directory, so that
- * files renamed over it and the swapped symlinks of a ConfigMap volume are seen. Load after
- * opening it. A file that is itself a symlink into another directory is not followed there.
- */
-int podlist_watch_open(const char *path);
+/* Notices that there is another file at path, or something else in it, whatever happens to the
+ * folders on the way: made late, removed, replaced, mounted over, behind links. */
+struct podlist_watch {
+	int fd; /* to poll, -EBADF when there is none: look when it is readable, and now and then */
+	int error; /* why there is none, for a message */
+	const char *path;
+	struct stat folder, file; /* as seen last; all zero: none */
+	bool again;
+};
 
-/* 1: something in the directory changed, load again (it may have been another file, or be half
- * written: then another event follows); 0: nothing; -ENOENT: the directory went away, open a
- * new watch; else -errno. */
-int podlist_watch_drain(int fd);
+/* path is not copied. Then look, and load. */
+void podlist_watch_start(struct podlist_watch *watch, const char *path);
+void podlist_watch_stop(struct podlist_watch *watch);
+
+/* Whether to load the file again; it may be the same one. */
+bool podlist_watch_look(struct podlist_watch *watch);
