@@ -86,7 +86,7 @@ run_listings() {
   same 'a pod that no PodList names gets no credentials' PodNotResolved "$(key_of nameless)"
   check 'and is listed by its uid, without a name' \
     listing_has pods ".[] | select(.uid == \"${POD_UID[nameless]}\" and .name == \"\")"
-  check 'the refusal is logged, with its reason' grep -q \
+  check 'the refusal is logged, with its reason' wait_for 10 grep -q \
     "result=refused reason=pod_not_resolved .*pod_cgroup=$(pod_cgroup_id nameless) " \
     "$ENV_TMP/serve.log"
 

@@ -48,7 +48,7 @@ for kind in new keep; do
     "$(cat "$ENV_TMP/$kind".* | sort -u)"
 done
 same 'a pod without a name was refused, after the wait' 503 "$(cat "$ENV_TMP"/late.* | sed 's/503/503\n/g' | sort -u | xargs)"
-check 'the associations were read again' grep -q 'associations' "$ENV_TMP/serve.log"
+check 'the associations were read again' wait_for 10 grep -q 'associations' "$ENV_TMP/serve.log"
 
 # ---- the end, with connections open and requests suspended ----
 in_pod web "$STARVE" hold $V4 80 20 >"$ENV_TMP/hold" & hold=$!

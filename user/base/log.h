@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One logger for daemons and commands: a line on stderr, as text or as JSON. Library modules do
- * not call it (debug excepted). No secret is ever an argument of it.
+ * not call it (debug excepted). No secret is ever an argument of it. A line is written whole or not
+ * at all, is at most PIPE_BUF bytes long, and says so when it was cut (log_out.c).
  */
 #pragma once
 
@@ -16,6 +17,17 @@ enum log_level {
 
 /* Process-wide settings; call before any thread starts. program appears in every line. */
 void log_setup(const char *program, enum log_level max, bool json);
+
+/*
+ * For daemons: from log_queue() on, lines are queued, and nobody waits until somebody reads them.
+ * What finds no room is counted, and one line says how many. log_start() makes the thread that
+ * writes, which keeps the privileges that its maker has: give them up first. -errno.
+ */
+void log_queue(void);
+int log_start(void);
+
+/* Before the process ends: what is queued is written, or for a second nobody has read it. */
+void log_stop(void);
 
 /* Whether a line of this level would be written. */
 bool log_enabled(enum log_level level);

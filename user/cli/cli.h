@@ -60,6 +60,10 @@ int cli_parse(const struct cli_command *self, const struct cli_option *options, 
 /* Print err as "podcred: ..." on stderr, or as {"error": ...} on stdout. Returns 1. */
 int cli_fail(bool json, int code, const struct pc_err *err);
 
+/* The last of a command: status, or 1 when not all of the output could be written. A reader that has
+ * left (head) had what it wanted. */
+int cli_flush(int status);
+
 /* Print and free. Returns 0. */
 int cli_print_json(json_t *value);
 

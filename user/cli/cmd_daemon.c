@@ -5,6 +5,7 @@
 #include "cleanup.h"
 #include "cli.h"
 #include "loader.h"
+#include "log.h"
 #include "parse.h"
 #include "resolve.h"
 #include "serve.h"
@@ -32,6 +33,7 @@ int cmd_resolve(const struct cli_command *self, int argc, char **argv)
 
 	if (r)
 		return r - 1;
+	log_queue();
 	cli_setup_log(&setup);
 	if (!resolve.pin_dir)
 		resolve.pin_dir = LOADER_PIN_DIR;
@@ -67,6 +69,7 @@ int cmd_serve(const struct cli_command *self, int argc, char **argv)
 
 	if (r)
 		return r - 1;
+	log_queue();
 	r = cli_setup_finish(&setup, &err);
 	if (setup.config.agent_v4.port)
 		listen[serve.n_listen++] = setup.config.agent_v4;

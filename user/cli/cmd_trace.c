@@ -140,7 +140,6 @@ static void catch_signals(sigset_t *ret_open)
 
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
-	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGINT);
 	sigaddset(&ends, SIGTERM);
@@ -190,6 +189,7 @@ static int follow(struct trace *trace, struct pc_err *err)
 		r = tick(trace, err);
 	}
 	report_lost(trace);
+	clearerr(stdout); /* it is dealt with here */
 	if (trace->output_error && trace->output_error != EPIPE && !stopped)
 		return pc_err_set(err, -trace->output_error, "cannot write the output: %s",
 				  strerror(trace->output_error));

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
 #include "loader.h"
@@ -40,12 +44,24 @@ static int usage(FILE *out)
 	return out == stdout ? 0 : EXIT_USAGE;
 }
 
-int main(int argc, char **argv)
+/* Whatever is opened next would get the number of a standard stream that is closed, and be written
+ * to as one. Nothing but stderr may be missing without an error. */
+static void open_standard_streams(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		int mode = fd == STDERR_FILENO ? O_WRONLY : O_RDONLY;
+
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", mode) < 0 &&
+		    open("/", O_RDONLY | O_DIRECTORY) < 0)
+			abort();
+	}
+}
+
+static int run(int argc, char **argv)
 {
 	static char *const bare[] = {(char *)"status", NULL};
 	const char *name = argc > 1 ? argv[1] : "status";
 
-	log_setup("podcred", LOG_LEVEL_INFO, false);
 	if (!strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help"))
 		return usage(stdout);
 	if (!strcmp(name, "--version"))
@@ -55,6 +71,18 @@ int main(int argc, char **argv)
 			continue;
 		return argc > 1 ? c->run(c, argc - 1, argv + 1) : c->run(c, 1, (char **)bare);
 	}
-	fprintf(stderr, "podcred: unknown command \"%s\"; podcred --help lists them\n", name);
+	log_error("unknown command \"%s\"; podcred --help lists them", name);
 	return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	int status;
+
+	open_standard_streams();
+	signal(SIGPIPE, SIG_IGN); /* a reader that is gone ends nobody */
+	log_setup("podcred", LOG_LEVEL_INFO, false);
+	status = cli_flush(run(argc, argv));
+	log_stop();
+	return status;
 }

@@ -29,13 +29,14 @@ static void print_help(const struct cli_command *self, const struct cli_option *
 __attribute__((format(printf, 2, 3))) static int wrong(const struct cli_command *self,
 						       const char *fmt, ...)
 {
+	char text[1024];
 	va_list ap;
 
-	fprintf(stderr, "podcred %s: ", self->name);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	fprintf(stderr, "; podcred %s --help lists the options\n", self->name);
+	fprintf(stderr, "podcred %s: %s; podcred %s --help lists the options\n", self->name, text,
+		self->name);
 	return 1 + EXIT_USAGE;
 }
 

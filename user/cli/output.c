@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cleanup.h"
 #include "cli.h"
+#include "log.h"
 
 int cli_fail(bool json, int code, const struct pc_err *err)
 {
@@ -14,7 +16,27 @@ int cli_fail(bool json, int code, const struct pc_err *err)
 	if (json)
 		cli_print_json(json_pack("{ss}", "error", text));
 	else
-		fprintf(stderr, "podcred: %s\n", text);
+		log_error("%s", text);
+	return 1;
+}
+
+static bool reader_is_gone(void)
+{
+	struct pollfd fd = {.fd = STDOUT_FILENO};
+
+	return poll(&fd, 1, 0) == 1 && fd.revents & (POLLERR | POLLHUP);
+}
+
+int cli_flush(int status)
+{
+	bool failed = ferror(stdout);
+
+	errno = 0;
+	if (fflush(stdout) < 0)
+		failed = true;
+	if (!failed || errno == EPIPE || reader_is_gone())
+		return status;
+	log_error("cannot write the output%s%s", errno ? ": " : "", errno ? strerror(errno) : "");
 	return 1;
 }
 

@@ -553,8 +553,10 @@ int resolve_run(const struct resolve_options *options, struct pc_err *err)
 		.links_fd = -EBADF,
 	};
 	bool again;
-	int r;
+	int r = log_start();
 
+	if (r < 0)
+		return r;
 	do { /* anew when kubepods is another one: nothing that was known of it holds */
 		struct resolver res = blank;
 

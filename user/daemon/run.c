@@ -148,9 +148,11 @@ static int child_start(struct child *child, const struct run_options *options,
 	if (getppid() != parent)
 		_exit(1);
 	prctl(PR_SET_NAME, child->name);
+	log_queue();
 	r = child->main(options, place, &err);
 	if (r < 0)
 		log_error("%s: %s", child->name, err.msg[0] ? err.msg : strerror(-r));
+	log_stop();
 	_exit(r < 0 ? 1 : 0);
 }
 

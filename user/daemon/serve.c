@@ -116,7 +116,9 @@ int serve_run(const struct serve_options *options, struct pc_err *err)
 	if (signal_fd < 0)
 		return signal_fd;
 	harden();
-	r = token_key(options->token_key, agent.token_key, err);
+	r = log_start();
+	if (r == 0)
+		r = token_key(options->token_key, agent.token_key, err);
 	if (r == 0)
 		r = agent_server_start(&agent, &server, err);
 	explicit_bzero(agent.token_key, sizeof(agent.token_key));

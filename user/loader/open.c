@@ -7,9 +7,25 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "log.h"
 
 static char first_warning[512];
 static bool verbose;
+
+/* The verifier's log comes as one message. */
+static void log_lines(const char *fmt, va_list ap)
+{
+	_cleanup_free_ char *text = NULL;
+	char *next, *line;
+
+	if (vasprintf(&text, fmt, ap) < 0) {
+		text = NULL;
+		return;
+	}
+	for (next = text; (line = strsep(&next, "\n"));)
+		if (*line)
+			log_info("%s", line);
+}
 
 static int on_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
@@ -21,9 +37,9 @@ static int on_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
 		va_end(copy);
 		first_warning[strcspn(first_warning, "\n")] = '\0';
 	}
-	if (!verbose || level == LIBBPF_DEBUG)
-		return 0;
-	return vfprintf(stderr, fmt, ap);
+	if (verbose && level != LIBBPF_DEBUG)
+		log_lines(fmt, ap);
+	return 0;
 }
 
 __attribute__((constructor)) static void route_libbpf(void)
