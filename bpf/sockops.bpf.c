@@ -1,14 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * sockops on both ends of a redirected connection: podcred_sockops on the guarded cgroup
- * announces the client's flow, podcred_claim on the agent's cgroup claims it and seals the stamp
- * on the accepted socket, before accept(2) can return it.
+ * announces the client's flow, and severs the client's socket when the connection does not come to the
+ * agent. podcred_claim on the agent's cgroup notes the arrival, claims the flow and seals the stamp on
+ * the accepted socket, before accept(2) can return it.
  */
 #include "addr.bpf.h"
+#include "arrival.bpf.h"
+#include "client.bpf.h"
 #include "flow.bpf.h"
 #include "ident.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Set by the loader over an older load that has them. */
+const volatile __u8 have_flows_v1 = 0;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__type(key, struct podcred_flow_key);
+	__type(value, struct podcred_flow_v1);
+} podcred_flows SEC(".maps");
 
 /* A load that clang leaves where it is. */
 #define CTX(field) (*(volatile typeof(ctx->field) *)&ctx->field)
@@ -24,22 +37,24 @@ static __always_inline void set_addr(struct podcred_addr *addr, __u32 family, __
 
 /* All words are loaded before the family decides: clang 14 would make the loads of two branches
  * one load from a moved context pointer, which the verifier refuses. */
-static __always_inline void local_addr(struct bpf_sock_ops *ctx, struct podcred_addr *addr)
+static __always_inline void local_addr(struct bpf_sock_ops *ctx, __u32 family,
+				       struct podcred_addr *addr)
 {
 	__u32 ip4 = CTX(local_ip4);
 	__u32 a = CTX(local_ip6[0]), b = CTX(local_ip6[1]);
 	__u32 c = CTX(local_ip6[2]), d = CTX(local_ip6[3]);
 
-	set_addr(addr, CTX(family), ip4, a, b, c, d);
+	set_addr(addr, family, ip4, a, b, c, d);
 }
 
-static __always_inline void remote_addr(struct bpf_sock_ops *ctx, struct podcred_addr *addr)
+static __always_inline void remote_addr(struct bpf_sock_ops *ctx, __u32 family,
+					struct podcred_addr *addr)
 {
 	__u32 ip4 = CTX(remote_ip4);
 	__u32 a = CTX(remote_ip6[0]), b = CTX(remote_ip6[1]);
 	__u32 c = CTX(remote_ip6[2]), d = CTX(remote_ip6[3]);
 
-	set_addr(addr, CTX(family), ip4, a, b, c, d);
+	set_addr(addr, family, ip4, a, b, c, d);
 }
 
 /* The context has the local port in host order, the remote one in network order, as 32 bits. */
@@ -53,9 +68,14 @@ static __always_inline __u16 local_port(struct bpf_sock_ops *ctx)
 	return (__u16)CTX(local_port);
 }
 
+static __always_inline void flags_change(struct bpf_sock_ops *ctx, __u32 off, __u32 on)
+{
+	bpf_sock_ops_cb_flags_set(ctx, (int)((ctx->bpf_sock_ops_cb_flags & ~off) | on));
+}
+
 static __always_inline void watch_close(struct bpf_sock_ops *ctx)
 {
-	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+	flags_change(ctx, 0, BPF_SOCK_OPS_STATE_CB_FLAG);
 }
 
 /* What is known of a connection at either end. */
@@ -78,8 +98,10 @@ static __always_inline struct decision decision_of(const struct podcred_flow_key
 
 static __always_inline void tuple_fill(struct bpf_sock_ops *ctx, struct podcred_flow_key *flow)
 {
-	remote_addr(ctx, &flow->agent);
-	local_addr(ctx, &flow->client);
+	__u32 family = CTX(family);
+
+	remote_addr(ctx, family, &flow->agent);
+	local_addr(ctx, family, &flow->client);
 	flow->agent_port = remote_port(ctx);
 	flow->client_port = local_port(ctx);
 }
@@ -113,6 +135,26 @@ static __always_inline void client_passes(struct bpf_sock_ops *ctx, struct podcr
 	watch_close(ctx);
 }
 
+/* What stands in the way of a connection. Not only connect(2) asks for the quota, where the caller
+ * hears of it: a deferred Fast Open separates the two, and many connects may have passed before the
+ * first of them comes here. */
+static __always_inline __u32 announce_check(const struct podcred_config *cfg,
+					    const struct podcred_client *client)
+{
+	const struct podcred_endpoint *agent = podcred_agent_at(cfg, &client->flow.agent);
+
+	if (!agent || bpf_ntohs(agent->port) != client->flow.agent_port)
+		return PODCRED_REASON_diverted; /* by a connect hook that ran after ours */
+	return quota_check(cfg, client->stamp.pod_cgroup_id);
+}
+
+static __always_inline int announce_concludes(const struct podcred_config *cfg,
+					      const struct decision *decision, __u32 reason)
+{
+	return reason == PODCRED_REASON_diverted ? conclude_diverted(cfg, decision)
+						 : conclude(cfg, decision, reason);
+}
+
 static __always_inline void client_announces(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
 					     struct podcred_client *client)
 {
@@ -129,40 +171,78 @@ static __always_inline void client_announces(struct bpf_sock_ops *ctx, struct bp
 	tuple_fill(ctx, &client->flow);
 	client->flow.isn = tp->write_seq;
 	decision = decision_of(&client->flow, &client->stamp, PODCRED_HOOK_announce);
-	/* Asked in connect(2) too, where it can still fail the call. But a deferred Fast Open
-	 * separates the two: many connects may have passed before the first of them comes here. */
-	reason = quota_check(cfg, client->stamp.pod_cgroup_id);
-	if (reason && !conclude(cfg, &decision, reason))
+	reason = announce_check(cfg, client);
+	if (reason && !announce_concludes(cfg, &decision, reason)) {
+		sever(ctx);
 		return;
+	}
 	flow.stamp = client->stamp;
 	flow.owner = bpf_get_socket_cookie(ctx);
 	reason = flow_announce(&client->flow, &flow);
-	if (reason)
-		conclude(cfg, &decision, reason);
-	client->has_flow = !reason;
+	client->has_flow = client->prove = !reason;
 	watch_close(ctx);
+	if (reason && !conclude(cfg, &decision, reason))
+		sever(ctx);
 }
 
-static __always_inline void client_connects(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
+static __always_inline void client_connects(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
+					    struct podcred_client *client)
 {
-	struct podcred_client *client = bpf_sk_storage_get(&podcred_client, sk, NULL, 0);
-
-	if (client && client->pass == PODCRED_PASS_WANTED)
+	if (client->pass == PODCRED_PASS_WANTED)
 		client_passes(ctx, client);
-	else if (client && client->announce)
+	else if (client->announce)
 		client_announces(ctx, sk, client);
 }
 
-static __always_inline void client_closes(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
+/*
+ * Whether the answer to the SYN is the agent's. The flow is there until the client's ACK, which is yet to
+ * come, lets the agent's side claim it. With Fast Open the SYN alone may have done that: the claim took
+ * the same key.
+ */
+static __always_inline int has_arrived(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
+				       const struct podcred_client *client)
 {
-	struct podcred_client *client = bpf_sk_storage_get(&podcred_client, sk, NULL, 0);
+	const struct podcred_flow *flow;
+	struct tcp_sock *tp;
+
+	if (!client->has_flow)
+		return 0;
+	flow = bpf_map_lookup_elem(&podcred_flows_v2, &client->flow);
+	if (flow)
+		return flow->answer == (PODCRED_FLOW_ANSWERED | (ctx->rcv_nxt - 1));
+	tp = bpf_skc_to_tcp_sock(sk);
+	return tp && BPF_CORE_READ_BITFIELD_PROBED(tp, syn_fastopen);
+}
+
+static __always_inline void client_proves(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
+					  struct podcred_client *client)
+{
+	const struct podcred_config *cfg = config_get();
+	struct decision decision;
+
+	if (!client->prove)
+		return;
+	client->prove = 0;
+	if (has_arrived(ctx, sk, client))
+		return;
+	decision = decision_of(&client->flow, &client->stamp, PODCRED_HOOK_announce);
+	if (conclude_diverted(cfg, &decision))
+		return;
+	/* Now, and not when it closes: its FIN cannot leave, so that takes a while. */
+	client->has_flow = 0;
+	flow_withdraw(&client->flow, bpf_get_socket_cookie(ctx));
+	sever(ctx);
+}
+
+static __always_inline void client_closes(struct bpf_sock_ops *ctx, struct podcred_client *client)
+{
 	__u64 owner = bpf_get_socket_cookie(ctx);
 
-	if (client && client->has_flow) {
+	if (client->has_flow) {
 		client->has_flow = 0;
 		flow_withdraw(&client->flow, owner);
 	}
-	if (client && client->pass == PODCRED_PASS_NOTED) {
+	if (client->pass == PODCRED_PASS_NOTED) {
 		struct podcred_peer_key key = {};
 		struct podcred_pass *pass;
 
@@ -177,26 +257,63 @@ static __always_inline void client_closes(struct bpf_sock_ops *ctx, struct bpf_s
 SEC("sockops")
 int podcred_sockops(struct bpf_sock_ops *ctx)
 {
+	struct podcred_client *client;
 	struct bpf_sock *sk;
+	__u32 op = ctx->op;
 
-	if (ctx->op != BPF_SOCK_OPS_TCP_CONNECT_CB && ctx->op != BPF_SOCK_OPS_STATE_CB)
+	if (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB &&
+	    op != BPF_SOCK_OPS_STATE_CB)
 		return 1;
 	sk = ctx->sk;
-	if (!sk)
+	client = sk ? client_of(sk) : NULL;
+	if (!client)
 		return 1;
-	if (ctx->op == BPF_SOCK_OPS_TCP_CONNECT_CB)
-		client_connects(ctx, sk);
+	if (op == BPF_SOCK_OPS_TCP_CONNECT_CB)
+		client_connects(ctx, sk, client);
+	else if (op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB)
+		client_proves(ctx, sk, client);
 	else if (ctx->args[1] == BPF_TCP_CLOSE)
-		client_closes(ctx, sk);
+		client_closes(ctx, client);
 	return 1;
 }
 
-static __always_inline void peer_key(struct bpf_sock_ops *ctx, struct podcred_peer_key *key)
+static __always_inline void peer_key(struct bpf_sock_ops *ctx, __u32 family,
+				     struct podcred_peer_key *key)
 {
-	remote_addr(ctx, &key->client);
-	local_addr(ctx, &key->agent);
+	remote_addr(ctx, family, &key->client);
+	local_addr(ctx, family, &key->agent);
 	key->client_port = remote_port(ctx);
 	key->agent_port = local_port(ctx);
+}
+
+static __always_inline void flow_key(const struct podcred_peer_key *peer, __u32 isn,
+				     struct podcred_flow_key *flow)
+{
+	flow->client = peer->client;
+	flow->agent = peer->agent;
+	flow->client_port = peer->client_port;
+	flow->agent_port = peer->agent_port;
+	flow->isn = isn;
+}
+
+/*
+ * A SYN has come, and the kernel has chosen the number that it answers with. It says so twice, by
+ * RWND_INIT and by HDR_OPT_LEN_CB: the first not under SYN cookies, the second only for listeners that
+ * have the flag, which those that are older than the program have not. The family is the packet's; a
+ * listener of both has the other one.
+ */
+static __always_inline void agent_hears(struct bpf_sock_ops *ctx)
+{
+	struct podcred_flow_key flow = {};
+	struct podcred_peer_key peer = {};
+	struct tcp_request_sock *req;
+
+	if (ctx->is_fullsock || ctx->state != BPF_TCP_NEW_SYN_RECV)
+		return;
+	req = request_of(ctx);
+	peer_key(ctx, (__u32)BPF_CORE_READ(req, req.req.rsk_ops, family), &peer);
+	flow_key(&peer, BPF_CORE_READ(req, rcv_isn), &flow);
+	flow_answer(&flow, BPF_CORE_READ(req, snt_isn));
 }
 
 static __always_inline void agent_accepts(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
@@ -207,13 +324,11 @@ static __always_inline void agent_accepts(struct bpf_sock_ops *ctx, struct bpf_s
 	__u32 reason = PODCRED_REASON_claimed;
 	struct decision decision;
 
-	peer_key(ctx, &peer);
-	flow.client = peer.client;
-	flow.agent = peer.agent;
-	flow.client_port = peer.client_port;
-	flow.agent_port = peer.agent_port;
-	flow.isn = ctx->rcv_nxt - 1;
-	if (!flow_claim(&flow, &stamp)) {
+	flags_change(ctx, BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG, 0); /* inherited of the listener */
+	peer_key(ctx, CTX(family), &peer);
+	flow_key(&peer, ctx->rcv_nxt - 1, &flow);
+	if (!flow_claim(&flow, &stamp) &&
+	    (!have_flows_v1 || !flow_claim_from(&podcred_flows, &flow, &stamp))) {
 		/* A process of the node, perhaps a health check: getsockopt counts those that want more. */
 		if (podcred_addr_is_same(&peer.client, &peer.agent))
 			return;
@@ -236,7 +351,7 @@ static __always_inline void agent_closes(struct bpf_sock_ops *ctx, struct bpf_so
 
 	if (!bpf_sk_storage_get(&podcred_sealed, sk, NULL, 0))
 		return;
-	peer_key(ctx, &peer);
+	peer_key(ctx, CTX(family), &peer);
 	bpf_map_delete_elem(&podcred_peers, &peer);
 }
 
@@ -244,13 +359,18 @@ SEC("sockops")
 int podcred_claim(struct bpf_sock_ops *ctx)
 {
 	struct bpf_sock *sk;
+	__u32 op = ctx->op;
 
-	if (ctx->op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB && ctx->op != BPF_SOCK_OPS_STATE_CB)
+	if (op == BPF_SOCK_OPS_RWND_INIT || op == BPF_SOCK_OPS_HDR_OPT_LEN_CB)
+		agent_hears(ctx);
+	else if (op == BPF_SOCK_OPS_TCP_LISTEN_CB)
+		flags_change(ctx, 0, BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG);
+	if (op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB && op != BPF_SOCK_OPS_STATE_CB)
 		return 1;
 	sk = ctx->sk;
 	if (!sk)
 		return 1;
-	if (ctx->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
+	if (op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB)
 		agent_accepts(ctx, sk);
 	else if (ctx->args[1] == BPF_TCP_CLOSE)
 		agent_closes(ctx, sk);

@@ -195,7 +195,7 @@ struct podcred_stamp {
 	__u32 flags; /* PODCRED_PEER_DIRECT */
 };
 
-/* ---- podcred_flows: pending connections, from TCP_CONNECT_CB to the claim ----
+/* ---- podcred_flows_v2: pending connections, from TCP_CONNECT_CB to the claim ----
  *
  * The 4-tuple alone would let another pod answer for this one (a private namespace with cloned
  * addresses, IP_TRANSPARENT); the client's initial sequence number is what tells them apart. */
@@ -213,6 +213,19 @@ struct podcred_flow {
 	__u64 owner; /* socket cookie: only the socket that wrote an entry deletes it */
 	__u64 conflict_ns; /* not 0: two sockets produced this key (CLOCK_BOOTTIME); the entry
 			    * stamps nobody and stays until the resolver sweeps it */
+	__u64 answer; /* PODCRED_FLOW_ANSWERED and the sequence number that the agent's side
+		       * answers the SYN with; 0: no SYN has come there. One word: it is written
+		       * on one CPU and read on another */
+};
+
+#define PODCRED_FLOW_ANSWERED (1ULL << 32)
+
+/* podcred_flows: the layout before that, without the answer. A load over one claims from it, too,
+ * as connections are on their way while it swaps the programs. */
+struct podcred_flow_v1 {
+	struct podcred_stamp stamp;
+	__u64 owner;
+	__u64 conflict_ns;
 };
 
 /* ---- podcred_peers: live connections to the agent, by what its accepted socket sees ---- */
@@ -260,8 +273,12 @@ struct podcred_client {
 	__u8 has_flow; /* flow was recorded by this socket */
 	__u8 redirected; /* the peer address is the agent's; getpeername must show stamp.addr */
 	__u8 pass; /* enum podcred_client_pass: of an exempt pod, for podcred_passes */
-	__u8 _pad[4];
+	__u8 prove; /* the flow is announced; that it arrives at the agent is not proved yet */
+	__u8 _pad[3];
 };
+
+/* ---- podcred_told: pod-level cgroup id (__u64) -> when a diverted connection of that pod was
+ * last reported (__u64, CLOCK_BOOTTIME) ---- */
 
 /* ---- podcred_cgroups: ring buffer, life of pod-level cgroups ---- */
 
@@ -332,8 +349,8 @@ struct podcred_event {
 	X(9, quota_map_full, "refused: no room to count this pod's connections")                   \
 	X(10, no_agent, "refused: no agent address of this family is configured")                  \
 	X(11, no_config, "refused: the configuration map is empty")                                \
-	X(12, flow_map_full, "connection goes on unstamped: no room among the pending ones")       \
-	X(13, flow_conflict, "two sockets produced one 4-tuple and sequence number; none stamped") \
+	X(12, flow_map_full, "refused: no room among the pending connections")                     \
+	X(13, flow_conflict, "refused: another socket has this 4-tuple and sequence number")       \
 	X(14, unstamped, "a connection reached the agent that no pod's connect announced")         \
 	X(15, seal_failed, "the agent's socket has no room for the stamp")                         \
 	X(16, peers_map_full, "live connection not listed in podcred_peers; its stamp holds")      \
@@ -354,7 +371,12 @@ struct podcred_event {
 	  "no room to note an exempt pod's connection; its packets are dropped")                   \
 	X(30, event_lost, "decision not reported: podcred_events is full, nobody reads it")        \
 	X(31, unstamped_node,                                                                      \
-	  "a process of the node itself asked the agent for more than its health")
+	  "a process of the node itself asked the agent for more than its health")                 \
+	X(32, diverted,                                                                            \
+	  "refused: a redirected connection does not end at the agent (NAT, or a mesh's "          \
+	  "sidecar?)")                                                                             \
+	X(33, bound_to_device, "refused: the socket is bound to an interface")                     \
+	X(34, not_severed, "a diverted connection could not be cut off; its output is dropped")
 
 /* Size of podcred_stats: fixed, so that a release with more reasons keeps the pinned map. */
 #define PODCRED_STATS_SIZE 64
@@ -376,7 +398,8 @@ _Static_assert(sizeof(struct podcred_target_key) == 20, "podcred_target_key");
 _Static_assert(sizeof(struct podcred_pod) == 640, "podcred_pod");
 _Static_assert(sizeof(struct podcred_stamp) == 64, "podcred_stamp");
 _Static_assert(sizeof(struct podcred_flow_key) == 40, "podcred_flow_key");
-_Static_assert(sizeof(struct podcred_flow) == 80, "podcred_flow");
+_Static_assert(sizeof(struct podcred_flow) == 88, "podcred_flow");
+_Static_assert(sizeof(struct podcred_flow_v1) == 80, "podcred_flow_v1");
 _Static_assert(sizeof(struct podcred_peer_key) == 36, "podcred_peer_key");
 _Static_assert(sizeof(struct podcred_client) == 112, "podcred_client");
 _Static_assert(sizeof(struct podcred_cgroup_event) == 536, "podcred_cgroup_event");

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "addr.bpf.h"
+#include "client.bpf.h"
 #include "dest.bpf.h"
 #include "flow.bpf.h"
 #include "ident.bpf.h"
@@ -66,6 +67,9 @@ static __always_inline __u32 stamp_socket(struct bpf_sock_addr *ctx,
 	struct podcred_client *client;
 	__u32 reason;
 
+	/* Should it not arrive at the agent, it could not be severed (arrival.bpf.h). */
+	if (ctx->sk->bound_dev_if)
+		return PODCRED_REASON_bound_to_device;
 	reason = quota_check(cfg, pod);
 	if (reason)
 		return reason;
@@ -93,25 +97,15 @@ static __always_inline __u32 pass_socket(struct bpf_sock_addr *ctx, __u64 pod, _
 	return reason;
 }
 
-/* Nearly no socket has any, and to look costs less than to ask the helper. */
-static __always_inline int may_have_storage(struct bpf_sock *sk)
-{
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
-
-	return !tp || ((struct sock *)tp)->sk_bpf_storage;
-}
-
 /* A socket that was stamped once and now goes elsewhere must not carry the stamp there. */
 static __always_inline void forget_stamp(struct bpf_sock_addr *ctx)
 {
-	struct podcred_client *client;
+	struct podcred_client *client = client_of(ctx->sk);
 
-	if (!may_have_storage(ctx->sk))
-		return;
-	client = bpf_sk_storage_get(&podcred_client, ctx->sk, NULL, 0);
 	if (client) {
 		client->announce = 0;
 		client->redirected = 0;
+		client->prove = 0;
 		if (client->pass == PODCRED_PASS_WANTED)
 			client->pass = PODCRED_PASS_NONE;
 	}

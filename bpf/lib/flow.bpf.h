@@ -36,9 +36,9 @@ static __always_inline void quota_add(__u64 pod, __s64 n)
 }
 
 /* Whoever's delete succeeds took the entry, and only that one may give the quota back. */
-static __always_inline int flow_take(const struct podcred_flow_key *key, __u64 pod)
+static __always_inline int flow_take(void *flows, const struct podcred_flow_key *key, __u64 pod)
 {
-	if (bpf_map_delete_elem(&podcred_flows, key))
+	if (bpf_map_delete_elem(flows, key))
 		return 0;
 	quota_add(pod, -1);
 	return 1;
@@ -52,21 +52,21 @@ static __always_inline int flow_take(const struct podcred_flow_key *key, __u64 p
 static __always_inline void flow_conflict(const struct podcred_flow_key *key,
 					  struct podcred_flow *flow)
 {
-	struct podcred_flow *first = bpf_map_lookup_elem(&podcred_flows, key);
+	struct podcred_flow *first = bpf_map_lookup_elem(&podcred_flows_v2, key);
 
 	flow->conflict_ns = bpf_ktime_get_boot_ns();
 	if (first)
 		first->conflict_ns = flow->conflict_ns;
-	else if (!bpf_map_update_elem(&podcred_flows, key, flow, BPF_NOEXIST))
+	else if (!bpf_map_update_elem(&podcred_flows_v2, key, flow, BPF_NOEXIST))
 		quota_add(flow->stamp.pod_cgroup_id, 1); /* the first withdrew just now */
 }
 
-/* 0: recorded. Else the reason why the connection will arrive unstamped. */
+/* 0: recorded. Else the reason why the connection cannot be stamped. */
 static __always_inline __u32 flow_announce(const struct podcred_flow_key *key,
 					   struct podcred_flow *flow)
 {
 	/* Before Linux 6.4 an inlined map function returns an int, whose upper half is not the sign. */
-	int r = (int)bpf_map_update_elem(&podcred_flows, key, flow, BPF_NOEXIST);
+	int r = (int)bpf_map_update_elem(&podcred_flows_v2, key, flow, BPF_NOEXIST);
 
 	if (r == -EEXIST) {
 		flow_conflict(key, flow);
@@ -81,17 +81,28 @@ static __always_inline __u32 flow_announce(const struct podcred_flow_key *key,
 /* The client's socket closed before the agent accepted. */
 static __always_inline void flow_withdraw(const struct podcred_flow_key *key, __u64 owner)
 {
-	struct podcred_flow *flow = bpf_map_lookup_elem(&podcred_flows, key);
+	struct podcred_flow *flow = bpf_map_lookup_elem(&podcred_flows_v2, key);
 
 	if (flow && flow->owner == owner && !flow->conflict_ns)
-		flow_take(key, flow->stamp.pod_cgroup_id);
+		flow_take(&podcred_flows_v2, key, flow->stamp.pod_cgroup_id);
 }
 
-/* 1: *stamp is the caller's; the entry is gone and nobody else can claim it. */
-static __always_inline int flow_claim(const struct podcred_flow_key *key,
-				      struct podcred_stamp *stamp)
+/* The agent's side has got the SYN of this flow, and will answer it with this sequence number. Should
+ * the entry be recycled under our hands, another flow is refused: the number is not its own. */
+static __always_inline void flow_answer(const struct podcred_flow_key *key, __u32 isn)
 {
-	struct podcred_flow *flow = bpf_map_lookup_elem(&podcred_flows, key), *again;
+	struct podcred_flow *flow = bpf_map_lookup_elem(&podcred_flows_v2, key);
+
+	if (flow)
+		flow->answer = PODCRED_FLOW_ANSWERED | isn;
+}
+
+/* 1: *stamp is the caller's; the entry is gone and nobody else can claim it. What is looked at here is
+ * the same in both layouts. */
+static __always_inline int flow_claim_from(void *flows, const struct podcred_flow_key *key,
+					   struct podcred_stamp *stamp)
+{
+	struct podcred_flow_v1 *flow = bpf_map_lookup_elem(flows, key), *again;
 	struct podcred_flow_key same = *key;
 	__u64 owner, seen;
 
@@ -102,8 +113,14 @@ static __always_inline int flow_claim(const struct podcred_flow_key *key,
 	/* The kernel recycles a withdrawn entry at once: only an entry that is still there, and
 	 * still the same, was copied whole. */
 	same.isn = (__u32)after(same.isn, seen);
-	again = bpf_map_lookup_elem(&podcred_flows, &same);
+	again = bpf_map_lookup_elem(flows, &same);
 	if (!again || again != flow || again->owner != owner)
 		return 0;
-	return flow_take(key, stamp->pod_cgroup_id);
+	return flow_take(flows, key, stamp->pod_cgroup_id);
+}
+
+static __always_inline int flow_claim(const struct podcred_flow_key *key,
+				      struct podcred_stamp *stamp)
+{
+	return flow_claim_from(&podcred_flows_v2, key, stamp);
 }

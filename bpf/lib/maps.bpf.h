@@ -54,7 +54,7 @@ struct {
 	__uint(max_entries, 32768); /* 256 pods at the default quota of 128 */
 	__type(key, struct podcred_flow_key);
 	__type(value, struct podcred_flow);
-} podcred_flows SEC(".maps") __weak;
+} podcred_flows_v2 SEC(".maps") __weak;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -97,6 +97,13 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 256 * 1024);
 } podcred_events SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64);
+	__type(value, __u64);
+} podcred_told SEC(".maps") __weak;
 
 /* On the client's socket, from connect(2) to its end. */
 struct {

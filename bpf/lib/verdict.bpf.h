@@ -30,12 +30,12 @@ const volatile __u8 have_set_retval __weak = 0;
 	(REASON(denied_destination) | REASON(cross_pod_socket) | REASON(no_storage) |              \
 	 REASON(quota) | REASON(quota_map_full) | REASON(no_agent) | REASON(no_config) |           \
 	 REASON(unknown_socket) | REASON(no_pod) | REASON(denied_policy) |                         \
-	 REASON(packet_forwarded) | REASON(packet_socket) | REASON(packet_unreadable))
+	 REASON(packet_forwarded) | REASON(packet_socket) | REASON(packet_unreadable) |            \
+	 REASON(flow_map_full) | REASON(flow_conflict) | REASON(diverted) |                        \
+	 REASON(bound_to_device))
 
 /* Nothing is refused by these where they happen, but somebody's connection fails for them. */
-#define REASONS_FAIL                                                                               \
-	(REASON(flow_map_full) | REASON(flow_conflict) | REASON(unstamped) | REASON(seal_failed) | \
-	 REASON(pass_map_full))
+#define REASONS_FAIL (REASON(unstamped) | REASON(seal_failed) | REASON(pass_map_full))
 
 static __always_inline int reason_refuses(__u32 reason)
 {

@@ -304,14 +304,14 @@ static bool present(unsigned isn)
 	struct logic_ctx ctx = flow(isn, 0, 0);
 	struct podcred_flow value;
 
-	return !bpf_map_lookup_elem(bpf_map__fd(skel->maps.podcred_flows), &ctx.key, &value);
+	return !bpf_map_lookup_elem(bpf_map__fd(skel->maps.podcred_flows_v2), &ctx.key, &value);
 }
 
 static void remove_flow(unsigned isn)
 {
 	struct logic_ctx ctx = flow(isn, 0, 0);
 
-	bpf_map_delete_elem(bpf_map__fd(skel->maps.podcred_flows), &ctx.key);
+	bpf_map_delete_elem(bpf_map__fd(skel->maps.podcred_flows_v2), &ctx.key);
 }
 
 static int quota(__u64 pod)
@@ -912,7 +912,7 @@ static void test_caller(void)
 static void load(void)
 {
 	skel = logic__open();
-	if (!skel || bpf_map__set_max_entries(skel->maps.podcred_flows, FLOWS) ||
+	if (!skel || bpf_map__set_max_entries(skel->maps.podcred_flows_v2, FLOWS) ||
 	    bpf_map__set_max_entries(skel->maps.podcred_quota, PODS) || logic__load(skel))
 		tap_bail("cannot load logic.bpf.o");
 	calls = mmap(NULL, LOGIC_SLOTS * sizeof(*calls), PROT_READ | PROT_WRITE, MAP_SHARED,

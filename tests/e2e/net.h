@@ -90,16 +90,18 @@ __attribute__((unused)) static void close_with_reset(int fd)
 	close(fd);
 }
 
+/* Host "*": every address of both families. */
 __attribute__((unused)) static int listen_on(const char *host, const char *port, int backlog)
 {
+	bool any = !strcmp(host, "*");
 	struct sockaddr_storage ss;
-	socklen_t len = endpoint(&ss, host, port, false);
+	socklen_t len = endpoint(&ss, any ? "::" : host, port, false);
 	int fd = socket(ss.ss_family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
 
 	if (fd < 0)
 		die("socket");
 	set_one(fd, SOL_SOCKET, SO_REUSEADDR);
-	if (ss.ss_family == AF_INET6)
+	if (ss.ss_family == AF_INET6 && !any)
 		set_one(fd, IPPROTO_IPV6, IPV6_V6ONLY);
 	if (bind(fd, (struct sockaddr *)&ss, len) < 0 || listen(fd, backlog) < 0)
 		die("listen");

@@ -4,6 +4,8 @@
  *
  *	who [--fastopen] ADDRESS PORT [ADDRESS PORT]...
  *
+ * ADDRESS *: every one, of both families.
+ *
  * The line: pod=... uid=... sa=... pid=... direct=0|1 dialled=ADDRESS:PORT v4=... v6=... tcpinfo=...
  * or error=ERRNO in place of the first six. v4 and v6 are SO_ORIGINAL_DST of SOL_IP and SOL_IPV6,
  * tcpinfo is what two oversized questions for TCP_INFO gave.

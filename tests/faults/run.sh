@@ -254,7 +254,12 @@ previous=$(mktemp -d)
 if previous_build "$previous"; then
   nodes_up
   PODCRED=$previous/build/podcred load_start || env_fail "the previous one: $(cat "$ENV_TMP/load")"
-  PODCRED=$previous/build/podcred env_resolve
+  # it does not say in the kernel that it is there, as the present one does
+  env_podlist "$ENV_TMP/pods.json"
+  background "$ENV_TMP/resolve.log" 'resolver ready' nsenter --net="/run/netns/$NODE_NETNS" \
+    "$previous/build/podcred" resolve --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" \
+    --pods "$ENV_TMP/pods.json"
+  RESOLVE_PID=$!
   bypass_agent
   upgrade() {
     sleep 0.5

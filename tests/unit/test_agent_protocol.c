@@ -629,6 +629,8 @@ static void test_outsiders(void **state)
 			assert_true(resp.close);
 			assert_string_equal(resp.reason, stamped ? "direct" : "unknown_caller");
 			assert_null(memmem(resp.body.data, resp.body.len, "se/cret", 7));
+			assert_int_equal(!!memmem(resp.body.data, resp.body.len, "sidecar", 7),
+					 stamped);
 			response_done(&resp);
 		}
 		req.target = "/healthz";

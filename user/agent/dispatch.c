@@ -31,13 +31,20 @@ bool agent_is_probe(const struct agent_request *req)
 	       !strcmp(path, "/healthz");
 }
 
-static int answer_outsider(const struct agent_request *req, const char *reason,
+static int answer_outsider(const struct agent_request *req, bool direct,
 			   struct agent_response *resp)
 {
 	if (agent_is_probe(req))
 		return response_text(resp, 200, "ok", NULL);
+	if (!direct)
+		return response_error(resp, 403, "AccessDenied",
+				      "this connection is not vouched for by podcred",
+				      "unknown_caller");
 	return response_error(resp, 403, "AccessDenied",
-			      "this connection is not vouched for by podcred", reason);
+			      "this connection was made to the agent's own address; if a sidecar "
+			      "in the pod makes it, exclude that address from what the sidecar "
+			      "takes over",
+			      "direct");
 }
 
 static int answer_ambiguous(const struct agent_request *req, struct agent_response *resp)
@@ -61,9 +68,9 @@ static int answer(const struct agent_env *env, const struct agent_request *req,
 	if (req->ambiguous)
 		return answer_ambiguous(req, resp);
 	if (!req->peer)
-		return answer_outsider(req, "unknown_caller", resp);
+		return answer_outsider(req, false, resp);
 	if (req->peer->flags & PODCRED_PEER_DIRECT)
-		return answer_outsider(req, "direct", resp);
+		return answer_outsider(req, true, resp);
 	d = destination_of(req->peer);
 	switch (d) {
 	case DESTINATION_POD_IDENTITY:

@@ -470,8 +470,10 @@ static void judge_stamp(const struct finding *found, struct doctor_result *r)
 	net_addr_format(found->dest.addr.ip, ntohs(found->dest.port), dialled, sizeof(dialled));
 	net_addr_format(peer->ip, peer->port, seen, sizeof(seen));
 	if (!found->stamped)
-		doctor_say(r, DOCTOR_FAIL, "podcred status shows which counter has moved",
-			   "a connection to %s came to the agent without a stamp", dialled);
+		doctor_say(r, DOCTOR_FAIL,
+			   "look for a rule that changes the destination: nft list ruleset, "
+			   "iptables-save -t nat; podcred status counts it as diverted",
+			   "a connection to %s never came to the agent", dialled);
 	else if (stamp->cgroup_id != found->cgroup_id || stamp->pod_cgroup_id != found->cgroup_id)
 		doctor_say(r, DOCTOR_FAIL, "podcred unload, and report it",
 			   "the kernel stamped cgroup %" PRIu64 " where %" PRIu64 " was calling",

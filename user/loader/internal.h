@@ -56,7 +56,7 @@ void pins_remove_unknown(const char *pin_dir, const char *kind,
 
 /* ---- open.c ---- */
 
-/* Whether a map of the object has that name. */
+/* Whether a map has that name, of those that stay. */
 bool object_has_map(const void *skel, const char *name);
 
 /* Skeleton fitted to this kernel: what it lacks is left out. Nothing is loaded. */

@@ -80,7 +80,10 @@ void object_existing_maps(const char *pin_dir, struct podcred *skel, bool *ret_e
 
 bool object_has_map(const void *skel, const char *name)
 {
-	return bpf_object__find_map_by_name(((const struct podcred *)skel)->obj, name);
+	const struct podcred *object = skel;
+	const struct bpf_map *map = bpf_object__find_map_by_name(object->obj, name);
+
+	return map && map != object->maps.podcred_flows; /* that one is of another version */
 }
 
 void object_forget_new_maps(struct podcred *skel, const bool *existed)
@@ -134,6 +137,7 @@ int object_open(struct podcred **ret)
 	if (!skel)
 		return -EINVAL; /* the object is part of this program: it is sound, or never was */
 	skel->rodata->have_set_retval = feature_present("set-retval");
+	bpf_map__set_autocreate(skel->maps.podcred_flows, false);
 	for (size_t i = 0; i < n_attachments; i++)
 		if (!attachment_wanted(&attachments[i]))
 			bpf_program__set_autoload(
@@ -141,6 +145,18 @@ int object_open(struct podcred **ret)
 				false);
 	*ret = skel;
 	return 0;
+}
+
+/* What an older load has pinned in the layout before is used once more, not made. */
+static void fit_old_flows(struct podcred *skel, const char *pin_dir)
+{
+	char path[4096];
+	bool there = pin_path(path, sizeof(path), pin_dir, MAPS_DIR,
+			      bpf_map__name(skel->maps.podcred_flows)) == 0 &&
+		     access(path, F_OK) == 0;
+
+	skel->rodata->have_flows_v1 = there;
+	bpf_map__set_autocreate(skel->maps.podcred_flows, there);
 }
 
 int object_load(const char *pin_dir, struct podcred **ret, struct pc_err *err)
@@ -151,6 +167,7 @@ int object_load(const char *pin_dir, struct podcred **ret, struct pc_err *err)
 	r = object_open(&skel);
 	if (r < 0)
 		return load_error(r, pin_dir, err);
+	fit_old_flows(skel, pin_dir);
 	r = bind_pins(skel, pin_dir);
 	if (r == 0)
 		r = podcred__load(skel);
