@@ -72,6 +72,7 @@ same 'zeros too' "$(podcred status --json | jq '.counters | length')" \
   "$(jq '[keys[] | select(startswith("podcred_decisions_total"))] | length' <<<"$SAMPLES")"
 same 'two refusals' 2 "$(counter denied_destination)"
 same 'pods, flows, peers' '1 0 0' "$(value podcred_pods) $(value podcred_flows) $(value podcred_peers)"
+same 'nothing about it is unknown' 0 "$(value podcred_guard_unknown)"
 same 'the guard is complete' 1 "$(value podcred_guard_complete)"
 same 'every program is in force' "$(podcred status --json | jq -c '[.links[] | select(.effective) | .program + " " + .hook]')" \
   "$(jq -c '[to_entries[] | select((.key | startswith("podcred_link_effective")) and .value == 1) | .key |
@@ -97,13 +98,25 @@ SAMPLES=$(setpriv --bounding-set=-all,+bpf --inh-caps=-all,+bpf "$PODCRED" metri
 same 'with CAP_BPF alone: counters' 2 "$(counter denied_destination)"
 same 'and nothing about the guard' 'null null' \
   "$(value podcred_guard_complete) $(value 'podcred_guard_gaps{kind="program"}')"
+check 'but that it is not known' jq -e '.podcred_guard_unknown > 0' <<<"$SAMPLES"
 setpriv --bounding-set=-all,+bpf --inh-caps=-all,+bpf "$PODCRED" status --pin-dir "$PIN_DIR" --json >"$ENV_TMP/out"
 same 'status cannot tell either' '3 null' "$? $(jq .complete "$ENV_TMP/out")"
 check 'nor about programs on cgroups' jq -e \
   '[keys[] | select(test("effective.*cgroup/connect4"))] | length == 0' <<<"$SAMPLES"
 
+# The capabilities of the resolver's container (deploy/README.md), which is where to ask on a node.
+as_resolver() { setpriv --bounding-set=-all,+bpf,+net_admin --inh-caps=-all,+bpf,+net_admin "$PODCRED" "$1" --pin-dir "$PIN_DIR" "${@:2}"; }
+SAMPLES=$(as_resolver metrics | samples)
+same "with the resolver's capabilities: all is known" '1 0' \
+  "$(value podcred_guard_complete) $(value podcred_guard_unknown)"
+same 'the same samples as root has' "$(of_command | jq -S 'keys')" "$(jq -S keys <<<"$SAMPLES")"
+same 'status is the same as for root' "$(podcred status)" "$(as_resolver status)"
+same 'and its exit status' 0 "$(as_resolver status >/dev/null; echo $?)"
+
 cgroup_signal "$AGENT_CGROUP" TERM
 rmdir "$AGENT_CGROUP"
+same "the agent's cgroup is gone: status with the resolver's capabilities" 'false 2 1' "$(as_resolver status --json |
+  jq -r '"\(.complete) \(.gaps | length)"') $(as_resolver status >/dev/null; echo $?)"
 SAMPLES=$(of_command)
 same "the agent's cgroup is gone: not complete" 0 "$(value podcred_guard_complete)"
 same 'because of two programs' 2 "$(value 'podcred_guard_gaps{kind="program"}')"

@@ -82,6 +82,22 @@ setpriv --reuid 65534 --regid 65534 --clear-groups "$PODCRED" doctor --pin-dir "
   >"$ENV_TMP/out" 2>&1
 same 'without root: the checks that need it are skipped, and say so' "skip guard needs root" \
   "$(awk '$2 == "guard" { print $1, $2, $3, $4 }' "$ENV_TMP/out")"
+# The capabilities of the resolver's container: fewer answers, but no wrong one.
+as_resolver() {
+  in_node setpriv --bounding-set=-all,+bpf,+net_admin --inh-caps=-all,+bpf,+net_admin \
+    "$PODCRED" doctor --pin-dir "$PIN_DIR" --json >"$ENV_TMP/report"
+}
+check "with the resolver's capabilities: exit status 0" as_resolver
+same "with the resolver's capabilities: nothing to say" '' "$(findings)"
+same "with the resolver's capabilities: skipped is what they do not allow" 'kernel probe-packet' \
+  "$(jq -r '[.[] | select(.result == "skip") | .check] | join(" ")' "$ENV_TMP/report")"
+check 'and says so' grep -q 'takes CAP_PERFMON' <(text_of kernel)
+in_pod web sleep 1000 &
+wait_for 10 grep -q . "${POD_CGROUP[web]}/container/cgroup.procs"
+as_resolver
+check 'a process that may not be looked at is not called none' grep -q 'takes CAP_SYS_PTRACE' \
+  <(text_of sandboxes)
+cgroup_signal "${POD_CGROUP[web]}/container" KILL
 doctor >"$ENV_TMP/out"
 same 'as text: one line for each check' "$(jq length "$ENV_TMP/report")" "$(wc -l <"$ENV_TMP/out")"
 examine --no-probe
@@ -131,6 +147,19 @@ background "$ENV_TMP/outside.log" 'agent ready' in_host "$PODCRED" serve \
   --associations "$ENV_TMP/associations.yaml"
 finds 'agent outside its cgroup' 'fail agent' "but in $ENV_CGROUP/host and not in $AGENT_CGROUP"
 cgroup_signal "$ENV_CGROUP/host" TERM
+background "$ENV_TMP/connection.log" connected in_host python3 -c "
+import signal, socket
+to = socket.create_server(('$NODE_V4', 0))
+s = socket.socket()
+s.bind(('$NODE_V4', $AGENT_PORT))
+s.connect(to.getsockname())
+print('connected', flush=True)
+signal.pause()"
+finds "a connection from the agent's port" 'fail agent' \
+  "nobody can: a connection of python3[0-9.]* (pid [0-9]*) to $NODE_V4:[0-9]* has it"
+check "which serve's own hint shows" grep -q 'ss -tanp' <(in_agent "$PODCRED" serve \
+  --agent "$NODE_V4:$AGENT_PORT" --associations "$ENV_TMP/associations.yaml" 2>&1)
+cgroup_signal "$ENV_CGROUP/host" KILL
 in_host "$WHO" $NODE_V4 $AGENT_PORT >"$ENV_TMP/squatter" 2>&1 &
 wait_for 10 in_node bash -c "exec 3<>/dev/tcp/$NODE_V4/$AGENT_PORT"
 finds "somebody else on the agent's port" 'fail agent' \

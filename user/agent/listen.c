@@ -43,7 +43,8 @@ static const char *next_step(int code)
 {
 	switch (code) {
 	case -EADDRINUSE:
-		return "find the other process with `ss -ltnp`, or give the agent another port";
+		return "`ss -tanp` shows who listens on it, or is connected from it; or give the "
+		       "agent another port";
 	case -EADDRNOTAVAIL:
 		return "the node has no such address; give one that it has";
 	case -EACCES:

@@ -19,7 +19,6 @@ static const struct {
 	{CAP_BPF, "CAP_BPF"},
 	{CAP_NET_ADMIN, "CAP_NET_ADMIN"},
 	{CAP_PERFMON, "CAP_PERFMON"},
-	{CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH"},
 };
 
 static int read_field(const char *status, const char *field, uint64_t *ret)

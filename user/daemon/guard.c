@@ -2,12 +2,14 @@
 #include "guard.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "caps.h"
 #include "cleanup.h"
 
 #define LOAD_AGAIN "run podcred load again"
@@ -51,16 +53,29 @@ void guard_unknown(struct guard *guard, const char *kind, const char *next, cons
 
 /* ---- program: does the kernel run what was loaded? ---- */
 
+/* What to do for this process to be told. */
+static const char *takes(char *buf, size_t size)
+{
+	char lacking[64];
+
+	if (*caps_lacking(CAPS_BIT(CAP_BPF) | CAPS_BIT(CAP_NET_ADMIN), lacking, sizeof(lacking)))
+		snprintf(buf, size, "give it %s, or run as root", lacking);
+	else
+		snprintf(buf, size, "run as root, outside of a container");
+	return buf;
+}
+
 static void find_programs(struct guard *guard, const char *kind)
 {
+	char text[128];
+
 	for (size_t i = 0; i < guard->status.n_links; i++) {
 		const struct loader_link_status *link = &guard->status.links[i];
 
 		if (!link->expected || link->effective)
 			continue;
 		if (link->unknown)
-			guard_unknown(guard, kind,
-				      "needs CAP_NET_ADMIN and CAP_DAC_READ_SEARCH: run as root",
+			guard_unknown(guard, kind, takes(text, sizeof(text)),
 				      "whether the kernel runs %s may not be asked", link->name);
 		else if (!link->pinned)
 			guard_gap(guard, kind, LOAD_AGAIN, "%s is not attached", link->name);

@@ -36,10 +36,18 @@ static void put_decisions(FILE *out, const struct loader_status *status)
 			loader_reason_name((enum podcred_reason)i), status->stats[i]);
 }
 
-/* What may not be asked is left out: a 0 would be a false alarm. */
+/* What may not be asked is left out: a 0 would be a false alarm. It is not to vanish without a word,
+ * so how much that is has a metric of its own. */
 static void put_guard(FILE *out, const struct guard *guard)
 {
 	enum guard_verdict verdict = guard_verdict(guard);
+	size_t unknown = 0;
+
+	for (size_t i = 0; i < guard->n_gaps; i++)
+		unknown += guard->gaps[i].unknown;
+	gauge(out, "podcred_guard_unknown",
+	      "What this process may not ask; above 0, podcred_guard_complete may be missing.",
+	      unknown);
 
 	if (verdict != GUARD_UNKNOWN)
 		gauge(out, "podcred_guard_complete", COMPLETE_HELP, verdict == GUARD_COMPLETE);

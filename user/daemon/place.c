@@ -186,7 +186,7 @@ static int own_pod(const struct place *place, char **ret, struct pc_err *err)
 	if (r < 0)
 		return pc_err_set(err, r,
 				  "cannot find out which cgroup this process is in: %s; it takes "
-				  "CAP_BPF, CAP_PERFMON and CAP_DAC_READ_SEARCH, or --agent-cgroup",
+				  "CAP_BPF and CAP_PERFMON, or --agent-cgroup",
 				  strerror(-r));
 	*ret = pod_directory(place, self);
 	return 0;

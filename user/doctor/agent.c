@@ -29,19 +29,65 @@ static bool is_inside(const char *path, const char *dir)
 	return !strncmp(path, dir, len) && (path[len] == '/' || path[len] == '\0');
 }
 
+/* "name (pid 12)", or why there is none. */
+static const char *owner_text(uint32_t inode, char name[32], char buf[64])
+{
+	int pid = 0, r = listener_owner(inode, &pid, name);
+
+	if (r == 0)
+		snprintf(buf, 64, "%s (pid %d)", name, pid);
+	else
+		snprintf(buf, 64, "%s",
+			 r == -EACCES ? "a process that may not be looked at (CAP_SYS_PTRACE)"
+				      : "no process that is to be seen");
+	return buf;
+}
+
+static void say_nobody(const struct net_addr *addr, const char *text, struct doctor_result *r)
+{
+	char name[32] = "", owner[64], peer[NET_ADDR_TEXT];
+	struct sockdiag_socket socket;
+
+	if (listener_obstacle(addr, &socket) == 0)
+		doctor_say(
+			r, DOCTOR_FAIL,
+			"end it, then start podcred serve; to keep the port free, add it to "
+			"net.ipv4.ip_local_reserved_ports",
+			"nobody listens on %s, and nobody can: a connection of %s to %s has it",
+			text, owner_text(socket.inode, name, owner),
+			net_addr_format(socket.remote.ip, socket.remote.port, peer, sizeof(peer)));
+	else
+		doctor_say(r, DOCTOR_FAIL, "start podcred serve; until then pods are refused",
+			   "nobody listens on %s", text);
+}
+
+static void say_outside(const struct doctor *d, const struct sockdiag_socket *listener,
+			const char *text, const char *cgroup, struct doctor_result *r)
+{
+	char name[32] = "", owner[64];
+
+	owner_text(listener->inode, name, owner);
+	if (!strcmp(name, "podcred"))
+		doctor_say(r, DOCTOR_FAIL, "start it inside: a socket stays where it was made",
+			   "it listens on %s, but in %s and not in %s: it cannot ask who calls",
+			   text, cgroup, d->agent);
+	else
+		doctor_say(r, DOCTOR_FAIL, "stop that, then start podcred serve",
+			   "%s is taken by %s in %s: pods are sent there", text, owner, cgroup);
+}
+
 /* False: said already. */
 static bool check_listener(const struct doctor *d, const struct net_addr *addr,
 			   struct doctor_result *r)
 {
-	char text[NET_ADDR_TEXT], name[32] = "?";
+	struct sockdiag_socket listener = {};
 	_cleanup_free_ char *cgroup = NULL;
-	struct listener listener;
-	int pid = 0, found = listener_find(addr, &listener);
+	char text[NET_ADDR_TEXT];
+	int found = sockdiag_listener(addr, &listener);
 
 	net_addr_format(addr->ip, addr->port, text, sizeof(text));
 	if (found == -ENOENT) {
-		doctor_say(r, DOCTOR_FAIL, "start podcred serve; until then pods are refused",
-			   "nobody listens on %s", text);
+		say_nobody(addr, text, r);
 		return false;
 	}
 	if (found < 0 || !listener.cgroup_id) {
@@ -49,18 +95,15 @@ static bool check_listener(const struct doctor *d, const struct net_addr *addr,
 			   text, found < 0 ? strerror(-found) : "no cgroup in sock_diag");
 		return false;
 	}
-	if (loader_cgroup_path(d->mount, listener.cgroup_id, &cgroup) == 0 &&
-	    is_inside(cgroup, d->agent))
+	found = loader_cgroup_path(d->mount, listener.cgroup_id, &cgroup);
+	if (found == 0 && is_inside(cgroup, d->agent))
 		return true;
-	listener_owner(listener.inode, &pid, name);
-	if (!strcmp(name, "podcred"))
-		doctor_say(r, DOCTOR_FAIL, "start it inside: a socket stays where it was made",
-			   "it listens on %s, but in %s and not in %s: it cannot ask who calls",
-			   text, cgroup ?: "a removed cgroup", d->agent);
+	if (found < 0 && found != -ESTALE)
+		doctor_say(r, DOCTOR_SKIP, NULL,
+			   "cannot tell in which cgroup %s is listened on: %s", text,
+			   strerror(-found));
 	else
-		doctor_say(r, DOCTOR_FAIL, "stop that, then start podcred serve",
-			   "%s is taken by %s (pid %d) in %s: pods are sent there", text, name, pid,
-			   cgroup ?: "a removed cgroup");
+		say_outside(d, &listener, text, cgroup ?: "a removed cgroup", r);
 	return false;
 }
 

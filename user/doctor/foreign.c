@@ -6,6 +6,7 @@
  */
 #include "checks.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,7 +18,8 @@ struct survey {
 	bool agent_side, below;
 	const char *cgroup; /* under survey */
 	struct doctor_names twins, exclusive, overridden, first;
-	size_t welcome;
+	size_t welcome, unnamed;
+	int error; /* of the last cgroup that could not be asked */
 };
 
 static bool is_ours(const struct survey *s, uint32_t id)
@@ -45,6 +47,7 @@ static int on_program(void *arg, const struct loader_attached *attached)
 		names = &s->overridden;
 	else {
 		s->welcome++;
+		s->unnamed += !attached->name[0];
 		return 0;
 	}
 	doctor_name(names, "%s (id %" PRIu32 ", %s on %s)",
@@ -59,8 +62,12 @@ static int on_cgroup(void *arg, const char *cgroup)
 	const char *own = s->agent_side ? s->d->agent : s->d->guard;
 
 	s->cgroup = cgroup;
-	if (!s->below || strcmp(cgroup, own) != 0)
-		loader_attached_each(cgroup, s->agent_side, on_program, s);
+	if (!s->below || strcmp(cgroup, own) != 0) {
+		int r = loader_attached_each(cgroup, s->agent_side, on_program, s);
+
+		if (r == -EPERM)
+			s->error = r;
+	}
 	return 0;
 }
 
@@ -115,6 +122,13 @@ void check_foreign(struct doctor *d, struct doctor_result *r)
 			   "attach it with the multi flag (BPF_F_ALLOW_MULTI), if it is needed",
 			   "switched off for pods by podcred's links (ALLOW_OVERRIDE): %s",
 			   s.overridden.text);
+	else if (s.error)
+		doctor_say(r, DOCTOR_SKIP, NULL, "cannot tell: to ask takes CAP_NET_ADMIN");
+	else if (s.unnamed)
+		doctor_say(r, DOCTOR_SKIP, NULL,
+			   "cannot tell whether another podcred is among %zu that share: to ask "
+			   "for names takes CAP_SYS_ADMIN",
+			   s.unnamed);
 	else
 		doctor_say(r, DOCTOR_OK, NULL, "none in the way, %zu that share", s.welcome);
 }

@@ -183,7 +183,7 @@ static bool is_sandbox(const char *program)
 
 struct sandboxes {
 	struct doctor_names names;
-	bool foreign_pids;
+	bool foreign_pids, denied;
 };
 
 static void look_at_process(struct sandboxes *s, const char *pid)
@@ -199,8 +199,10 @@ static void look_at_process(struct sandboxes *s, const char *pid)
 	}
 	snprintf(link, sizeof(link), "/proc/%" PRIu64 "/exe", number);
 	n = readlink(link, exe, sizeof(exe) - 1);
-	if (n < 0)
-		return; /* gone, or a kernel thread */
+	if (n < 0) {
+		s->denied |= errno == EACCES;
+		return; /* else gone */
+	}
 	exe[n] = '\0';
 	program = strrchr(exe, '/');
 	if (program && is_sandbox(program + 1))
@@ -235,6 +237,9 @@ void check_sandboxes(struct doctor *d, struct doctor_result *r)
 	else if (s.foreign_pids)
 		doctor_say(r, DOCTOR_SKIP, NULL,
 			   "processes of the node are not to be seen here (hostPID: true)");
+	else if (s.denied)
+		doctor_say(r, DOCTOR_SKIP, NULL,
+			   "cannot tell: to look at the pods' programs takes CAP_SYS_PTRACE");
 	else
 		doctor_say(r, DOCTOR_OK, NULL, "none");
 }

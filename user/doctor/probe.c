@@ -35,6 +35,7 @@
 /* What the child found out. */
 struct answer {
 	int connect_error, udp_error, raw_error; /* 0: it went through */
+	bool no_raw; /* not even a socket */
 	struct net_addr local, peer;
 };
 
@@ -116,10 +117,12 @@ static void try_stream(const struct sockaddr_storage *to, socklen_t len, struct 
 	addr_from(&name, &answer->peer);
 }
 
-static int try_send(const struct sockaddr_storage *to, socklen_t len, int type, int protocol)
+static int try_send(const struct sockaddr_storage *to, socklen_t len, int type, int protocol,
+		    bool *ret_none)
 {
 	_cleanup_close_ int fd = socket(to->ss_family, type | SOCK_CLOEXEC, protocol);
 
+	*ret_none = fd < 0;
 	if (fd < 0)
 		return errno;
 	return error_of(sendto(fd, "podcred", 7, 0, (const struct sockaddr *)to, len));
@@ -131,15 +134,16 @@ __attribute__((noreturn)) static void child_main(const struct probe *probe, int 
 	struct sockaddr_storage to;
 	struct answer answer = {};
 	socklen_t len;
+	bool no_udp;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	memcpy(dest.ip, probe->now.dest.addr.ip, sizeof(dest.ip));
 	len = net_addr_to_sockaddr(&dest, &to);
 	try_stream(&to, len, &answer);
-	answer.udp_error = try_send(&to, len, SOCK_DGRAM, 0);
+	answer.udp_error = try_send(&to, len, SOCK_DGRAM, 0, &no_udp);
 	dest.port = 0;
 	len = net_addr_to_sockaddr(&dest, &to);
-	answer.raw_error = try_send(&to, len, SOCK_RAW, RAW_EXPERIMENT);
+	answer.raw_error = try_send(&to, len, SOCK_RAW, RAW_EXPERIMENT, &answer.no_raw);
 	if (write(out, &answer, sizeof(answer)) < 0)
 		_exit(1);
 	for (;;)
@@ -547,6 +551,9 @@ void check_probe_packet(struct doctor *d, struct doctor_result *r)
 		doctor_say(r, DOCTOR_SKIP, NULL, "%s",
 			   d->probe->found.raw.audited ? "mode audit refuses nothing"
 						       : "no packet filter is attached");
+	else if (d->probe->found.answer.no_raw)
+		doctor_say(r, DOCTOR_SKIP, NULL, "cannot tell: no raw socket (CAP_NET_RAW): %s",
+			   strerror(error));
 	else if (error == ENETUNREACH || error == EHOSTUNREACH)
 		doctor_say(r, DOCTOR_SKIP, NULL, "this network has no route to the address");
 	else if (d->probe->found.counted && (!error || error == EPERM))

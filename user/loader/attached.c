@@ -40,8 +40,11 @@ int loader_attached_each(const char *cgroup, bool agent_side,
 		if (attachments[i].site != site)
 			continue;
 		if (bpf_prog_query(fd, (enum bpf_attach_type)attachments[i].type, 0, &flags, ids,
-				   &n) < 0)
+				   &n) < 0) {
+			if (errno == EPERM)
+				return -EPERM;
 			continue; /* a hook that this kernel does not have */
+		}
 		for (uint32_t k = 0; k < n; k++) {
 			struct loader_attached attached = {.hook = attachments[i].hook,
 							   .id = ids[k],

@@ -2,14 +2,17 @@
 /* Between cgroup ids, which the kernel speaks, and directories. */
 #include "internal.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cleanup.h"
 #include "insn.h"
 
-int cgroup_open_by_id(const char *cgroup_mount, uint64_t id)
+static int open_by_handle(const char *cgroup_mount, uint64_t id)
 {
 	_cleanup_close_ int mount_fd = open(cgroup_mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	union {
@@ -27,10 +30,69 @@ int cgroup_open_by_id(const char *cgroup_mount, uint64_t id)
 	return fd < 0 ? -errno : fd;
 }
 
+static void cleanup_closedir(DIR **dir)
+{
+	if (*dir)
+		closedir(*dir);
+}
+
+static bool is_child(const struct dirent *entry)
+{
+	return entry->d_type == DT_DIR && strcmp(entry->d_name, ".") != 0 &&
+	       strcmp(entry->d_name, "..") != 0;
+}
+
+/* Makes path that of the cgroup below it with this id, which is its inode's number too. -ESTALE: it
+ * is not there; -EPERM: nor in what this process may read. */
+static int walk_to(char path[PATH_MAX], uint64_t id)
+{
+	_cleanup_(cleanup_closedir) DIR *dir = opendir(path);
+	size_t len = strlen(path);
+	bool denied = false;
+	struct dirent *entry;
+	int r = -ESTALE;
+
+	if (!dir)
+		return errno == ENOENT ? -ESTALE : -EPERM;
+	while (r < 0 && (entry = readdir(dir))) {
+		if (!is_child(entry) || snprintf(path + len, PATH_MAX - len, "/%s",
+						 entry->d_name) >= (int)(PATH_MAX - len))
+			continue;
+		r = entry->d_ino == id ? 0 : walk_to(path, id);
+		denied |= r == -EPERM;
+	}
+	if (r < 0)
+		path[len] = '\0';
+	return r < 0 && denied ? -EPERM : r;
+}
+
+static int open_by_walk(const char *cgroup_mount, uint64_t id)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	int fd, r;
+
+	snprintf(path, sizeof(path), "%s", cgroup_mount);
+	r = stat(path, &st) == 0 && st.st_ino == id ? 0 : walk_to(path, id);
+	if (r < 0)
+		return r;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0)
+		return fd;
+	return errno == ENOENT ? -ESTALE : -errno; /* removed meanwhile */
+}
+
+int cgroup_open_by_id(const char *cgroup_mount, uint64_t id)
+{
+	int r = open_by_handle(cgroup_mount, id); /* takes CAP_DAC_READ_SEARCH */
+
+	return r == -EPERM ? open_by_walk(cgroup_mount, id) : r;
+}
+
 int loader_cgroup_path(const char *cgroup_mount, uint64_t id, char **ret)
 {
 	_cleanup_close_ int fd = cgroup_open_by_id(cgroup_mount, id);
-	char link[64], path[4096];
+	char link[64], path[PATH_MAX];
 	ssize_t n;
 
 	if (fd < 0)

@@ -135,7 +135,8 @@ int tc_try(void); /* for features.c: 0 or -errno */
 
 /* ---- cgroup.c ---- */
 
-/* A cgroup's directory by its id: an fd, or -errno. */
+/* A cgroup's directory by its id: an fd, or -errno. -ESTALE: it was removed; -EPERM: it is in none of
+ * the directories that this process may read, and ids it may not open. */
 int cgroup_open_by_id(const char *cgroup_mount, uint64_t id);
 
 /* ---- features.c ---- */

@@ -106,7 +106,7 @@ struct loader_link_status {
 	bool pinned;
 	bool alive; /* its cgroup still exists */
 	bool effective; /* the kernel runs it there, as asked back from the kernel */
-	bool unknown; /* this process may not ask: CAP_NET_ADMIN, CAP_DAC_READ_SEARCH */
+	bool unknown; /* this process may not ask: CAP_NET_ADMIN, access to the pins */
 	uint64_t cgroup_id; /* of the link; 0 for tracing links and dead ones */
 	uint32_t prog_id;
 	unsigned others; /* foreign programs that run in the same hook */
@@ -219,8 +219,8 @@ uint64_t loader_stat_read(int stats_fd, enum podcred_reason reason);
  * /proc/self/cgroup may say "/". -errno. */
 int loader_self_cgroup_id(uint64_t *ret);
 
-/* Path of a cgroup below a cgroup2 mount, starting with the mount. Needs CAP_DAC_READ_SEARCH.
- * -ESTALE when it is gone. */
+/* Path of a cgroup below a cgroup2 mount, starting with the mount. Without CAP_DAC_READ_SEARCH the
+ * tree is walked. -ESTALE when it is gone. */
 int loader_cgroup_path(const char *cgroup_mount, uint64_t id, char **ret);
 
 /* ---- programs that others have attached ---- */
@@ -239,7 +239,7 @@ struct loader_attached {
 };
 
 /* What is attached to that very cgroup, ours too, in the hooks that podcred uses on the guarded
- * cgroup, or with agent_side on the agent's. fn as in loader_map_each. */
+ * cgroup, or with agent_side on the agent's. fn as in loader_map_each. -EPERM: may not be asked. */
 int loader_attached_each(const char *cgroup, bool agent_side,
 			 int (*fn)(void *arg, const struct loader_attached *attached), void *arg);
 

@@ -2,7 +2,9 @@
 /* What is attached, as the kernel tells it: not what a loader once meant to attach. */
 #include "internal.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cleanup.h"
 #include "clock.h"
@@ -24,8 +26,25 @@ static void query_effective(int cgroup_fd, enum bpf_attach_type type,
 	}
 }
 
+/* Where the loader attached, unless that is another cgroup now. */
+static int open_cgroup(const struct loader_status *status, const char *cgroup_mount,
+		       const struct attachment *att, uint64_t id)
+{
+	const char *below =
+		att->site == SITE_AGENT ? status->config.agent_path : status->config.guard_path;
+	_cleanup_close_ int fd = -EBADF;
+	char path[4096];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s%s", cgroup_mount, below);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == id)
+		return TAKE_FD(fd);
+	return cgroup_open_by_id(cgroup_mount, id);
+}
+
 static void read_link(const char *pin_dir, const char *cgroup_mount, const struct attachment *att,
-		      bool tc, struct loader_link_status *ret)
+		      bool tc, const struct loader_status *status, struct loader_link_status *ret)
 {
 	_cleanup_close_ int fd = -EBADF, cgroup_fd = -EBADF;
 	struct bpf_link_info info = {};
@@ -43,8 +62,10 @@ static void read_link(const char *pin_dir, const char *cgroup_mount, const struc
 	if (pin_path(path, sizeof(path), pin_dir, LINKS_DIR, att->name) < 0)
 		return;
 	fd = bpf_obj_get(path);
-	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) < 0) {
+		ret->unknown = errno == EPERM || errno == EACCES;
 		return;
+	}
 	ret->pinned = true;
 	ret->prog_id = info.prog_id;
 	if (att->site == SITE_TRACE || att->site == SITE_NETNS) {
@@ -54,7 +75,7 @@ static void read_link(const char *pin_dir, const char *cgroup_mount, const struc
 	ret->cgroup_id = info.cgroup.cgroup_id; /* 0 once the cgroup was removed */
 	if (!ret->cgroup_id)
 		return;
-	cgroup_fd = cgroup_open_by_id(cgroup_mount, ret->cgroup_id);
+	cgroup_fd = open_cgroup(status, cgroup_mount, att, ret->cgroup_id);
 	if (cgroup_fd < 0) {
 		ret->unknown = cgroup_fd == -EPERM;
 		return;
@@ -147,7 +168,7 @@ int loader_status_read(const char *pin_dir, const char *cgroup_mount, struct loa
 	for (size_t i = 0; i < n_attachments; i++) {
 		struct loader_link_status *link = &ret->links[ret->n_links++];
 
-		read_link(pin_dir, cgroup_mount, &attachments[i], tc, link);
+		read_link(pin_dir, cgroup_mount, &attachments[i], tc, ret, link);
 		link->expected =
 			attachments[i].site != SITE_IFACE && is_loaded(pin_dir, &attachments[i]);
 	}
