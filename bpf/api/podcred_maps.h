@@ -144,6 +144,9 @@ enum podcred_action {
 	PODCRED_ACTION_AUDIT = 4, /* pass untouched, count and report */
 };
 
+#define PODCRED_GUARD_MAX   256
+#define PODCRED_TARGETS_MAX 2048
+
 struct podcred_guard_key {
 	__u32 prefixlen; /* 0..128; an IPv4 /n is 96 + n */
 	struct podcred_addr addr;

@@ -27,7 +27,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, 256);
+	__uint(max_entries, PODCRED_GUARD_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct podcred_guard_key);
 	__type(value, struct podcred_action_value);
@@ -35,7 +35,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 2048);
+	__uint(max_entries, PODCRED_TARGETS_MAX);
 	__type(key, struct podcred_target_key);
 	__type(value, struct podcred_action_value);
 } podcred_targets SEC(".maps") __weak;

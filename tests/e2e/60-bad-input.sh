@@ -215,7 +215,7 @@ check 'features without CAP_PERFMON: the rest is there' jq -e \
 same 'features without capabilities: exit status 3' 3 "$(features_of with_caps -bpf)"
 check 'features without capabilities: btf is read all the same' jq -e \
   '.[] | select(.feature == "btf") | .present' "$ENV_TMP/out"
-NO_BPF=(python3 "$ENV_ROOT/tests/lib/no_bpf.py")
+NO_BPF=(python3 "$ENV_ROOT/tests/lib/deny.py" bpf)
 same 'features under a seccomp filter: exit status 3' 3 "$(features_of "${NO_BPF[@]}")"
 check 'features under a seccomp filter: says that something forbids it' \
   grep -q 'connect4: not permitted, by a seccomp filter' <(unknown)
@@ -358,6 +358,20 @@ since=$(resolver_since)
 check 'a broken pods file at the start: the resolver runs' resolver_wait "$since"
 check 'and warns, naming file, line and cause' grep -q 'pods.bad: line [0-9]*: not JSON: .*' \
   "$ENV_TMP/resolve2.log"
+kill %%
+
+# Without events of the interfaces it looks for them itself: no pod's goes without its program.
+background "$ENV_TMP/resolve3.log" 'resolver ready' nsenter --net="/run/netns/$NODE_NETNS" \
+  python3 "$ENV_ROOT/tests/lib/deny.py" watch "$PODCRED" resolve --pin-dir "$PIN_DIR" \
+  --kubepods "$KUBEPODS" --pods "$ENV_TMP/pods.json"
+check 'no watch of the interfaces: the resolver says why, and what it does' grep -qx \
+  'podcred: warning: cannot watch the network interfaces: Too many open files; .* every two seconds' \
+  "$ENV_TMP/resolve3.log"
+interfaces() { podcred status --json | jq '[.links[] | select(.program | startswith("podcred_veth")).interfaces] | add'; }
+before=$(interfaces)
+pod_add late burstable
+one_more() { [ "$(interfaces)" = $((before + 1)) ]; }
+check "and a new pod's interface has its program" wait_for 10 one_more
 kill %%
 
 policy() { echo "policy: [{namespace: shop, serviceAccount: web, action: $1}]" >"$ENV_TMP/policy.yaml"; }

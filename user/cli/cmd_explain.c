@@ -12,8 +12,6 @@
 #include "facts.h"
 #include "parse.h"
 
-#define MAX_DESTINATIONS 256
-
 static const struct {
 	const char *name;
 	uint8_t number;
@@ -215,7 +213,7 @@ int cmd_explain(const struct cli_command *self, int argc, char **argv)
 		CLI_JSON(json),
 		CLI_PIN_DIR(pin_dir),
 	};
-	struct podcred_target_key dests[MAX_DESTINATIONS] = {};
+	static struct podcred_target_key dests[PODCRED_TARGETS_MAX];
 	struct facts_source source;
 	struct podcred_pod pod;
 	struct pc_err err = {};
@@ -236,7 +234,7 @@ int cmd_explain(const struct cli_command *self, int argc, char **argv)
 	if (r == 0 && to)
 		r = parse_destination(to, protocol, &dests[0], &err);
 	if (r == 0 && !to)
-		n = facts_redirected(&source, dests, MAX_DESTINATIONS);
+		n = facts_redirected(&source, dests, ARRAY_SIZE(dests));
 	if (r == 0)
 		explain_all(&source, &pod, dests, n, json);
 	facts_close(&source);

@@ -312,6 +312,10 @@ static void add_agent(struct place *place, const struct net_addr *agent,
 		.addr = *agent, .protocol = IPPROTO_TCP, .action = PODCRED_ACTION_STAMP};
 }
 
+_Static_assert(ARRAY_SIZE(((struct place *)NULL)->guards) <= PODCRED_GUARD_MAX &&
+		       ARRAY_SIZE(((struct place *)NULL)->targets) <= PODCRED_TARGETS_MAX,
+	       "whatever can be configured fits into the maps");
+
 /* The agent's own address has its rule already; a second one would be lost without a word. */
 static int check_destinations(const struct config *config, struct pc_err *err)
 {

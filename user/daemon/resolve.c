@@ -35,7 +35,7 @@ struct resolver {
 	int config_fd, runtime_fd, pods_fd, quota_fd, flows_fd, stats_fd;
 	int signal_fd, links_fd;
 	struct podlist_watch watch; /* of the pod list */
-	int watch_error; /* as said last */
+	int watch_error, links_error; /* as said last */
 	struct registry *registry;
 	struct cgtree *tree;
 	struct loader_events *events;
@@ -323,6 +323,18 @@ static void say_ready(struct resolver *res, uint64_t since_ns)
 	res->ready = since_ns;
 }
 
+/* When nobody tells of new interfaces, the resolver looks for them itself. */
+static void watch_links(struct resolver *res)
+{
+	res->links_fd = links_watch_open(); /* before the walk: nothing comes in between */
+	if (res->links_fd < 0 && res->links_fd != res->links_error)
+		log_warn("cannot watch the network interfaces: %s; looking for new ones every two "
+			 "seconds",
+			 strerror(-res->links_fd));
+	res->links_error = res->links_fd < 0 ? res->links_fd : 0;
+	ifaces_attach(res->options->pin_dir);
+}
+
 /* Whatever is due by time; events may wake the loop much more often. */
 static void tick(struct resolver *res)
 {
@@ -343,6 +355,8 @@ static void tick(struct resolver *res)
 	if (res->ticks++ % SETTLE_TICKS == 0) {
 		loader_quota_settle(res->flows_fd, res->quota_fd, &res->quota_memory);
 		res->uncovered = true;
+		if (res->links_fd < 0)
+			watch_links(res);
 	}
 }
 
@@ -381,11 +395,12 @@ static int loop(struct resolver *res)
 		{.fd = have_events ? loader_events_fd(res->events) : cgtree_watch_fd(res->tree),
 		 .events = POLLIN},
 		{.fd = res->watch.fd, .events = POLLIN},
-		{.fd = res->links_fd, .events = POLLIN},
+		{.fd = res->links_fd, .events = POLLIN}, /* may come later */
 	};
 
 	while (!res->stop && !res->restart) {
 		fds[2].fd = res->watch.fd;
+		fds[3].fd = res->links_fd;
 		if (poll(fds, ARRAY_SIZE(fds), TICK_MS) < 0 && errno != EINTR)
 			return -errno;
 		if (fds[0].revents)
@@ -494,8 +509,7 @@ static int start(struct resolver *res, struct pc_err *err)
 		if (r < 0)
 			return pc_err_set(err, r, "cannot watch the cgroup tree: %s", strerror(-r));
 	}
-	res->links_fd = links_watch_open(); /* before the walk: nothing comes in between */
-	ifaces_attach(res->options->pin_dir);
+	watch_links(res);
 	loader_runtime_write(res->runtime_fd, PODCRED_RUNTIME_LIST_READ, 0); /* none by this one */
 	if (res->options->pods) {
 		podlist_watch_start(&res->watch, res->options->pods);

@@ -10,7 +10,7 @@
 #include "clock.h"
 #include "filter.h"
 
-#define TABLE_MAX     2048
+#define TABLE_MAX     PODCRED_TARGETS_MAX /* the larger one */
 #define FIRST_LEASE_S 30
 
 struct table {
@@ -30,6 +30,7 @@ struct tables_backup {
 
 /* Both key types have the same size, so one table type serves both maps. */
 _Static_assert(sizeof(struct podcred_guard_key) == sizeof(struct podcred_target_key), "keys");
+_Static_assert(PODCRED_GUARD_MAX <= TABLE_MAX, "limits");
 #define KEY_SIZE sizeof(struct podcred_guard_key)
 
 static int collect(void *arg, const void *key, const void *value)
@@ -77,7 +78,7 @@ static int table_replace(int fd, const struct table *want)
 static int guards_to_table(const struct loader_options *options, struct table *ret)
 {
 	ret->n = 0;
-	if (options->n_guards > TABLE_MAX)
+	if (options->n_guards > PODCRED_GUARD_MAX)
 		return -E2BIG;
 	for (size_t i = 0; i < options->n_guards; i++) {
 		const struct loader_guard *guard = &options->guards[i];
@@ -94,7 +95,7 @@ static int guards_to_table(const struct loader_options *options, struct table *r
 static int targets_to_table(const struct loader_options *options, struct table *ret)
 {
 	ret->n = 0;
-	if (options->n_targets > TABLE_MAX)
+	if (options->n_targets > PODCRED_TARGETS_MAX)
 		return -E2BIG;
 	for (size_t i = 0; i < options->n_targets; i++) {
 		const struct loader_target *target = &options->targets[i];
@@ -206,8 +207,10 @@ int tables_write(struct podcred *skel, const struct loader_options *options,
 	}
 	if (r < 0)
 		pc_err_set(err, r,
-			   "cannot write the destination tables: %s; at most %d of each fit",
-			   strerror(-r), TABLE_MAX);
+			   "cannot write the destination tables: %s; at most %d addresses and %d "
+			   "ports "
+			   "fit, the agent's among them",
+			   strerror(-r), PODCRED_GUARD_MAX, PODCRED_TARGETS_MAX);
 	return r;
 }
 
