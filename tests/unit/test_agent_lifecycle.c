@@ -380,6 +380,57 @@ static void test_own_listeners(void **state)
 	assert_credentials(&a);
 }
 
+/* One of two addresses is missing, or somebody else has its port: the other is served meanwhile. */
+static void test_missing_address(void **state)
+{
+	struct net_addr addrs[2] = {
+		{.ip = {[10] = 0xff, 0xff, 127, 0, 0, 1}},
+		{.ip = {[10] = 0xff, 0xff, 127, 0, 0, 3}}}; /* no test dials from it */
+	struct agent_options options = {
+		.listen = addrs, .n_listen = 2, .associations_path = file_path, .peer = fake_peer};
+	struct pc_err err = {};
+	struct answer a;
+	int taken;
+
+	(void)state;
+	agent_server_stop(server);
+	server = NULL;
+	taken = make_listener(&port);
+	addrs[0].port = addrs[1].port = port;
+	assert_int_equal(agent_server_start(&options, &server, &err), 0);
+	assert_int_equal(agent_server_listen(server, 1, &err), 0);
+	assert_int_equal(agent_server_listen(server, 0, &err), -EADDRINUSE);
+	assert_non_null(strstr(err.msg, "cannot listen on 127.0.0.1:"));
+	close(taken);
+	assert_int_equal(agent_server_listen(server, 0, &err), 0);
+	assert_int_equal(agent_server_listen(server, 0, &err), 0);
+	a = ask(GET23 "\r\n");
+	assert_credentials(&a);
+	agent_server_stop(server);
+	server = NULL;
+	/* an address that can never be listened on is a mistake, whatever the other one is */
+	addrs[1].port = 0;
+	assert_int_equal(agent_server_start(&options, &server, &err), -EINVAL);
+	assert_null(server);
+}
+
+static void test_few_files(void **state)
+{
+	const struct agent_options options = {.listen_fds = &(int){make_listener(&port)},
+					      .n_listen_fds = 1,
+					      .associations_path = file_path,
+					      .peer = fake_peer,
+					      .max_files = AGENT_FILES / 4};
+
+	(void)state;
+	assert_int_equal(agent_server_connections(server), 1024);
+	agent_server_stop(server);
+	server = NULL;
+	assert_int_equal(agent_server_start(&options, &server, NULL), 0);
+	assert_int_equal(agent_server_connections(server), 256);
+	close(options.listen_fds[0]);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -398,6 +449,8 @@ int main(void)
 		TEST(test_stop),
 		TEST(test_start_errors),
 		TEST(test_own_listeners),
+		TEST(test_missing_address),
+		TEST(test_few_files),
 	};
 
 	return run_agent_tests(tests, ARRAY_SIZE(tests));

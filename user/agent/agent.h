@@ -18,6 +18,9 @@ struct agent_server;
 
 #define AGENT_TOKEN_KEY_SIZE 32
 
+/* Descriptors that the agent has room for all its connections with. */
+#define AGENT_FILES 2560
+
 /* As podcred_peer(). Called from several threads at once; must not block. */
 typedef int (*agent_peer_fn)(int fd, struct podcred_peer *peer, size_t size);
 
@@ -34,13 +37,23 @@ struct agent_options {
 	unsigned name_wait_ms; /* container endpoint: wait for a pod's name; 1500 */
 	unsigned imds_name_wait_ms; /* the same for IMDS, where SDKs give up sooner; 400 */
 	unsigned max_connections; /* of all pods, who share them; 1024 */
+	unsigned
+		max_files; /* descriptors of the process; fewer than AGENT_FILES: fewer connections */
 	bool require_authorization; /* 400 without an Authorization header on Pod Identity */
 };
 
 /* Reads the associations, listens, answers in threads of its own. To be called inside the cgroup
- * that podcred knows as the agent's: a listener belongs to the cgroup it was made in. */
+ * that podcred knows as the agent's: a listener belongs to the cgroup it was made in. An address that
+ * the node does not have yet is no error, while there is another to listen on. */
 int agent_server_start(const struct agent_options *options, struct agent_server **ret,
 		       struct pc_err *err);
+
+/* Whether it listens on options->listen[i]; if not, tries again. 0, or why not. For one thread at a
+ * time, as agent_server_reload(). */
+int agent_server_listen(struct agent_server *server, size_t i, struct pc_err *err);
+
+/* Connections of all pods that there is room for. */
+unsigned agent_server_connections(const struct agent_server *server);
 
 /* Whole new associations or, on error, the old ones. path may be NULL: the file from before; any
  * other path becomes that file once it was read. For one thread at a time. */

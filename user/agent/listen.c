@@ -46,7 +46,7 @@ static const char *next_step(int code)
 		return "`ss -tanp` shows who listens on it, or is connected from it; or give the "
 		       "agent another port";
 	case -EADDRNOTAVAIL:
-		return "the node has no such address; give one that it has";
+		return "the node has no such address, or IPv6 is disabled; give one that it has";
 	case -EACCES:
 		return "ports below 1024 need CAP_NET_BIND_SERVICE; give a higher one";
 	case -EAFNOSUPPORT:
@@ -54,6 +54,11 @@ static const char *next_step(int code)
 	default:
 		return "check the agent's listen addresses";
 	}
+}
+
+bool listen_may_come(int error)
+{
+	return error == -EADDRINUSE || error == -EADDRNOTAVAIL || error == -EAFNOSUPPORT;
 }
 
 int listen_open(const struct net_addr *addr, int *ret_fd, struct pc_err *err)

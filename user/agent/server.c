@@ -78,41 +78,74 @@ static struct MHD_Daemon *start_daemon(struct agent_server *server, int fd)
 				handler_on_connection, server, MHD_OPTION_END);
 }
 
-static int add_listener(struct agent_server *server, int fd, struct pc_err *err)
+static int add_listener(struct agent_server *server, size_t i, int fd, struct pc_err *err)
 {
-	struct MHD_Daemon *daemon = start_daemon(server, fd);
-
-	/* libmicrohttpd owns fd now, also when it fails */
-	if (!daemon)
+	/* libmicrohttpd owns fd then, also when it fails */
+	server->daemons[i] = start_daemon(server, fd);
+	if (!server->daemons[i])
 		return pc_err_set(err, -EIO,
 				  "cannot start the HTTP server: out of memory, threads or "
 				  "descriptors; raise the limits of the service");
-	server->daemons[server->n_daemons++] = daemon;
 	return 0;
+}
+
+int agent_server_listen(struct agent_server *server, size_t i, struct pc_err *err)
+{
+	int fd, r;
+
+	if (server->daemons[i])
+		return 0;
+	r = listen_open(&server->listen[i], &fd, err);
+	return r < 0 ? r : add_listener(server, i, fd, err);
+}
+
+/* One of two families may be off, or its address not be there yet. All else is a mistake. */
+static int start_addresses(struct agent_server *server, struct pc_err *err)
+{
+	struct pc_err missing = {};
+	size_t listening = 0;
+	int why = 0;
+
+	for (size_t i = 0; i < server->n_listen; i++) {
+		struct pc_err now = {};
+		int r = agent_server_listen(server, i, &now);
+
+		if (r < 0 && !listen_may_come(r))
+			return pc_err_set(err, r, "%s", now.msg);
+		if (r < 0 && !why) {
+			why = r;
+			missing = now;
+		}
+		listening += r == 0;
+	}
+	return why && !listening ? pc_err_set(err, why, "%s", missing.msg) : 0;
 }
 
 static int start_listeners(struct agent_server *server, const struct agent_options *o,
 			   struct pc_err *err)
 {
+	int r;
+
 	if (!o->n_listen && !o->n_listen_fds)
 		return pc_err_set(err, -EINVAL,
 				  "the agent has no address to listen on; give at least one");
+	server->listen = calloc(o->n_listen + 1, sizeof(*server->listen));
 	server->daemons = calloc(o->n_listen + o->n_listen_fds, sizeof(*server->daemons));
-	if (!server->daemons)
+	if (!server->listen || !server->daemons)
 		return pc_err_set(err, -ENOMEM, "out of memory");
-	for (size_t i = 0; i < o->n_listen + o->n_listen_fds; i++) {
-		int fd, r;
+	if (o->n_listen)
+		memcpy(server->listen, o->listen, o->n_listen * sizeof(*server->listen));
+	server->n_listen = o->n_listen;
+	server->n_daemons = o->n_listen + o->n_listen_fds;
+	r = start_addresses(server, err);
+	for (size_t i = 0; r == 0 && i < o->n_listen_fds; i++) {
+		int fd;
 
-		if (i < o->n_listen)
-			r = listen_open(&o->listen[i], &fd, err);
-		else
-			r = listen_adopt(o->listen_fds[i - o->n_listen], &fd, err);
+		r = listen_adopt(o->listen_fds[i], &fd, err);
 		if (r == 0)
-			r = add_listener(server, fd, err);
-		if (r < 0)
-			return r;
+			r = add_listener(server, o->n_listen + i, fd, err);
 	}
-	return 0;
+	return r;
 }
 
 static int server_fill(struct agent_server *server, const struct agent_options *o,
@@ -142,11 +175,22 @@ static int server_fill(struct agent_server *server, const struct agent_options *
 	return 0;
 }
 
+/* Without a descriptor libmicrohttpd cannot accept, and would wait until somebody, anybody, closes. */
+static unsigned part_of(unsigned connections, unsigned files)
+{
+	unsigned part = connections;
+
+	if (files && files < AGENT_FILES)
+		part = (unsigned)((uint64_t)connections * files / AGENT_FILES);
+	return part ?: 1;
+}
+
 int agent_server_start(const struct agent_options *o, struct agent_server **ret, struct pc_err *err)
 {
-	struct conn_limits limits = {.total = o->max_connections ?: DEFAULT_CONNECTIONS,
-				     .outside = OUTSIDE_CONNECTIONS,
-				     .node = NODE_CONNECTIONS};
+	const struct conn_limits limits = {
+		.total = part_of(o->max_connections ?: DEFAULT_CONNECTIONS, o->max_files),
+		.outside = part_of(OUTSIDE_CONNECTIONS, o->max_files),
+		.node = part_of(NODE_CONNECTIONS, o->max_files)};
 	struct agent_server *server = calloc(1, sizeof(*server));
 	int r;
 
@@ -183,8 +227,10 @@ void agent_server_stop(struct agent_server *server)
 	if (server->ticking)
 		pthread_join(server->ticker, NULL);
 	for (size_t i = 0; i < server->n_daemons; i++)
-		MHD_stop_daemon(server->daemons[i]);
+		if (server->daemons[i])
+			MHD_stop_daemon(server->daemons[i]);
 	free(server->daemons);
+	free(server->listen);
 	association_table_unref(server->table);
 	free(server->associations_path);
 	conns_done(&server->conns);
@@ -223,6 +269,11 @@ int agent_server_reload(struct agent_server *server, const char *path, struct pc
 bool agent_server_file_exposed(const struct agent_server *server)
 {
 	return atomic_load(&server->exposed);
+}
+
+unsigned agent_server_connections(const struct agent_server *server)
+{
+	return server->conns.limits.total;
 }
 
 size_t agent_server_associations(const struct agent_server *server)

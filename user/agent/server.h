@@ -31,8 +31,9 @@ struct agent_server {
 	struct waiting waiting;
 	pthread_t ticker;
 	bool ticking;
-	struct MHD_Daemon **daemons;
-	size_t n_daemons;
+	struct net_addr *listen;
+	struct MHD_Daemon **daemons; /* first one for each address, NULL: does not listen there */
+	size_t n_listen, n_daemons;
 };
 
 int64_t agent_now_ms(void);

@@ -63,7 +63,7 @@ int cmd_serve(const struct cli_command *self, int argc, char **argv)
 		 NULL, &serve.require_authorization, NULL},
 		CLI_LOG(setup),
 	};
-	struct net_addr listen[2];
+	struct net_addr listen[SERVE_LISTEN_MAX];
 	struct pc_err err = {};
 	int r = cli_parse(self, options, ARRAY_SIZE(options), argc, argv, 0, NULL, NULL);
 

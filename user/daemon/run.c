@@ -119,7 +119,7 @@ static int serve_main(const struct run_options *options, const struct place *pla
 		.token_key = options->token_key,
 		.require_authorization = options->require_authorization,
 	};
-	struct net_addr listen[2];
+	struct net_addr listen[SERVE_LISTEN_MAX];
 	int r;
 
 	if (config->agent_v4.port)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
@@ -14,10 +15,13 @@
 
 #include "agent.h"
 #include "cleanup.h"
+#include "clock.h"
 #include "file.h"
 #include "log.h"
 #include "podcred/podcred.h"
 #include "signals.h"
+
+#define RETRY_MAX_S 30
 
 /* Memory here holds credentials: no core dump, no ptrace by the same user, no new privileges, and
  * nothing readable left in what a library frees without wiping (libyaml's buffers). */
@@ -81,14 +85,68 @@ static void reload(struct agent_server *server)
 		log_info("%zu associations read again", agent_server_associations(server));
 }
 
-static void loop(struct agent_server *server, int signal_fd)
+/* Addresses that the node did not have when the agent started: IPv6 is off, or late. */
+struct missing {
+	bool listens[SERVE_LISTEN_MAX];
+	size_t count;
+	unsigned delay_s; /* before the next try */
+	uint64_t next_ns;
+};
+
+static const char *listen_text(const struct net_addr *addr, char text[NET_ADDR_TEXT])
+{
+	return net_addr_format(addr->ip, addr->port, text, NET_ADDR_TEXT);
+}
+
+/* Says once what is missing, and once that it has come. */
+static void listen_again(struct agent_server *server, const struct serve_options *options,
+			 struct missing *m)
+{
+	bool first = m->delay_s == 0;
+
+	m->count = 0;
+	for (size_t i = 0; i < options->n_listen; i++) {
+		char text[NET_ADDR_TEXT];
+		struct pc_err err = {};
+
+		if (m->listens[i])
+			continue;
+		m->listens[i] = agent_server_listen(server, i, &err) == 0;
+		if (m->listens[i])
+			log_info("agent ready on %s: %zu associations",
+				 listen_text(&options->listen[i], text),
+				 agent_server_associations(server));
+		else if (first)
+			log_warn("%s. Pods that are sent there are refused; the agent serves the "
+				 "others, and tries again",
+				 err.msg);
+		m->count += !m->listens[i];
+	}
+	m->delay_s = first ? 1 : m->delay_s * 2;
+	if (m->delay_s > RETRY_MAX_S)
+		m->delay_s = RETRY_MAX_S;
+	m->next_ns = clock_mono_ns() + m->delay_s * CLOCK_S;
+}
+
+/* For poll(2). */
+static int until_next_try(const struct missing *m)
+{
+	uint64_t now = clock_mono_ns();
+
+	if (!m->count)
+		return -1;
+	return m->next_ns <= now ? 0 : (int)((m->next_ns - now) / (CLOCK_S / 1000)) + 1;
+}
+
+static void loop(struct agent_server *server, const struct serve_options *options,
+		 struct missing *missing, int signal_fd)
 {
 	struct pollfd fd = {.fd = signal_fd, .events = POLLIN};
 
 	for (;;) {
 		int sig;
 
-		if (poll(&fd, 1, -1) < 0 && errno != EINTR)
+		if (poll(&fd, 1, until_next_try(missing)) < 0 && errno != EINTR)
 			return;
 		while ((sig = signals_next(signal_fd))) {
 			if (sig == SIGHUP)
@@ -96,7 +154,29 @@ static void loop(struct agent_server *server, int signal_fd)
 			else if (sig != SIGCHLD)
 				return;
 		}
+		if (until_next_try(missing) == 0)
+			listen_again(server, options, missing);
 	}
+}
+
+/* What the limits of the process leave the agent; said, as nothing else shows it. */
+static unsigned open_files(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur > UINT_MAX)
+		return UINT_MAX;
+	return (unsigned)files.rlim_cur;
+}
+
+static void say_limits(const struct agent_server *server, unsigned files)
+{
+	if (files < AGENT_FILES)
+		log_warn(
+			"no more than %u files may be open (RLIMIT_NOFILE), and %u are needed: the "
+			"agent takes %u connections of pods at a time; raise LimitNOFILE of the "
+			"service, or the hard limit (ulimit -Hn)",
+			files, AGENT_FILES, agent_server_connections(server));
 }
 
 int serve_run(const struct serve_options *options, struct pc_err *err)
@@ -110,12 +190,13 @@ int serve_run(const struct serve_options *options, struct pc_err *err)
 	};
 	_cleanup_close_ int signal_fd = signals_open();
 	struct agent_server *server = NULL;
-	char text[NET_ADDR_TEXT];
+	struct missing missing = {};
 	int r;
 
 	if (signal_fd < 0)
 		return signal_fd;
 	harden();
+	agent.max_files = open_files();
 	r = log_start();
 	if (r == 0)
 		r = token_key(options->token_key, agent.token_key, err);
@@ -127,12 +208,9 @@ int serve_run(const struct serve_options *options, struct pc_err *err)
 	if (agent_server_file_exposed(server))
 		log_warn("%s holds keys and every user of this machine can read it; chmod 0400 it",
 			 options->associations);
-	for (size_t i = 0; i < options->n_listen; i++)
-		log_info("agent ready on %s: %zu associations",
-			 net_addr_format(options->listen[i].ip, options->listen[i].port, text,
-					 sizeof(text)),
-			 agent_server_associations(server));
-	loop(server, signal_fd);
+	say_limits(server, agent.max_files);
+	listen_again(server, options, &missing);
+	loop(server, options, &missing, signal_fd);
 	agent_server_stop(server);
 	return 0;
 }

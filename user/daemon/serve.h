@@ -7,6 +7,8 @@
 #include "addr.h"
 #include "err.h"
 
+#define SERVE_LISTEN_MAX 2 /* one address of each family */
+
 struct serve_options {
 	const struct net_addr *listen;
 	size_t n_listen;
