@@ -56,7 +56,7 @@ same 'so is another pod' 'ok=50 failed=0' "$(ask $V4 50 new)"
 check 'and all that time the job kept what there is' hold_all job
 cgroup_signal "${POD_CGROUP[job]}/container" TERM
 note "job: $(tail -n 1 "$ENV_TMP/hold.job")"
-rm "$ENV_TMP/hold.job"
+rm "$ENV_TMP"/hold.*
 
 # ---- all slots are theirs ----
 for pod in $EVIL; do
@@ -91,6 +91,7 @@ for pod in $EVIL; do
 done
 cgroup_signal "$ENV_CGROUP/host" TERM
 note "host: $(tail -n 1 "$ENV_TMP/hold.host")"
+rm "$ENV_TMP"/hold.*
 
 # ---- half requests, from an address that is not the agent's ----
 in_node ip addr add $ELSEWHERE/32 dev lo
