@@ -549,7 +549,7 @@ static void test_load(void **state)
 	podlist_done(&list);
 	assert_int_equal(truncate(at("pods.json"), (off_t)PODLIST_MAX + 1), 0);
 	assert_int_equal(podlist_load(at("pods.json"), &list, &err), -EFBIG);
-	assert_non_null(strstr(err.msg, "64 MiB"));
+	assert_non_null(strstr(err.msg, "256 MiB"));
 	unlink(at("pods.json"));
 }
 

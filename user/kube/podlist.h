@@ -12,7 +12,8 @@
 struct pc_err;
 struct pod_name;
 
-#define PODLIST_MAX	 (64U << 20)
+/* A full node, 250 pods, of 1 MiB each: a few large ones must not push out all others. */
+#define PODLIST_MAX	 (256U << 20)
 #define PODLIST_WHY_SIZE 480
 
 struct podlist {
