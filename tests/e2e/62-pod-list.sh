@@ -86,6 +86,20 @@ said_again() { [ "$(log 'cannot read')" = $((before + 2)) ]; }
 check 'SIGHUP reads it again, and says what came of it' wait_for 10 said_again
 check 'the names stay' named tenth
 
+kill "$RESOLVE_PID"
+wait "$RESOLVE_PID"
+list=$ENV_TMP/over/pods.json
+put eleventh "$list"
+background "$ENV_TMP/resolve.log" 'resolver ready' nsenter --net="/run/netns/$NODE_NETNS" \
+  python3 "$ENV_ROOT/tests/lib/deny.py" inotify "$PODCRED" resolve --pin-dir "$PIN_DIR" \
+  --kubepods "$KUBEPODS" --pods "$list"
+sees eleventh 'without inotify, the list of the start'
+check 'that inotify is not to be had is said' grep -qx \
+  "podcred: warning: cannot watch the folder of $list: Too many open files; .* twice a second" "$ENV_TMP/resolve.log"
+put twelfth "$list"
+sees twelfth 'without inotify, a new list'
+same 'and said once' 1 "$(log 'cannot watch the folder')"
+
 # A static pod whose manifest has a uid of its own: the API has another one for it.
 with_mirror() { # ANNOTATIONS SPEC
   printf '{"kind":"PodList","items":[{"metadata":{"namespace":"kube-system","name":"etcd","uid":"%s","annotations":{%s}},"spec":{%s}}]}' \

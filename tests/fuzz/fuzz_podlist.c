@@ -203,8 +203,13 @@ static void check_others(const char *text, size_t size)
 	json_t *json = NULL;
 	char *whole;
 
-	if (project_json(text, size, &anything, &json, NULL) < 0)
+	if (project_json(text, size, &anything, &json, NULL) < 0) {
+		/* jansson takes less, not more, but for a NUL, which ends the text for it */
+		if (!memchr(text, '\0', size))
+			json = json_loadb(text, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+		MUST(!json);
 		return;
+	}
 	json_decref(json);
 	whole = malloc(before + size + after);
 	MUST(whole);
