@@ -43,7 +43,9 @@ static __noinline int judge_egress(struct __sk_buff *skb, int v6)
 	if (!packet_is_guarded(cfg, head, &packet))
 		return PACKET_PASS;
 	sender_of(cfg, skb, &sender);
-	return packet_judge(cfg, &packet, &sender, PODCRED_HOOK_egress);
+	if (sender_may(cfg, &sender) || packet_is_noted(&packet, &sender, INTERFACE_NONE))
+		return PACKET_PASS;
+	return packet_refuse(cfg, &packet, &sender, PODCRED_HOOK_egress);
 }
 
 /*

@@ -12,6 +12,9 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak; /* 6.2, as netfilter */
 
+/* Set by the loader: podcred_veth and podcred_uplink are loaded. */
+const volatile __u8 have_tc __weak = 0;
+
 /* Not full sockets: they have no cgroup of their own. */
 #define TCP_TIME_WAIT	 6
 #define TCP_NEW_SYN_RECV 12
@@ -29,8 +32,12 @@ static __always_inline void sender_of(const struct podcred_config *cfg, struct s
 	state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	if (state == TCP_NEW_SYN_RECV) /* answers for its listener */
 		sk = BPF_CORE_READ(sk, __sk_common.skc_listener);
-	else if (state == TCP_TIME_WAIT)
+	if (state == TCP_TIME_WAIT) {
+		/* Of the node's own network, where nobody had a connection without being let through.
+		 * All that it says is an acknowledgement. */
+		sender->has_socket = 1;
 		return;
+	}
 	cgrp = sock_cgroup(sk);
 	if (!cgrp)
 		return;
@@ -51,6 +58,20 @@ static __always_inline __u32 head_load(struct sk_buff *skb, __u8 *head)
 	return (__u32)len;
 }
 
+/* Of a socket: whose it is. Forwarded: what podcred_veth let pass, where it is in use. */
+static __always_inline int may_leave(const struct podcred_config *cfg, const __u8 *head,
+				     const struct packet *packet, const struct sender *sender)
+{
+	if (!sender->has_socket)
+		return have_tc ? ticket_is_valid(head, packet)
+			       : packet_is_noted(packet, sender, INTERFACE_ANY);
+	if (!sender_may(cfg, sender) && !packet_is_noted(packet, sender, INTERFACE_NONE))
+		return 0;
+	/* A switch in software may make a packet of its own of it, without a socket. */
+	ticket_issue(head, packet);
+	return 1;
+}
+
 /* A function of its own, as hardly any packet comes so far. */
 static __noinline int judge_postrouting(struct bpf_nf_ctx *ctx, int v6)
 {
@@ -68,7 +89,9 @@ static __noinline int judge_postrouting(struct bpf_nf_ctx *ctx, int v6)
 	if (!packet_is_guarded(cfg, head, &packet))
 		return PACKET_PASS;
 	sender_of(cfg, skb, &sender);
-	return packet_judge(cfg, &packet, &sender, PODCRED_HOOK_postrouting);
+	if (may_leave(cfg, head, &packet, &sender))
+		return PACKET_PASS;
+	return packet_refuse(cfg, &packet, &sender, PODCRED_HOOK_postrouting);
 }
 
 static __always_inline int backstop(struct bpf_nf_ctx *ctx, int v6)

@@ -124,7 +124,7 @@ static __always_inline void client_passes(struct bpf_sock_ops *ctx, struct podcr
 	client->pass = PODCRED_PASS_NONE;
 	tuple_fill(ctx, &client->flow);
 	pass_key(&client->flow, &key);
-	if (bpf_map_update_elem(&podcred_passes, &key, &pass, BPF_ANY)) {
+	if (bpf_map_update_elem(&podcred_passes_v2, &key, &pass, BPF_ANY)) {
 		struct decision decision =
 			decision_of(&client->flow, &client->stamp, PODCRED_HOOK_announce);
 
@@ -248,7 +248,7 @@ static __always_inline void client_closes(struct bpf_sock_ops *ctx, struct podcr
 
 		client->pass = PODCRED_PASS_NONE;
 		pass_key(&client->flow, &key);
-		pass = bpf_map_lookup_elem(&podcred_passes, &key);
+		pass = bpf_map_lookup_elem(&podcred_passes_v2, &key);
 		if (pass && pass->owner == owner) /* a last RST or ACK is still to come */
 			pass->closed_ns = bpf_ktime_get_boot_ns();
 	}

@@ -2,9 +2,12 @@
 /*
  * tcx, on interfaces of the node. podcred_veth sees what comes out of a pod's interface, before a
  * CNI may forward it past netfilter; the packet still has its socket, whatever kind that is.
- * podcred_uplink sees frames of packet sockets of hostNetwork pods, which pass no netfilter hook.
+ * podcred_uplink sees what leaves the node, however it came there: frames of packet sockets of
+ * hostNetwork pods, interfaces of pods that sit right on the uplink (macvlan), and what was forwarded
+ * below netfilter from an interface that has no program yet.
  */
 #include "backstop.bpf.h"
+#include <bpf/bpf_core_read.h>
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -14,6 +17,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define ETH_P_8021AD 0x88a8
 #define ETH_HLEN     14
 #define ETH_TYPE     12 /* where the type is in the header */
+#define ARPHRD_ETHER 1
 #define VLAN_HLEN    4
 #define MAX_TAGS     4
 
@@ -72,11 +76,10 @@ static __always_inline int is_plainly_foreign(const struct podcred_config *cfg,
 	return 0;
 }
 
-/* Fills *packet and returns 1 when there is an IP packet at that place, and it is guarded. */
+/* Fills *head and *packet and returns 1 when there is an IP packet at that place, and it is guarded. */
 static __always_inline int guarded_at(const struct podcred_config *cfg, struct __sk_buff *skb,
-				      __u16 protocol, __u32 at, struct packet *packet)
+				      __u16 protocol, __u32 at, __u8 *head, struct packet *packet)
 {
-	__u8 head[PACKET_HEAD] = {};
 	__u64 min, len;
 	int v6;
 
@@ -118,17 +121,24 @@ static __always_inline void sender_of(const struct podcred_config *cfg, struct _
 static __noinline int judge_ingress(struct __sk_buff *skb)
 {
 	const struct podcred_config *cfg = config_get();
+	__u8 head[PACKET_HEAD] = {};
 	struct sender sender = {};
 	struct packet packet = {};
 
 	/* The type was read off the frame on receipt, and one tag taken off. */
-	if (!cfg ||
-	    !guarded_at(cfg, skb, bpf_ntohs((__u16)skb->protocol), link_header_size(skb), &packet))
+	if (!cfg || !guarded_at(cfg, skb, bpf_ntohs((__u16)skb->protocol), link_header_size(skb),
+				head, &packet))
 		return TCX_NEXT;
-	/* A socket of no pod, in a pod's network: made by the host, or of a process that left. As
-	 * netfilter does, which will see no socket at all. */
+	/* A socket of no pod, in a pod's network: made by the host, or of a process that left, or the
+	 * kernel's own, for a reset. As netfilter does, which will see no socket at all. */
 	sender_of(cfg, skb, &sender);
-	return packet_judge(cfg, &packet, &sender, PODCRED_HOOK_ingress) ? TCX_NEXT : TCX_DROP;
+	if (packet_is_noted(&packet, &sender, skb->ifindex)) {
+		ticket_issue(head, &packet);
+		return TCX_NEXT;
+	}
+	if (sender_may(cfg, &sender))
+		return TCX_NEXT;
+	return packet_refuse(cfg, &packet, &sender, PODCRED_HOOK_ingress) ? TCX_NEXT : TCX_DROP;
 }
 
 SEC("tc")
@@ -141,33 +151,106 @@ int podcred_veth(struct __sk_buff *skb)
 	return judge_ingress(skb);
 }
 
+/* ---- uplink ---- */
+
+/* A field of the kernel's own struct, which the context stands for. */
+#define SKB_READ(skb, field)                                                                       \
+	({                                                                                         \
+		typeof(((struct sk_buff *)0)->field) value_ = 0;                                   \
+		bpf_probe_read_kernel(&value_, sizeof(value_),                                     \
+				      (void *)(skb) +                                              \
+					      bpf_core_field_offset(struct sk_buff, field));       \
+		value_;                                                                            \
+	})
+
+static __always_inline __u16 version_to_type(__u8 first)
+{
+	return first >> 4 == 4 ? ETH_P_IP : first >> 4 == 6 ? ETH_P_IPV6 : 0;
+}
+
+/*
+ * As is_plainly_foreign, where the packet's own word for its type (skb->protocol) is worth nothing:
+ * whoever sends by a packet socket chooses it. So by the frame, as an Ethernet frame and as a packet
+ * without a link header, whichever it can be. A frame that is neither is looked at more closely.
+ */
+static __always_inline int frame_is_plainly_foreign(const struct podcred_config *cfg,
+						    struct __sk_buff *skb)
+{
+	const __u8 *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
+	__u16 bare, type;
+
+	if (data + ETH_HLEN + PACKET_V6 > data_end)
+		return data + ETH_HLEN + PACKET_V4 <= data_end && !version_to_type(data[0]) &&
+		       data[ETH_TYPE] == ETH_P_IP >> 8 && !data[ETH_TYPE + 1] &&
+		       packet_is_foreign(cfg, data + ETH_HLEN, 0);
+	type = (__u16)(data[ETH_TYPE] << 8 | data[ETH_TYPE + 1]);
+	bare = version_to_type(data[0]);
+	if (bare)
+		return type != ETH_P_IP && type != ETH_P_IPV6 && !is_tag(type) &&
+		       packet_is_foreign(cfg, data, bare == ETH_P_IPV6);
+	if (type == ETH_P_IP)
+		return packet_is_foreign(cfg, data + ETH_HLEN, 0);
+	return type == ETH_P_IPV6 && packet_is_foreign(cfg, data + ETH_HLEN, 1);
+}
+
+/* What the frame is, by the device that sends it, and where the IP packet begins: with an Ethernet
+ * header that says so, else by the version that it begins with, behind whatever link header. */
+static __always_inline __u16 frame_type(struct __sk_buff *skb, __u32 *at)
+{
+	struct net_device *dev = SKB_READ(skb, dev);
+	__u8 type[2] = {};
+
+	if (BPF_CORE_READ(dev, type) == ARPHRD_ETHER) {
+		*at = ETH_HLEN;
+		bpf_skb_load_bytes(skb, ETH_TYPE, type, sizeof(type));
+		return (__u16)(type[0] << 8 | type[1]);
+	}
+	*at = BPF_CORE_READ(dev, header_ops) ? BPF_CORE_READ(dev, hard_header_len) : 0;
+	bpf_skb_load_bytes(skb, *at, type, 1);
+	return version_to_type(type[0]);
+}
+
+/* Of a process of the node, or of the kernel there; not in a pod's network, from where frames come
+ * by here with their socket when the pod's interface sits on this one. */
+static __always_inline int is_nodes_own(struct __sk_buff *skb, const struct sender *sender)
+{
+	struct net_device *dev = SKB_READ(skb, dev);
+	struct sock *sk = SKB_READ(skb, sk);
+
+	return sender->cgroup_id && !sender->has_socket &&
+	       BPF_CORE_READ(sk, __sk_common.skc_net.net) == BPF_CORE_READ(dev, nd_net.net);
+}
+
 static __noinline int judge_uplink(struct __sk_buff *skb)
 {
 	const struct podcred_config *cfg = config_get();
-	__u16 protocol = bpf_ntohs((__u16)skb->protocol);
+	__u8 head[PACKET_HEAD] = {};
 	struct sender sender = {};
 	struct packet packet = {};
-	__u8 type[2];
+	__u16 type;
 	__u32 at;
 
 	if (!cfg)
 		return TCX_NEXT;
+	type = frame_type(skb, &at);
+	if (!guarded_at(cfg, skb, type, at, head, &packet))
+		return TCX_NEXT;
 	sender_of(cfg, skb, &sender);
-	if (!sender.has_socket) /* the host's own */
+	if (sender.has_socket
+		    ? sender_may(cfg, &sender) || packet_is_noted(&packet, &sender, INTERFACE_NONE)
+		    : is_nodes_own(skb, &sender))
 		return TCX_NEXT;
-	at = link_header_size(skb);
-	/* A packet socket says of its frame what it likes, so believe the frame. */
-	if (at && !bpf_skb_load_bytes(skb, ETH_TYPE, type, sizeof(type)))
-		protocol = (__u16)(type[0] << 8 | type[1]);
-	if (!guarded_at(cfg, skb, protocol, at, &packet))
+	if (ticket_is_valid(head, &packet))
 		return TCX_NEXT;
-	return packet_judge(cfg, &packet, &sender, PODCRED_HOOK_uplink) ? TCX_NEXT : TCX_DROP;
+	return packet_refuse(cfg, &packet, &sender, PODCRED_HOOK_uplink) ? TCX_NEXT : TCX_DROP;
 }
 
 SEC("tc")
 int podcred_uplink(struct __sk_buff *skb)
 {
-	if (!skb->sk) /* forwarded: not of a socket of the node, and not our part */
+	const struct podcred_config *cfg = config_get();
+
+	if (!cfg || frame_is_plainly_foreign(cfg, skb))
 		return TCX_NEXT;
 	return judge_uplink(skb);
 }

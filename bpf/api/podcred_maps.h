@@ -242,18 +242,37 @@ struct podcred_peer_key {
 
 /* value: struct podcred_stamp */
 
-/* ---- podcred_passes: connections of exempt pods to guarded addresses ----
+/* ---- podcred_passes_v2: connections to guarded addresses that connect(2) let through ----
  *
- * In the host's network namespace a forwarded packet has no socket any more, so the packet filter
- * lets pass what it finds here. Key: struct podcred_peer_key, with the real address as agent. */
+ * Key: struct podcred_peer_key, with the real address as agent. Addresses and ports are easily
+ * borrowed: a packet is one of the connection when its socket is the pod's, or, when it has none
+ * (TIME_WAIT, a reset), when it comes out of the interface that the pod's own packets come out of. */
 
 struct podcred_pass {
 	__u64 pod_cgroup_id;
 	__u64 owner; /* socket cookie: only the socket that wrote an entry closes it */
 	__u64 closed_ns; /* CLOCK_BOOTTIME; not 0: what it still has to say passes for a while */
+	__u32 ifindex; /* the node's end of the pod's interface, as a packet of the socket showed; 0:
+			* none has come by yet */
+	__u32 _pad;
 };
 
 #define PODCRED_PASS_GRACE_NS 10000000000ULL
+
+/* ---- podcred_tickets: LRU hash, TCP segments that may go to a guarded address ----
+ *
+ * Behind the pod's interface a packet has lost its socket, and its source may be translated. So where
+ * it is known to be rightful that is written down for the hooks behind, under what stays as it is.
+ * Value: __u64, CLOCK_BOOTTIME. */
+
+struct podcred_ticket_key {
+	struct podcred_addr dest;
+	__u32 seq, ack, rest; /* as in the packet; rest: data offset, flags, window */
+	__u16 dest_port; /* host byte order */
+	__u16 _pad;
+};
+
+#define PODCRED_TICKET_NS 1000000000ULL /* how long a packet may be on its way through the node */
 
 /* ---- podcred_quota: pod-level cgroup id (__u64) -> pending flows of that pod ---- */
 
@@ -266,7 +285,7 @@ struct podcred_quota {
 enum podcred_client_pass {
 	PODCRED_PASS_NONE,
 	PODCRED_PASS_WANTED, /* connect(2) let an exempt pod through; sockops has yet to note it */
-	PODCRED_PASS_NOTED, /* in podcred_passes, under flow's addresses and ports */
+	PODCRED_PASS_NOTED, /* in podcred_passes_v2, under flow's addresses and ports */
 };
 
 struct podcred_client {
@@ -275,7 +294,7 @@ struct podcred_client {
 	__u8 announce; /* connect(2) stamped this socket; sockops has yet to record the flow */
 	__u8 has_flow; /* flow was recorded by this socket */
 	__u8 redirected; /* the peer address is the agent's; getpeername must show stamp.addr */
-	__u8 pass; /* enum podcred_client_pass: of an exempt pod, for podcred_passes */
+	__u8 pass; /* enum podcred_client_pass: of an exempt pod, for podcred_passes_v2 */
 	__u8 prove; /* the flow is announced; that it arrives at the agent is not proved yet */
 	__u8 _pad[3];
 };
@@ -406,7 +425,8 @@ _Static_assert(sizeof(struct podcred_flow_v1) == 80, "podcred_flow_v1");
 _Static_assert(sizeof(struct podcred_peer_key) == 36, "podcred_peer_key");
 _Static_assert(sizeof(struct podcred_client) == 112, "podcred_client");
 _Static_assert(sizeof(struct podcred_cgroup_event) == 536, "podcred_cgroup_event");
-_Static_assert(sizeof(struct podcred_pass) == 24, "podcred_pass");
+_Static_assert(sizeof(struct podcred_pass) == 32, "podcred_pass");
+_Static_assert(sizeof(struct podcred_ticket_key) == 32, "podcred_ticket_key");
 _Static_assert(sizeof(struct podcred_event) == 88, "podcred_event");
 
 #endif /* PODCRED_MAPS_H */

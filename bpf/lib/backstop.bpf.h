@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "copy.bpf.h"
 #include "dest.bpf.h"
 #include "ident.bpf.h"
 #include "packet.bpf.h"
@@ -16,7 +17,7 @@
 /* Whose packet it is. */
 struct sender {
 	__u64 cgroup_id, pod; /* of the packet's socket */
-	int has_socket; /* 0: forwarded, from another network namespace */
+	int has_socket; /* 0: forwarded, from another network namespace; or nobody knows whose */
 };
 
 static __always_inline int action_lets_pass(int action)
@@ -76,28 +77,101 @@ static __always_inline int sender_may(const struct podcred_config *cfg, const st
 	       (pod_flags(sender->pod) & PODCRED_POD_EXEMPT);
 }
 
-/* Of a connection that connect(2) let through: of an exempt pod, or while the agent was away. Where
- * the packet still has its socket, that must be the same pod's: addresses can be borrowed. */
-static __always_inline int packet_is_noted(const struct packet *p, const struct sender *sender)
+/* A copy, as the memory may be recycled for another connection while we read (copy.bpf.h). Returns the
+ * entry itself; NULL: it is not there, or changes just now. */
+static __always_inline struct podcred_pass *pass_find(const struct podcred_peer_key *key,
+						      struct podcred_pass *copy)
+{
+	struct podcred_pass *pass = bpf_map_lookup_elem(&podcred_passes_v2, key), *again;
+	struct podcred_peer_key same = *key;
+	__u64 seen;
+
+	if (!pass)
+		return NULL;
+	seen = COPY(copy, pass);
+	same.client_port = (__u16)after(same.client_port, seen);
+	again = bpf_map_lookup_elem(&podcred_passes_v2, &same);
+	return again && again == pass && again->owner == copy->owner ? again : NULL;
+}
+
+#define INTERFACE_NONE 0 /* cannot be told by it */
+#define INTERFACE_ANY  (~0U) /* the pods' interfaces are not watched: anybody's */
+
+/*
+ * Of a connection that connect(2) let through: of an exempt pod, or while the agent was away. The
+ * packet's socket must be the same pod's, or else its interface: addresses can be borrowed. ifindex: of
+ * the pod's interface, which is learnt here.
+ */
+static __always_inline int packet_is_noted(const struct packet *p, const struct sender *sender,
+					   __u32 ifindex)
 {
 	struct podcred_peer_key key = {.client = p->source,
 				       .agent = p->dest,
 				       .client_port = p->source_port,
 				       .agent_port = p->dest_port};
-	const struct podcred_pass *pass;
+	struct podcred_pass pass, *entry;
 
 	if (p->protocol != IPPROTO_TCP || p->n_via || p->unreadable)
 		return 0;
-	pass = bpf_map_lookup_elem(&podcred_passes, &key);
-	if (!pass || (sender->cgroup_id && sender->pod != pass->pod_cgroup_id))
+	entry = pass_find(&key, &pass);
+	if (!entry)
 		return 0;
-	return !pass->closed_ns ||
-	       bpf_ktime_get_boot_ns() - pass->closed_ns < PODCRED_PASS_GRACE_NS;
+	if (sender->has_socket) {
+		if (sender->pod != pass.pod_cgroup_id)
+			return 0;
+		if (ifindex && pass.ifindex != ifindex)
+			entry->ifindex = ifindex;
+	} else if (ifindex != INTERFACE_ANY && (!ifindex || pass.ifindex != ifindex)) {
+		return 0;
+	}
+	return !pass.closed_ns || bpf_ktime_get_boot_ns() - pass.closed_ns < PODCRED_PASS_GRACE_NS;
 }
 
-/* PACKET_PASS or PACKET_DROP, counted and reported, for a packet that is guarded. */
-static __always_inline int packet_judge(const struct podcred_config *cfg, const struct packet *p,
-					const struct sender *sender, __u8 hook)
+static __always_inline __u32 segment_word(const __u8 *head, const struct packet *p, __u32 at)
+{
+	at += p->segment;
+	return (__u32)packet_byte(head, at) << 24 | packet_byte(head, at + 1) << 16 |
+	       packet_byte(head, at + 2) << 8 | packet_byte(head, at + 3);
+}
+
+/* 0: no TCP segment that could have a ticket. */
+static __always_inline int ticket_key(const __u8 *head, const struct packet *p,
+				      struct podcred_ticket_key *key)
+{
+	if (!p->segment || p->n_via || p->unreadable)
+		return 0;
+	key->dest = p->dest;
+	key->dest_port = p->dest_port;
+	key->seq = segment_word(head, p, 4);
+	key->ack = segment_word(head, p, 8);
+	key->rest = segment_word(head, p, 12);
+	return 1;
+}
+
+static __always_inline void ticket_issue(const __u8 *head, const struct packet *p)
+{
+	struct podcred_ticket_key key = {};
+	__u64 now = bpf_ktime_get_boot_ns();
+
+	if (ticket_key(head, p, &key))
+		bpf_map_update_elem(&podcred_tickets, &key, &now, BPF_ANY);
+}
+
+/* It stays: the packet may come by another hook of ours. */
+static __always_inline int ticket_is_valid(const __u8 *head, const struct packet *p)
+{
+	struct podcred_ticket_key key = {};
+	const __u64 *issued;
+
+	if (!ticket_key(head, p, &key))
+		return 0;
+	issued = bpf_map_lookup_elem(&podcred_tickets, &key);
+	return issued && bpf_ktime_get_boot_ns() - *issued < PODCRED_TICKET_NS;
+}
+
+/* PACKET_DROP, or what mode audit makes of it; counted and reported. */
+static __always_inline int packet_refuse(const struct podcred_config *cfg, const struct packet *p,
+					 const struct sender *sender, __u8 hook)
 {
 	struct decision decision = {
 		.addr = &p->dest,
@@ -111,8 +185,6 @@ static __always_inline int packet_judge(const struct podcred_config *cfg, const 
 	};
 	__u32 reason = PODCRED_REASON_packet_forwarded;
 
-	if (sender_may(cfg, sender) || packet_is_noted(p, sender))
-		return PACKET_PASS;
 	if (p->unreadable)
 		reason = PODCRED_REASON_packet_unreadable;
 	else if (sender->has_socket)

@@ -63,13 +63,21 @@ struct {
 	__type(value, struct podcred_stamp);
 } podcred_peers SEC(".maps") __weak;
 
-/* LRU, as closed entries are left to be overwritten. Only exempt pods have any. */
+/* LRU, as closed entries are left to be overwritten. Only exempt pods have any, and with failureMode
+ * open those whose agent is away. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
 	__type(key, struct podcred_peer_key);
 	__type(value, struct podcred_pass);
-} podcred_passes SEC(".maps") __weak;
+} podcred_passes_v2 SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct podcred_ticket_key);
+	__type(value, __u64);
+} podcred_tickets SEC(".maps") __weak;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

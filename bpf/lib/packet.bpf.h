@@ -37,6 +37,7 @@ struct packet {
 	__u8 v6;
 	__u8 unreadable; /* may name addresses that could not be read */
 	__u8 ports_hidden; /* the protocol has ports, but behind what could be read */
+	__u8 segment; /* where the TCP header is; 0: there is none, or not here */
 	__u8 n_via; /* addresses of a route, one after another in the head */
 	__u32 via; /* where */
 };
@@ -110,6 +111,8 @@ static __always_inline void packet_ports(const __u8 *head, __u32 len, __u32 at, 
 			p->ports_hidden = 1;
 			return;
 		}
+		if (p->protocol == IPPROTO_TCP)
+			p->segment = (__u8)at;
 		p->source_port = packet_byte(head, at) << 8 | packet_byte(head, at + 1);
 		p->dest_port = packet_byte(head, at + 2) << 8 | packet_byte(head, at + 3);
 	}

@@ -73,10 +73,16 @@ struct vector {
 extern const struct vector tcp_vectors[], tcp_option_vectors[], mptcp_vectors[], udp_vectors[],
 	udplite_vectors[], raw_vectors[], raw6_vectors[], packet_vectors[], xdp_vectors[],
 	uring_vectors[], descriptor_vectors[], place_vectors[], netns_vectors[], tunnel_vectors[],
-	older_vectors[], host_vectors[], agent_vectors[], absent_vectors[];
+	older_vectors[], uplink_vectors[], host_vectors[], agent_vectors[], absent_vectors[];
 
 /* A server for ever; COUNTER is where it is asked how many packets have reached it. */
 int imds_serve(const char *counter);
+
+/* Carries packets between a tun device tunup of one network namespace and tunfar of the other, for ever. */
+int wire(const char *near_netns, const char *far_netns);
+
+/* netns.c: a TUN device that is up, in the pod. */
+int tun_open(struct row *row);
 
 /* util.c */
 const char *setting(const char *name);

@@ -3,6 +3,7 @@
  * The real metadata service: answers on its addresses, and counts every packet that arrives for
  * one of them, whatever its protocol, before the kernel looks at it.
  */
+#include <linux/if_arp.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <netinet/tcp.h>
@@ -77,6 +78,13 @@ static bool is_ours(const uint8_t *frame, size_t len)
 	return false;
 }
 
+/* As it comes out of an interface without link header. */
+static bool is_our_packet(const uint8_t *packet, size_t len)
+{
+	return packet[0] >> 4 == 6 ? len >= 40 && is_guarded6(packet + 24)
+				   : len >= 20 && is_guarded4(packet + 16);
+}
+
 static void count(int fd, uint64_t *reached)
 {
 	struct sockaddr_ll from;
@@ -86,7 +94,9 @@ static void count(int fd, uint64_t *reached)
 
 	while ((n = recvfrom(fd, frame, sizeof(frame), MSG_DONTWAIT, (struct sockaddr *)&from,
 			     &from_len)) > 0)
-		if (from.sll_pkttype != PACKET_OUTGOING && is_ours(frame, (size_t)n))
+		if (from.sll_pkttype != PACKET_OUTGOING &&
+		    (from.sll_hatype == ARPHRD_NONE ? is_our_packet(frame, (size_t)n)
+						    : is_ours(frame, (size_t)n)))
 			(*reached)++;
 }
 

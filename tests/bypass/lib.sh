@@ -6,6 +6,7 @@
 #
 #     pod "web" --- br0 [node] uplink --- eth0 [imds] lo: 169.254.169.254 ...
 #     pod "other" --+   | pod "hosted" (hostNetwork), agent, host processes
+#     pod "trusted" +     exempt
 #
 #   bypass_up             all of it, nothing loaded
 #   bypass_load           podcred load, the resolver
@@ -89,6 +90,8 @@ bypass_environment() {
   export BYPASS_COUNTER=$ENV_TMP/reached
   export BYPASS_OTHER_CGROUP=${POD_CGROUP[other]}/container
   export BYPASS_OWN_IP=${POD_IP[web]} BYPASS_OTHER_IP=${POD_IP[other]}
+  export BYPASS_TRUSTED_IP=${POD_IP[trusted]} BYPASS_TRUSTED_IP6=${POD_IP6[trusted]}
+  export BYPASS_HELD=$ENV_TMP/held
   export BYPASS_HOST_CGROUP=$ENV_CGROUP/host
   export BYPASS_KUBEPODS=$KUBEPODS BYPASS_QOS_CGROUP
   BYPASS_QOS_CGROUP=$(dirname "${POD_CGROUP[web]}")
@@ -101,10 +104,12 @@ bypass_up() {
   pod_add web burstable
   pod_add other burstable
   pod_add hosted burstable host
+  pod_add trusted burstable
   uplink_up
   open_up
   pod_up web
   pod_up other
+  pod_up trusted
   in_netns "${POD_NETNS[other]}" ip link set eth0 address "$OTHER_MAC"
   bypass_environment
   mkdir "$ENV_CGROUP/imds"
@@ -119,7 +124,9 @@ bypass_load() {
     --agent-cgroup "$AGENT_CGROUP" --agent "$NODE_V4:$AGENT_PORT" \
     --agent "[$NODE_V6]:$AGENT_PORT" ${BYPASS_LOAD_OPTIONS:-} >"$ENV_TMP/load" 2>&1 ||
     env_fail "load: $(cat "$ENV_TMP/load")"
-  env_resolve
+  printf '%s\n' 'policy:' '  - {namespace: shop, serviceAccount: trusted, action: exempt}' \
+    >"$ENV_TMP/policy.yaml"
+  env_resolve --config "$ENV_TMP/policy.yaml"
 }
 
 bypass_agent() {

@@ -4,6 +4,7 @@
  * bypass row N [READY GATE]	run one. With READY and the FIFO GATE: prepare, make the one, wait at the
  *				other, run
  * bypass imds			the real service
+ * bypass wire NETNS NETNS	a tun device in each, and what goes into the one comes out of the other
  *
  * A row's outcome, one line: R reached the real address; "R mute" reached, but the answer that the row
  * waits for did not come; A redirected, stamped with this pod; "A direct"; "A seen", but the client
@@ -27,7 +28,7 @@ static const struct vector *const families[] = {
 	tcp_vectors,	    tcp_option_vectors, mptcp_vectors,	udp_vectors,	udplite_vectors,
 	raw_vectors,	    raw6_vectors,	packet_vectors, xdp_vectors,	uring_vectors,
 	descriptor_vectors, place_vectors,	netns_vectors,	tunnel_vectors, older_vectors,
-	host_vectors,	    agent_vectors,	absent_vectors,
+	uplink_vectors,	    host_vectors,	agent_vectors,	absent_vectors,
 };
 
 /* The n-th row of all families, from 1. */
@@ -233,8 +234,10 @@ int main(int argc, char **argv)
 	}
 	if (!strcmp(what, "imds") && argc == 2)
 		return imds_serve(setting("BYPASS_COUNTER"));
+	if (!strcmp(what, "wire") && argc == 4)
+		return wire(argv[2], argv[3]);
 	if (!strcmp(what, "row") && (argc == 3 || argc == 5))
 		return row(atoi(argv[2]), argc == 5 ? argv + 3 : NULL);
-	fprintf(stderr, "usage: bypass list|row N [READY GATE]|imds\n");
+	fprintf(stderr, "usage: bypass list|row N [READY GATE]|imds|wire NETNS NETNS\n");
 	return 2;
 }

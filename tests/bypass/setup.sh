@@ -214,3 +214,162 @@ undo_redirect() {
   each in_web "ip neigh del 10.99.0.250 dev eth0" "ip route del 169.254.169.254/32 via 10.99.0.250" \
     "ip -6 neigh del fd99::250 dev eth0" "ip -6 route del fd00:ec2::254/128 via fd99::250"
 }
+
+# ---- what comes to the uplink ----
+
+# Once podcred follows the interfaces: until it has seen that one.
+is_watched() {
+  local index
+  index=$(in_node cat "/sys/class/net/$1/ifindex" 2>/dev/null || in_node ip -o link show "$1" | cut -d: -f1)
+  [ -e "$PIN_DIR/links/podcred_uplink_$index" ] ||
+    in_node tc filter show dev "$1" egress 2>/dev/null | grep -q podcred_uplink
+}
+uplink_watched() {
+  [ -e "$PIN_DIR/progs/podcred_uplink" ] || return 0 # not loaded, or without
+  [ -n "${RESOLVE_PID:-}" ] && kill -0 "$RESOLVE_PID" 2>/dev/null || return 0
+  wait_for 10 is_watched "$1" || env_fail "$1 has no program"
+}
+
+# Connections of the exempt pod, one of each family, and their ports in $BYPASS_HELD.
+setup_exempt() {
+  rm -f "$BYPASS_HELD"
+  in_pod trusted python3 -c '
+import os, signal, socket, sys
+held = [socket.create_connection((host, 80)) for host in ("169.254.169.254", "fd00:ec2::254")]
+with open(sys.argv[1] + ".new", "w") as f:
+    print(*(s.getsockname()[1] for s in held), file=f)
+os.rename(sys.argv[1] + ".new", sys.argv[1])
+signal.pause()' "$BYPASS_HELD" &
+  wait_for 10 test -e "$BYPASS_HELD" || env_fail 'no connection to borrow from'
+  pod_forwards 1
+}
+undo_exempt() {
+  cgroup_signal "${POD_CGROUP[trusted]}/container" KILL
+  pod_forwards 0
+}
+setup_exempt_ended() {
+  setup_exempt
+  cgroup_signal "${POD_CGROUP[trusted]}/container" KILL
+}
+undo_exempt_ended() { pod_forwards 0; }
+
+setup_second_forwards() {
+  setup_second_interface || return
+  each in_web "ip -6 addr add fd98::50/64 dev mv0 nodad" \
+    "ip -6 neigh replace $OTHER_V6 lladdr $IMDS_MAC dev mv0 nud permanent" \
+    "ip -6 route add fd00:ec2::254/128 via $OTHER_V6 dev mv0"
+  pod_forwards 1
+}
+undo_second_forwards() {
+  pod_forwards 0
+  undo_second_interface
+}
+
+ipvlan() {
+  in_node ip link add iv0 link uplink type ipvlan mode "$1" 2>/dev/null || {
+    missing ipvlan
+    return
+  }
+  in_node ip link set iv0 netns "${POD_NETNS[web]}"
+  each in_web "ip addr add 10.98.0.50/24 dev iv0" "ip link set iv0 up" \
+    "ip route add 169.254.169.254/32 via $OTHER_V4 dev iv0"
+  pod_forwards 1
+}
+undo_ipvlan() {
+  pod_forwards 0
+  in_web ip link del iv0
+}
+setup_ipvlan_l2() { ipvlan l2; }
+undo_ipvlan_l2() { undo_ipvlan; }
+setup_ipvlan_l3() { ipvlan l3; }
+undo_ipvlan_l3() { undo_ipvlan; }
+
+# A CNI that forwards below netfilter gives the pod an interface while nobody looks.
+setup_late() {
+  [ -z "${RESOLVE_PID:-}" ] || kill -STOP "$RESOLVE_PID" 2>/dev/null
+  in_node ip link add vlate type veth peer name late netns "${POD_NETNS[web]}"
+  each in_node "ip link set vlate up" "tc qdisc add dev vlate clsact" \
+    "tc filter add dev vlate ingress protocol ip u32 match u32 0 0 action mirred egress redirect dev uplink" \
+    "tc filter add dev vlate ingress protocol ipv6 u32 match u32 0 0 action mirred egress redirect dev uplink"
+  each in_web "ip addr add 10.92.0.9/24 dev late" "ip link set late up" \
+    "ip neigh replace 10.92.0.1 lladdr $IMDS_MAC dev late nud permanent" \
+    "ip route add 169.254.169.254/32 via 10.92.0.1 dev late" \
+    "ip -6 addr add fd92::9/64 dev late nodad" \
+    "ip -6 neigh replace fd92::1 lladdr $IMDS_MAC dev late nud permanent" \
+    "ip -6 route add fd00:ec2::254/128 via fd92::1 dev late"
+  pod_forwards 1
+}
+undo_late() {
+  pod_forwards 0
+  in_node ip link del vlate
+  [ -z "${RESOLVE_PID:-}" ] || kill -CONT "$RESOLVE_PID" 2>/dev/null
+  return 0
+}
+
+# The guarded addresses behind another uplink, and back.
+uplink_is() {
+  each in_node "ip route replace 169.254.169.254/32 dev $1" \
+    "ip -6 route replace fd00:ec2::254/128 dev $1"
+  uplink_watched "$1"
+}
+uplink_back() {
+  each in_node "ip route replace 169.254.169.254/32 via $OTHER_V4" \
+    "ip -6 route replace fd00:ec2::254/128 via $OTHER_V6"
+}
+
+setup_tun_uplink() {
+  [ -e /dev/net/tun ] || {
+    missing '/dev/net/tun'
+    return
+  }
+  background "$ENV_TMP/wire" ready "$BYPASS" wire "/run/netns/$NODE_NETNS" "/run/netns/$ENV_ID-imds"
+  WIRE_PID=$!
+  each in_imds "ip addr add 10.93.0.2/24 dev tunfar" "ip link set tunfar up"
+  each in_node "ip addr add 10.93.0.1/24 dev tunup" "ip link set tunup up"
+  uplink_is tunup
+}
+undo_tun_uplink() {
+  uplink_back
+  kill "$WIRE_PID"
+  wait "$WIRE_PID" 2>/dev/null
+  return 0
+}
+
+vlan_up() {
+  in_node ip link add link uplink name uplink.5 type vlan id 5 2>/dev/null || {
+    missing VLAN
+    return
+  }
+  in_imds ip link add link eth0 name eth0.5 type vlan id 5
+  each in_imds "ip addr add 10.94.0.2/24 dev eth0.5" "ip link set eth0.5 up"
+  each in_node "ip addr add 10.94.0.1/24 dev uplink.5" "ip link set uplink.5 up"
+  uplink_is uplink.5
+}
+setup_vlan_uplink() { vlan_up; }
+undo_vlan_uplink() {
+  uplink_back
+  in_node ip link del uplink.5
+  in_imds ip link del eth0.5
+}
+# What ethtool -K uplink txvlan WORD does.
+vlan_offload() {
+  in_node python3 - "$1" <<'PY'
+import array, fcntl, socket, struct, sys
+SIOCETHTOOL, ETHTOOL_SFLAGS, ETHTOOL_GFLAGS, TXVLAN = 0x8946, 0x26, 0x25, 1 << 7
+sock = socket.socket()
+def call(command, value=0):
+    data = array.array("B", struct.pack("II", command, value))
+    fcntl.ioctl(sock, SIOCETHTOOL, struct.pack("16sP8x", b"uplink", data.buffer_info()[0]))
+    return struct.unpack("II", data)[1]
+flags = call(ETHTOOL_GFLAGS)
+call(ETHTOOL_SFLAGS, flags | TXVLAN if sys.argv[1] == "on" else flags & ~TXVLAN)
+PY
+}
+setup_vlan_plain_uplink() {
+  vlan_offload off || env_fail 'txvlan'
+  vlan_up
+}
+undo_vlan_plain_uplink() {
+  undo_vlan_uplink
+  vlan_offload on
+}

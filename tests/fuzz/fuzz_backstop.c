@@ -118,7 +118,10 @@ struct host_skb {
 	size_t len, linear;
 	size_t net; /* where the network header is */
 	bool from_pod;
+	struct sk_buff kernel; /* what stands behind the context */
 };
+
+static const struct host_skb *sent; /* the one that runs through */
 
 long bpf_skb_load_bytes(const void *skb, __u32 offset, void *to, __u32 len)
 {
@@ -144,6 +147,15 @@ long bpf_skb_load_bytes_relative(const void *skb, __u32 offset, void *to, __u32 
 		return -1;
 	}
 	memcpy(to, s->frame + at, len);
+	return 0;
+}
+
+long bpf_probe_read_kernel(void *to, __u32 size, const void *from)
+{
+	size_t at = (size_t)((const char *)from - (const char *)sent);
+
+	MUST(at + size <= sizeof(sent->kernel));
+	memcpy(to, (const char *)&sent->kernel + at, size);
 	return 0;
 }
 
@@ -221,6 +233,7 @@ static bool must_pass(const struct model *m)
 static bool runs_through(unsigned program, struct host_skb *skb)
 {
 	counter = 0;
+	sent = skb;
 	dropped_by_report = false;
 	switch (program) {
 	case 0:
@@ -241,6 +254,7 @@ static uint8_t *build(struct host_skb *skb, unsigned program, uint8_t how, bool 
 	const unsigned tags = program ? how >> 1 & 3 : 0;
 	const uint16_t ip = v6 ? ETH_P_IPV6 : ETH_P_IP;
 	const uint16_t outer = tags ? tag_types[how >> 3 & 1] : ip;
+	static struct net_device device;
 	uint8_t *frame = malloc(ETH_HLEN + tags * VLAN_HLEN + size), *to = frame;
 
 	if (!frame)
@@ -263,6 +277,8 @@ static uint8_t *build(struct host_skb *skb, unsigned program, uint8_t how, bool 
 	memcpy(to, packet, size);
 	skb->len = (size_t)(to - frame) + size;
 	skb->frame = frame;
+	device.type = has_link ? ARPHRD_ETHER : 0xfffe;
+	skb->kernel.dev = &device;
 	skb->ctx = (struct __sk_buff){.len = (__u32)skb->len, .protocol = htons(outer)};
 	if (skb->from_pod) /* looked at, never followed */
 		skb->ctx.sk = (struct bpf_sock *)skb;
@@ -298,11 +314,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t first = fuzz_byte(&in), how = fuzz_byte(&in);
 	unsigned program = (first >> 1) % 3;
 	struct host_skb skb = {.from_pod = program != 1 || first & 0x80};
+	const bool bare = program && !(how & 1);
 	bool v6 = first & 1, passes;
 	uint8_t *frame;
 
 	if (!guards[0].bits)
 		set_up();
+	if (program == 2 && first & 0x40)
+		skb.from_pod = false; /* forwarded below netfilter */
 	if (in.size > 1500)
 		in.size = 1500;
 	frame = build(&skb, program, how, v6, in.data, in.size);
@@ -313,8 +332,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	else
 		model_v4(&m, in.data, in.size);
 	/* Nobody routes what has no whole header; nor, on an interface without a link header, a version
-	 * other than its type says, which podcred_veth takes for a sign of such a header. */
-	if (!m.short_packet && (program != 1 || how & 1 || in.data[0] >> 4 == (v6 ? 6 : 4)) &&
+	 * other than its type says, which podcred_veth takes for a sign of such a header. There are no
+	 * tags there either; podcred_uplink reads the version alone. */
+	if (!m.short_packet && (!bare || in.data[0] >> 4 == (v6 ? 6 : 4)) &&
+	    (!bare || program == 1 || !(how >> 1 & 3)) &&
 	    (m.header_end > PACKET_HEAD - 4 || !m.malformed)) {
 		MUST(!passes || !must_drop(&m));
 		MUST(passes || !must_pass(&m));

@@ -69,7 +69,7 @@ static int on_guard(void *arg, const void *key, const void *value)
 	return 0;
 }
 
-int ifaces_attach(const char *pin_dir)
+int ifaces_attach_uplinks(const char *pin_dir)
 {
 	struct walk walk = {.pin_dir = pin_dir};
 	struct pc_err err = {};
@@ -79,13 +79,21 @@ int ifaces_attach(const char *pin_dir)
 		log_warn("%s", err.msg);
 		return 0;
 	}
-	loader_iface_sweep(pin_dir);
-	if (links_each(on_link, &walk, &err) < 0)
-		log_warn("cannot list the interfaces: %s", err.msg);
 	loader_map_each(guard_fd, sizeof(struct podcred_guard_key),
 			sizeof(struct podcred_action_value), on_guard, &walk);
 	close(guard_fd);
 	return walk.attached;
+}
+
+int ifaces_attach(const char *pin_dir)
+{
+	struct walk walk = {.pin_dir = pin_dir};
+	struct pc_err err = {};
+
+	loader_iface_sweep(pin_dir);
+	if (links_each(on_link, &walk, &err) < 0)
+		log_warn("cannot list the interfaces: %s", err.msg);
+	return walk.attached + ifaces_attach_uplinks(pin_dir);
 }
 
 static void on_event(void *arg, const struct links_link *link, bool gone)

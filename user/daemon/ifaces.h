@@ -9,5 +9,9 @@
  */
 int ifaces_attach(const char *pin_dir);
 
+/* To those alone that routes to guarded addresses lead to: a route may change without any event of an
+ * interface. */
+int ifaces_attach_uplinks(const char *pin_dir);
+
 /* Take the events from a links_watch_open() descriptor, and attach to what they brought. */
 void ifaces_follow(int watch_fd, const char *pin_dir);

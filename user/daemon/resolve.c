@@ -353,6 +353,7 @@ static void tick(struct resolver *res)
 	metrics_tick(&res->metrics);
 	loader_flows_sweep(res->flows_fd, res->options->conflict_s * 1000000000ULL);
 	if (res->ticks++ % SETTLE_TICKS == 0) {
+		ifaces_attach_uplinks(res->options->pin_dir);
 		loader_quota_settle(res->flows_fd, res->quota_fd, &res->quota_memory);
 		res->uncovered = true;
 		if (res->links_fd < 0)

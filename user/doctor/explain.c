@@ -270,7 +270,7 @@ static bool sender_may(const struct explain_facts *f)
 	return f->pod == f->config->agent_pod_id || (f->pod_flags & PODCRED_POD_EXEMPT);
 }
 
-/* As packet_judge, in bpf/lib/backstop.bpf.h, at the two places where a packet passes. */
+/* As the packet programs (bpf/egress.bpf.c, bpf/netfilter.bpf.c), at the two places where a packet passes. */
 static void judge_packet(const struct explain_facts *f, struct explain_verdict *v)
 {
 	bool host = f->pod_flags & PODCRED_POD_HOST_NETWORK;

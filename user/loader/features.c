@@ -223,8 +223,8 @@ static struct {
 	 .bit = 2},
 	{{.name = "cgroup-egress",
 	  .since = "4.10",
-	  .without = "packets of pods' sockets are dropped without an errno; those of macvlan and "
-		     "SR-IOV pods pass"},
+	  .without = "packets of pods' sockets are dropped without an errno; those of SR-IOV "
+		     "pods pass"},
 	 try_cgroup_egress,
 	 .bit = 3},
 	{{.name = "netfilter-link",

@@ -138,6 +138,7 @@ int object_open(struct podcred **ret)
 		return -EINVAL; /* the object is part of this program: it is sound, or never was */
 	skel->rodata->have_set_retval = feature_present("set-retval");
 	bpf_map__set_autocreate(skel->maps.podcred_flows, false);
+	skel->rodata->have_tc = feature_present("tcx") || feature_present("tc");
 	for (size_t i = 0; i < n_attachments; i++)
 		if (!attachment_wanted(&attachments[i]))
 			bpf_program__set_autoload(

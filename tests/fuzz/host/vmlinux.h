@@ -20,11 +20,33 @@ struct cgroup {
 	struct cgroup *ancestors[8];
 };
 
+struct net;
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
+struct sock_common {
+	possible_net_t skc_net;
+};
+
+struct net_device {
+	unsigned short type, hard_header_len;
+	const void *header_ops;
+	possible_net_t nd_net;
+};
+
+struct sk_buff {
+	struct net_device *dev;
+	struct sock *sk;
+};
+
 struct sock_cgroup_data {
 	struct cgroup *cgroup;
 };
 
 struct sock {
+	struct sock_common __sk_common;
 	struct sock_cgroup_data sk_cgrp_data;
 };
 

@@ -8,4 +8,7 @@
 #define BPF_CORE_READ(p, ...)	     FUZZ_READ_PICK(__VA_ARGS__, FUZZ_READ_2, FUZZ_READ_1)(p, __VA_ARGS__)
 #define BPF_CORE_READ_INTO(to, p, a) __builtin_memcpy((to), &(p)->a, sizeof(*(to)))
 #define bpf_core_field_exists(field) 1
-#define bpf_core_field_offset(field) 0
+#define FUZZ_OFFSET_1(field)	     0
+#define FUZZ_OFFSET_2(type, field)   offsetof(type, field)
+#define bpf_core_field_offset(...)                                                                 \
+	FUZZ_READ_PICK(__VA_ARGS__, FUZZ_OFFSET_2, FUZZ_OFFSET_1, )(__VA_ARGS__)
