@@ -24,6 +24,7 @@
 #include "token.h"
 
 #define NOW    1767323045
+#define BOOT   4711
 #define POD    "5f1b0c1e-6d3a-4f0e-8d61-0a4b2d7e9c11"
 #define SECRET "se/cret"
 #define KEYS   "static: {accessKeyId: AKIAEXAMPLE, secretAccessKey: " SECRET ", sessionToken: 't\"o'}"
@@ -57,7 +58,7 @@ static void set_up(void)
 	env.token_key = token_key;
 	log_setup("fuzz", LOG_LEVEL_INFO, false);
 	audit_limit_init(&limit, audit_suppressed);
-	token_make(token_key, POD, NOW + 100, valid_token);
+	token_make(token_key, POD, BOOT + 100, valid_token);
 	if (association_table_parse("t", text, sizeof(text) - 1,
 				    (struct association_table **)&env.table, NULL) < 0)
 		abort();
@@ -225,7 +226,7 @@ static void check_session(const struct agent_request *req, const struct agent_re
 	MUST(resp->body.len == TOKEN_SIZE - 1 && !req->forwarded && req->imds_ttl);
 	MUST(!req->ambiguous);
 	memcpy(token, resp->body.data, resp->body.len);
-	MUST(token_check(token_key, req->peer->pod_uid, token, NOW, &left) == 0);
+	MUST(token_check(token_key, req->peer->pod_uid, token, BOOT, &left) == 0);
 	MUST(left >= 1 && left <= TOKEN_TTL_MAX);
 }
 
@@ -328,6 +329,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.peer = flags & FLAG_UNKNOWN ? NULL : &peer,
 		.peer_error = -ENODATA,
 		.now = NOW,
+		.boot_s = BOOT,
 	};
 	add_headers(&headers, flags, line);
 	add_more(&headers, &in);

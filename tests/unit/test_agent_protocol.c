@@ -22,6 +22,7 @@
 #include "token.h"
 
 #define NOW   1767323045 /* 2026-01-02T03:04:05Z */
+#define BOOT  4711 /* seconds since boot */
 #define POD   "5f1b0c1e-6d3a-4f0e-8d61-0a4b2d7e9c11"
 #define IAM   "/latest/meta-data/iam/"
 #define CREDS IAM "security-credentials/"
@@ -52,9 +53,9 @@ static int setup(void **state)
 		 "sessionToken: %s}\n",
 		 head, big);
 	env.token_key = token_key;
-	token_make(token_key, POD, NOW + 100, valid_token);
-	token_make(token_key, POD, NOW, expired_token);
-	token_make(token_key, "another", NOW + 100, foreign_token);
+	token_make(token_key, POD, BOOT + 100, valid_token);
+	token_make(token_key, POD, BOOT, expired_token);
+	token_make(token_key, "another", BOOT + 100, foreign_token);
 	return association_table_parse("t", text, strlen(text),
 				       (struct association_table **)&env.table, NULL);
 }
@@ -115,6 +116,7 @@ static int ask(const struct row *row, struct agent_response *resp)
 		.forwarded = row->forwarded,
 		.peer = &peer,
 		.now = NOW,
+		.boot_s = BOOT,
 	};
 
 	return agent_dispatch(&env, &req, resp);
@@ -617,6 +619,7 @@ static void test_outsiders(void **state)
 	for (int stamped = 0; stamped < 2; stamped++) {
 		struct agent_request req = {.method = "GET",
 					    .now = NOW,
+					    .boot_s = BOOT,
 					    .host = "10.0.0.1:8080",
 					    .peer = stamped ? &direct : NULL,
 					    .peer_error = stamped ? 0 : -ENODATA};
@@ -672,7 +675,8 @@ static void test_unnamed(void **state)
 					    .target = cases[i].target,
 					    .imds_ttl = "60",
 					    .peer = &peer,
-					    .now = NOW};
+					    .now = NOW,
+					    .boot_s = BOOT};
 		struct agent_response resp = {};
 
 		/* the names are filled in here, and must not be looked at */
@@ -700,7 +704,8 @@ static void test_repeated_host(void **state)
 					    .host = i ? "169.254.169.254" : "169.254.170.23",
 					    .host_repeated = true,
 					    .peer = &peer,
-					    .now = NOW};
+					    .now = NOW,
+					    .boot_s = BOOT};
 		struct agent_response resp = {};
 
 		assert_int_equal(agent_dispatch(&env, &req, &resp), 0);
@@ -712,8 +717,11 @@ static void test_repeated_host(void **state)
 static void test_require_authorization(void **state)
 {
 	struct podcred_peer peer = peer_at(EKS, "web");
-	struct agent_request req = {
-		.method = "GET", .target = "/v1/credentials", .peer = &peer, .now = NOW};
+	struct agent_request req = {.method = "GET",
+				    .target = "/v1/credentials",
+				    .peer = &peer,
+				    .now = NOW,
+				    .boot_s = BOOT};
 	struct agent_env strict = env;
 	struct agent_response resp = {};
 

@@ -110,12 +110,29 @@ static void test_one_spelling(void **state)
 	assert_int_equal(accepted, 1);
 }
 
+/* Each boot counts its seconds from 0 again. */
+static void test_boots(void **state)
+{
+	uint8_t one[AGENT_TOKEN_KEY_SIZE], same[AGENT_TOKEN_KEY_SIZE], two[AGENT_TOKEN_KEY_SIZE];
+	char token[TOKEN_SIZE];
+	time_t left;
+
+	(void)state;
+	assert_int_equal(token_key_of_boot(key, "boot-1", one), 0);
+	assert_int_equal(token_key_of_boot(key, "boot-1", same), 0);
+	assert_int_equal(token_key_of_boot(key, "boot-2", two), 0);
+	assert_int_equal(token_make(one, POD, NOW + 60, token), 0);
+	assert_int_equal(token_check(same, POD, token, NOW, &left), 0);
+	assert_int_equal(token_check(two, POD, token, NOW, &left), -EBADMSG);
+	assert_int_equal(token_check(key, POD, token, NOW, &left), -EBADMSG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip),	 cmocka_unit_test(test_expiry),
 		cmocka_unit_test(test_other_pod_or_key), cmocka_unit_test(test_changed),
-		cmocka_unit_test(test_one_spelling),
+		cmocka_unit_test(test_one_spelling),	 cmocka_unit_test(test_boots),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

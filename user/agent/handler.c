@@ -10,6 +10,7 @@
 
 #include "audit.h"
 #include "cleanup.h"
+#include "clock.h"
 #include "headers.h"
 #include "protocol.h"
 
@@ -241,7 +242,10 @@ static enum MHD_Result answer(struct agent_server *server, struct exchange *x, c
 {
 	struct MHD_Connection *connection = x->waiter.connection;
 	_cleanup_(response_done) struct agent_response resp = {};
-	struct agent_request req = {.method = method, .target = x->target, .now = time(NULL)};
+	struct agent_request req = {.method = method,
+				    .target = x->target,
+				    .now = time(NULL),
+				    .boot_s = (time_t)(clock_boot_ns() / CLOCK_S)};
 	struct agent_env env = {.token_key = server->token_key,
 				.require_authorization = server->require_authorization};
 	struct association_table *table = agent_server_table(server);

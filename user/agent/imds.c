@@ -66,7 +66,7 @@ static int answer_token(const struct agent_env *env, const struct agent_request 
 		return response_imds_error(resp, 400, "bad_token_ttl");
 	if (!(req->peer->flags & PODCRED_PEER_NAMED))
 		return -EAGAIN;
-	r = token_make(env->token_key, req->peer->pod_uid, req->now + (time_t)ttl, token);
+	r = token_make(env->token_key, req->peer->pod_uid, req->boot_s + (time_t)ttl, token);
 	if (r < 0)
 		return response_imds_error(resp, 500, "token_not_made");
 	r = response_text(resp, 200, token, NULL);
@@ -157,7 +157,7 @@ static int answer_read(const struct agent_env *env, const struct agent_request *
 	if (!(req->peer->flags & PODCRED_PEER_NAMED))
 		return -EAGAIN;
 	if (req->imds_token) {
-		r = token_check(env->token_key, req->peer->pod_uid, req->imds_token, req->now,
+		r = token_check(env->token_key, req->peer->pod_uid, req->imds_token, req->boot_s,
 				&left);
 		if (r < 0)
 			return response_imds_error(resp, 401,

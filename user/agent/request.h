@@ -23,7 +23,8 @@ struct agent_request {
 	const struct podcred_peer *peer; /* NULL: nobody vouches for the caller */
 	int peer_error; /* then why, a negative errno */
 	const char *client; /* remote address, for the audit line of unknown callers */
-	time_t now;
+	time_t now; /* wall clock: what answers say */
+	time_t boot_s; /* CLOCK_BOOTTIME: how long session tokens live */
 };
 
 /* What the answers are made from. Borrowed for the duration of one call. */

@@ -10,7 +10,9 @@
 #include "audit.h"
 #include "cleanup.h"
 #include "clock.h"
+#include "file.h"
 #include "listen.h"
+#include "token.h"
 
 #define THREADS_PER_LISTENER 2
 #define CONNECTION_MEMORY    (32 * 1024)
@@ -185,6 +187,18 @@ static unsigned part_of(unsigned connections, unsigned files)
 	return part ?: 1;
 }
 
+static int bind_token_key(const uint8_t *key, uint8_t ret[AGENT_TOKEN_KEY_SIZE], struct pc_err *err)
+{
+	static const char path[] = "/proc/sys/kernel/random/boot_id";
+	_cleanup_free_ char *boot_id = NULL;
+	int r = file_read(path, 64, &boot_id, NULL);
+
+	if (r < 0)
+		return pc_err_set(err, r, "cannot read %s: %s; mount /proc", path, strerror(-r));
+	r = token_key_of_boot(key, boot_id, ret);
+	return r < 0 ? pc_err_set(err, r, "cannot make a key: libcrypto fails") : 0;
+}
+
 int agent_server_start(const struct agent_options *o, struct agent_server **ret, struct pc_err *err)
 {
 	const struct conn_limits limits = {
@@ -196,11 +210,7 @@ int agent_server_start(const struct agent_options *o, struct agent_server **ret,
 
 	if (!server)
 		return pc_err_set(err, -ENOMEM, "out of memory");
-	r = waiting_init(&server->waiting);
-	if (r < 0) {
-		free(server);
-		return pc_err_set(err, r, "out of memory");
-	}
+	waiting_init(&server->waiting);
 	conns_init(&server->conns, &limits);
 	audit_limit_init(&server->audit_limit, audit_suppressed);
 	pthread_mutex_init(&server->table_lock, NULL);
@@ -208,8 +218,9 @@ int agent_server_start(const struct agent_options *o, struct agent_server **ret,
 	server->name_wait_ms = o->name_wait_ms ?: DEFAULT_NAME_WAIT_MS;
 	server->imds_name_wait_ms = o->imds_name_wait_ms ?: DEFAULT_IMDS_WAIT_MS;
 	server->require_authorization = o->require_authorization;
-	memcpy(server->token_key, o->token_key, sizeof(server->token_key));
-	r = server_fill(server, o, err);
+	r = bind_token_key(o->token_key, server->token_key, err);
+	if (r == 0)
+		r = server_fill(server, o, err);
 	if (r < 0) {
 		agent_server_stop(server);
 		return r;

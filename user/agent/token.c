@@ -11,6 +11,7 @@
 #define MAC_SIZE    32
 #define RAW_SIZE    (EXPIRY_SIZE + MAC_SIZE)
 #define UID_MAX	    64
+#define BOOT_ID_MAX 64
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -47,6 +48,24 @@ static int mac(const uint8_t *key, const char *pod_uid, const uint8_t expiry[EXP
 	if (!HMAC(EVP_sha256(), key, AGENT_TOKEN_KEY_SIZE, input,
 		  sizeof(context) + EXPIRY_SIZE + uid_len, ret, &len) ||
 	    len != MAC_SIZE)
+		return -EIO;
+	return 0;
+}
+
+int token_key_of_boot(const uint8_t key[AGENT_TOKEN_KEY_SIZE], const char *boot_id,
+		      uint8_t ret[AGENT_TOKEN_KEY_SIZE])
+{
+	static const char purpose[] = "podcred imds session tokens of boot ";
+	uint8_t input[sizeof(purpose) + BOOT_ID_MAX];
+	size_t len = strnlen(boot_id, BOOT_ID_MAX);
+	unsigned mac_len = 0;
+
+	_Static_assert(AGENT_TOKEN_KEY_SIZE == MAC_SIZE, "the MAC is the key");
+	memcpy(input, purpose, sizeof(purpose));
+	memcpy(input + sizeof(purpose), boot_id, len);
+	if (!HMAC(EVP_sha256(), key, AGENT_TOKEN_KEY_SIZE, input, sizeof(purpose) + len, ret,
+		  &mac_len) ||
+	    mac_len != MAC_SIZE)
 		return -EIO;
 	return 0;
 }

@@ -2,6 +2,7 @@
 /*
  * IMDSv2 session tokens without state: base64url(expiry, HMAC-SHA256(key, expiry, pod uid)). They
  * survive a restart of the agent that keeps its key (R11), and mean nothing to any other pod.
+ * Times are seconds of CLOCK_BOOTTIME: no step of the wall clock makes a token live longer.
  */
 #pragma once
 
@@ -12,6 +13,11 @@
 
 #define TOKEN_SIZE    55 /* 54 characters for 40 bytes, NUL */
 #define TOKEN_TTL_MAX 21600
+
+/* Makes of the agent's key that of this boot: another one counts its time from 0 again. -EIO when
+ * libcrypto fails. */
+int token_key_of_boot(const uint8_t key[AGENT_TOKEN_KEY_SIZE], const char *boot_id,
+		      uint8_t ret[AGENT_TOKEN_KEY_SIZE]);
 
 /* 0, -EINVAL for an empty uid, -EIO when libcrypto fails. */
 int token_make(const uint8_t key[AGENT_TOKEN_KEY_SIZE], const char *pod_uid, time_t expiry,

@@ -2,26 +2,18 @@
 #include "waiting.h"
 
 #include <poll.h>
-#include <time.h>
 
 #include <podcred/podcred.h>
 
-int waiting_init(struct waiting *w)
-{
-	pthread_condattr_t attr;
-	int r;
+#include "clock.h"
 
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	r = pthread_cond_init(&w->changed, &attr);
-	pthread_condattr_destroy(&attr);
-	if (r)
-		return -r;
+void waiting_init(struct waiting *w)
+{
+	pthread_cond_init(&w->changed, NULL);
 	pthread_mutex_init(&w->lock, NULL);
 	w->head = NULL;
 	w->count = 0;
 	w->closing = false;
-	return 0;
 }
 
 void waiting_done(struct waiting *w)
@@ -97,29 +89,18 @@ void waiting_close(struct waiting *w)
 	pthread_mutex_unlock(&w->lock);
 }
 
-static void add_ms(struct timespec *t, unsigned ms)
-{
-	t->tv_sec += ms / 1000;
-	t->tv_nsec += (long)(ms % 1000) * 1000000;
-	if (t->tv_nsec >= 1000000000) {
-		t->tv_sec++;
-		t->tv_nsec -= 1000000000;
-	}
-}
-
 bool waiting_sleep(struct waiting *w, unsigned busy_ms, unsigned idle_ms)
 {
 	struct timespec until;
 	bool closing, idle;
 	int r = 0;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
 	pthread_mutex_lock(&w->lock);
 	idle = w->count == 0;
-	add_ms(&until, idle ? idle_ms : busy_ms);
+	until = clock_timespec(clock_mono_ns() + (idle ? idle_ms : busy_ms) * CLOCK_MS);
 	/* idle: the first waiter ends the sleep; busy: only time does, or the end of it all */
 	while (r == 0 && !w->closing && !(idle && w->count))
-		r = pthread_cond_timedwait(&w->changed, &w->lock, &until);
+		r = pthread_cond_clockwait(&w->changed, &w->lock, CLOCK_MONOTONIC, &until);
 	closing = w->closing;
 	pthread_mutex_unlock(&w->lock);
 	return !closing;

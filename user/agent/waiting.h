@@ -27,7 +27,7 @@ struct waiting {
 	bool closing;
 };
 
-int waiting_init(struct waiting *w);
+void waiting_init(struct waiting *w);
 void waiting_done(struct waiting *w);
 
 /* Whether the connection has ended in both directions. libmicrohttpd does not look while it is

@@ -8,7 +8,8 @@
 #include <stdint.h>
 #include <time.h>
 
-#define CLOCK_S 1000000000ULL /* nanoseconds of a second */
+#define CLOCK_S	 1000000000ULL /* nanoseconds of a second */
+#define CLOCK_MS 1000000ULL
 
 static inline uint64_t clock_ns(clockid_t clock)
 {

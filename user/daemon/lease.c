@@ -21,7 +21,7 @@
 #include "log.h"
 #include "sockdiag.h"
 
-#define PROBE_S	  1
+#define PROBE_NS  CLOCK_S
 #define TIMEOUT_S 1
 #define LEASE_NS  (5 * CLOCK_S)
 
@@ -33,6 +33,7 @@ struct lease {
 	pthread_cond_t stopped;
 	bool stop;
 	bool alive; /* as of the last probe */
+	bool ended; /* and that was said */
 };
 
 /* The agent's cgroup, or one below it (a container of its pod). Walked, not opened by id: that would
@@ -108,6 +109,23 @@ static bool agent_is_alive(const struct lease *lease, const struct podcred_confi
 	return false;
 }
 
+void lease_check(struct lease *lease)
+{
+	struct podcred_config config;
+	uint64_t until;
+
+	pthread_mutex_lock(&lease->lock);
+	if (!lease->ended && loader_config_read(lease->config_fd, &config) == 0 &&
+	    config.fail_open &&
+	    loader_runtime_read(lease->runtime_fd, PODCRED_RUNTIME_LEASE, &until) == 0 &&
+	    clock_boot_ns() > until) {
+		log_warn("the agent's lease has ended: pods reach the real address (failureMode "
+			 "open) until it is seen alive");
+		lease->ended = true;
+	}
+	pthread_mutex_unlock(&lease->lock);
+}
+
 static void probe(struct lease *lease)
 {
 	struct podcred_config config;
@@ -116,16 +134,20 @@ static void probe(struct lease *lease)
 	if (loader_config_read(lease->config_fd, &config) < 0 || !config.fail_open)
 		return;
 	alive = agent_is_alive(lease, &config);
+	lease_check(lease); /* before it is renewed: we may have been stopped */
+	pthread_mutex_lock(&lease->lock);
 	if (alive)
 		loader_runtime_write(lease->runtime_fd, PODCRED_RUNTIME_LEASE,
 				     clock_boot_ns() + LEASE_NS);
-	if (alive && !lease->alive)
+	if (alive && (!lease->alive || lease->ended))
 		log_info("the agent is alive: pods are redirected to it");
 	else if (!alive && lease->alive)
 		log_warn("the agent does not answer: in %llu s pods reach the real address "
 			 "(failureMode open)",
 			 LEASE_NS / CLOCK_S);
 	lease->alive = alive;
+	lease->ended = lease->ended && !alive;
+	pthread_mutex_unlock(&lease->lock);
 }
 
 static void *run(void *arg)
@@ -137,11 +159,11 @@ static void *run(void *arg)
 	while (!lease->stop) {
 		pthread_mutex_unlock(&lease->lock);
 		probe(lease);
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_sec += PROBE_S;
+		until = clock_timespec(clock_mono_ns() + PROBE_NS);
 		pthread_mutex_lock(&lease->lock);
 		if (!lease->stop)
-			pthread_cond_timedwait(&lease->stopped, &lease->lock, &until);
+			pthread_cond_clockwait(&lease->stopped, &lease->lock, CLOCK_MONOTONIC,
+					       &until);
 	}
 	pthread_mutex_unlock(&lease->lock);
 	return NULL;

@@ -350,6 +350,7 @@ static void tick(struct resolver *res)
 	res->lost = lost;
 	registry_expire(res->registry, now_ns);
 	registry_flush(res->registry);
+	lease_check(res->lease);
 	metrics_tick(&res->metrics);
 	loader_flows_sweep(res->flows_fd, res->options->conflict_s * 1000000000ULL);
 	if (res->ticks++ % SETTLE_TICKS == 0) {
