@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/agent/dispatch.c user/agent/headers.c user/agent/container.c user/agent/imds.c user/agent/destination.c user/agent/path.c user/agent/response.c user/agent/text.c user/agent/timestamp.c user/agent/token.c user/agent/provider_static.c user/agent/associations.c user/agent/associations_yaml.c user/agent/associations_locate.c user/agent/audit.c user/agent/audit_limit.c user/base/addr.c user/base/parse.c user/base/err.c user/base/log.c user/base/log_out.c */
+/* SOURCES: user/agent/dispatch.c user/agent/headers.c user/agent/container.c user/agent/imds.c user/agent/destination.c user/agent/path.c user/agent/response.c user/agent/text.c user/agent/timestamp.c user/agent/token.c user/agent/provider_static.c user/agent/associations.c user/agent/associations_yaml.c user/agent/associations_locate.c user/agent/audit.c user/agent/audit_limit.c user/base/addr.c user/base/parse.c user/base/err.c user/base/log.c */
 /* LIBS: -ljansson -lcyaml -lyaml -lcrypto */
 /*
  * Requests as libmicrohttpd hands them over: lines for target, method, Host, token, TTL, the dialled
@@ -19,6 +19,7 @@
 #include "audit.h"
 #include "headers.h"
 #include "log.h"
+#include "log_out.h"
 #include "path.h"
 #include "protocol.h"
 #include "token.h"
@@ -172,25 +173,27 @@ static void check_json(const struct agent_response *resp, bool secret)
 	json_decref(body);
 }
 
+static char said[LOG_LINE_MAX + 1]; /* the last one, in place of log_out.c */
+static size_t said_len;
+
+void log_out(const char *text, size_t len)
+{
+	MUST(!said_len && len && len <= LOG_LINE_MAX);
+	memcpy(said, text, len);
+	said[said_len = len] = '\0';
+}
+
 /* At most one line, which holds nothing that the client wrote. */
 static void check_audit(const struct agent_request *req, const struct agent_response *resp)
 {
 	static int64_t clock_ms;
-	FILE *real = stderr;
-	char *line = NULL;
-	size_t len = 0;
 
-	stderr = open_memstream(&line, &len);
-	if (!stderr)
-		abort();
+	said[said_len = 0] = '\0';
 	audit_decision(&limit, req, resp, clock_ms += AUDIT_LIMIT_LINE_MS);
-	fclose(stderr);
-	stderr = real;
-	MUST(!len == (resp->audit == AUDIT_NONE));
-	MUST(!len || memchr(line, '\n', len) == line + len - 1);
-	MUST(!strstr(line, SECRET) && !strstr(line, valid_token));
-	MUST(req->target[0] != '/' || strlen(req->target) < 4 || !strstr(line, req->target));
-	free(line);
+	MUST(!said_len == (resp->audit == AUDIT_NONE));
+	MUST(!said_len || memchr(said, '\n', said_len) == said + said_len - 1);
+	MUST(!strstr(said, SECRET) && !strstr(said, valid_token));
+	MUST(req->target[0] != '/' || strlen(req->target) < 4 || !strstr(said, req->target));
 }
 
 static bool harmless; /* all more headers */
