@@ -72,6 +72,43 @@ one_layout() {
 # ---- not loaded, not root ----
 env_up
 finds 'not loaded' 'fail guard' 'is not there'
+
+# The first load, held in the middle: its maps are pinned, and nothing is attached.
+load_held() {
+  local tries
+  for tries in 1 2 3 4 5 6 7 8 9 10; do
+    nsenter --net="/run/netns/$NODE_NETNS" "$PODCRED" load --pin-dir "$PIN_DIR" \
+      --kubepods "$KUBEPODS" --agent-cgroup "$AGENT_CGROUP" --agent "$NODE_V4:$AGENT_PORT" \
+      >"$ENV_TMP/load.log" 2>&1 &
+    LOAD_PID=$!
+    until [ -e "$PIN_DIR/maps/podcred_config_v2" ] || ! [ -d "/proc/$LOAD_PID" ]; do :; done
+    kill -STOP "$LOAD_PID"
+    wait_for 10 grep -q '^State:.*stopped' "/proc/$LOAD_PID/status"
+    [ -e "$PIN_DIR/links/podcred_claim" ] || return 0
+    note "try $tries: too late"
+    kill -CONT "$LOAD_PID"
+    wait "$LOAD_PID"
+    podcred unload >/dev/null
+  done
+  return 1
+}
+load_held || env_fail 'the first load cannot be held in the middle'
+podcred status >"$ENV_TMP/out" 2>&1
+same 'during the first load: status fails' 1 $?
+same 'during the first load: in one line' \
+  "podcred: $PIN_DIR: nothing is attached yet; a load is running, wait for it to end" \
+  "$(cat "$ENV_TMP/out")"
+finds 'during the first load' 'fail guard' 'nothing is attached yet'
+same 'during the first load: the rest is skipped' 'podcred is not loaded' \
+  "$(jq -r '.[] | select(.result == "skip") | .text' "$ENV_TMP/report" | sort -u)"
+same 'during the first load: but what needs none of it' 'kernel cgroup-namespace pins sysctls' \
+  "$(jq -r '[.[] | select(.result == "ok") | .check] | join(" ")' "$ENV_TMP/report")"
+kill -KILL "$LOAD_PID"
+wait "$LOAD_PID" 2>/dev/null
+check 'a load that was killed: status says so' grep -q 'nothing is attached yet; run podcred load' \
+  <(podcred status 2>&1)
+check 'the next one succeeds' env_load
+check 'and status with it' podcred status
 env_clean
 
 one_layout systemd
@@ -98,6 +135,11 @@ as_resolver
 check 'a process that may not be looked at is not called none' grep -q 'takes CAP_SYS_PTRACE' \
   <(text_of sandboxes)
 cgroup_signal "${POD_CGROUP[web]}/container" KILL
+in_node setpriv --bounding-set=-all,+bpf --inh-caps=-all,+bpf "$PODCRED" doctor \
+  --pin-dir "$PIN_DIR" --json >"$ENV_TMP/report"
+same 'with CAP_BPF alone: nothing to say' '' "$(findings)"
+check 'with CAP_BPF alone: of other programs nothing is known' grep -q 'takes CAP_NET_ADMIN' \
+  <(text_of foreign-programs)
 doctor >"$ENV_TMP/out"
 same 'as text: one line for each check' "$(jq length "$ENV_TMP/report")" "$(wc -l <"$ENV_TMP/out")"
 examine --no-probe
@@ -132,6 +174,11 @@ for flag in multi override ''; do
     "run first: foreign (id .*${POD_CGROUP[web]})"
   "$EXCLUSIVE" detach "${POD_CGROUP[web]}"
 done
+"$EXCLUSIVE" attach "${POD_CGROUP[web]}" egress
+healthy "a packet filter on a pod, as systemd's"
+same "a packet filter on a pod, as systemd's: is counted" 'none in the way, 1 that share' \
+  "$(text_of foreign-programs)"
+"$EXCLUSIVE" detach "${POD_CGROUP[web]}" egress
 in_node "$PODCRED" load --pin-dir "$PIN_DIR-twin" --kubepods "$KUBEPODS" \
   --agent-cgroup "$AGENT_CGROUP" --agent "$NODE_V4:$AGENT_PORT" >/dev/null
 finds 'a second podcred' 'fail foreign-programs' 'another podcred is attached' --no-probe

@@ -2,9 +2,9 @@
 /*
  * exclusive - somebody else's program on a cgroup, attached the old way.
  *
- *	exclusive attach|detach CGROUP [multi|override]
+ *	exclusive attach|detach CGROUP [multi|override|egress]
  *
- * On cgroup/connect6, without a link: it stays when this process ends. Without a flag it shuts
+ * On cgroup/connect6, or cgroup_skb/egress (with the multi flag, as systemd does), without a link: it stays when this process ends. Without a flag it shuts
  * every other program of that hook out, here and below.
  */
 #include <fcntl.h>
@@ -19,14 +19,18 @@ static int sys_bpf(enum bpf_cmd cmd, union bpf_attr *attr)
 	return (int)syscall(SYS_bpf, cmd, attr, sizeof(*attr));
 }
 
+static enum bpf_attach_type hook = BPF_CGROUP_INET6_CONNECT;
+
 static int load(void)
 {
 	static const struct bpf_insn insns[] = {
 		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 1},
 		{.code = BPF_JMP | BPF_EXIT},
 	};
-	union bpf_attr attr = {.prog_type = BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
-			       .expected_attach_type = BPF_CGROUP_INET6_CONNECT,
+	union bpf_attr attr = {.prog_type = hook == BPF_CGROUP_INET_EGRESS
+						    ? BPF_PROG_TYPE_CGROUP_SKB
+						    : BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
+			       .expected_attach_type = hook,
 			       .insns = (uintptr_t)insns,
 			       .insn_cnt = sizeof(insns) / sizeof(insns[0]),
 			       .license = (uintptr_t) "GPL",
@@ -40,7 +44,7 @@ static int find(int cgroup)
 {
 	uint32_t ids[16] = {0};
 	union bpf_attr query = {.query = {.target_fd = (uint32_t)cgroup,
-					  .attach_type = BPF_CGROUP_INET6_CONNECT,
+					  .attach_type = hook,
 					  .prog_ids = (uintptr_t)ids,
 					  .prog_cnt = 16}};
 	union bpf_attr get = {0};
@@ -53,26 +57,30 @@ static int find(int cgroup)
 
 int main(int argc, char **argv)
 {
-	union bpf_attr attr = {.attach_type = BPF_CGROUP_INET6_CONNECT};
+	union bpf_attr attr = {0};
 	bool attach = argc > 1 && !strcmp(argv[1], "attach");
 	const char *flag = argc > 3 ? argv[3] : "";
+	bool egress = !strcmp(flag, "egress");
 	int cgroup, prog;
 
 	if (argc < 3) {
-		fprintf(stderr, "usage: exclusive attach|detach CGROUP [multi|override]\n");
+		fprintf(stderr, "usage: exclusive attach|detach CGROUP [multi|override|egress]\n");
 		return 2;
 	}
 	cgroup = open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (cgroup < 0)
 		die(argv[2]);
+	if (egress)
+		hook = BPF_CGROUP_INET_EGRESS;
+	attr.attach_type = hook;
 	prog = attach ? load() : find(cgroup);
 	if (prog < 0)
 		die("program");
 	attr.target_fd = (uint32_t)cgroup;
 	attr.attach_bpf_fd = (uint32_t)prog;
-	attr.attach_flags = !strcmp(flag, "multi")	? BPF_F_ALLOW_MULTI
-			    : !strcmp(flag, "override") ? BPF_F_ALLOW_OVERRIDE
-							: 0;
+	attr.attach_flags = !strcmp(flag, "multi") || egress ? BPF_F_ALLOW_MULTI
+			    : !strcmp(flag, "override")	     ? BPF_F_ALLOW_OVERRIDE
+							     : 0;
 	if (sys_bpf(attach ? BPF_PROG_ATTACH : BPF_PROG_DETACH, &attr) < 0)
 		die(argv[1]);
 	return 0;

@@ -30,6 +30,13 @@ static bool is_ours(const struct survey *s, uint32_t id)
 	return false;
 }
 
+/* Below us: what can change neither an address nor an answer. systemd filters the packets of units
+ * there (sd_fw_egress), and may only drop them. */
+static bool is_harmless(const char *hook)
+{
+	return !strcmp(hook, "cgroup_skb/egress") || !strcmp(hook, "sockops");
+}
+
 static int on_program(void *arg, const struct loader_attached *attached)
 {
 	struct survey *s = arg;
@@ -39,11 +46,11 @@ static int on_program(void *arg, const struct loader_attached *attached)
 		return 0;
 	if (!strncmp(attached->name, "podcred_", strlen("podcred_")))
 		names = &s->twins;
-	else if (s->below)
+	else if (s->below && !is_harmless(attached->hook))
 		names = &s->first;
-	else if (attached->sharing == LOADER_EXCLUSIVE)
+	else if (!s->below && attached->sharing == LOADER_EXCLUSIVE)
 		names = &s->exclusive;
-	else if (attached->sharing == LOADER_OVERRIDABLE)
+	else if (!s->below && attached->sharing == LOADER_OVERRIDABLE)
 		names = &s->overridden;
 	else {
 		s->welcome++;

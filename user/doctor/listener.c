@@ -71,7 +71,8 @@ static int on_socket(void *arg, const struct sockdiag_socket *socket)
 {
 	const struct port_search *search = arg;
 
-	if (socket->local.port != search->addr->port ||
+	/* without a process it is what an ended agent has left: that keeps nobody from listening */
+	if (!socket->inode || socket->local.port != search->addr->port ||
 	    memcmp(socket->local.ip, search->addr->ip, sizeof(socket->local.ip)) != 0)
 		return 0;
 	*search->ret = *socket;

@@ -47,6 +47,9 @@ int pins_lock_dir(const char *path, const char *busy, struct pc_err *err);
 /* The one on the pin directory: loaders. */
 int pins_lock(const char *pin_dir, struct pc_err *err);
 
+/* Whether a loader is at work there, as far as this process may see. */
+bool pins_locked(const char *pin_dir);
+
 /* Remove every file in pin_dir/kind, then the folder. Returns the number of files, or -errno. */
 int pins_remove_kind(const char *pin_dir, const char *kind);
 

@@ -124,7 +124,8 @@ struct loader_status {
 	uint32_t n_pods, n_flows, n_peers;
 };
 
-/* cgroup2 mount: where to open a link's cgroup by its id. -ENOENT: not loaded. */
+/* cgroup2 mount: where to open a link's cgroup by its id. -ENOENT: not loaded, or not yet: err says
+ * whether a load is running. */
 int loader_status_read(const char *pin_dir, const char *cgroup_mount, struct loader_status *ret,
 		       struct pc_err *err);
 

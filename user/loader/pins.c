@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
 #include "cleanup.h"
@@ -111,6 +112,23 @@ int pins_lock(const char *pin_dir, struct pc_err *err)
 	return pins_lock_dir(
 		pin_dir, "another podcred loader is at work; wait for it to end, then try again",
 		err);
+}
+
+/* Read, not tried: to hold the lock for a moment would refuse a loader that comes just then. */
+bool pins_locked(const char *pin_dir)
+{
+	_cleanup_fclose_ FILE *locks = fopen("/proc/locks", "re");
+	char line[256], want[64];
+	bool found = false;
+	struct stat st;
+
+	if (!locks || stat(pin_dir, &st) < 0)
+		return false;
+	snprintf(want, sizeof(want), " %02x:%02x:%ju ", major(st.st_dev), minor(st.st_dev),
+		 (uintmax_t)st.st_ino);
+	while (!found && fgets(line, sizeof(line), locks))
+		found = strstr(line, "FLOCK") && strstr(line, want);
+	return found;
 }
 
 int pins_remove_kind(const char *pin_dir, const char *kind)

@@ -154,6 +154,22 @@ bool loader_resolver_is_running(const struct loader_status *status)
 		       RESOLVER_SILENT_NS;
 }
 
+static bool nothing_attached(const struct loader_status *status)
+{
+	for (size_t i = 0; i < status->n_links; i++)
+		if (status->links[i].pinned || status->links[i].unknown)
+			return false;
+	return true;
+}
+
+static int not_loaded(const char *pin_dir, struct pc_err *err)
+{
+	return pc_err_set(err, -ENOENT, "%s: nothing is attached yet; %s", pin_dir,
+			  pins_locked(pin_dir)
+				  ? "a load is running, wait for it to end"
+				  : "run podcred load first, or see why the last one ended");
+}
+
 int loader_status_read(const char *pin_dir, const char *cgroup_mount, struct loader_status *ret,
 		       struct pc_err *err)
 {
@@ -163,7 +179,7 @@ int loader_status_read(const char *pin_dir, const char *cgroup_mount, struct loa
 	*ret = (struct loader_status){};
 	r = read_maps(pin_dir, ret, err);
 	if (r < 0)
-		return r;
+		return r == -ENOENT && access(pin_dir, F_OK) == 0 ? not_loaded(pin_dir, err) : r;
 	tc = features_use_tc(ret->runtime[PODCRED_RUNTIME_WITHOUT]);
 	for (size_t i = 0; i < n_attachments; i++) {
 		struct loader_link_status *link = &ret->links[ret->n_links++];
@@ -172,5 +188,6 @@ int loader_status_read(const char *pin_dir, const char *cgroup_mount, struct loa
 		link->expected =
 			attachments[i].site != SITE_IFACE && is_loaded(pin_dir, &attachments[i]);
 	}
-	return 0;
+	/* maps are pinned before the programs are loaded: until then they say nothing */
+	return nothing_attached(ret) ? not_loaded(pin_dir, err) : 0;
 }
