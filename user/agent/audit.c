@@ -29,6 +29,30 @@ void audit_suppressed(const struct podcred_peer *peer, unsigned count)
 		  cgroup, NULL);
 }
 
+void audit_repeated(const struct podcred_peer *peer, const char *role, unsigned count)
+{
+	char text[16], cgroup[24], destination[NET_ADDR_TEXT];
+
+	snprintf(text, sizeof(text), "%u", count);
+	snprintf(cgroup, sizeof(cgroup), "%llu", (unsigned long long)peer->pod_cgroup_id);
+	net_addr_format(peer->address, peer->port, destination, sizeof(destination));
+	log_event(LOG_LEVEL_INFO, "credentials", "result", "granted", "count", text, "namespace",
+		  or_null(peer->pod_namespace), "pod", or_null(peer->pod_name), "uid",
+		  or_null(peer->pod_uid), "service_account", or_null(peer->service_account),
+		  "pod_cgroup", cgroup, "role", or_null(role), "destination", destination, NULL);
+}
+
+/* Whether it is worth a line; it is counted if not. */
+static bool takes_line(struct audit_limit *limit, const struct agent_request *req,
+		       const struct agent_response *resp, int64_t now_ms)
+{
+	if (resp->audit == AUDIT_NONE)
+		return false;
+	if (resp->audit == AUDIT_GRANTED && req->peer)
+		return audit_limit_take_grant(limit, req->peer, resp->role, resp->key_id, now_ms);
+	return audit_limit_take(limit, req->peer, now_ms);
+}
+
 void audit_decision(struct audit_limit *limit, const struct agent_request *req,
 		    const struct agent_response *resp, int64_t now_ms)
 {
@@ -37,9 +61,7 @@ void audit_decision(struct audit_limit *limit, const struct agent_request *req,
 	bool granted = resp->audit == AUDIT_GRANTED;
 	char destination[NET_ADDR_TEXT], pid[16], status[16], cgroup[24];
 
-	if (resp->audit == AUDIT_NONE)
-		return;
-	if (!granted && !audit_limit_take(limit, req->peer, now_ms))
+	if (!takes_line(limit, req, resp, now_ms))
 		return;
 	net_addr_format(peer->address, peer->port, destination, sizeof(destination));
 	snprintf(pid, sizeof(pid), "%u", peer->tgid);

@@ -6,9 +6,10 @@
 #include "response.h"
 
 /* One "credentials" line per decision: who asked, where, and what came of it. Holds no secret,
- * no token and nothing else that the client wrote. Refusals may be left out, grants never. */
+ * no token and nothing else that the client wrote. What is left out is counted. */
 void audit_decision(struct audit_limit *limit, const struct agent_request *req,
 		    const struct agent_response *resp, int64_t now_ms);
 
-/* The line in place of those left out, for audit_limit_init(). */
+/* The lines in place of those left out, for audit_limit_init(). */
 void audit_suppressed(const struct podcred_peer *peer, unsigned count);
+void audit_repeated(const struct podcred_peer *peer, const char *role, unsigned count);

@@ -12,13 +12,16 @@ struct audit_bucket {
 	struct podcred_peer peer; /* of the last line left out; pod_cgroup_id 0: unknown callers */
 	int64_t credit_ms, filled_ms;
 	unsigned suppressed;
+	struct audit_grant *grants;
 };
 
-void audit_limit_init(struct audit_limit *l, audit_limit_report_fn report)
+void audit_limit_init(struct audit_limit *l, audit_limit_report_fn report,
+		      audit_repeats_fn report_repeats)
 {
 	pthread_mutex_init(&l->lock, NULL);
 	l->buckets = NULL;
 	l->report = report;
+	l->report_repeats = report_repeats;
 }
 
 static void report_suppressed(struct audit_limit *l, struct audit_bucket *b)
@@ -35,6 +38,7 @@ void audit_limit_done(struct audit_limit *l)
 	while ((b = l->buckets)) {
 		l->buckets = b->next;
 		report_suppressed(l, b);
+		audit_grants_forget(&b->grants, l->report_repeats);
 		free(b);
 	}
 	pthread_mutex_destroy(&l->lock);
@@ -81,6 +85,7 @@ static bool take(struct audit_limit *l, struct audit_bucket *b, const struct pod
 	}
 	b->credit_ms -= AUDIT_LIMIT_LINE_MS;
 	report_suppressed(l, b);
+	audit_grants_forget(&b->grants, l->report_repeats);
 	return true;
 }
 
@@ -97,6 +102,20 @@ bool audit_limit_take(struct audit_limit *l, const struct podcred_peer *peer, in
 	return ok;
 }
 
+bool audit_limit_take_grant(struct audit_limit *l, const struct podcred_peer *peer,
+			    const char *role, const char *key_id, int64_t now_ms)
+{
+	struct audit_bucket *b;
+	bool ok = true;
+
+	pthread_mutex_lock(&l->lock);
+	b = get_bucket(l, peer->pod_cgroup_id, now_ms);
+	if (b)
+		ok = audit_grants_take(&b->grants, peer, role, key_id, now_ms, l->report_repeats);
+	pthread_mutex_unlock(&l->lock);
+	return ok;
+}
+
 void audit_limit_check(struct audit_limit *l, int64_t now_ms)
 {
 	pthread_mutex_lock(&l->lock);
@@ -106,7 +125,8 @@ void audit_limit_check(struct audit_limit *l, int64_t now_ms)
 		refill(b, now_ms);
 		if (b->credit_ms >= AUDIT_LIMIT_LINE_MS)
 			report_suppressed(l, b);
-		if (b->credit_ms == CREDIT_MAX) {
+		audit_grants_check(&b->grants, now_ms, l->report_repeats);
+		if (b->credit_ms == CREDIT_MAX && !b->grants) {
 			*at = b->next;
 			free(b);
 		} else {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How many lines about refusals a pod may cause: 20 at once, then one a second. What is left out is
+ * How many lines a pod may cause. About refusals 20 at once, then one a second; about grants one for
+ * each that differs, and after a refusal that was logged (audit_grants.h). What is left out is
  * counted, so the log is never silent about it. Time is the caller's.
  */
 #pragma once
@@ -8,6 +9,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "audit_grants.h"
 
 struct podcred_peer;
 
@@ -20,16 +23,22 @@ typedef void (*audit_limit_report_fn)(const struct podcred_peer *peer, unsigned 
 
 struct audit_limit {
 	pthread_mutex_t lock;
-	struct audit_bucket *buckets; /* of pods that were refused something lately */
+	struct audit_bucket *buckets; /* of pods that were refused or granted something lately */
 	audit_limit_report_fn report;
+	audit_repeats_fn report_repeats;
 };
 
-void audit_limit_init(struct audit_limit *l, audit_limit_report_fn report);
+void audit_limit_init(struct audit_limit *l, audit_limit_report_fn report,
+		      audit_repeats_fn report_repeats);
 /* Reports what is left. */
 void audit_limit_done(struct audit_limit *l);
 
-/* Whether a line may be written now. Reports first what was left out before it. */
+/* Whether a line about a refusal, or a grant, may be written now. Reports first what was left out
+ * before it. */
 bool audit_limit_take(struct audit_limit *l, const struct podcred_peer *peer, int64_t now_ms);
 
-/* Now and then: reports floods that have ended, and forgets who has been quiet. */
+bool audit_limit_take_grant(struct audit_limit *l, const struct podcred_peer *peer,
+			    const char *role, const char *key_id, int64_t now_ms);
+
+/* Now and then: reports floods that have ended and repeats, and forgets who has been quiet. */
 void audit_limit_check(struct audit_limit *l, int64_t now_ms);

@@ -80,6 +80,7 @@ int response_credentials(struct agent_response *resp, const struct credentials *
 	resp->status = 200;
 	resp->content_type = content_type;
 	resp->audit = AUDIT_GRANTED;
+	snprintf(resp->key_id, sizeof(resp->key_id), "%s", c->access_key_id);
 	return text_error(body);
 }
 

@@ -10,6 +10,7 @@ struct credentials;
 
 #define RESPONSE_MAX_HEADERS 3
 #define RESPONSE_ROLE_SIZE   65
+#define RESPONSE_KEY_ID_SIZE 129
 
 enum audit_result {
 	AUDIT_NONE, /* not a decision about credentials */
@@ -32,6 +33,7 @@ struct agent_response {
 	enum audit_result audit;
 	const char *reason; /* static text, for the audit line */
 	char role[RESPONSE_ROLE_SIZE];
+	char key_id[RESPONSE_KEY_ID_SIZE]; /* of a grant, to tell it from the next; not logged */
 };
 
 /* Wipes and frees; leaves an empty response. */

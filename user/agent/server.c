@@ -212,7 +212,7 @@ int agent_server_start(const struct agent_options *o, struct agent_server **ret,
 		return pc_err_set(err, -ENOMEM, "out of memory");
 	waiting_init(&server->waiting);
 	conns_init(&server->conns, &limits);
-	audit_limit_init(&server->audit_limit, audit_suppressed);
+	audit_limit_init(&server->audit_limit, audit_suppressed, audit_repeated);
 	pthread_mutex_init(&server->table_lock, NULL);
 	server->peer = o->peer ?: podcred_peer;
 	server->name_wait_ms = o->name_wait_ms ?: DEFAULT_NAME_WAIT_MS;
