@@ -118,7 +118,8 @@ under_attack() {
 attack_ends() {
   cgroup_signal "$attacker" TERM
   note "attacker: $(cat "$ENV_TMP/poison")"
-  check "$1: the attacker was at work" test "$(field "$ENV_TMP/poison" attempts)" -gt $ROUNDS
+  # a tenth: how the two share a busy machine is the scheduler's business
+  check "$1: the attacker was at work" test "$(field "$ENV_TMP/poison" attempts)" -gt $((ROUNDS / 10))
 }
 attacker=${POD_CGROUP[evil]}/attacker
 mkdir "$attacker"
