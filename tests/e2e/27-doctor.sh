@@ -179,10 +179,15 @@ healthy "a packet filter on a pod, as systemd's"
 same "a packet filter on a pod, as systemd's: is counted" 'none in the way, 1 that share' \
   "$(text_of foreign-programs)"
 "$EXCLUSIVE" detach "${POD_CGROUP[web]}" egress
-in_node "$PODCRED" load --pin-dir "$PIN_DIR-twin" --kubepods "$KUBEPODS" \
-  --agent-cgroup "$AGENT_CGROUP" --agent "$NODE_V4:$AGENT_PORT" >/dev/null
-finds 'a second podcred' 'fail foreign-programs' 'another podcred is attached' --no-probe
+mkdir -p "$ENV_CGROUP/twin/kubepods" "$ENV_CGROUP/twin/agent"
+in_node "$PODCRED" load --pin-dir "$PIN_DIR-twin" --kubepods "$ENV_CGROUP/twin/kubepods" \
+  --agent-cgroup "$ENV_CGROUP/twin/agent" --agent "$NODE_V4:7778" >/dev/null || env_fail 'load of the twin failed'
+bpftool cgroup attach "$KUBEPODS" connect4 pinned "$PIN_DIR-twin/progs/podcred_conn4" multi
+finds 'a program of another podcred, attached by hand' 'fail foreign-programs' \
+  'another podcred is attached' --no-probe
+bpftool cgroup detach "$KUBEPODS" connect4 pinned "$PIN_DIR-twin/progs/podcred_conn4"
 "$PODCRED" unload --pin-dir "$PIN_DIR-twin" >/dev/null
+rmdir "$ENV_CGROUP/twin/kubepods" "$ENV_CGROUP/twin/agent" "$ENV_CGROUP/twin"
 
 # ---- the agent ----
 agent_stop

@@ -179,6 +179,29 @@ check "$(wc -w <<<"$ids") programs and $(wc -w <<<"$maps") maps are gone from th
 same 'a second unload has nothing to do' 'nothing was attached' "$(podcred unload)"
 check_not 'status without a load fails' podcred status
 
+# ---- unload while somebody else holds a link, or the lock ----
+check 'loaded once more' load
+exec 7<"$PIN_DIR"
+flock 7
+podcred unload >"$ENV_TMP/out" 2>"$ENV_TMP/err"
+same 'unload beside a loader at work fails' 1 $?
+check 'and says what is still attached' grep -q \
+  '^podcred: 1[0-9] programs are still attached, and guard: .* is locked: another podcred loader' "$ENV_TMP/err"
+check 'and they are' complete
+exec 7<&-
+mkdir "$PIN_DIR-held"
+for program in podcred_conn4 podcred_cgmkdir; do
+  bpftool link pin id "$(bpftool -j link show pinned "$PIN_DIR/links/$program" | jq .id)" \
+    "$PIN_DIR-held/$program"
+done
+podcred unload >"$ENV_TMP/out" 2>"$ENV_TMP/err"
+same 'a link that cannot be detached and is pinned elsewhere: unload fails' 1 $?
+check 'and names it' grep -q 'podcred_cgmkdir is unpinned, but still attached: somebody else holds its link' \
+  "$ENV_TMP/err"
+check 'all others are gone the moment that it returns, pinned elsewhere or not' nothing_attached
+rm -r "$PIN_DIR-held"
+same 'unload again' 'nothing was attached' "$(podcred unload)"
+
 # A first load that is killed leaves at most what the next one, or unload, takes away.
 for i in $(seq 0 4 100); do
   "$PODCRED" load --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" --agent-cgroup "$AGENT_CGROUP" \
@@ -213,6 +236,7 @@ check 'load --create makes the QoS cgroups too, before a pod may come' \
     test -d '$(qos_dir burstable)' && test -d '$(qos_dir besteffort)'"
 
 # ---- no bpffs: in a mount namespace where it is taken away ----
+podcred unload >/dev/null || env_fail 'unload failed'
 without_bpffs() {
   # shellcheck disable=SC2016 # expanded by the inner shell
   unshare -m sh -ec 'while umount /sys/fs/bpf 2>/dev/null; do :; done

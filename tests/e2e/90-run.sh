@@ -59,6 +59,19 @@ check 'run once more, from nothing' wait_for 10 gives_key
 kill -INT "$RUN_PID"
 wait "$RUN_PID"
 check_not 'run takes away what it attached itself' test -e "$PIN_DIR"
+check 'and says that nothing is guarded any more' grep -q 'nothing is guarded any more' "$ENV_TMP/run.log"
+start_run
+check 'run, to be stopped beside a loader at work' wait_for 10 gives_key
+exec 7<"$PIN_DIR"
+flock 7
+kill -TERM "$RUN_PID"
+wait "$RUN_PID"
+same 'run that cannot detach fails' 1 $?
+exec 7<&-
+check 'and says what is still attached' grep -q 'programs are still attached, and guard: .* is locked' "$ENV_TMP/run.log"
+check_not 'and nothing else' grep -q 'nothing is guarded' "$ENV_TMP/run.log"
+check 'they are' podcred status
+podcred unload >/dev/null
 echo 'policy: []' >"$ENV_TMP/config.yaml"
 start_run --keep --config "$ENV_TMP/config.yaml" --metrics "$ENV_TMP/run.prom"
 check 'run --keep starts' wait_for 10 gives_key

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/identity/cgfind.c user/identity/mountinfo.c user/identity/cgpath.c user/identity/pod.c user/base/err.c user/base/file.c */
+/* SOURCES: user/identity/cgfind.c user/identity/cgsurvey.c user/identity/mountinfo.c user/identity/cgpath.c user/identity/pod.c user/base/err.c user/base/file.c */
 /* Where cgroup2 is mounted, and where kubepods is below it. */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "cgsurvey.h"
 #include "cgtree.h"
 #include "cleanup.h"
 #include "err.h"
@@ -62,40 +63,153 @@ static void make(const char *path)
 	assert_true(mkdir(copy, 0755) == 0 || errno == EEXIST);
 }
 
-static void test_find_kubepods(void **state)
+/* Processes in a cgroup, as the kernel tells it. */
+static void populate(const char *path)
+{
+	char file[600];
+	FILE *out;
+
+	make(path);
+	snprintf(file, sizeof(file), "%s/cgroup.events", path);
+	out = fopen(file, "w");
+	assert_non_null(out);
+	fputs("populated 1\nfrozen 0\n", out);
+	assert_int_equal(fclose(out), 0);
+}
+
+static void found(const char *dir, const char *own, const char *want)
+{
+	_cleanup_free_ char *path = NULL, *absolute = NULL;
+	struct pc_err err = {""};
+
+	if (cgtree_find_kubepods(dir, own, &path, &err) < 0)
+		fail_msg("%s", err.msg);
+	assert_true(asprintf(&absolute, "%s/%s", top, want) > 0);
+	assert_string_equal(path, absolute);
+}
+
+static void asks(const char *a, const char *b)
 {
 	_cleanup_free_ char *path = NULL;
+	struct pc_err err = {""};
+
+	assert_int_equal(cgtree_find_kubepods(".", NULL, &path, &err), -EEXIST);
+	assert_non_null(strstr(err.msg, a));
+	assert_non_null(strstr(err.msg, b));
+	assert_null(strchr(err.msg, '\n'));
+}
+
+#define UID_1 "pod2c48913c-b29f-11e7-9350-020968147796"
+#define UID_2 "pod2c48913c-b29f-11e7-9350-020968147797"
+#define HEX   "9bca8d63d5fa610783847915bcff0ecac1273e5b4bed3f6fa1b07350e0135961"
+
+static void test_find_kubepods(void **state)
+{
+	_cleanup_free_ char *path = NULL, *own = NULL;
 	struct pc_err err;
-	char want[512];
 
 	(void)state;
 	make("system.slice/a.service");
-	make("user.slice/kubepods");
+	make("user.slice/kubepods/" UID_1);
 	make("a/b/c/d/e/f/kubepods"); /* one level too deep */
-	assert_int_equal(cgtree_find_kubepods(".", &path, &err), -ENOENT);
+	assert_int_equal(cgtree_find_kubepods(".", NULL, &path, &err), -ENOENT);
 	assert_non_null(strstr(err.msg, top));
 	assert_non_null(strstr(err.msg, "--kubepods"));
 	make("a/b/c/d/e/kubepods.slice/kubepods");
-	assert_int_equal(cgtree_find_kubepods(".", &path, &err), 0);
-	snprintf(want, sizeof(want), "%s/a/b/c/d/e/kubepods.slice", top);
-	assert_string_equal(path, want);
-	cleanup_free(&path);
-	/* The nearest wins, and what is below it does not count. */
-	make("docker/x/kubelet-kubepods.slice/kubepods");
-	assert_int_equal(cgtree_find_kubepods(top, &path, &err), 0);
-	snprintf(want, sizeof(want), "%s/docker/x/kubelet-kubepods.slice", top);
-	assert_string_equal(path, want);
-	cleanup_free(&path);
-	path = NULL;
-	make("docker/y/kubepods");
-	assert_int_equal(cgtree_find_kubepods(top, &path, &err), -EEXIST);
-	assert_non_null(strstr(err.msg, "/docker/x/kubelet-kubepods.slice"));
-	assert_non_null(strstr(err.msg, "/docker/y/kubepods"));
-	assert_null(strchr(err.msg, '\n'));
-	assert_int_equal(cgtree_find_kubepods("docker/y/kubepods/", &path, &err), 0);
-	snprintf(want, sizeof(want), "%s/docker/y/kubepods", top);
-	assert_string_equal(path, want);
-	assert_int_equal(cgtree_find_kubepods("nowhere", &path, &err), -ENOENT);
+	found(".", NULL, "a/b/c/d/e/kubepods.slice");
+	/* Two without pods, near or far. */
+	make("x/kubelet-kubepods.slice/kubepods");
+	asks("/x/kubelet-kubepods.slice (0 pods", "/a/b/c/d/e/kubepods.slice (0 pods");
+	/* Pods decide, and running ones before others. */
+	make("a/b/c/d/e/kubepods.slice/kubepods-pod2c48913c_b29f_11e7_9350_020968147796.slice");
+	found(".", NULL, "a/b/c/d/e/kubepods.slice");
+	make("y/kubepods/burstable/" UID_1);
+	asks("/y/kubepods (1 pods, 0 with", "/a/b/c/d/e/kubepods.slice (1 pods, 0 with");
+	populate("y/kubepods/burstable/" UID_1);
+	found(top, NULL, "y/kubepods");
+	populate("kubepods/" UID_1);
+	make("kubepods/" UID_2);
+	asks("/kubepods (2 pods, 1 with", "/y/kubepods (1 pods, 1 with");
+	/* The pod that asks is a better witness. */
+	assert_true(asprintf(&own, "%s/x/kubelet-kubepods.slice/c", top) > 0);
+	found(".", own, "x/kubelet-kubepods.slice");
+	found("y/kubepods/", NULL, "y/kubepods");
+	assert_int_equal(cgtree_find_kubepods("nowhere", NULL, &path, &err), -ENOENT);
+}
+
+/* A kind cluster is asked for only where there is nothing else. */
+static void test_find_in_container(void **state)
+{
+	(void)state;
+	populate("docker/" HEX "/kubelet/kubepods/" UID_1);
+	found(".", NULL, "docker/" HEX "/kubelet/kubepods");
+	make("kubepods");
+	found(".", NULL, "kubepods");
+}
+
+static const struct {
+	const char *path;
+	int kind; /* of the only thing found; -1: nothing is */
+} places[] = {
+	{"kubepods/burstable", CGSURVEY_KUBEPODS},
+	{"system.slice/containerd.service/"
+	 "kubepods-burstable-pod72f7f152_440c_66ac_9084_e0fc1d8a910c.slice:cri-containerd:" HEX,
+	 CGSURVEY_POD},
+	{"kubepods-besteffort-pod72f7f152_440c_66ac_9084_e0fc1d8a910c.slice:crio:" HEX,
+	 CGSURVEY_POD},
+	{"k8s.io/" HEX, CGSURVEY_CONTAINER},
+	{"system.slice/cri-containerd-" HEX ".scope", CGSURVEY_CONTAINER},
+	{"system.slice/crio-" HEX ".scope", CGSURVEY_CONTAINER},
+	{"system.slice/crio-conmon-" HEX ".scope", -1},
+	{"system.slice/docker-" HEX ".scope/kubelet/kubepods/" UID_1, -1},
+	{"machine.slice/libpod-" HEX ".scope", -1},
+	{"notk8s.io/" HEX, -1},
+	{"something/" UID_1, -1},
+	{"user.slice/kubepods", -1},
+};
+
+static void test_survey(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		_cleanup_(cgsurvey_done) struct cgsurvey survey = {0};
+		char dir[16];
+
+		snprintf(dir, sizeof(dir), "%zu", i);
+		make(dir);
+		assert_int_equal(chdir(dir), 0);
+		populate(places[i].path);
+		assert_int_equal(cgsurvey_take(".", 0, &survey), 0);
+		assert_int_equal(survey.n, places[i].kind >= 0);
+		if (survey.n) {
+			assert_int_equal(survey.v[0].kind, places[i].kind);
+			assert_int_equal(survey.v[0].kubepods, -1);
+			assert_int_equal(survey.v[0].populated,
+					 places[i].kind != CGSURVEY_KUBEPODS);
+		}
+		assert_int_equal(chdir(".."), 0);
+	}
+}
+
+static void test_realm(void **state)
+{
+	static const char *const realms[][2] = {
+		{"/m/kubepods", "/m"},
+		{"/m/kubepods.slice", "/m"},
+		{"/m/kubelet.slice/kubelet-kubepods.slice", "/m"},
+		{"/m/a.slice/a-b.slice/a-b-kubepods.slice", "/m"},
+		{"/m/kubelet/kubepods", "/m/kubelet"},
+		{"/m/test/kubepods.slice", "/m/test"},
+		{"/m/other.slice/kubelet-kubepods.slice", "/m/other.slice"},
+		{"/m/test/kubelet.slice/kubelet-kubepods.slice", "/m/test"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(realms); i++) {
+		_cleanup_free_ char *realm = cgsurvey_realm("/m", realms[i][0]);
+
+		assert_string_equal(realm, realms[i][1]);
+	}
 }
 
 static bool not_covered(const char *path)
@@ -168,6 +282,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_find_kubepods, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_find_in_container, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_survey, setup, teardown),
+		cmocka_unit_test(test_realm),
 		cmocka_unit_test(test_mountinfo),
 		cmocka_unit_test(test_this_machine),
 	};

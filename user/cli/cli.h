@@ -50,6 +50,12 @@ int cli_parse(const struct cli_command *self, const struct cli_option *options, 
 		"pin-dir", "DIR", "pin directory (default /sys/fs/bpf/podcred)", &(variable),      \
 			NULL, NULL                                                                 \
 	}
+/* Of those that ask the kernel when nothing is pinned. */
+#define CLI_WHERE(variable)                                                                        \
+	{                                                                                          \
+		"kubepods", "DIR", "where to look for programs when nothing is pinned",            \
+			&(variable), NULL, NULL                                                    \
+	}
 #define CLI_JSON(variable)                                                                         \
 	{                                                                                          \
 		"json", NULL, "print JSON, errors too", NULL, &(variable), NULL                    \

@@ -33,6 +33,7 @@ int cmd_doctor(const struct cli_command *self, int argc, char **argv)
 		{"no-probe", NULL, "only look: make no cgroup, send nothing", NULL,
 		 &doctor.no_probe, NULL},
 		CLI_JSON(json),
+		CLI_WHERE(doctor.kubepods),
 		CLI_PIN_DIR(doctor.pin_dir),
 	};
 	json_t *array = json_array();

@@ -6,6 +6,7 @@
 #include "cleanup.h"
 #include "cli.h"
 #include "config.h"
+#include "guard.h"
 #include "ifaces.h"
 #include "loader.h"
 #include "older.h"
@@ -14,7 +15,7 @@
 #include "setup.h"
 
 static int print_load(const struct place *place, const struct loader_report *report,
-		      const struct reset_report *older)
+		      const struct reset_report *older, unsigned others)
 {
 	if (report->mounted_bpffs)
 		printf("mounted a BPF file system on /sys/fs/bpf\n");
@@ -24,18 +25,31 @@ static int print_load(const struct place *place, const struct loader_report *rep
 		printf("%u older connections of pods ended, %u could not be: their packets are "
 		       "dropped\n",
 		       older->destroyed, older->failed);
+	if (others)
+		printf("%u programs of another load detached; restart podcred resolve\n", others);
 	printf("%u programs attached, %u updated in place\n", report->attached, report->updated);
 	return 0;
 }
 
 static json_t *json_load(const struct place *place, const struct loader_report *report,
-			 const struct reset_report *older)
+			 const struct reset_report *older, unsigned others)
 {
-	return json_pack("{sssssssbsisisis{sisi}}", "guard", place->guard, "kubepods",
+	return json_pack("{sssssssbsisisisis{sisi}}", "guard", place->guard, "kubepods",
 			 place->kubepods, "agentCgroup", place->agent_cgroup, "mountedBpffs",
 			 report->mounted_bpffs, "attached", report->attached, "updated",
-			 report->updated, "interfaces", report->interfaces, "olderConnections",
-			 "ended", older->destroyed, "failed", older->failed);
+			 report->updated, "interfaces", report->interfaces, "takenOver", others,
+			 "olderConnections", "ended", older->destroyed, "failed", older->failed);
+}
+
+/* After our own are in place: until then the others guard, and with both pods are refused. */
+static int take_over(const struct place *place, unsigned *ret_others, struct pc_err *err)
+{
+	const struct loader_scope scope = {
+		.cgroup_mount = place->mount, .guard = place->guard, .agent = place->agent_cgroup};
+
+	if (!place->loader.take_over)
+		return 0;
+	return loader_others_detach(place->loader.pin_dir, &scope, ret_others, err);
 }
 
 int cmd_load(const struct cli_command *self, int argc, char **argv)
@@ -45,6 +59,8 @@ int cmd_load(const struct cli_command *self, int argc, char **argv)
 	const struct cli_option options[] = {
 		CLI_SETUP(setup),
 		CLI_WITHOUT(setup),
+		{"take-over", NULL, "in place of a load that is pinned elsewhere or hidden", NULL,
+		 &setup.place.take_over, NULL},
 		{"verbose", NULL, "show what libbpf and the verifier say", NULL, &verbose, NULL},
 		CLI_JSON(json),
 	};
@@ -52,6 +68,7 @@ int cmd_load(const struct cli_command *self, int argc, char **argv)
 	struct reset_report older = {};
 	struct pc_err err = {};
 	struct place place = {};
+	unsigned others = 0;
 	int r = cli_parse(self, options, ARRAY_SIZE(options), argc, argv, 0, NULL, NULL);
 
 	if (r)
@@ -66,35 +83,46 @@ int cmd_load(const struct cli_command *self, int argc, char **argv)
 		report.interfaces = (unsigned)ifaces_attach(place.loader.pin_dir);
 		loader_iface_settle(place.loader.pin_dir);
 		older_reset(&place, &older);
+		r = take_over(&place, &others, &err);
 	}
 	if (r < 0)
 		r = cli_fail(json, r, &err);
 	else if (json)
-		r = cli_print_json(json_load(&place, &report, &older));
+		r = cli_print_json(json_load(&place, &report, &older, others));
 	else
-		r = print_load(&place, &report, &older);
+		r = print_load(&place, &report, &older, others);
 	place_done(&place);
 	return r;
 }
 
 int cmd_unload(const struct cli_command *self, int argc, char **argv)
 {
-	const char *pin_dir = NULL;
-	bool json = false;
-	const struct cli_option options[] = {CLI_PIN_DIR(pin_dir), CLI_JSON(json)};
+	struct guard_where where = {};
+	bool json = false, others = false;
+	const struct cli_option options[] = {
+		CLI_PIN_DIR(where.pin_dir),
+		CLI_WHERE(where.kubepods),
+		{"others", NULL, "also what other loads have attached for these pods", NULL,
+		 &others, NULL},
+		CLI_JSON(json),
+	};
+	struct guard_unloaded unloaded;
 	struct pc_err err = {};
-	unsigned removed = 0;
 	int r = cli_parse(self, options, ARRAY_SIZE(options), argc, argv, 0, NULL, NULL);
 
 	if (r)
 		return r - 1;
-	r = loader_unload(pin_dir ?: LOADER_PIN_DIR, &removed, &err);
+	if (!where.pin_dir)
+		where.pin_dir = LOADER_PIN_DIR;
+	r = guard_unload(&where, others, &unloaded, &err);
 	if (r < 0)
 		return cli_fail(json, r, &err);
 	if (json)
-		return cli_print_json(json_pack("{si}", "detached", removed));
-	if (removed)
-		printf("%u programs detached; nothing is guarded any more\n", removed);
+		return cli_print_json(json_pack("{sisi}", "detached", unloaded.detached, "others",
+						unloaded.others));
+	if (unloaded.detached + unloaded.others)
+		printf("%u programs detached; nothing is guarded any more\n",
+		       unloaded.detached + unloaded.others);
 	else
 		printf("nothing was attached\n");
 	return 0;

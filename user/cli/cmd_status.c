@@ -219,9 +219,10 @@ int cmd_status(const struct cli_command *self, int argc, char **argv)
 {
 	static const int exits[] = {
 		[GUARD_COMPLETE] = 0, [GUARD_INCOMPLETE] = 1, [GUARD_UNKNOWN] = EXIT_UNKNOWN};
-	const char *pin_dir = NULL;
+	struct guard_where where = {};
 	bool json = false;
-	const struct cli_option options[] = {CLI_JSON(json), CLI_PIN_DIR(pin_dir)};
+	const struct cli_option options[] = {CLI_JSON(json), CLI_WHERE(where.kubepods),
+					     CLI_PIN_DIR(where.pin_dir)};
 	_cleanup_free_ char *mount = NULL;
 	struct guard guard = {};
 	struct pc_err err = {};
@@ -229,9 +230,11 @@ int cmd_status(const struct cli_command *self, int argc, char **argv)
 
 	if (r)
 		return r - 1;
+	if (!where.pin_dir)
+		where.pin_dir = LOADER_PIN_DIR;
 	r = place_find_mount(&mount, &err);
 	if (r == 0)
-		r = guard_read(pin_dir ?: LOADER_PIN_DIR, mount, &guard, &err);
+		r = guard_read(&where, mount, &guard, &err);
 	if (r < 0)
 		r = cli_fail(json, r, &err);
 	else if (json)

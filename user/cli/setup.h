@@ -25,6 +25,8 @@ struct cli_setup {
 		 &(s).place.kubepods, NULL,  NULL},                                                  \
 		{"create",	    NULL, "make the --kubepods cgroup if it is not there yet", NULL, \
 		 &(s).place.create, NULL},                                                           \
+		{"force",	   NULL, "although another kubepods has the pods", NULL,             \
+		 &(s).place.force, NULL},                                                            \
 		{"agent-cgroup",                                                                     \
 		 "DIR",                                                                              \
 		 "the agent's cgroup (default: own pod, else podcred.slice)",                        \

@@ -10,7 +10,9 @@
 #include <sys/stat.h>
 
 #include "caps.h"
+#include "cgsurvey.h"
 #include "cleanup.h"
+#include "place.h"
 
 #define LOAD_AGAIN "run podcred load again"
 
@@ -106,6 +108,66 @@ static void find_kubepods(struct guard *guard, const char *kind)
 		guard->kubepods_there = true;
 }
 
+/* ---- other-load: does another set of programs run for the same pods? ---- */
+
+static void find_other_loads(struct guard *guard, const char *kind)
+{
+	const struct loader_scope scope = {
+		.cgroup_mount = guard->mount, .guard = guard->guarded, .agent = guard->agent};
+	struct loader_others others = {};
+	struct pc_err err = {};
+	char text[384];
+
+	if (loader_others_find(guard->pin_dir, &scope, &others, &err) < 0)
+		guard_unknown(guard, kind, "run as root", "%s", err.msg);
+	else if (others.programs)
+		guard_gap(guard, kind, "podcred load --take-over, or podcred unload --others",
+			  "%s: one of the two sees addresses that the other has rewritten",
+			  loader_others_text(&others, text, sizeof(text)));
+	else if (others.unknown)
+		guard_unknown(guard, kind, "needs CAP_SYS_ADMIN: run as root",
+			      "whose %u programs on %s or %s are may not be asked", others.unknown,
+			      guard->guarded, guard->agent);
+}
+
+/* ---- outside: pods where no program of ours runs ---- */
+
+static void find_outside(struct guard *guard, const char *kind)
+{
+	_cleanup_free_ char *realm = cgsurvey_realm(guard->mount, guard->kubepods);
+	_cleanup_(cgsurvey_done) struct cgsurvey survey = {0};
+	const struct cgsurvey_entry *stray = NULL;
+	size_t strays = 0;
+	int r = realm ? cgsurvey_take(realm, 0, &survey) : -ENOMEM;
+
+	if (r < 0) {
+		guard_unknown(guard, kind, "run as root, with the whole of /sys/fs/cgroup",
+			      "%s cannot be searched for pods: %s", realm ?: guard->mount,
+			      strerror(-r));
+		return;
+	}
+	for (size_t i = 0; i < survey.n; i++) {
+		const struct cgsurvey_entry *entry = &survey.v[i];
+
+		if (entry->kind == CGSURVEY_KUBEPODS && entry->pods_populated &&
+		    strcmp(entry->path, guard->kubepods) != 0)
+			guard_gap(guard, kind, "podcred load with that --kubepods",
+				  "%zu pods run in %s, which is another kubepods",
+				  entry->pods_populated, entry->path);
+		if (entry->kind == CGSURVEY_KUBEPODS || !entry->populated || entry->kubepods >= 0)
+			continue;
+		stray = stray ?: entry;
+		strays++;
+	}
+	if (stray)
+		guard_gap(
+			guard, kind,
+			"give kubelet and runtime the same cgroup driver, and start the pods again",
+			"%zu container%s of pods run%s outside of %s: %s", strays,
+			strays == 1 ? "" : "s", strays == 1 ? "s" : "", guard->kubepods,
+			stray->path);
+}
+
 /* ---- all of them ---- */
 
 static const struct {
@@ -114,6 +176,8 @@ static const struct {
 } finders[] = {
 	{"program", find_programs},
 	{"kubepods", find_kubepods},
+	{"other-load", find_other_loads},
+	{"outside", find_outside},
 };
 
 const char *guard_kind(size_t i)
@@ -146,18 +210,63 @@ enum guard_verdict guard_verdict(const struct guard *guard)
 	return guard->n_gaps ? GUARD_UNKNOWN : GUARD_COMPLETE;
 }
 
+/* ---- nothing is pinned: is anything attached all the same? ---- */
+
+/* Another load on this kubepods, or, when none is given, on those at the top of the hierarchy. */
+static int find_hidden(const struct guard_where *where, const char *mount,
+		       struct loader_others *ret, struct loader_scope *ret_scope,
+		       char ret_path[4096])
+{
+	_cleanup_(cgsurvey_done) struct cgsurvey survey = {0};
+	struct pc_err err = {};
+	int r = where->kubepods ? 0 : cgsurvey_take(mount, 0, &survey);
+
+	*ret = (struct loader_others){};
+	*ret_scope = (struct loader_scope){.cgroup_mount = mount, .guard = ret_path};
+	if (where->kubepods) {
+		snprintf(ret_path, 4096, "%s", where->kubepods);
+		return loader_others_find(where->pin_dir, ret_scope, ret, &err);
+	}
+	for (size_t i = 0; r == 0 && i < survey.n && !ret->programs; i++) {
+		_cleanup_free_ char *realm = cgsurvey_realm(mount, survey.v[i].path);
+
+		if (survey.v[i].kind != CGSURVEY_KUBEPODS || !realm || strcmp(realm, mount) != 0)
+			continue;
+		snprintf(ret_path, 4096, "%s", survey.v[i].path);
+		r = loader_others_find(where->pin_dir, ret_scope, ret, &err);
+	}
+	return r;
+}
+
+static void explain_hidden(const struct guard_where *where, const char *mount, struct pc_err *err)
+{
+	char path[4096] = "", text[384];
+	struct loader_others others;
+	struct loader_scope scope;
+
+	if (find_hidden(where, mount, &others, &scope, path) < 0 || !others.programs)
+		return;
+	pc_err_set(err, -ENOENT, "nothing is pinned in %s, but %s; %s, or podcred load --take-over",
+		   where->pin_dir, loader_others_text(&others, text, sizeof(text)),
+		   others.pin_dir[0] ? "use that --pin-dir"
+				     : "umount what hides its pins (findmnt -t bpf)");
+}
+
 static int name_cgroup(const struct guard *guard, const char *below, char **ret)
 {
 	return asprintf(ret, "%s%s", guard->mount, below) < 0 ? -ENOMEM : 0;
 }
 
-int guard_read(const char *pin_dir, const char *mount, struct guard *ret, struct pc_err *err)
+int guard_read(const struct guard_where *where, const char *mount, struct guard *ret,
+	       struct pc_err *err)
 {
 	const struct podcred_config *config = &ret->status.config;
 	int r;
 
-	*ret = (struct guard){.pin_dir = pin_dir, .mount = mount};
-	r = loader_status_read(pin_dir, mount, &ret->status, err);
+	*ret = (struct guard){.pin_dir = where->pin_dir, .mount = mount};
+	r = loader_status_read(where->pin_dir, mount, &ret->status, err);
+	if (r == -ENOENT)
+		explain_hidden(where, mount, err);
 	if (r == 0)
 		r = name_cgroup(ret, config->kubepods_path, &ret->kubepods);
 	if (r == 0)
@@ -175,4 +284,45 @@ void guard_done(struct guard *guard)
 	free(guard->guarded);
 	free(guard->agent);
 	guard->kubepods = guard->guarded = guard->agent = NULL;
+}
+
+/* ---- the end of it ---- */
+
+/* What still runs for the pods that were guarded, or whose kubepods is given. */
+static int find_left(const struct guard_where *where, const char *mount, const char *guarded,
+		     struct loader_others *ret, struct loader_scope *ret_scope, char path[4096])
+{
+	const struct guard_where there = {.pin_dir = where->pin_dir,
+					  .kubepods = guarded ?: where->kubepods};
+
+	return find_hidden(&there, mount, ret, ret_scope, path);
+}
+
+int guard_unload(const struct guard_where *where, bool others_too, struct guard_unloaded *ret,
+		 struct pc_err *err)
+{
+	_cleanup_free_ char *mount = NULL, *guarded = NULL;
+	struct loader_others others = {};
+	struct loader_scope scope;
+	char path[4096] = "", text[384];
+	int r;
+
+	*ret = (struct guard_unloaded){};
+	if (place_find_mount(&mount, NULL) == 0)
+		loader_guarded_path(where->pin_dir, mount, &guarded);
+	r = loader_unload(where->pin_dir, &ret->detached, err);
+	if (r < 0 || !mount)
+		return r;
+	r = find_left(where, mount, guarded, &others, &scope, path);
+	if (r == 0 && others.programs && others_too) {
+		r = loader_others_detach(where->pin_dir, &scope, &ret->others, err);
+		if (r == 0)
+			r = find_left(where, mount, guarded, &others, &scope, path);
+	}
+	if (r < 0 || !others.programs)
+		return r;
+	return pc_err_set(err, -EBUSY,
+			  "%u programs detached, but %s; podcred unload --others detaches them too",
+			  ret->detached + ret->others,
+			  loader_others_text(&others, text, sizeof(text)));
 }

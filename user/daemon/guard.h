@@ -37,8 +37,16 @@ enum guard_verdict {
 	GUARD_UNKNOWN, /* no gap was seen, but not everything could be asked */
 };
 
-/* pin_dir and mount must outlive *ret. -ENOENT: not loaded. guard_done also after a failure. */
-int guard_read(const char *pin_dir, const char *mount, struct guard *ret, struct pc_err *err);
+struct guard_where {
+	const char *pin_dir;
+	const char *kubepods; /* where to look for programs of ours when nothing is pinned; NULL: at
+			       * the top of the hierarchy */
+};
+
+/* where and mount must outlive *ret. -ENOENT: not loaded; err tells when the kernel runs programs of
+ * ours all the same. guard_done also after a failure. */
+int guard_read(const struct guard_where *where, const char *mount, struct guard *ret,
+	       struct pc_err *err);
 void guard_done(struct guard *guard);
 
 enum guard_verdict guard_verdict(const struct guard *guard);
@@ -51,6 +59,16 @@ size_t guard_count(const struct guard *guard, const char *kind);
 
 /* Whether something of that kind could not be asked. */
 bool guard_has_unknown(const struct guard *guard, const char *kind);
+
+struct guard_unloaded {
+	unsigned detached; /* of ours */
+	unsigned others; /* of other loads */
+};
+
+/* Detach everything that is pinned in pin_dir, and on request what other loads have attached for
+ * the same pods. 0: the kernel runs nothing of podcred there any more. */
+int guard_unload(const struct guard_where *where, bool others_too, struct guard_unloaded *ret,
+		 struct pc_err *err);
 
 /* For those who find gaps. */
 __attribute__((format(printf, 4, 5))) void guard_gap(struct guard *guard, const char *kind,

@@ -134,8 +134,9 @@ char *metrics_text(const struct guard *guard, uint64_t now_ns)
 
 int metrics_read(const char *pin_dir, const char *mount, char **ret, struct pc_err *err)
 {
+	const struct guard_where where = {.pin_dir = pin_dir};
 	struct guard guard;
-	int r = guard_read(pin_dir, mount, &guard, err);
+	int r = guard_read(&where, mount, &guard, err);
 	char *text = r < 0 ? NULL : metrics_text(&guard, clock_boot_ns());
 
 	guard_done(&guard);

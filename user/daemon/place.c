@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "cgpath.h"
+#include "cgsurvey.h"
 #include "cgtree.h"
 #include "cleanup.h"
 
@@ -118,22 +119,95 @@ static int make_qos(const struct place *place, struct pc_err *err)
 	return 0;
 }
 
+/* The pod that a cgroup path is in: its directory, or NULL. */
+static char *pod_directory(const struct place *place, const char *path)
+{
+	const char *below = below_mount(place, path);
+	struct cgpath_pod pod;
+	char *dir;
+
+	if (!below || cgpath_parse(below, strlen(below), &pod) != CGPATH_OK)
+		return NULL;
+	if (asprintf(&dir, "%s%.*s", place->mount, (int)pod.pod_len, below) < 0)
+		return NULL;
+	return dir;
+}
+
+static int own_cgroup(const struct place *place, char **ret)
+{
+	uint64_t id;
+	int r = loader_self_cgroup_id(&id);
+
+	return r < 0 ? r : loader_cgroup_path(place->mount, id, ret);
+}
+
+/*
+ * In a DaemonSet the init container and the agent share a pod: that pod is the agent's cgroup. Not
+ * to know is not the same as to be in no pod: a wrong guess would attach to a cgroup with nobody
+ * in it.
+ */
+static int own_pod(const struct place *place, char **ret, struct pc_err *err)
+{
+	_cleanup_free_ char *self = NULL;
+	int r = own_cgroup(place, &self);
+
+	if (r < 0)
+		return pc_err_set(err, r,
+				  "cannot find out which cgroup this process is in: %s; it takes "
+				  "CAP_BPF and CAP_PERFMON, or --agent-cgroup",
+				  strerror(-r));
+	*ret = pod_directory(place, self);
+	return 0;
+}
+
+/* The kubelet of another release, or another cgroup driver, leaves an empty kubepods behind. With the
+ * guard on that one nobody would be guarded, and nothing would tell. */
+static int check_others(const struct place *place, const char *kubepods, struct pc_err *err)
+{
+	_cleanup_free_ char *real = realpath(kubepods, NULL); /* NULL: not made yet */
+	const char *path = real ?: kubepods;
+	_cleanup_free_ char *realm =
+		below_mount(place, path) ? cgsurvey_realm(place->mount, path) : NULL;
+	_cleanup_(cgsurvey_done) struct cgsurvey survey = {0};
+	const struct cgsurvey_entry *other = NULL;
+
+	/* what may not be looked at does not stop a load: status tells */
+	if (!realm || cgsurvey_take(realm, 0, &survey) < 0)
+		return 0;
+	for (size_t i = 0; i < survey.n; i++) {
+		const struct cgsurvey_entry *entry = &survey.v[i];
+
+		if (entry->kind != CGSURVEY_KUBEPODS)
+			continue;
+		if (!strcmp(entry->path, path) && entry->pods)
+			return 0;
+		if (entry->pods_populated && strcmp(entry->path, path) != 0)
+			other = entry;
+	}
+	if (!other)
+		return 0;
+	return pc_err_set(err, -ENOTEMPTY,
+			  "%s has no pods, and %s has %zu that run; give that one with --kubepods, "
+			  "or --force if the pods of this node will be in the first",
+			  path, other->path, other->pods_populated);
+}
+
 static int find_kubepods(const struct place_options *options, struct place *place,
 			 struct pc_err *err)
 {
-	_cleanup_free_ char *found = NULL;
+	_cleanup_free_ char *found = NULL, *own = NULL;
 	int r;
 
 	if (!options->kubepods) {
-		r = cgtree_find_kubepods(options->cgroup ?: place->mount, &found, err);
+		own_cgroup(place, &own); /* not to know it is no obstacle yet */
+		r = cgtree_find_kubepods(options->cgroup ?: place->mount, own, &found, err);
 		return r < 0 ? r : resolve_path(place, found, "--kubepods", &place->kubepods, err);
 	}
-	if (options->create) {
+	r = options->force ? 0 : check_others(place, options->kubepods, err);
+	if (r == 0 && options->create)
 		r = make_cgroup(options->kubepods, err);
-		if (r < 0)
-			return r;
-	}
-	r = resolve_path(place, options->kubepods, "--kubepods", &place->kubepods, err);
+	if (r == 0)
+		r = resolve_path(place, options->kubepods, "--kubepods", &place->kubepods, err);
 	return r == 0 && options->create ? make_qos(place, err) : r;
 }
 
@@ -153,42 +227,6 @@ static int find_guard(const struct place_options *options, struct place *place, 
 			"kubepods (%s) is not below the guarded cgroup %s; pods would not "
 			"be guarded: give a --cgroup above it, or none",
 			place->kubepods, place->guard);
-	return 0;
-}
-
-/* The pod that a cgroup path is in: its directory, or NULL. */
-static char *pod_directory(const struct place *place, const char *path)
-{
-	const char *below = below_mount(place, path);
-	struct cgpath_pod pod;
-	char *dir;
-
-	if (!below || cgpath_parse(below, strlen(below), &pod) != CGPATH_OK)
-		return NULL;
-	if (asprintf(&dir, "%s%.*s", place->mount, (int)pod.pod_len, below) < 0)
-		return NULL;
-	return dir;
-}
-
-/*
- * In a DaemonSet the init container and the agent share a pod: that pod is the agent's cgroup. Not
- * to know is not the same as to be in no pod: a wrong guess would attach to a cgroup with nobody
- * in it.
- */
-static int own_pod(const struct place *place, char **ret, struct pc_err *err)
-{
-	_cleanup_free_ char *self = NULL;
-	uint64_t id;
-	int r = loader_self_cgroup_id(&id);
-
-	if (r == 0)
-		r = loader_cgroup_path(place->mount, id, &self);
-	if (r < 0)
-		return pc_err_set(err, r,
-				  "cannot find out which cgroup this process is in: %s; it takes "
-				  "CAP_BPF and CAP_PERFMON, or --agent-cgroup",
-				  strerror(-r));
-	*ret = pod_directory(place, self);
 	return 0;
 }
 
@@ -339,6 +377,8 @@ static void fill_loader(const struct place_options *options, struct place *place
 	struct loader_options *loader = &place->loader;
 
 	loader->pin_dir = options->pin_dir;
+	loader->cgroup_mount = place->mount;
+	loader->take_over = options->take_over;
 	loader->guard_cgroup = place->guard;
 	loader->agent_cgroup = place->agent_cgroup;
 	loader->guards = place->guards;

@@ -16,6 +16,8 @@ struct place_options {
 	const char *cgroup; /* guarded cgroup; NULL: kubepods itself */
 	const char *kubepods; /* NULL: look for it */
 	const char *agent_cgroup; /* NULL: the pod that we are in, else podcred.slice */
+	bool take_over; /* in place of another load, that is pinned elsewhere or hidden */
+	bool force; /* guard kubepods although another one has the pods */
 	bool create; /* make kubepods when it is not there yet */
 	const struct config *config;
 };

@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "cleanup.h"
+#include "guard.h"
 #include "ifaces.h"
 #include "log.h"
 #include "older.h"
@@ -236,6 +237,18 @@ static int attach(const struct run_options *options, const struct place *place, 
 	return 0;
 }
 
+static int detach(const struct run_options *options, const struct place *place, struct pc_err *err)
+{
+	const struct guard_where where = {.pin_dir = options->place.pin_dir,
+					  .kubepods = place->guard};
+	struct guard_unloaded unloaded;
+	int r = guard_unload(&where, false, &unloaded, err);
+
+	if (r == 0)
+		log_info("detached; nothing is guarded any more");
+	return r;
+}
+
 int run_all(const struct run_options *options, struct pc_err *err)
 {
 	struct child children[] = {
@@ -245,7 +258,6 @@ int run_all(const struct run_options *options, struct pc_err *err)
 	bool was_loaded = loader_is_loaded(options->place.pin_dir);
 	_cleanup_close_ int signal_fd = signals_open();
 	struct place place;
-	unsigned removed;
 	int r;
 
 	if (signal_fd < 0)
@@ -259,8 +271,7 @@ int run_all(const struct run_options *options, struct pc_err *err)
 		r = supervise(children, ARRAY_SIZE(children), options, &place, signal_fd);
 		children_stop(children, ARRAY_SIZE(children));
 		if (!options->keep && !was_loaded) {
-			r = loader_unload(options->place.pin_dir, &removed, err) ?: r;
-			log_info("detached; nothing is guarded any more");
+			r = detach(options, &place, err) ?: r;
 		} else {
 			log_info("stopped; the guard stays attached and refuses");
 		}

@@ -54,6 +54,8 @@ void check_network_namespace(struct doctor *d, struct doctor_result *r);
 /* guard.c */
 void check_guard(struct doctor *d, struct doctor_result *r);
 void check_kubepods(struct doctor *d, struct doctor_result *r);
+void check_other_load(struct doctor *d, struct doctor_result *r);
+void check_outside(struct doctor *d, struct doctor_result *r);
 void check_dying(struct doctor *d, struct doctor_result *r);
 void check_pins(struct doctor *d, struct doctor_result *r);
 

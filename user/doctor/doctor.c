@@ -29,6 +29,8 @@ static const struct check {
 	{"network-namespace", check_network_namespace, 0},
 	{"guard", check_guard, NEED_ROOT | NEED_CGROUPS},
 	{"kubepods", check_kubepods, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"other-load", check_other_load, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"outside", check_outside, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
 	{"cgroup-v1", check_cgroup_v1, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
 	{"dying-cgroups", check_dying, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
 	{"pins", check_pins, NEED_ROOT},
@@ -120,11 +122,13 @@ int doctor_walk(const char *path, int (*fn)(void *arg, const char *cgroup), void
 
 static void prepare(struct doctor *d)
 {
+	const struct guard_where where = {.pin_dir = d->options->pin_dir,
+					  .kubepods = d->options->kubepods};
 	struct guard *truth = &d->truth;
 
 	if (place_find_mount(&d->mount, &d->mount_err) < 0 || geteuid() != 0)
 		return;
-	if (guard_read(d->options->pin_dir, d->mount, truth, &d->loaded_err) < 0)
+	if (guard_read(&where, d->mount, truth, &d->loaded_err) < 0)
 		return;
 	d->status = truth->status;
 	d->kubepods = truth->kubepods;

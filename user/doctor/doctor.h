@@ -21,6 +21,7 @@ struct doctor_result {
 
 struct doctor_options {
 	const char *pin_dir;
+	const char *kubepods; /* as in struct guard_where */
 	bool no_probe; /* make no cgroup, send nothing */
 };
 

@@ -63,6 +63,19 @@ void check_kubepods(struct doctor *d, struct doctor_result *r)
 		doctor_say(r, DOCTOR_OK, NULL, "%s is the one that was loaded", d->kubepods);
 }
 
+void check_other_load(struct doctor *d, struct doctor_result *r)
+{
+	if (!doctor_say_gaps(d, r, "other-load"))
+		doctor_say(r, DOCTOR_OK, NULL,
+			   "no other load of podcred is attached for these pods");
+}
+
+void check_outside(struct doctor *d, struct doctor_result *r)
+{
+	if (!doctor_say_gaps(d, r, "outside"))
+		doctor_say(r, DOCTOR_OK, NULL, "no pod runs outside of %s", d->kubepods);
+}
+
 /* Each holds memory, and slows down every walk of the hierarchy. */
 #define DYING_MANY 20000
 

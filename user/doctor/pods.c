@@ -129,7 +129,7 @@ static void compare_hierarchy(const struct registry *v2, const char *mount,
 	_cleanup_(cleanup_registry) struct registry *v1 = NULL;
 	_cleanup_free_ char *kubepods = NULL;
 
-	if (cgtree_find_kubepods(mount, &kubepods, NULL) < 0 ||
+	if (cgtree_find_kubepods(mount, NULL, &kubepods, NULL) < 0 ||
 	    scan(kubepods, CGTREE_ANY_FS, &v1, NULL) < 0)
 		return;
 	*seen += registry_count(v1);

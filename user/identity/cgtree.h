@@ -18,12 +18,11 @@ struct registry;
 int cgtree_find_mount(char **ret_path, struct pc_err *err);
 
 /*
- * The kubepods directory at or below dir, nearest to it, at most CGTREE_FIND_DEPTH levels down.
- * Does not look below a kubepods (a kind cluster in a pod) nor in user.slice (delegated to
- * users who may make any name). -ENOENT: none; -EEXIST: two equally near, both named.
+ * The kubepods directory at or below dir: the one that the cgroup own (NULL: not known) is in, else
+ * the only one with pods that run, else the only one with pods, else the only one. Where it may be:
+ * cgsurvey.h. -ENOENT: none; -EEXIST: two are as good, both named.
  */
-#define CGTREE_FIND_DEPTH 6
-int cgtree_find_kubepods(const char *dir, char **ret_path, struct pc_err *err);
+int cgtree_find_kubepods(const char *dir, const char *own, char **ret_path, struct pc_err *err);
 
 /* Tests use plain directories; without this the directory must be in a cgroup2 file system. */
 #define CGTREE_ANY_FS (1U << 0)

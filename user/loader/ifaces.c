@@ -14,10 +14,9 @@
 #include "cleanup.h"
 #include "insn.h"
 
-#define TCX_INGRESS   46
-#define TCX_EGRESS    47
-#define LINK_TYPE_TCX 11
-#define FLAG_BEFORE   (1U << 3) /* all others on that interface */
+#define TCX_INGRESS 46
+#define TCX_EGRESS  47
+#define FLAG_BEFORE (1U << 3) /* all others on that interface */
 
 static const struct {
 	const char *prog;
@@ -71,22 +70,30 @@ int iface_try_link(void)
 	return r == -ENODEV ? 0 : r;
 }
 
+int iface_of_link(const struct bpf_link_info *info)
+{
+	struct link_info_tcx tcx;
+
+	memcpy(&tcx, &info->raw_tracepoint, sizeof(tcx)); /* the union of all link types */
+	return (int)tcx.ifindex;
+}
+
 /* 0 when the link at path is dead, is none, or is not there. */
 static int live_ifindex(const char *path, uint32_t *ret_prog_id, int *ret_fd)
 {
 	_cleanup_close_ int fd = bpf_obj_get(path);
 	struct bpf_link_info info = {};
 	uint32_t len = sizeof(info);
-	struct link_info_tcx tcx;
+	int ifindex;
 
 	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) < 0 || info.type != LINK_TYPE_TCX)
 		return 0;
-	memcpy(&tcx, &info.raw_tracepoint, sizeof(tcx)); /* the union of all link types */
+	ifindex = iface_of_link(&info);
 	if (ret_prog_id)
 		*ret_prog_id = info.prog_id;
-	if (ret_fd && tcx.ifindex)
+	if (ret_fd && ifindex)
 		*ret_fd = TAKE_FD(fd);
-	return (int)tcx.ifindex;
+	return ifindex;
 }
 
 uint32_t prog_id_of(int prog_fd)
@@ -229,6 +236,15 @@ unsigned iface_detach_filters(void)
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		n += tc_detach_all(is_egress((enum loader_iface)i), kinds[i].prog);
+	return n;
+}
+
+unsigned iface_each_filter(bool (*pick)(void *arg, uint32_t prog_id), void *arg, bool remove)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		n += tc_each(is_egress((enum loader_iface)i), pick, arg, remove);
 	return n;
 }
 

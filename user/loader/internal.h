@@ -109,7 +109,12 @@ int config_write(int config_fd, const struct podcred_config *config);
  * NFPROTO_IPV4 or NFPROTO_IPV6. An fd, or -errno. */
 int netfilter_link_create(int prog_fd, int family);
 
+/* Whether that link of somebody is in force, in this network namespace. */
+bool netfilter_is_here(const struct bpf_link_info *info);
+
 /* ---- ifaces.c ---- */
+
+#define LINK_TYPE_TCX 11
 
 /* Whether a link's pin is one of an interface. */
 bool iface_is_pin(const char *name);
@@ -119,6 +124,12 @@ unsigned iface_count(const char *pin_dir, const char *prog_name, bool tc);
 
 /* Detach the filters of tc in this network namespace. Returns how many. */
 unsigned iface_detach_filters(void);
+
+/* The filters of ours and of other loads that pick() wants; detached on request. How many. */
+unsigned iface_each_filter(bool (*pick)(void *arg, uint32_t prog_id), void *arg, bool detach);
+
+/* Interface of a tcx link; 0: it was detached, or its interface is gone. */
+int iface_of_link(const struct bpf_link_info *info);
 
 int iface_try_link(void); /* for features.c: 0 or -errno */
 
@@ -133,6 +144,7 @@ bool tc_is_attached(int ifindex, bool egress, const char *prog);
 /* In this network namespace, by the name of the program. */
 unsigned tc_count(bool egress, const char *prog);
 unsigned tc_detach_all(bool egress, const char *prog);
+unsigned tc_each(bool egress, bool (*pick)(void *arg, uint32_t prog_id), void *arg, bool remove);
 
 int tc_try(void); /* for features.c: 0 or -errno */
 

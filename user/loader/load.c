@@ -91,6 +91,33 @@ static int install(const struct loader_options *options, struct loader_report *r
 	return r;
 }
 
+/* Two sets on one cgroup refuse each other's pods: the second sees addresses that the first has
+ * rewritten. */
+static int refuse_second(const struct loader_options *options, struct pc_err *err)
+{
+	const struct loader_scope scope = {.cgroup_mount = options->cgroup_mount,
+					   .guard = options->guard_cgroup,
+					   .agent = options->agent_cgroup};
+	struct loader_others others;
+	char text[512];
+	int r;
+
+	if (options->take_over)
+		return 0;
+	r = loader_others_find(options->pin_dir, &scope, &others, err);
+	if (r < 0 || !others.programs)
+		return r;
+	loader_others_text(&others, text, sizeof(text));
+	if (others.pin_dir[0])
+		return pc_err_set(err, -EEXIST,
+				  "%s; load with that --pin-dir, or unload it, or load --take-over",
+				  text);
+	return pc_err_set(err, -EEXIST,
+			  "%s; umount what hides its pins (findmnt -t bpf), then load again, or "
+			  "load --take-over",
+			  text);
+}
+
 int loader_load(const struct loader_options *options, struct loader_report *report,
 		struct pc_err *err)
 {
@@ -109,63 +136,11 @@ int loader_load(const struct loader_options *options, struct loader_report *repo
 	if (lock < 0)
 		return lock;
 	upgrade = loader_is_loaded(options->pin_dir);
-	r = install(options, report, err);
+	r = refuse_second(options, err);
+	if (r == 0)
+		r = install(options, report, err);
 	if (r < 0 && !upgrade)
 		remove_all(options->pin_dir);
 	report->upgraded = report->updated > 0;
 	return r;
-}
-
-/* One that stays, as it is in another network namespace, has nothing to guard any more. */
-static void empty_table(const char *pin_dir, enum loader_map map)
-{
-	struct pc_err err = {};
-	_cleanup_close_ int fd = loader_map_open(pin_dir, map, &err);
-	union {
-		struct podcred_guard_key guard;
-		struct podcred_target_key target;
-	} key;
-
-	while (fd >= 0 && bpf_map_get_next_key(fd, NULL, &key) == 0 &&
-	       bpf_map_delete_elem(fd, &key) == 0)
-		;
-}
-
-/* Filters of tc have no pin to remove. */
-static unsigned detach_filters(const char *pin_dir)
-{
-	unsigned n;
-
-	if (!loader_iface_uses_tc(pin_dir))
-		return 0;
-	n = iface_detach_filters();
-	empty_table(pin_dir, LOADER_MAP_TARGETS);
-	empty_table(pin_dir, LOADER_MAP_GUARD);
-	return n;
-}
-
-int loader_unload(const char *pin_dir, unsigned *ret_removed, struct pc_err *err)
-{
-	_cleanup_close_ int lock = -EBADF;
-	unsigned filters;
-	int n, r;
-
-	*ret_removed = 0;
-	if (access(pin_dir, F_OK) < 0 && errno == ENOENT)
-		return 0;
-	lock = pins_lock(pin_dir, err);
-	if (lock < 0)
-		return lock;
-	filters = detach_filters(pin_dir);
-	n = pins_remove_kind(pin_dir, LINKS_DIR);
-	r = n < 0 ? n : pins_remove_kind(pin_dir, PROGS_DIR);
-	if (r >= 0)
-		r = pins_remove_kind(pin_dir, MAPS_DIR);
-	if (r >= 0 && rmdir(pin_dir) < 0)
-		r = -errno;
-	if (r < 0)
-		return pc_err_set(err, r, "cannot remove %s: %s; run as root", pin_dir,
-				  strerror(-r));
-	*ret_removed = (unsigned)n + filters;
-	return 0;
 }

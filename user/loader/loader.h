@@ -34,7 +34,9 @@ struct loader_options {
 	const char *pin_dir;
 	const char *guard_cgroup; /* where connect and its friends attach */
 	const char *agent_cgroup; /* where the claim and getsockopt attach */
+	const char *cgroup_mount; /* cgroup2, the whole hierarchy */
 	const char *kubepods; /* for messages; "" while it is not there */
+	bool take_over; /* beside another load; the caller detaches that, loader_others_detach */
 	struct podcred_config config; /* all but guard_filter */
 	uint64_t kubepods_id, qos_id[2]; /* 0: not there yet */
 	const struct loader_guard *guards;
@@ -91,8 +93,12 @@ void loader_iface_settle(const char *pin_dir);
 /* Remove the pins of links whose interface is gone. */
 void loader_iface_sweep(const char *pin_dir);
 
-/* Detach and remove every pin. *ret_removed counts links; nothing there is 0, not an error. */
+/* Detach and remove every pin. *ret_removed counts links; nothing there is 0, not an error. 0: the
+ * kernel has let go of all of it; else err says what is still attached. */
 int loader_unload(const char *pin_dir, unsigned *ret_removed, struct pc_err *err);
+
+/* The guarded cgroup of the load that is pinned there, owned by the caller. -errno: none is. */
+int loader_guarded_path(const char *pin_dir, const char *cgroup_mount, char **ret);
 
 /* Whether there are pins of an earlier load. */
 bool loader_is_loaded(const char *pin_dir);
@@ -223,6 +229,33 @@ int loader_self_cgroup_id(uint64_t *ret);
 /* Path of a cgroup below a cgroup2 mount, starting with the mount. Without CAP_DAC_READ_SEARCH the
  * tree is walked. -ESTALE when it is gone. */
 int loader_cgroup_path(const char *cgroup_mount, uint64_t id, char **ret);
+
+/* ---- other loads of podcred: pinned elsewhere, or where a mount hides it ---- */
+
+/* Which ones count: those that run for the same sockets, and in the caller's network namespace. */
+struct loader_scope {
+	const char *cgroup_mount;
+	const char *guard; /* the guarded cgroup */
+	const char *agent; /* NULL: any */
+};
+
+struct loader_others {
+	unsigned programs; /* that are attached; tracing programs are not counted */
+	unsigned unknown; /* programs on the cgroups, but whose they are may not be asked */
+	char name[16]; /* of one of them, "" when only filters of tc are left */
+	char cgroup[256]; /* that it is attached to; "": none */
+	char pin_dir[256]; /* beside ours that has it; "": none is to be seen */
+};
+
+/* Asked from the kernel. What is pinned in pin_dir is ours. Takes CAP_SYS_ADMIN to know and
+ * CAP_NET_ADMIN to count what is unknown. Waits some seconds for what is just going. */
+int loader_others_find(const char *pin_dir, const struct loader_scope *scope,
+		       struct loader_others *ret, struct pc_err *err);
+int loader_others_detach(const char *pin_dir, const struct loader_scope *scope,
+			 unsigned *ret_detached, struct pc_err *err);
+
+/* "3 programs of another podcred load are attached (...), pinned ..." */
+const char *loader_others_text(const struct loader_others *others, char *buf, size_t size);
 
 /* ---- programs that others have attached ---- */
 

@@ -108,29 +108,34 @@ bool tc_is_attached(int ifindex, bool egress, const char *prog)
 	return id && is_ours(id, prog);
 }
 
-static unsigned each(bool egress, const char *prog, bool remove)
+unsigned tc_each(bool egress, bool (*pick)(void *arg, uint32_t prog_id), void *arg, bool remove)
 {
 	struct if_nameindex *list = if_nameindex();
 	unsigned n = 0;
 
 	for (size_t i = 0; list && list[i].if_index; i++) {
 		int ifindex = (int)list[i].if_index;
+		uint32_t id = query(ifindex, egress);
 
-		n += tc_is_attached(ifindex, egress, prog) &&
-		     (!remove || detach(ifindex, egress) == 0);
+		n += id && pick(arg, id) && (!remove || detach(ifindex, egress) == 0);
 	}
 	if_freenameindex(list);
 	return n;
 }
 
+static bool has_name(void *arg, uint32_t prog_id)
+{
+	return is_ours(prog_id, arg);
+}
+
 unsigned tc_count(bool egress, const char *prog)
 {
-	return each(egress, prog, false);
+	return tc_each(egress, has_name, (char *)prog, false);
 }
 
 unsigned tc_detach_all(bool egress, const char *prog)
 {
-	return each(egress, prog, true);
+	return tc_each(egress, has_name, (char *)prog, true);
 }
 
 /* ---- probe ---- */

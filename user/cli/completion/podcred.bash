@@ -6,7 +6,7 @@ _podcred() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} options
   local commands='load unload run resolve serve status trace metrics pods peers flows targets features
     explain doctor check-config version help'
-  local place='--config --agent --cgroup --kubepods --create --agent-cgroup --pin-dir'
+  local place='--config --agent --cgroup --kubepods --create --force --agent-cgroup --pin-dir'
   local log='--log-json --debug'
 
   COMPREPLY=()
@@ -26,14 +26,15 @@ _podcred() {
   --agent | --without | --count | --pod | --to | --protocol) return ;;
   esac
   case ${COMP_WORDS[1]} in
-  load) options="$place --without --verbose --json" ;;
-  unload) options='--pin-dir --json' ;;
+  load) options="$place --without --take-over --verbose --json" ;;
+  unload) options='--others --kubepods --pin-dir --json' ;;
   run) options="$place --without --pods --metrics --associations --token-key --require-authorization --keep --verbose $log" ;;
   resolve) options="--config --pods --metrics --kubepods --conflict-seconds --pin-dir $log" ;;
   serve) options="--config --agent --associations --token-key --require-authorization $log" ;;
-  status | pods | peers | flows | targets) options='--json --pin-dir' ;;
+  status) options='--kubepods --json --pin-dir' ;;
+  pods | peers | flows | targets) options='--json --pin-dir' ;;
   explain) options='--pod --to --protocol --json --pin-dir' ;;
-  doctor) options='--no-probe --json --pin-dir' ;;
+  doctor) options='--no-probe --kubepods --json --pin-dir' ;;
   trace) options='--allowed --count --json --pin-dir' ;;
   metrics) options='--pin-dir' ;;
   features) options='--json' ;;
