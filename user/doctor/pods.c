@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cgsurvey.h"
 #include "cgtree.h"
 #include "cleanup.h"
 #include "parse.h"
@@ -122,14 +123,16 @@ static bool has_uid(const struct registry *reg, const char *uid)
 	return false;
 }
 
-/* Pods that a v1 hierarchy has and v2 has not. */
-static void compare_hierarchy(const struct registry *v2, const char *mount,
+/* Pods that a v1 hierarchy has and v2 has not. realm: where kubepods is in both of them. */
+static void compare_hierarchy(const struct registry *v2, const char *mount, const char *realm,
 			      struct doctor_names *missing, size_t *seen)
 {
+	_cleanup_free_ char *dir = NULL;
 	_cleanup_(cleanup_registry) struct registry *v1 = NULL;
 	_cleanup_free_ char *kubepods = NULL;
 
-	if (cgtree_find_kubepods(mount, NULL, &kubepods, NULL) < 0 ||
+	if (asprintf(&dir, "%s%s", mount, realm) < 0 ||
+	    cgtree_find_kubepods(dir, NULL, &kubepods, NULL) < 0 ||
 	    scan(kubepods, CGTREE_ANY_FS, &v1, NULL) < 0)
 		return;
 	*seen += registry_count(v1);
@@ -140,18 +143,19 @@ static void compare_hierarchy(const struct registry *v2, const char *mount,
 
 void check_cgroup_v1(struct doctor *d, struct doctor_result *r)
 {
+	_cleanup_free_ char *realm = cgsurvey_realm(d->mount, d->kubepods);
 	_cleanup_(cleanup_registry) struct registry *v2 = NULL;
 	FILE *mounts = setmntent("/proc/self/mounts", "re");
 	struct doctor_names missing = {};
 	size_t hierarchies = 0, seen = 0;
 	struct mntent *mount;
-	bool scanned = mounts && scan(d->kubepods, 0, &v2, NULL) == 0;
+	bool scanned = mounts && realm && scan(d->kubepods, 0, &v2, NULL) == 0;
 
 	while (scanned && (mount = getmntent(mounts)) != NULL) {
 		if (strcmp(mount->mnt_type, "cgroup") != 0)
 			continue;
 		hierarchies++;
-		compare_hierarchy(v2, mount->mnt_dir, &missing, &seen);
+		compare_hierarchy(v2, mount->mnt_dir, realm + strlen(d->mount), &missing, &seen);
 	}
 	if (mounts)
 		endmntent(mounts);
