@@ -395,8 +395,7 @@ struct podcred_event {
 	X(31, unstamped_node,                                                                      \
 	  "a process of the node itself asked the agent for more than its health")                 \
 	X(32, diverted,                                                                            \
-	  "refused: a redirected connection does not end at the agent (NAT, or a mesh's "          \
-	  "sidecar?)")                                                                             \
+	  "refused: it did not come to the agent; address translation, or a mesh's sidecar?")      \
 	X(33, bound_to_device, "refused: the socket is bound to an interface")                     \
 	X(34, not_severed, "a diverted connection could not be cut off; its output is dropped")
 

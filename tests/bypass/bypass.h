@@ -64,6 +64,7 @@ struct vector {
 	const char *open; /* may reach it all the same, and why */
 	const char *needs; /* may reach it without this feature of the kernel, or these: with | */
 	bool answers; /* without podcred the real service is heard */
+	bool hijacked; /* not a way to a guarded address, but from one: hijack.c */
 };
 
 #define NEEDS_NETFILTER "netfilter-link"
@@ -73,7 +74,8 @@ struct vector {
 extern const struct vector tcp_vectors[], tcp_option_vectors[], mptcp_vectors[], udp_vectors[],
 	udplite_vectors[], raw_vectors[], raw6_vectors[], packet_vectors[], xdp_vectors[],
 	uring_vectors[], descriptor_vectors[], place_vectors[], netns_vectors[], tunnel_vectors[],
-	older_vectors[], uplink_vectors[], host_vectors[], agent_vectors[], absent_vectors[];
+	older_vectors[], uplink_vectors[], host_vectors[], agent_vectors[], absent_vectors[],
+	hijack_vectors[];
 
 /* A server for ever; COUNTER is where it is asked how many packets have reached it. */
 int imds_serve(const char *counter);
@@ -83,6 +85,12 @@ int wire(const char *near_netns, const char *far_netns);
 
 /* netns.c: a TUN device that is up, in the pod. */
 int tun_open(struct row *row);
+
+/* hijack.c. A server for ever, in a pod; a program for as long as it runs, on a cgroup. What has come to
+ * all of them is counted in the file BYPASS_HIJACKED. */
+int hijack_serve(void);
+int hijack_connect4(const char *cgroup, const char *host);
+uint64_t hijacked_by_now(void);
 
 /* util.c */
 const char *setting(const char *name);

@@ -134,6 +134,17 @@ bypass_agent() {
     "$NODE_V4" "$AGENT_PORT" "$NODE_V6" "$AGENT_PORT"
 }
 
+# Somebody else in the agent's place: in another pod, whose answers come back through the node, and in a
+# pod of the node's network.
+bypass_hijacker() {
+  export BYPASS_HIJACKED=$ENV_TMP/hijacked
+  each in_node "sysctl -qw net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.br0.send_redirects=0"
+  in_netns "${POD_NETNS[other]}" sysctl -qw net.ipv4.tcp_fastopen=0x603
+  in_node sysctl -qw net.ipv4.tcp_fastopen=0x603
+  background "$ENV_TMP/hijacker" ready in_pod other "$BYPASS" hijacker
+  background "$ENV_TMP/hosted-hijacker" ready in_pod hosted "$BYPASS" hijacker
+}
+
 # bypass_row PLACE N [READY GATE]
 bypass_row() {
   local pod=web

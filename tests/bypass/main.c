@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * bypass list			the rows: number, place, setup, older|-, without, want, open, needs, name
+ * bypass list			the rows: number, kind, place, setup, without, want, open, needs, name
+ *				kind: older, hijacked or -
  * bypass row N [READY GATE]	run one. With READY and the FIFO GATE: prepare, make the one, wait at the
  *				other, run
  * bypass imds			the real service
  * bypass wire NETNS NETNS	a tun device in each, and what goes into the one comes out of the other
+ * bypass hijacker		answers in the agent's place
+ * bypass connect4 CGROUP HOST	a connect hook that sends what is for the agent to the one at HOST
  *
  * A row's outcome, one line: R reached the real address; "R mute" reached, but the answer that the row
  * waits for did not come; A redirected, stamped with this pod; "A direct"; "A seen", but the client
- * sees the agent's address; U reached the agent without a stamp; D dropped; E... error to the caller;
+ * sees the agent's address; U reached the agent without a stamp; H came to a hijacker,
+ * or his answer to the client; D dropped; E... error to the caller;
  * "n/a why"; WRONG another pod's identity; BROKEN the row itself did not work.
  */
 #include <fcntl.h>
@@ -28,7 +32,7 @@ static const struct vector *const families[] = {
 	tcp_vectors,	    tcp_option_vectors, mptcp_vectors,	udp_vectors,	udplite_vectors,
 	raw_vectors,	    raw6_vectors,	packet_vectors, xdp_vectors,	uring_vectors,
 	descriptor_vectors, place_vectors,	netns_vectors,	tunnel_vectors, older_vectors,
-	uplink_vectors,	    host_vectors,	agent_vectors,	absent_vectors,
+	uplink_vectors,	    host_vectors,	agent_vectors,	absent_vectors, hijack_vectors,
 };
 
 /* The n-th row of all families, from 1. */
@@ -46,9 +50,12 @@ static void list(void)
 	const struct vector *v;
 
 	for (int n = 1; (v = find(n)); n++)
-		printf("%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", n, v->place ?: "pod",
-		       v->setup ?: "-", v->prepare ? "older" : "-", v->without ?: "R",
-		       v->want ?: "-", v->open ?: "-", v->needs ?: "-", v->name);
+		printf("%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", n,
+		       v->hijacked  ? "hijacked"
+		       : v->prepare ? "older"
+				    : "-",
+		       v->place ?: "pod", v->setup ?: "-", v->without ?: "R", v->want ?: "-",
+		       v->open ?: "-", v->needs ?: "-", v->name);
 }
 
 static uint64_t reached_by_now(void)
@@ -68,14 +75,15 @@ static uint64_t reached_by_now(void)
 }
 
 /* Until nothing arrives any more: what a row sent must not be counted as the next one's. */
-static uint64_t settled(void)
+static uint64_t settled(const struct vector *v)
 {
-	uint64_t last, now = reached_by_now();
+	uint64_t (*by_now)(void) = v->hijacked ? hijacked_by_now : reached_by_now;
+	uint64_t last, now = by_now();
 
 	do {
 		last = now;
 		usleep(SETTLE_MS * 1000);
-		now = reached_by_now();
+		now = by_now();
 	} while (now != last);
 	return now;
 }
@@ -115,7 +123,7 @@ static void attempt(const struct vector *v, char **files, struct outcome *out)
 		r = v->prepare(&row);
 	if (files)
 		wait_at(files[0], files[1]);
-	out->before = settled();
+	out->before = settled(v);
 	out->result = r < 0 ? r : v->run(&row);
 	memcpy(out->line, row.line, sizeof(out->line));
 	reset_all();
@@ -142,6 +150,8 @@ static void judge(const struct vector *v, const struct outcome *out, uint64_t af
 
 	if (out->result == ABSENT)
 		printf("n/a %s\n", out->line);
+	else if (v->hijacked && (after != out->before || !strncmp(out->line, "HIJACK", 6)))
+		printf("H\n");
 	else if (real && after == out->before)
 		printf("BROKEN an answer, but nothing was counted\n");
 	else if (after != out->before)
@@ -220,7 +230,7 @@ static int row(int n, char **files)
 	}
 	setpgid(pid, pid);
 	if (ended(pid, pidfd_open(pid, 0), files))
-		judge(v, out, settled());
+		judge(v, out, settled(v));
 	return 0;
 }
 
@@ -236,8 +246,13 @@ int main(int argc, char **argv)
 		return imds_serve(setting("BYPASS_COUNTER"));
 	if (!strcmp(what, "wire") && argc == 4)
 		return wire(argv[2], argv[3]);
+	if (!strcmp(what, "hijacker") && argc == 2)
+		return hijack_serve();
+	if (!strcmp(what, "connect4") && argc == 4)
+		return hijack_connect4(argv[2], argv[3]);
 	if (!strcmp(what, "row") && (argc == 3 || argc == 5))
 		return row(atoi(argv[2]), argc == 5 ? argv + 3 : NULL);
-	fprintf(stderr, "usage: bypass list|row N [READY GATE]|imds|wire NETNS NETNS\n");
+	fprintf(stderr, "usage: bypass list|row N [READY GATE]|imds|wire NETNS NETNS|hijacker|"
+			"connect4 CGROUP HOST\n");
 	return 2;
 }

@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The bypass suite: every way to a guarded address that we know, tried without podcred (it must
-# work, or the row proves nothing), with connect4 alone, and with podcred (nothing may arrive).
+# work, or the row proves nothing), with connect4 alone, and with podcred (nothing may arrive). And every
+# way to lead a redirected connection astray, without what stamps and proves it, and with podcred.
 #
 #   run.sh [--markdown FILE] [--hole PROGRAM] [--only PATTERN] [--column COLUMN]...
 #
 # --hole detaches one program after the load; the suite then has to fail. COLUMN: without, connect4,
-# podcred.
+# unproved, podcred.
 set -u
 # shellcheck source=tests/bypass/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -33,14 +34,14 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 [ -z "$HOLE" ] || COLUMNS_WANTED=(podcred)
-[ ${#COLUMNS_WANTED[@]} -gt 0 ] || COLUMNS_WANTED=(without connect4 podcred)
+[ ${#COLUMNS_WANTED[@]} -gt 0 ] || COLUMNS_WANTED=(without connect4 unproved podcred)
 
-declare -A PLACE SETUP OLDER WITHOUT WANT OPEN NEEDS NAME OUTCOME
+declare -A PLACE SETUP KIND WITHOUT WANT OPEN NEEDS NAME OUTCOME
 ROWS=()
-while IFS=$'\t' read -r n place setup older without want open needs name; do
+while IFS=$'\t' read -r n kind place setup without want open needs name; do
   [[ -z $ONLY || $name == *$ONLY* ]] || continue
   ROWS+=("$n")
-  PLACE[$n]=$place SETUP[$n]=$setup OLDER[$n]=$older WITHOUT[$n]=$without WANT[$n]=$want
+  PLACE[$n]=$place SETUP[$n]=$setup KIND[$n]=$kind WITHOUT[$n]=$without WANT[$n]=$want
   OPEN[$n]=$open NEEDS[$n]=$needs NAME[$n]=$name
 done < <("$BYPASS" list)
 [ ${#ROWS[@]} -gt 0 ] || {
@@ -54,12 +55,12 @@ done < <("$BYPASS" list)
 start_older() {
   local n
   for n in "${ROWS[@]}"; do
-    [ "${OLDER[$n]}" = older ] || continue
+    [ "${KIND[$n]}" = older ] || continue
     mkfifo "$ENV_TMP/gate$n" || env_fail "no gate"
     bypass_row "${PLACE[$n]}" "$n" "$ENV_TMP/ready$n" "$ENV_TMP/gate$n" >"$ENV_TMP/row$n" 2>&1 &
   done
   for n in "${ROWS[@]}"; do
-    [ "${OLDER[$n]}" = older ] || continue
+    [ "${KIND[$n]}" = older ] || continue
     wait_for 10 test -e "$ENV_TMP/ready$n" ||
       env_fail "${NAME[$n]}: not ready: $(cat "$ENV_TMP/row$n")"
   done
@@ -113,7 +114,7 @@ run_row() {
     ;;
   *) env_fail "setup ${SETUP[$n]}: $(cat "$ENV_TMP/setup")" ;;
   esac
-  if [ "${OLDER[$n]}" = older ]; then
+  if [ "${KIND[$n]}" = older ]; then
     : <>"$ENV_TMP/gate$n" # read and write: does not block, should the row be gone
     wait_for 10 test -s "$ENV_TMP/row$n" || echo 'BROKEN it did not end'
     cat "$ENV_TMP/row$n"
@@ -124,21 +125,32 @@ run_row() {
 
 # An emulated machine can miss a row's clock: no answer in time is then asked for once more.
 too_slow() {
-  [ -n "${WAIT_FACTOR:-}" ] && [ "$1" = podcred ] && [ "${OLDER[$2]}" != older ] &&
+  [ -n "${WAIT_FACTOR:-}" ] && [ "$1" = podcred ] && [ "${KIND[$2]}" != older ] &&
     [ "$(cat "$ENV_TMP/outcome")" = D ] && ! as_wanted "$2" D
+}
+
+is_in_column() {
+  case $1 in
+  podcred) return 0 ;;
+  unproved) [ "${KIND[$2]}" = hijacked ] ;;
+  *) [ "${KIND[$2]}" != hijacked ] ;;
+  esac
 }
 
 run_column() {
   local column=$1 n
   bypass_up
+  bypass_hijacker
   start_older
   sleep 0.3 # their last acknowledgements
   [ "$column" = without ] || bypass_load
   [ "$column" != connect4 ] || detach_all_but_connect4
+  [ "$column" != unproved ] || detach podcred_sockops
   [ -z "$HOLE" ] || detach "$HOLE"
   [ "$column" != podcred ] || read_features
   bypass_agent
   for n in "${ROWS[@]}"; do
+    is_in_column "$column" "$n" || continue
     run_row "$n" >"$ENV_TMP/outcome"
     too_slow "$column" "$n" && run_row "$n" >"$ENV_TMP/outcome"
     OUTCOME[$column,$n]=$(cat "$ENV_TMP/outcome")
@@ -184,14 +196,14 @@ is_one_of() {
   return 1
 }
 
-# without podcred: as the row says
+# without podcred, or what would stop it: as the row says
 as_without() { is_one_of "$2" "${WITHOUT[$1]}"; }
 
 # with podcred: what the row wants; never the real address, nor another pod's identity
 as_wanted() {
   case $2 in
   BROKEN* | WRONG*) return 1 ;;
-  R*) [ "${OPEN[$1]}" != - ] || ! has_needed "$1" ;;
+  R* | H) [ "${OPEN[$1]}" != - ] || ! has_needed "$1" ;;
   *)
     case ${WANT[$1]} in
     -) return 0 ;;
@@ -210,7 +222,7 @@ judge() {
     return
     ;;
   connect4:*) return ;; # to compare with
-  without:*)
+  without:* | unproved:*)
     want=${WITHOUT[$n]}
     as_without "$n" "$outcome"
     ;;
@@ -224,21 +236,22 @@ judge() {
     note "  want: $want"
     return
   }
-  if [ "$column" = podcred ] && [[ $outcome == R* ]] && ! has_needed "$n"; then
+  if [ "$column" = podcred ] && [[ $outcome == [RH]* ]] && ! has_needed "$n"; then
     outcome+=" (without ${NEEDS[$n]//|/ or })"
   fi
   tap_result ok "$column: ${NAME[$n]}: $outcome"
 }
 
+# reached COLUMN [OUTCOME]: how many
 reached() {
   local n count=0
-  for n in "${ROWS[@]}"; do [[ ${OUTCOME[$1,$n]} != R* ]] || count=$((count + 1)); done
+  for n in "${ROWS[@]}"; do [[ ${OUTCOME[$1,$n]:-} != ${2:-R}* ]] || count=$((count + 1)); done
   echo "$count"
 }
 
 for column in "${COLUMNS_WANTED[@]}"; do
   run_column "$column"
-  note "$column: $(reached "$column") of ${#ROWS[@]} reach the real address"
+  note "$column: $(reached "$column") reach the real address, $(reached "$column" H) a hijacker"
 done
 # shellcheck source=tests/bypass/table.sh
 [ -z "$MARKDOWN" ] || . "$(dirname "$0")/table.sh"

@@ -373,3 +373,135 @@ undo_vlan_plain_uplink() {
   undo_vlan_uplink
   vlan_offload on
 }
+
+# ---- what leads a redirected connection astray ----
+# hijack_rules A|D IPTABLES IP6TABLES PORT: to that port of the pod "other"
+hijack_rules() {
+  local how=$1 v4=$2 v6=$3 port=$4 chain
+  for chain in OUTPUT PREROUTING; do
+    in_node "$v4" -w -t nat "-$how" $chain -d "$NODE_V4" -p tcp --dport "$AGENT_PORT" -j DNAT \
+      --to-destination "${POD_IP[other]}:$port" || return
+    [ -z "$v6" ] || in_node "$v6" -w -t nat "-$how" $chain -d "$NODE_V6" -p tcp --dport "$AGENT_PORT" \
+      -j DNAT --to-destination "[${POD_IP6[other]}]:$port" || return
+  done
+}
+# The answers of the pod come through the node, where they are translated back.
+hijack_route() {
+  in_netns "${POD_NETNS[other]}" ip route "$1" "${POD_IP[web]}/32" via "$NODE_V4"
+  in_netns "${POD_NETNS[other]}" ip -6 route "$1" "${POD_IP6[web]}/128" via "$NODE_V6"
+}
+hijack_masquerade() {
+  in_node iptables -w -t nat "-$1" POSTROUTING -p tcp -d "${POD_IP[other]}" -j MASQUERADE
+  in_node ip6tables -w -t nat "-$1" POSTROUTING -p tcp -d "${POD_IP6[other]}" -j MASQUERADE
+}
+hijack_to() {
+  hijack_route "$1"
+  hijack_rules "$2" iptables ip6tables "$3"
+}
+setup_hijack_dnat() { hijack_to add A 8080; }
+undo_hijack_dnat() { hijack_to del D 8080; }
+setup_hijack_reads() { hijack_to add A 8081; }
+undo_hijack_reads() { hijack_to del D 8081; }
+setup_hijack_raw() { hijack_to add A 8082; }
+undo_hijack_raw() { hijack_to del D 8082; }
+setup_hijack_masquerade() {
+  hijack_rules A iptables ip6tables 8080 && hijack_masquerade A
+}
+undo_hijack_masquerade() {
+  hijack_rules D iptables ip6tables 8080 && hijack_masquerade D
+}
+
+hijack_redirect() {
+  local chain
+  for chain in OUTPUT PREROUTING; do
+    in_node iptables -w -t nat "-$1" $chain -d "$NODE_V4" -p tcp --dport "$AGENT_PORT" -j REDIRECT \
+      --to-ports 8080
+    in_node ip6tables -w -t nat "-$1" $chain -d "$NODE_V6" -p tcp --dport "$AGENT_PORT" -j REDIRECT \
+      --to-ports 8080
+  done
+}
+setup_hijack_redirect() { hijack_redirect A 2>/dev/null || missing 'REDIRECT target'; }
+undo_hijack_redirect() { hijack_redirect D; }
+
+setup_hijack_legacy() {
+  hijack_rules A iptables-legacy '' 8080 2>/dev/null || {
+    hijack_rules D iptables-legacy '' 8080 2>/dev/null
+    missing 'table of iptables-legacy'
+    return
+  }
+  hijack_route add
+}
+undo_hijack_legacy() {
+  hijack_rules D iptables-legacy '' 8080
+  hijack_route del
+}
+
+setup_hijack_ipvs() {
+  in_node ipvsadm -A -t "$NODE_V4:$AGENT_PORT" 2>/dev/null || {
+    echo 'no IPVS in this kernel, or no ipvsadm on this machine'
+    return 77
+  }
+  in_node ipvsadm -a -t "$NODE_V4:$AGENT_PORT" -r "${POD_IP[other]}:8080" -m || return
+  hijack_route add
+}
+undo_hijack_ipvs() {
+  in_node ipvsadm -C
+  hijack_route del
+}
+
+# As a CNI's programs on packets do it. PORT, and what else the packet must be.
+hijack_stateless() {
+  in_node nft -f - <<NFT || return
+table ip astray {
+  chain in {
+    type filter hook prerouting priority raw - 1
+    ip daddr $NODE_V4 tcp dport $AGENT_PORT $2 notrack tcp dport set $1 ip daddr set ${POD_IP[other]}
+    ip saddr ${POD_IP[other]} tcp sport $1 notrack
+  }
+  chain out {
+    type filter hook postrouting priority 300
+    ip saddr ${POD_IP[other]} tcp sport $1 tcp sport set $AGENT_PORT ip saddr set $NODE_V4
+  }
+}
+NFT
+  hijack_route add
+}
+undo_hijack_stateless() {
+  in_node nft delete table ip astray
+  hijack_route del
+}
+setup_hijack_stateless() { hijack_stateless 8080 ''; }
+# The copy has another TTL. The agent's answer to it is lost.
+setup_hijack_copy() {
+  hijack_stateless 8083 'ip ttl 64' &&
+    in_node nft "add chain ip astray local { type filter hook output priority 0; }" &&
+    in_node nft add rule ip astray local ip daddr "${POD_IP[web]}" tcp sport "$AGENT_PORT" drop
+}
+undo_hijack_copy() { undo_hijack_stateless; }
+
+# As Istio and Linkerd do it: what the pod sends goes to a process of its own.
+hijack_sidecar() {
+  in_web iptables -w -t nat "-$1" OUTPUT -p tcp -d "$NODE_V4" --dport "$AGENT_PORT" -j REDIRECT --to-ports 8080
+}
+setup_hijack_sidecar() {
+  hijack_sidecar A 2>/dev/null || {
+    missing 'REDIRECT target'
+    return
+  }
+  background "$ENV_TMP/sidecar" ready in_pod web "$BYPASS" hijacker
+}
+undo_hijack_sidecar() {
+  hijack_sidecar D
+  cgroup_signal "${POD_CGROUP[web]}/container" TERM
+}
+
+setup_hijack_connect4() {
+  background "$ENV_TMP/connect4" ready "$BYPASS" connect4 "$ENV_CGROUP" "${POD_IP[other]}"
+  CONNECT4_PID=$!
+  hijack_route add
+}
+undo_hijack_connect4() {
+  kill "$CONNECT4_PID"
+  wait "$CONNECT4_PID" 2>/dev/null
+  hijack_route del
+}

@@ -261,7 +261,7 @@ const struct vector tcp_option_vectors[] = {
 	{"bind(169.254.169.254)", bind_guarded, .without = "EADDRNOTAVAIL"},
 	{"IP_FREEBIND, foreign source", freebind, .without = "ENETUNREACH|EINVAL"},
 	{"IP_TRANSPARENT, foreign source", transparent},
-	{"SO_BINDTODEVICE", bind_to_device, .want = "A", .answers = true},
+	{"SO_BINDTODEVICE", bind_to_device, .want = "EACCES", .answers = true},
 	{"SO_MARK", mark, .want = "A", .answers = true},
 	{"IP_BIND_ADDRESS_NO_PORT", late_port, .want = "A", .answers = true},
 	{"source port 80", low_source_port, .want = "A", .answers = true},

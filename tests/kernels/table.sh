@@ -48,12 +48,12 @@ instructions() { awk -F'\t' -v p="verifier $1" '$1 == p { print $2 == "ok" ? $3 
 # How a way of the bypass suite ended.
 outcome() {
   grep -F " - podcred: $1: " "$2" | head -1 | sed -n 's/.*: \([^:]*\)$/\1/p' |
-    sed 's/^R.*/**R**/; s/ # SKIP.*//; s/^A seen/A/'
+    sed 's/^R.*/**R**/; s/^H.*/**H**/; s/ # SKIP.*//; s/^A seen/A/'
 }
 
 each_feature() { features "${logs[-1]}" | jq -r '.[] | "\(.feature)\t\(.since)\t\(.without)"'; }
 each_program() { sed -n 's/^verifier \([^\t]*\)\t.*/\1/p' "${logs[-1]}"; }
-each_open() { sed -n 's/^ *ok [0-9]* - podcred: \(.*\): R[^:]*$/\1/p' "${logs[@]}" | awk '!seen[$0]++'; }
+each_open() { sed -n 's/^ *ok [0-9]* - podcred: \(.*\): [RH][^:]*$/\1/p' "${logs[@]}" | awk '!seen[$0]++'; }
 
 verifier_table() {
   local name
@@ -85,7 +85,7 @@ MD
   each_feature | while IFS=$'\t' read -r name since without; do
     [ "$without" = required ] || printf -- '- **%s**: %s.\n' "$name" "$without"
   done
-  printf '\n## Ways that stay open\n\nOf the ways in [bypass.md](bypass.md), those that reach the real address with podcred on one\nof these kernels; its table explains the outcomes. n/a: this kernel cannot do that at all.\n\n'
+  printf '\n## Ways that stay open\n\nOf the ways in [bypass.md](bypass.md), those that reach the real address, or lead a redirected connection\nastray, with podcred on one of these kernels; its tables explain the outcomes. n/a: this kernel cannot do that at all.\n\n'
   head_row way
   each_open | while read -r name; do row "$name" outcome "$name"; done
   printf '\n## Verifier\n\nInstructions processed, of a million that a program may take; above 600,000 the test fails.\n\n'
