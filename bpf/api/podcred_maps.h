@@ -114,6 +114,7 @@ enum podcred_runtime {
 				    * 0: it has read none yet */
 	PODCRED_RUNTIME_LIST_PODS, /* that it names */
 	PODCRED_RUNTIME_LIST_SKIPPED, /* that it could not use */
+	PODCRED_RUNTIME_NETNS, /* the network namespace whose interfaces are watched: its inode */
 	PODCRED_RUNTIME_SLOTS = 16
 };
 

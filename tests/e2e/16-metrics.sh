@@ -58,7 +58,7 @@ check 'and names it' grep -q "cannot write --metrics $FILE: $ENV_TMP/metrics: No
 same 'a directory as the file fails' 1 "$(resolve_fails "$ENV_TMP")"
 mkdir "$ENV_TMP/metrics"
 env_resolve --metrics "$FILE"
-check 'with the resolver ready the file is there' test -s "$FILE"
+check 'with the resolver ready the file is there' wait_for 10 test -s "$FILE"
 same 'anybody may read it' 644 "$(stat -c %a "$FILE")"
 
 in_pod web "$CLIENT" udp-sendto $V4 53 >/dev/null

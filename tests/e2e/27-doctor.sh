@@ -252,7 +252,11 @@ healthy 'now it is named'
 resolver_stop
 finds 'resolver down' 'fail probe-resolver' 'a new pod is not noticed'
 pod_add unknown guaranteed
-finds 'resolver down, and a new pod' 'fail resolver' "1 of 4 pods are not known.*${POD_UID[unknown]}"
+examine
+same 'resolver down, and a new pod: two findings' 'fail interfaces, fail resolver' "$(findings)"
+check 'resolver down, and a new pod: it is not known' \
+  grep -q "1 of 4 pods are not known.*${POD_UID[unknown]}" <(text_of resolver)
+check 'nor is its interface watched' grep -q 'interface v[0-9]* of a pod has no podcred_veth' <(text_of interfaces)
 env_resolve
 healthy 'the resolver is back'
 

@@ -12,6 +12,7 @@
 #include "caps.h"
 #include "cgsurvey.h"
 #include "cleanup.h"
+#include "ifaces.h"
 #include "place.h"
 
 #define LOAD_AGAIN "run podcred load again"
@@ -168,6 +169,50 @@ static void find_outside(struct guard *guard, const char *kind)
 			stray->path);
 }
 
+/* ---- interface: do packets pass by the programs wherever they can go? ---- */
+
+struct interface_arg {
+	struct guard *guard;
+	const char *kind;
+};
+
+static void on_interface(void *arg, const struct ifaces_gap *gap)
+{
+	const struct interface_arg *in = arg;
+
+	switch (gap->kind) {
+	case IFACES_POD:
+		guard_gap(in->guard, in->kind,
+			  "start podcred resolve; its log says when it cannot attach",
+			  "interface %s of a pod has no podcred_veth", gap->name);
+		break;
+	case IFACES_UPLINK:
+		guard_gap(in->guard, in->kind,
+			  "start podcred resolve; its log says when it cannot attach",
+			  "uplink %s has no podcred_uplink", gap->name);
+		break;
+	case IFACES_PAST_NODE:
+		guard_gap(in->guard, in->kind,
+			  "stop its packets behind the node, or do not give such interfaces to "
+			  "pods that are not trusted with the node's role",
+			  "packets of interface %s of pod %s never come to the node", gap->name,
+			  gap->pod);
+		break;
+	}
+}
+
+/* Who may not enter the networks of pods is not told of what is there: that takes privileges which the
+ * resolver should not have, and its metrics must not be in doubt for that. doctor says so. */
+static void find_interfaces(struct guard *guard, const char *kind)
+{
+	struct interface_arg arg = {guard, kind};
+	struct pc_err err = {};
+
+	if (ifaces_find_gaps(guard->pin_dir, on_interface, &arg, &err) < 0)
+		guard_unknown(guard, kind, "run as root", "%s", err.msg);
+	ifaces_find_past_node(guard->pin_dir, guard->mount, on_interface, &arg, &err);
+}
+
 /* ---- all of them ---- */
 
 static const struct {
@@ -178,6 +223,7 @@ static const struct {
 	{"kubepods", find_kubepods},
 	{"other-load", find_other_loads},
 	{"outside", find_outside},
+	{"interface", find_interfaces},
 };
 
 const char *guard_kind(size_t i)

@@ -28,6 +28,7 @@ static const struct check {
 	{"cgroup-namespace", check_cgroup_namespace, 0},
 	{"network-namespace", check_network_namespace, 0},
 	{"guard", check_guard, NEED_ROOT | NEED_CGROUPS},
+	{"interfaces", check_interfaces, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
 	{"kubepods", check_kubepods, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
 	{"other-load", check_other_load, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
 	{"outside", check_outside, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},

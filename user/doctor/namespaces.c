@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "cleanup.h"
+#include "ifaces.h"
 
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71
@@ -22,6 +23,25 @@ void check_cgroup_namespace(struct doctor *d, struct doctor_result *r)
 		doctor_say(r, DOCTOR_OK, NULL, "%s is the root of the hierarchy", d->mount);
 	else
 		doctor_say_err(r, DOCTOR_FAIL, &d->mount_err);
+}
+
+static void ignore_gap(void *arg, const struct ifaces_gap *gap)
+{
+	(void)arg;
+	(void)gap;
+}
+
+void check_interfaces(struct doctor *d, struct doctor_result *r)
+{
+	struct pc_err err = {};
+
+	if (doctor_say_gaps(d, r, "interface"))
+		return;
+	if (ifaces_find_past_node(d->options->pin_dir, d->mount, ignore_gap, NULL, &err) < 0)
+		doctor_say(r, DOCTOR_SKIP, NULL,
+			   "the interfaces of pods are not to be seen here (root, hostPID: true)");
+	else
+		doctor_say(r, DOCTOR_OK, NULL, "packets of all pods pass by the programs");
 }
 
 void check_network_namespace(struct doctor *d, struct doctor_result *r)

@@ -172,6 +172,19 @@ int loader_iface_attach(const char *pin_dir, enum loader_iface kind, int ifindex
 	return attach_link(pin_dir, kind, ifindex, prog_fd, err);
 }
 
+bool loader_iface_is_attached(const char *pin_dir, enum loader_iface kind, int ifindex)
+{
+	const char *prog = kinds[kind].prog;
+	char path[4096];
+
+	if (pin_path(path, sizeof(path), pin_dir, PROGS_DIR, prog) < 0 || access(path, R_OK) < 0)
+		return true;
+	if (loader_iface_uses_tc(pin_dir))
+		return tc_is_attached(ifindex, is_egress(kind), prog);
+	return link_pin_path(path, sizeof(path), pin_dir, prog, ifindex) < 0 ||
+	       live_ifindex(path, NULL, NULL) == ifindex;
+}
+
 bool iface_is_pin(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {

@@ -84,6 +84,9 @@ enum loader_iface {
 int loader_iface_attach(const char *pin_dir, enum loader_iface kind, int ifindex,
 			struct pc_err *err);
 
+/* Whether it is attached there; where it was not loaded, or this process may not ask: true. */
+bool loader_iface_is_attached(const char *pin_dir, enum loader_iface kind, int ifindex);
+
 /* Whether that is done by filters of tc in place of tcx links. */
 bool loader_iface_uses_tc(const char *pin_dir);
 

@@ -9,6 +9,7 @@ struct pc_err;
 
 struct links_link {
 	int ifindex;
+	int link; /* ifindex of the other end, or of what it sits on, as numbered there; or 0 */
 	int master; /* ifindex of the bridge, bond, ... it belongs to, or 0 */
 	char name[16];
 	char kind[16]; /* "veth", "netkit", "bridge", ...; empty for hardware and lo */

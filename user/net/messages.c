@@ -131,6 +131,7 @@ int message_link(const struct nlmsghdr *msg, struct links_link *ret)
 	link.up = info->ifi_flags & IFF_UP;
 	attributes_of(msg, sizeof(*info), attr, IFLA_LINK_NETNSID);
 	string(attr[IFLA_IFNAME], link.name, sizeof(link.name));
+	number(attr[IFLA_LINK], &link.link, sizeof(link.link));
 	number(attr[IFLA_MASTER], &link.master, sizeof(link.master));
 	link.peer_elsewhere = attr[IFLA_LINK_NETNSID];
 	if (attr[IFLA_LINKINFO]) {
