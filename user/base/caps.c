@@ -4,8 +4,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/capability.h>
+#include <linux/securebits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include "cleanup.h"
 #include "file.h"
@@ -67,4 +71,36 @@ const char *caps_lacking(uint64_t want, char *buf, size_t size)
 			used += (size_t)snprintf(buf + used, size - used, "%s%s", used ? ", " : "",
 						 names[i].name);
 	return buf;
+}
+
+void caps_bound(uint64_t keep)
+{
+	for (unsigned cap = 0; prctl(PR_CAPBSET_READ, cap) >= 0; cap++)
+		if (!(keep & CAPS_BIT(cap)))
+			prctl(PR_CAPBSET_DROP, cap);
+	prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED |
+					 SECBIT_NO_CAP_AMBIENT_RAISE |
+					 SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED);
+	prctl(PR_SET_KEEPCAPS, 1);
+}
+
+int caps_keep(uint64_t keep)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+	bool change = false;
+
+	prctl(PR_SET_KEEPCAPS, 0);
+	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	if (syscall(__NR_capget, &header, data) < 0)
+		return -errno;
+	for (int i = 0; i < 2; i++) {
+		uint32_t want = data[i].permitted & (uint32_t)(keep >> (32 * i));
+
+		change |= data[i].permitted != want || data[i].effective != want ||
+			  data[i].inheritable;
+		data[i] = (struct __user_cap_data_struct){.permitted = want, .effective = want};
+	}
+	/* where there is nothing to give up, a filter of the service manager may forbid capset */
+	return change && syscall(__NR_capset, &header, data) < 0 ? -errno : 0;
 }

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "privileges.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "caps.h"
+#include "parse.h"
+
+#define SYSTEM_USER "podcred"
+
+static int from_passwd(const struct passwd *pw, struct privileges_user *ret)
+{
+	*ret = (struct privileges_user){.uid = pw->pw_uid, .gid = pw->pw_gid};
+	return 0;
+}
+
+/* Whoever shares the agent's uid can stop it and read what it reads. */
+static int fallback(struct privileges_user *ret, struct pc_err *err)
+{
+	const struct passwd *pw = getpwnam(SYSTEM_USER);
+
+	if (pw)
+		return from_passwd(pw, ret);
+	pw = getpwuid(PRIVILEGES_UID);
+	if (pw)
+		return pc_err_set(err, -EEXIST,
+				  "no user " SYSTEM_USER ", and uid %d is %s here; make a system "
+				  "user " SYSTEM_USER ", or give --user",
+				  PRIVILEGES_UID, pw->pw_name);
+	*ret = (struct privileges_user){.uid = PRIVILEGES_UID, .gid = PRIVILEGES_UID};
+	return 0;
+}
+
+static int lookup(const char *text, struct privileges_user *ret, struct pc_err *err)
+{
+	const struct passwd *pw;
+	uint64_t uid;
+
+	/* the last one means "leave it" to setresuid */
+	if (parse_u64(text, UINT32_MAX - 1, &uid) < 0) {
+		pw = getpwnam(text);
+		return pw ? from_passwd(pw, ret)
+			  : pc_err_set(err, -ENOENT,
+				       "no user \"%s\"; give a name or a number that exists with "
+				       "--user",
+				       text);
+	}
+	pw = getpwuid((uid_t)uid);
+	if (pw)
+		return from_passwd(pw, ret);
+	*ret = (struct privileges_user){.uid = (uid_t)uid, .gid = (gid_t)uid};
+	return 0;
+}
+
+int privileges_find_user(const char *text, struct privileges_user *ret, struct pc_err *err)
+{
+	struct privileges_user user = {};
+	int r = text ? lookup(text, &user, err) : fallback(&user, err);
+
+	if (r < 0)
+		return r;
+	if (user.uid == 0)
+		return pc_err_set(err, -EINVAL,
+				  "the agent must not be root; give another --user, or make a "
+				  "system user " SYSTEM_USER);
+	*ret = user;
+	return 0;
+}
+
+static int become(const struct privileges_user *user, struct pc_err *err)
+{
+	if (getuid() == user->uid && geteuid() == user->uid)
+		return 0;
+	if (setgroups(0, NULL) < 0 || setresgid(user->gid, user->gid, user->gid) < 0 ||
+	    setresuid(user->uid, user->uid, user->uid) < 0)
+		return pc_err_set(err, -errno,
+				  "cannot become user %u: %m; start as root, or without --user",
+				  user->uid);
+	return 0;
+}
+
+int privileges_drop(const struct privileges_user *user, uint64_t keep, struct pc_err *err)
+{
+	int r;
+
+	caps_bound(keep);
+	r = user ? become(user, err) : 0;
+	if (r < 0)
+		return r;
+	r = caps_keep(keep);
+	if (r < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return pc_err_set(err, r ?: -errno, "cannot give up capabilities: %s",
+				  strerror(r < 0 ? -r : errno));
+	return 0;
+}
