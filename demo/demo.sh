@@ -48,8 +48,6 @@ done
 say 'podcred run: attach to kubepods, resolve pods, serve credentials. Embedded default configuration'
 env_podlist "$ENV_TMP/pods.json"
 (umask 077 && env_associations >"$ENV_TMP/associations.yaml")
-chown 65534 "$ENV_TMP/associations.yaml" # the agent runs as nobody
-chmod 711 "$ENV_TMP"
 nsenter --net="/run/netns/$NODE_NETNS" "$PODCRED" run --kubepods "$KUBEPODS" --agent-cgroup "$AGENT_CGROUP" \
   --pods "$ENV_TMP/pods.json" --associations "$ENV_TMP/associations.yaml" \
   >"$ENV_TMP/run.log" 2>&1 &

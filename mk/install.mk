@@ -9,6 +9,7 @@ MAN3 := $(wildcard user/lib/man/*.3)
 MAN8 := $(wildcard user/cli/man/*.8)
 COMPLETION := $(wildcard user/cli/completion/podcred.bash)
 UNITS := $(sort $(wildcard deploy/systemd/*.service deploy/systemd/*.slice deploy/systemd/*.timer))
+SYSUSERS := deploy/systemd/podcred.conf
 SAMPLES := $(wildcard deploy/systemd/*.yaml)
 HEADERS := user/lib/include/podcred/podcred.h bpf/uapi/podcred_uapi.h
 LIB_REAL := libpodcred.so.$(VERSION)
@@ -38,6 +39,7 @@ install: all ## binary, library, headers, man pages and units below DESTDIR and 
 ifneq ($(COMPLETION),)
 	$(Q)install -d '$(DESTDIR)$(COMPDIR)' && install -m 0644 $(COMPLETION) '$(DESTDIR)$(COMPDIR)/podcred'
 endif
+	$(call put,0644,$(SYSUSERS),$(SYSUSERSDIR))
 	$(Q)install -d '$(DESTDIR)$(UNITDIR)'
 	$(Q)for unit in $(UNITS); do \
 		$(SUBST) "$$unit" >'$(DESTDIR)$(UNITDIR)'/"$${unit##*/}" || exit 1; done
@@ -56,6 +58,7 @@ uninstall: ## remove what install put there; configuration in /etc/podcred stays
 		$(foreach f,$(MAN3),'$(DESTDIR)$(MANDIR)/man3/$(notdir $(f))') \
 		$(foreach f,$(MAN8),'$(DESTDIR)$(MANDIR)/man8/$(notdir $(f))') \
 		$(foreach f,$(SAMPLES),'$(DESTDIR)$(DOCDIR)/$(notdir $(f))') \
+		$(foreach f,$(SYSUSERS),'$(DESTDIR)$(SYSUSERSDIR)/$(notdir $(f))') \
 		$(foreach f,$(UNITS),'$(DESTDIR)$(UNITDIR)/$(notdir $(f))')
 	$(Q)for dir in '$(DESTDIR)$(INCDIR)/podcred' '$(DESTDIR)$(DOCDIR)'; do \
 		[ ! -d "$$dir" ] || rmdir --ignore-fail-on-non-empty "$$dir"; done

@@ -60,7 +60,7 @@ one_layout() {
   pod_add db guaranteed
   env_load >/dev/null || env_fail 'load failed'
   env_resolve
-  env_serve
+  env_serve --user "$ENV_UID"
   in_node ip route add 169.254.0.0/16 dev br0
   before=$(pods_below)
   healthy "$1"
@@ -126,7 +126,8 @@ as_resolver() {
 }
 check "with the resolver's capabilities: exit status 0" as_resolver
 same "with the resolver's capabilities: nothing to say" '' "$(findings)"
-same "with the resolver's capabilities: skipped is what they do not allow" 'kernel probe-packet' \
+same "with the resolver's capabilities: skipped is what they do not allow" \
+  'kernel agent-process probe-packet' \
   "$(jq -r '[.[] | select(.result == "skip") | .check] | join(" ")' "$ENV_TMP/report")"
 check 'and says so' grep -q 'takes CAP_PERFMON' <(text_of kernel)
 in_pod web sleep 1000 &
@@ -196,7 +197,7 @@ check 'agent down: the probe holds it against the agent' \
   grep -q 'see agent; .*Connection refused' <(text_of probe-identity)
 background "$ENV_TMP/outside.log" 'agent ready' in_host "$PODCRED" serve \
   --agent "$NODE_V4:$AGENT_PORT" --agent "[$NODE_V6]:$AGENT_PORT" \
-  --associations "$ENV_TMP/associations.yaml"
+  --associations "$ENV_TMP/associations.yaml" --user "$ENV_UID"
 finds 'agent outside its cgroup' 'fail agent' "but in $ENV_CGROUP/host and not in $AGENT_CGROUP"
 cgroup_signal "$ENV_CGROUP/host" TERM
 background "$ENV_TMP/connection.log" connected in_host python3 -c "
@@ -209,7 +210,7 @@ print('connected', flush=True)
 signal.pause()"
 finds "a connection from the agent's port" 'fail agent' \
   "nobody can: a connection of python3[0-9.]* (pid [0-9]*) to $NODE_V4:[0-9]* has it"
-check "which serve's own hint shows" grep -q 'ss -tanp' <(in_agent "$PODCRED" serve \
+check "which serve's own hint shows" grep -q 'ss -tanp' <(in_agent "$PODCRED" serve --user "$ENV_UID" \
   --agent "$NODE_V4:$AGENT_PORT" --associations "$ENV_TMP/associations.yaml" 2>&1)
 cgroup_signal "$ENV_CGROUP/host" KILL
 in_host "$WHO" $NODE_V4 $AGENT_PORT >"$ENV_TMP/squatter" 2>&1 &
@@ -217,7 +218,7 @@ wait_for 10 in_node bash -c "exec 3<>/dev/tcp/$NODE_V4/$AGENT_PORT"
 finds "somebody else on the agent's port" 'fail agent' \
   "$NODE_V4:$AGENT_PORT is taken by who (pid [0-9]*) in $ENV_CGROUP/host"
 cgroup_signal "$ENV_CGROUP/host" KILL
-env_serve
+env_serve --user "$ENV_UID"
 healthy 'the agent is back'
 
 # ---- IPv6 ----

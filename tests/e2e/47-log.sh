@@ -60,7 +60,6 @@ same 'in one write a line' '' "$(torn "$ENV_TMP/said")"
 # ---- daemons: one write a line ----
 env_podlist "$ENV_TMP/pods.json"
 (umask 077 && env_associations >"$ENV_TMP/associations.yaml")
-chown 65534 "$ENV_TMP/associations.yaml"
 chmod 711 "$ENV_TMP"
 for form in '' --log-json; do
   messages "$ENV_TMP/said" nsenter --net="/run/netns/$NODE_NETNS" "$PODCRED" run --pin-dir "$PIN_DIR" \

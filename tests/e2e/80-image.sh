@@ -119,8 +119,10 @@ same 'a second build has the same digest' "$digest" \
 size=$(du -k "$ENV_TMP/image.tar" | cut -f 1)
 note "archive $size KiB, unpacked $(du -sk "$ENV_TMP/rootfs" | cut -f 1) KiB"
 check "it is smaller than $MAX_IMAGE_KIB KiB" [ "$size" -lt $MAX_IMAGE_KIB ]
-same 'unprivileged unless the pod says otherwise' '65534:65534 ["/usr/bin/podcred"] 1.2.3' \
+same 'unprivileged unless the pod says otherwise' '60777:60777 ["/usr/bin/podcred"] 1.2.3' \
   "$(jq -r '.config | "\(.User) \(.Entrypoint) \(.Labels["org.opencontainers.image.version"])"' "$CONFIG")"
+same 'nobody else has its user' 'podcred root' \
+  "$(cut -d: -f1 "$ENV_TMP/rootfs/etc/passwd" | sort | xargs)"
 same 'no setuid or setgid file, no shell' '' \
   "$(find "$ENV_TMP/rootfs" \( -type f -perm /6000 \) -o -name sh -o -name bash)"
 
@@ -133,10 +135,10 @@ env_podlist "$ENV_TMP/pods.json"
 mkdir "$ENV_TMP/names" "$ENV_TMP/secret"
 cp "$ENV_TMP/pods.json" "$ENV_TMP/names"
 env_associations >"$ENV_TMP/secret/associations.yaml"
-chown 65534 "$ENV_TMP/secret/associations.yaml"
+chown 60777 "$ENV_TMP/secret/associations.yaml"
 chmod 0400 "$ENV_TMP/secret/associations.yaml"
 
-check 'every library is in the image' run_once version 65534 '' '/dev/null:/dev/null' version
+check 'every library is in the image' run_once version 60777 '' '/dev/null:/dev/null' version
 check 'init container: load attaches' load_container
 check 'init container: the agent is the pod that it runs in' \
   grep -qx "agent cgroup $(inside "${POD_CGROUP[podcred]}")" "$ENV_TMP/load.log"
@@ -152,12 +154,12 @@ same 'in it, status says what it says on the node' "0 $(podcred status --json | 
 runc exec resolve /usr/bin/podcred doctor --pin-dir "$PIN_DIR" --no-probe >"$ENV_TMP/out"
 same 'and doctor fails nothing but the agent, which is not up yet' agent \
   "$(awk '$1 == "fail" { print $2 }' "$ENV_TMP/out")"
-run_daemon serve 65534 '' "$ENV_TMP/secret:/etc/podcred:ro" serve --agent "$NODE_V4:$AGENT_PORT" \
+run_daemon serve 60777 '' "$ENV_TMP/secret:/etc/podcred:ro" serve --agent "$NODE_V4:$AGENT_PORT" \
   --associations /etc/podcred/associations.yaml
 check 'agent container starts' log_says serve 'agent ready'
 pid=$(runc state serve | jq .pid)
-same 'agent container: user, capabilities, no_new_privs' '65534 0000000000000000 1' \
-  "$(awk '/^(Uid|CapPrm|NoNewPrivs):/ { printf "%s%s", n++ ? " " : "", $2 }' "/proc/$pid/status")"
+same 'agent container: user, capabilities, no_new_privs, seccomp' '60777 0000000000000000 1 2' \
+  "$(awk '/^(Uid|CapPrm|NoNewPrivs|Seccomp):/ { printf "%s%s", n++ ? " " : "", $2 }' "/proc/$pid/status")"
 
 # ---- does it work ----
 

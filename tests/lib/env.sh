@@ -22,6 +22,7 @@
 # All that is made carries $ENV_ID; nothing else on the machine is touched.
 
 ENV_ID=pc$$
+ENV_UID=$((100000 + $$)) # an agent's that no other test has
 ENV_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 ENV_BUILD=${O:-$ENV_ROOT/build}
 PODCRED=${PODCRED:-$ENV_BUILD/podcred}
@@ -213,6 +214,10 @@ env_serve() {
     umask 077
     env_associations >"$ENV_TMP/associations.yaml"
   )
+  if [ "${1:-}" = --user ]; then
+    chown "$2" "$ENV_TMP/associations.yaml"
+    chmod 711 "$ENV_TMP"
+  fi
   in_agent "$PODCRED" serve --agent "$NODE_V4:$AGENT_PORT" --agent "[$NODE_V6]:$AGENT_PORT" \
     --associations "$ENV_TMP/associations.yaml" "$@" >"$ENV_TMP/serve.log" 2>&1 &
   wait_for 10 agent_is_up || env_fail "the agent is not up: $(cat "$ENV_TMP/serve.log")"

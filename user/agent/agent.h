@@ -32,6 +32,7 @@ struct agent_options {
 	const int *listen_fds; /* plain TCP listeners made by the caller, who keeps them */
 	size_t n_listen_fds;
 	const char *associations_path;
+	int associations_fd; /* that file, opened by one who may; 0: the path is opened */
 	uint8_t token_key[AGENT_TOKEN_KEY_SIZE]; /* keep it over restarts, and so do IMDS tokens */
 	agent_peer_fn peer; /* podcred_peer */
 	unsigned name_wait_ms; /* container endpoint: wait for a pod's name; 1500 */
@@ -59,7 +60,14 @@ unsigned agent_server_connections(const struct agent_server *server);
  * other path becomes that file once it was read. For one thread at a time. */
 int agent_server_reload(struct agent_server *server, const char *path, struct pc_err *err);
 
-/* Every user of the machine can read the associations file as of the last load: worth a warning. */
+/* The same from a descriptor, for an agent that may not open the file itself. */
+int agent_server_reread(struct agent_server *server, int fd, struct pc_err *err);
+
+/* What libraries load at their first use, before the process is confined. */
+void agent_prepare(void);
+
+/* Others than root and this process can read the associations file as of the last load: worth a
+ * warning. */
 bool agent_server_file_exposed(const struct agent_server *server);
 
 /* Number of associations in use. */

@@ -30,10 +30,14 @@ struct association_table;
 
 /*
  * -errno with err filled: file, line, key, what to do. No value of the file is quoted in it.
- * *ret_exposed (may be NULL): every user of the machine may read the file.
+ * *ret_exposed (may be NULL): users besides root and this process's may read the file.
  */
 int association_table_load(const char *path, struct association_table **ret, bool *ret_exposed,
 			   struct pc_err *err);
+
+/* Same from a descriptor, read from where it stands; path stands for the file in messages. */
+int association_table_read(int fd, const char *path, struct association_table **ret,
+			   bool *ret_exposed, struct pc_err *err);
 
 /* Same from memory; name stands for the file in messages. */
 int association_table_parse(const char *name, const char *text, size_t len,

@@ -43,14 +43,13 @@ static int read_full(int fd, char *buf, size_t size, size_t *ret_len)
 	return 0;
 }
 
-static int secret_file_read(const char *path, struct secret_file *ret, bool *ret_exposed)
+static int secret_file_read(int fd, struct secret_file *ret, bool *ret_exposed)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	_cleanup_(secret_file_done) struct secret_file f = {};
 	struct stat st;
 	int r;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (S_ISDIR(st.st_mode))
 		return -EISDIR;
@@ -66,7 +65,8 @@ static int secret_file_read(const char *path, struct secret_file *ret, bool *ret
 	if (r < 0)
 		return r;
 	*ret = (struct secret_file){TAKE_PTR(f.data), f.len};
-	*ret_exposed = st.st_mode & S_IROTH;
+	*ret_exposed = st.st_mode & S_IROTH ||
+		       (st.st_mode & S_IRGRP && st.st_gid != 0 && !group_member(st.st_gid));
 	return 0;
 }
 
@@ -85,11 +85,20 @@ static int explain(const char *path, int code, struct pc_err *err)
 int association_table_load(const char *path, struct association_table **ret, bool *ret_exposed,
 			   struct pc_err *err)
 {
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	return fd < 0 ? explain(path, -errno, err)
+		      : association_table_read(fd, path, ret, ret_exposed, err);
+}
+
+int association_table_read(int fd, const char *path, struct association_table **ret,
+			   bool *ret_exposed, struct pc_err *err)
+{
 	_cleanup_(secret_file_done) struct secret_file f = {};
 	bool exposed = false;
 	int r;
 
-	r = secret_file_read(path, &f, &exposed);
+	r = secret_file_read(fd, &f, &exposed);
 	if (r < 0)
 		return explain(path, r, err);
 	r = association_table_parse(path, f.data, f.len, ret, err);

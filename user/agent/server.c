@@ -161,7 +161,11 @@ static int server_fill(struct agent_server *server, const struct agent_options *
 	server->associations_path = strdup(o->associations_path);
 	if (!server->associations_path)
 		return pc_err_set(err, -ENOMEM, "out of memory");
-	r = association_table_load(o->associations_path, &server->table, &exposed, err);
+	if (o->associations_fd)
+		r = association_table_read(o->associations_fd, o->associations_path, &server->table,
+					   &exposed, err);
+	else
+		r = association_table_load(o->associations_path, &server->table, &exposed, err);
 	if (r < 0)
 		return r;
 	atomic_store(&server->exposed, exposed);
@@ -252,9 +256,22 @@ void agent_server_stop(struct agent_server *server)
 	free(server);
 }
 
+static void replace_table(struct agent_server *server, struct association_table *table,
+			  bool exposed)
+{
+	struct association_table *old;
+
+	pthread_mutex_lock(&server->table_lock);
+	old = server->table;
+	server->table = table;
+	pthread_mutex_unlock(&server->table_lock);
+	association_table_unref(old);
+	atomic_store(&server->exposed, exposed);
+}
+
 int agent_server_reload(struct agent_server *server, const char *path, struct pc_err *err)
 {
-	struct association_table *table, *old;
+	struct association_table *table;
 	char *copy = strdup(path ?: server->associations_path);
 	bool exposed;
 	int r;
@@ -266,15 +283,21 @@ int agent_server_reload(struct agent_server *server, const char *path, struct pc
 		free(copy);
 		return r;
 	}
-	pthread_mutex_lock(&server->table_lock);
-	old = server->table;
-	server->table = table;
-	pthread_mutex_unlock(&server->table_lock);
-	association_table_unref(old);
+	replace_table(server, table, exposed);
 	free(server->associations_path);
 	server->associations_path = copy;
-	atomic_store(&server->exposed, exposed);
 	return 0;
+}
+
+int agent_server_reread(struct agent_server *server, int fd, struct pc_err *err)
+{
+	struct association_table *table;
+	bool exposed;
+	int r = association_table_read(fd, server->associations_path, &table, &exposed, err);
+
+	if (r == 0)
+		replace_table(server, table, exposed);
+	return r;
 }
 
 bool agent_server_file_exposed(const struct agent_server *server)

@@ -10,12 +10,13 @@
 #include "resolve.h"
 #include "serve.h"
 #include "setup.h"
+#include "supervised.h"
 
 int cmd_resolve(const struct cli_command *self, int argc, char **argv)
 {
 	struct resolve_options resolve = {.conflict_s = RESOLVE_CONFLICT_S};
 	const char *conflict = NULL;
-	struct cli_setup setup = {};
+	struct cli_setup setup = {.program = supervised() ? "podcred-resolve" : NULL};
 	const struct cli_option options[] = {
 		{"config", "FILE", "configuration: the policy", &resolve.config_path, NULL, NULL},
 		{"pods", "FILE", "PodList, JSON or YAML: names of the pods", &resolve.pods, NULL,
@@ -50,7 +51,7 @@ int cmd_resolve(const struct cli_command *self, int argc, char **argv)
 int cmd_serve(const struct cli_command *self, int argc, char **argv)
 {
 	struct serve_options serve = {};
-	struct cli_setup setup = {};
+	struct cli_setup setup = {.program = supervised() ? "podcred-serve" : NULL};
 	const struct cli_option options[] = {
 		{"config", "FILE", "configuration: the agent's address", &setup.config_path, NULL,
 		 NULL},
@@ -59,6 +60,7 @@ int cmd_serve(const struct cli_command *self, int argc, char **argv)
 		 &serve.associations, NULL, NULL},
 		{"token-key", "FILE", "keeps IMDS session tokens valid over a restart",
 		 &serve.token_key, NULL, NULL},
+		{"user", "USER", "become that user, name or number", &serve.user, NULL, NULL},
 		{"require-authorization", NULL, "refuse Pod Identity requests without a token",
 		 NULL, &serve.require_authorization, NULL},
 		CLI_LOG(setup),

@@ -9,6 +9,7 @@
 #include "guard.h"
 #include "ifaces.h"
 #include "loader.h"
+#include "log.h"
 #include "older.h"
 #include "place.h"
 #include "run.h"
@@ -142,6 +143,8 @@ int cmd_run(const struct cli_command *self, int argc, char **argv)
 		 &run.associations, NULL, NULL},
 		{"token-key", "FILE", "keeps IMDS session tokens valid over a restart",
 		 &run.token_key, NULL, NULL},
+		{"user", "USER", "whom the agent becomes (default: podcred, or 60777)", &run.user,
+		 NULL, NULL},
 		{"require-authorization", NULL, "refuse Pod Identity requests without a token",
 		 NULL, &run.require_authorization, NULL},
 		{"keep", NULL, "leave the guard attached when stopped", NULL, &run.keep, NULL},
@@ -153,6 +156,7 @@ int cmd_run(const struct cli_command *self, int argc, char **argv)
 
 	if (r)
 		return r - 1;
+	log_queue();
 	loader_verbose(verbose);
 	r = cli_setup_finish(&setup, &err);
 	if (r == 0 && !run.associations)
@@ -163,6 +167,8 @@ int cmd_run(const struct cli_command *self, int argc, char **argv)
 		r = run_default_agent(&setup.config, &err);
 	run.place = setup.place;
 	run.config_path = setup.config_path;
+	run.log_json = setup.log_json;
+	run.log_debug = setup.log_debug;
 	if (r == 0)
 		r = run_all(&run, &err);
 	return r < 0 ? cli_fail(false, r, &err) : 0;

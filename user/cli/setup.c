@@ -9,7 +9,8 @@
 
 void cli_setup_log(const struct cli_setup *setup)
 {
-	log_setup("podcred", setup->log_debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, setup->log_json);
+	log_setup(setup->program ?: "podcred", setup->log_debug ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
+		  setup->log_json);
 }
 
 int cli_setup_finish(struct cli_setup *setup, struct pc_err *err)

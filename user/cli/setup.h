@@ -11,6 +11,7 @@ struct cli_setup {
 	struct config config;
 	const char *config_path;
 	struct cli_values agents, without;
+	const char *program; /* in the log; NULL: podcred */
 	bool log_json, log_debug;
 };
 

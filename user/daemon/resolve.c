@@ -6,11 +6,13 @@
  */
 #include "resolve.h"
 
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "caps.h"
 #include "cgtree.h"
 #include "cleanup.h"
 #include "clock.h"
@@ -23,8 +25,10 @@
 #include "metrics.h"
 #include "place.h"
 #include "podlist.h"
+#include "privileges.h"
 #include "registry.h"
 #include "signals.h"
+#include "supervised.h"
 
 #define TICK_MS	     500
 #define SETTLE_TICKS 4
@@ -34,6 +38,7 @@ struct resolver {
 	char *mount;
 	int config_fd, runtime_fd, pods_fd, quota_fd, flows_fd, stats_fd;
 	int signal_fd, links_fd;
+	int channel; /* to podcred run; negative: it did not start us */
 	struct podlist_watch watch; /* of the pod list */
 	int watch_error, links_error; /* as said last */
 	struct registry *registry;
@@ -398,6 +403,7 @@ static int loop(struct resolver *res)
 		 .events = POLLIN},
 		{.fd = res->watch.fd, .events = POLLIN},
 		{.fd = res->links_fd, .events = POLLIN}, /* may come later */
+		{.fd = res->channel, .events = POLLIN},
 	};
 
 	while (!res->stop && !res->restart) {
@@ -407,6 +413,8 @@ static int loop(struct resolver *res)
 			return -errno;
 		if (fds[0].revents)
 			on_signal(res);
+		if (fds[4].revents)
+			res->stop = true; /* podcred run is gone: nothing else comes here */
 		if (have_events)
 			loader_events_dispatch(res->events);
 		else if (fds[1].revents && cgtree_watch_dispatch(res->tree) < 0)
@@ -554,6 +562,18 @@ static void finish(struct resolver *res)
 	free(res->mount);
 }
 
+/* deploy/README.md tells what for. Those that we have of them, and CAP_SYS_ADMIN where it has to stand
+ * for CAP_BPF, as in containers written for older kernels. */
+static uint64_t needed_capabilities(void)
+{
+	uint64_t keep = CAPS_BIT(CAP_BPF) | CAPS_BIT(CAP_NET_ADMIN);
+	struct caps self;
+
+	if (caps_read(0, &self) == 0 && !(self.permitted & CAPS_BIT(CAP_BPF)))
+		keep |= CAPS_BIT(CAP_SYS_ADMIN);
+	return keep;
+}
+
 int resolve_run(const struct resolve_options *options, struct pc_err *err)
 {
 	const struct resolver blank = {
@@ -568,14 +588,20 @@ int resolve_run(const struct resolve_options *options, struct pc_err *err)
 		.watch = {.fd = -EBADF},
 		.links_fd = -EBADF,
 	};
+	_cleanup_close_ int channel = -EBADF;
 	bool again;
-	int r = log_start();
+	int r = privileges_drop(NULL, needed_capabilities(), err);
 
+	if (r == 0)
+		r = log_start();
+	if (r == 0 && supervised())
+		r = channel = supervised_open("podcred-resolve", err);
 	if (r < 0)
 		return r;
 	do { /* anew when kubepods is another one: nothing that was known of it holds */
 		struct resolver res = blank;
 
+		res.channel = channel;
 		r = start(&res, err);
 		if (r == 0)
 			r = loop(&res);

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Everything on one machine: attach, then two children, each with no more than it needs. The
- * resolver stays root, since it writes maps; the agent moves into its cgroup and becomes nobody
- * before it opens a socket. A child that dies is started again; the guard holds meanwhile.
+ * Everything on one machine: attach, then two children, each with no more than it needs: this program
+ * executed again as "podcred resolve" and "podcred serve". The resolver stays root, since it writes
+ * maps; the agent is started in its cgroup and becomes a user of its own before it opens a socket. A
+ * child that dies is started again; the guard holds meanwhile.
  */
 #include "run.h"
 
+#include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -15,30 +16,19 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <time.h>
 
+#include "child.h"
 #include "cleanup.h"
 #include "guard.h"
 #include "ifaces.h"
 #include "log.h"
 #include "older.h"
 #include "metrics.h"
-#include "resolve.h"
-#include "serve.h"
+#include "privileges.h"
 #include "signals.h"
+#include "supervised.h"
 
 #define DEFAULT_PORT 7777
-#define NOBODY	     65534
-#define RESTART_S    1
-
-struct child {
-	const char *name;
-	int (*main)(const struct run_options *options, const struct place *place,
-		    struct pc_err *err);
-	pid_t pid;
-};
 
 int run_default_agent(struct config *config, struct pc_err *err)
 {
@@ -67,147 +57,130 @@ int run_default_agent(struct config *config, struct pc_err *err)
 	return 0;
 }
 
-static int resolve_main(const struct run_options *options, const struct place *place,
-			struct pc_err *err)
-{
-	const struct resolve_options resolve = {
-		.pin_dir = options->place.pin_dir,
-		.kubepods = place->kubepods,
-		.pods = options->pods,
-		.config_path = options->config_path,
-		.metrics = options->metrics,
-		.conflict_s = RESOLVE_CONFLICT_S,
-	};
+/* ---- what the children are told ---- */
 
-	return resolve_run(&resolve, err);
+struct run {
+	const struct run_options *options;
+	struct privileges_user user;
+	char agents[2][NET_ADDR_TEXT], uid[16];
+	struct child children[2];
+};
+
+/* Paths only: everybody can read the arguments of a process. A NULL value leaves the option out. */
+static void add(struct child *child, const char *option, const char *value)
+{
+	size_t n = 0;
+
+	while (child->argv[n])
+		n++;
+	if (!value || n + 3 > CHILD_MAX_ARGS)
+		return;
+	child->argv[n++] = option;
+	child->argv[n] = value;
 }
 
-static int join_cgroup(const char *dir, struct pc_err *err)
+static void add_flag(struct child *child, const char *option, bool on)
 {
-	_cleanup_free_ char *path = NULL;
-	_cleanup_close_ int fd = -EBADF;
+	size_t n = 0;
 
-	if (asprintf(&path, "%s/cgroup.procs", dir) < 0)
-		return -ENOMEM;
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, "0", 1) < 0)
-		return pc_err_set(err, -errno, "cannot move the agent into %s: %m", dir);
-	return 0;
+	while (child->argv[n])
+		n++;
+	if (on && n + 2 <= CHILD_MAX_ARGS)
+		child->argv[n] = option;
 }
 
-static int drop_root(struct pc_err *err)
+static void resolve_args(struct run *run, const struct place *place, struct child *child)
 {
-	if (geteuid() != 0)
-		return 0;
-	if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
-	    setresuid(NOBODY, NOBODY, NOBODY) < 0)
-		return pc_err_set(err, -errno, "cannot become user %d: %m", NOBODY);
-	return 0;
+	const struct run_options *o = run->options;
+
+	*child = (struct child){
+		.name = "podcred-resolve", .argv = {"podcred", "resolve"}, .channel = -EBADF};
+	add(child, "--pin-dir", o->place.pin_dir);
+	add(child, "--kubepods", place->kubepods);
+	add(child, "--pods", o->pods);
+	add(child, "--config", o->config_path);
+	add(child, "--metrics", o->metrics);
+	add_flag(child, "--log-json", o->log_json);
+	add_flag(child, "--debug", o->log_debug);
 }
 
-/* The children go when the supervisor is killed; the guard stays, and refuses. */
-static void end_with_parent(void)
+static int open_associations(const struct run_options *options, struct pc_err *err)
 {
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	int fd = open(options->associations, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	return fd >= 0 ? fd
+		       : pc_err_set(err, -errno,
+				    "cannot read %s: %m; check the path and its permissions",
+				    options->associations);
 }
 
-static int serve_main(const struct run_options *options, const struct place *place,
-		      struct pc_err *err)
+/* The file stays root's: the agent gets it open, and again on each SIGHUP. */
+static int send_associations(const struct child *child, void *arg, struct pc_err *err)
 {
-	const struct config *config = options->place.config;
-	struct serve_options serve = {
-		.associations = options->associations,
-		.token_key = options->token_key,
-		.require_authorization = options->require_authorization,
-	};
-	struct net_addr listen[SERVE_LISTEN_MAX];
+	const struct run_options *options = arg;
+	_cleanup_close_ int fd = open_associations(options, err);
 	int r;
 
-	if (config->agent_v4.port)
-		listen[serve.n_listen++] = config->agent_v4;
-	if (config->agent_v6.port)
-		listen[serve.n_listen++] = config->agent_v6;
-	serve.listen = listen;
-	r = join_cgroup(place->agent_cgroup, err);
-	if (r == 0)
-		r = drop_root(err);
-	end_with_parent(); /* again: a change of user forgets it */
-	return r == 0 ? serve_run(&serve, err) : r;
+	if (fd < 0)
+		return fd;
+	r = supervised_send(child->channel, fd);
+	return r < 0 ? pc_err_set(err, r, "cannot hand %s over to %s: %s", options->associations,
+				  child->name, strerror(-r))
+		     : 0;
 }
 
-static int child_start(struct child *child, const struct run_options *options,
-		       const struct place *place)
+static void serve_args(struct run *run, const struct place *place, struct child *child)
 {
+	const struct run_options *o = run->options;
+	const struct net_addr *agents[] = {&o->place.config->agent_v4, &o->place.config->agent_v6};
+
+	*child = (struct child){.name = "podcred-serve",
+				.cgroup = place->agent_cgroup,
+				.argv = {"podcred", "serve"},
+				.prepare = send_associations,
+				.arg = (void *)o,
+				.channel = -EBADF};
+	snprintf(run->uid, sizeof(run->uid), "%u", run->user.uid);
+	add(child, "--user", run->uid);
+	for (int i = 0; i < 2; i++)
+		if (agents[i]->port)
+			add(child, "--agent",
+			    net_addr_format(agents[i]->ip, agents[i]->port, run->agents[i],
+					    sizeof(run->agents[i])));
+	add(child, "--associations", o->associations);
+	add(child, "--token-key", o->token_key);
+	add_flag(child, "--require-authorization", o->require_authorization);
+	add_flag(child, "--log-json", o->log_json);
+	add_flag(child, "--debug", o->log_debug);
+}
+
+/* ---- and how they are kept running ---- */
+
+static void reload(struct run *run)
+{
+	struct child *resolve = &run->children[0], *serve = &run->children[1];
 	struct pc_err err = {};
-	pid_t parent = getpid();
-	int r;
 
-	child->pid = fork();
-	if (child->pid)
-		return child->pid < 0 ? -errno : 0;
-	end_with_parent();
-	if (getppid() != parent)
-		_exit(1);
-	prctl(PR_SET_NAME, child->name);
-	log_queue();
-	r = child->main(options, place, &err);
-	if (r < 0)
-		log_error("%s: %s", child->name, err.msg[0] ? err.msg : strerror(-r));
-	log_stop();
-	_exit(r < 0 ? 1 : 0);
+	child_signal(resolve, SIGHUP);
+	if (serve->pid && send_associations(serve, serve->arg, &err) < 0)
+		log_warn("%s; the associations read before stay in force", err.msg);
 }
 
-static void children_reap(struct child *children, size_t n)
-{
-	pid_t pid;
-	int status;
-
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		for (size_t i = 0; i < n; i++) {
-			if (children[i].pid != pid)
-				continue;
-			children[i].pid = 0;
-			log_warn("%s ended (%s %d); starting it again", children[i].name,
-				 WIFSIGNALED(status) ? "signal" : "exit",
-				 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-		}
-	}
-}
-
-static void children_stop(struct child *children, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (children[i].pid > 0)
-			kill(children[i].pid, SIGTERM);
-	for (size_t i = 0; i < n; i++)
-		if (children[i].pid > 0)
-			waitpid(children[i].pid, NULL, 0);
-}
-
-static int supervise(struct child *children, size_t n, const struct run_options *options,
-		     const struct place *place, int signal_fd)
+static void supervise(struct run *run, int signal_fd)
 {
 	struct pollfd fd = {.fd = signal_fd, .events = POLLIN};
-	int sig, r = 0;
 
 	for (;;) {
-		for (size_t i = 0; i < n && r == 0; i++)
-			if (!children[i].pid)
-				r = child_start(&children[i], options, place);
-		if (r < 0)
-			return r;
-		poll(&fd, 1, -1);
+		int sig;
+
+		poll(&fd, 1, children_start(run->children, ARRAY_SIZE(run->children)));
 		while ((sig = signals_next(signal_fd))) {
 			if (sig == SIGTERM || sig == SIGINT)
-				return 0;
-			for (size_t i = 0; sig == SIGHUP && i < n; i++)
-				if (children[i].pid > 0)
-					kill(children[i].pid, SIGHUP);
+				return;
+			if (sig == SIGHUP)
+				reload(run);
 		}
-		children_reap(children, n);
-		for (size_t i = 0; i < n; i++)
-			if (!children[i].pid)
-				sleep(RESTART_S); /* not in a tight loop */
+		children_reap(run->children, ARRAY_SIZE(run->children));
 	}
 }
 
@@ -249,12 +222,18 @@ static int detach(const struct run_options *options, const struct place *place, 
 	return r;
 }
 
+/* What would only make a child fail again and again, while the guard refuses everybody. */
+static int check_before(struct run *run, struct pc_err *err)
+{
+	_cleanup_close_ int fd = open_associations(run->options, err);
+	int r = fd < 0 ? fd : privileges_find_user(run->options->user, &run->user, err);
+
+	return r < 0 ? r : metrics_check(run->options->metrics, err);
+}
+
 int run_all(const struct run_options *options, struct pc_err *err)
 {
-	struct child children[] = {
-		{.name = "podcred-resolve", .main = resolve_main},
-		{.name = "podcred-serve", .main = serve_main},
-	};
+	struct run run = {.options = options};
 	bool was_loaded = loader_is_loaded(options->place.pin_dir);
 	_cleanup_close_ int signal_fd = signals_open();
 	struct place place;
@@ -262,14 +241,19 @@ int run_all(const struct run_options *options, struct pc_err *err)
 
 	if (signal_fd < 0)
 		return signal_fd;
-	r = place_find(&options->place, &place, err);
+	r = log_start(); /* a reader that stalls must not keep children from being started again */
 	if (r == 0)
-		r = metrics_check(options->metrics, err);
+		r = check_before(&run, err);
+	if (r < 0)
+		return r;
+	r = place_find(&options->place, &place, err);
 	if (r == 0)
 		r = attach(options, &place, err);
 	if (r == 0) {
-		r = supervise(children, ARRAY_SIZE(children), options, &place, signal_fd);
-		children_stop(children, ARRAY_SIZE(children));
+		resolve_args(&run, &place, &run.children[0]);
+		serve_args(&run, &place, &run.children[1]);
+		supervise(&run, signal_fd);
+		children_stop(run.children, ARRAY_SIZE(run.children), signal_fd);
 		if (!options->keep && !was_loaded) {
 			r = detach(options, &place, err) ?: r;
 		} else {

@@ -13,7 +13,9 @@ struct run_options {
 	const char *metrics; /* as in struct resolve_options */
 	const char *associations;
 	const char *token_key;
+	const char *user; /* of the agent: name or number; NULL: podcred, or PRIVILEGES_UID */
 	bool require_authorization;
+	bool log_json, log_debug; /* of the children */
 	bool keep; /* leave the guard attached when stopped */
 };
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/capability.h>
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
@@ -14,12 +15,16 @@
 #include <sys/resource.h>
 
 #include "agent.h"
+#include "caps.h"
 #include "cleanup.h"
 #include "clock.h"
 #include "file.h"
 #include "log.h"
 #include "podcred/podcred.h"
+#include "privileges.h"
+#include "sandbox.h"
 #include "signals.h"
+#include "supervised.h"
 
 #define RETRY_MAX_S 30
 
@@ -38,7 +43,6 @@ static void harden(void)
 	mallopt(M_PERTURB, 0x5a);
 	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
 /* A key that outlives the process keeps IMDS session tokens valid over a restart: most SDKs do
@@ -75,12 +79,10 @@ static int token_key(const char *path, uint8_t key[AGENT_TOKEN_KEY_SIZE], struct
 		     : 0;
 }
 
-static void reload(struct agent_server *server)
+static void say_reload(struct agent_server *server, int r, const struct pc_err *err)
 {
-	struct pc_err err = {};
-
-	if (agent_server_reload(server, NULL, &err) < 0)
-		log_warn("%s; the associations read before stay in force", err.msg);
+	if (r < 0)
+		log_warn("%s; the associations read before stay in force", err->msg);
 	else
 		log_info("%zu associations read again", agent_server_associations(server));
 }
@@ -138,22 +140,46 @@ static int until_next_try(const struct missing *m)
 	return m->next_ns <= now ? 0 : (int)((m->next_ns - now) / (CLOCK_S / 1000)) + 1;
 }
 
-static void loop(struct agent_server *server, const struct serve_options *options,
-		 struct missing *missing, int signal_fd)
+static void reload(struct agent_server *server, int channel)
 {
-	struct pollfd fd = {.fd = signal_fd, .events = POLLIN};
+	struct pc_err err = {};
+
+	if (channel >= 0)
+		log_warn("only podcred run may open the associations; send SIGHUP to it");
+	else
+		say_reload(server, agent_server_reload(server, NULL, &err), &err);
+}
+
+/* 0, or -EPIPE when podcred run is gone. */
+static int on_channel(struct agent_server *server, int channel)
+{
+	_cleanup_close_ int fd = supervised_receive(channel);
+	struct pc_err err = {};
+
+	if (fd >= 0)
+		say_reload(server, agent_server_reread(server, fd, &err), &err);
+	return fd >= 0 || fd == -EAGAIN ? 0 : -EPIPE;
+}
+
+static void loop(struct agent_server *server, const struct serve_options *options,
+		 struct missing *missing, int signal_fd, int channel)
+{
+	struct pollfd fds[] = {{.fd = signal_fd, .events = POLLIN},
+			       {.fd = channel, .events = POLLIN}};
 
 	for (;;) {
 		int sig;
 
-		if (poll(&fd, 1, until_next_try(missing)) < 0 && errno != EINTR)
+		if (poll(fds, ARRAY_SIZE(fds), until_next_try(missing)) < 0 && errno != EINTR)
 			return;
 		while ((sig = signals_next(signal_fd))) {
 			if (sig == SIGHUP)
-				reload(server);
+				reload(server, channel);
 			else if (sig != SIGCHLD)
 				return;
 		}
+		if (fds[1].revents && on_channel(server, channel) < 0)
+			return;
 		if (until_next_try(missing) == 0)
 			listen_again(server, options, missing);
 	}
@@ -179,6 +205,51 @@ static void say_limits(const struct agent_server *server, unsigned files)
 			files, AGENT_FILES, agent_server_connections(server));
 }
 
+/* ---- who we are ---- */
+
+static uint64_t needed_capabilities(const struct serve_options *options)
+{
+	for (size_t i = 0; i < options->n_listen; i++)
+		if (options->listen[i].port < 1024)
+			return CAPS_BIT(CAP_NET_BIND_SERVICE);
+	return 0;
+}
+
+/* Another process with our uid can stop us, and read what we may read. */
+static int confine(const struct serve_options *options, struct pc_err *err)
+{
+	struct privileges_user user;
+	int r = options->user ? privileges_find_user(options->user, &user, err) : 0;
+
+	if (r == 0)
+		r = privileges_drop(options->user ? &user : NULL, needed_capabilities(options),
+				    err);
+	if (r < 0)
+		return r;
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* again: a change of user resets it */
+	agent_prepare();
+	r = sandbox_enter(SANDBOX_REFUSES);
+	if (r < 0)
+		log_warn("no seccomp filter: %s; the agent runs without one", strerror(-r));
+	return 0;
+}
+
+/* To podcred run, which has sent the associations through it already, open: *ret_file. */
+static int find_channel(int *ret_file, struct pc_err *err)
+{
+	int channel = supervised_open("podcred-serve", err);
+	int file = channel < 0 ? channel : supervised_receive(channel);
+
+	if (channel < 0)
+		return channel;
+	if (file >= 0) {
+		*ret_file = file;
+		return channel;
+	}
+	close(channel);
+	return pc_err_set(err, file, "podcred run is gone");
+}
+
 int serve_run(const struct serve_options *options, struct pc_err *err)
 {
 	struct agent_options agent = {
@@ -188,7 +259,7 @@ int serve_run(const struct serve_options *options, struct pc_err *err)
 		.peer = podcred_peer,
 		.require_authorization = options->require_authorization,
 	};
-	_cleanup_close_ int signal_fd = signals_open();
+	_cleanup_close_ int signal_fd = signals_open(), channel = -EBADF;
 	struct agent_server *server = NULL;
 	struct missing missing = {};
 	int r;
@@ -197,20 +268,33 @@ int serve_run(const struct serve_options *options, struct pc_err *err)
 		return signal_fd;
 	harden();
 	agent.max_files = open_files();
-	r = log_start();
+	if (supervised()) {
+		channel = find_channel(&agent.associations_fd, err);
+		if (channel < 0)
+			return channel;
+	}
+	/* before we become somebody else: the key may be root's */
+	r = token_key(options->token_key, agent.token_key, err);
 	if (r == 0)
-		r = token_key(options->token_key, agent.token_key, err);
+		r = confine(options, err);
+	if (r == 0)
+		r = log_start(); /* its thread has no more rights than we have now */
 	if (r == 0)
 		r = agent_server_start(&agent, &server, err);
+	if (agent.associations_fd)
+		close(agent.associations_fd);
 	explicit_bzero(agent.token_key, sizeof(agent.token_key));
 	if (r < 0)
 		return r;
+	if (geteuid() == 0)
+		log_warn("the agent runs as root, though without capabilities; give it a user of "
+			 "its own with --user");
 	if (agent_server_file_exposed(server))
-		log_warn("%s holds keys and every user of this machine can read it; chmod 0400 it",
+		log_warn("%s holds keys, and other users can read it; chmod 0400 it",
 			 options->associations);
 	say_limits(server, agent.max_files);
 	listen_again(server, options, &missing);
-	loop(server, options, &missing, signal_fd);
+	loop(server, options, &missing, signal_fd, channel);
 	agent_server_stop(server);
 	return 0;
 }

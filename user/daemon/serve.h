@@ -14,6 +14,7 @@ struct serve_options {
 	size_t n_listen;
 	const char *associations;
 	const char *token_key; /* file that keeps the IMDS token key over restarts; may be NULL */
+	const char *user; /* become that user, name or number; NULL: stay who we are */
 	bool require_authorization; /* Pod Identity asks for the Authorization header, as on EKS */
 };
 

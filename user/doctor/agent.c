@@ -13,7 +13,7 @@
 #include "file.h"
 #include "listener.h"
 
-static bool endpoint_of(const struct doctor *d, int i, struct net_addr *ret)
+bool doctor_endpoint(const struct doctor *d, int i, struct net_addr *ret)
 {
 	const struct podcred_endpoint *endpoint = &d->status.config.agent[i];
 
@@ -114,7 +114,7 @@ void check_agent(struct doctor *d, struct doctor_result *r)
 
 	d->agent_fails = true;
 	for (int i = 0; i < 2; i++) {
-		if (!endpoint_of(d, i, &addr))
+		if (!doctor_endpoint(d, i, &addr))
 			continue;
 		if (!check_listener(d, &addr, r))
 			return;
@@ -156,7 +156,7 @@ static bool node_has_ipv6(void)
 void check_ipv6(struct doctor *d, struct doctor_result *r)
 {
 	struct net_addr addr;
-	bool agent = endpoint_of(d, 1, &addr), off = ipv6_is_off();
+	bool agent = doctor_endpoint(d, 1, &addr), off = ipv6_is_off();
 
 	if (agent && off)
 		doctor_say(r, DOCTOR_FAIL,

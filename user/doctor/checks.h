@@ -70,7 +70,11 @@ void check_sandboxes(struct doctor *d, struct doctor_result *r);
 
 /* agent.c */
 void check_agent(struct doctor *d, struct doctor_result *r);
+bool doctor_endpoint(const struct doctor *d, int i, struct net_addr *ret); /* false: none */
 void check_ipv6(struct doctor *d, struct doctor_result *r);
+
+/* confinement.c */
+void check_agent_process(struct doctor *d, struct doctor_result *r);
 
 /* probe.c: a pod of our own */
 void check_probe_resolver(struct doctor *d, struct doctor_result *r);

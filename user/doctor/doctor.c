@@ -37,6 +37,7 @@ static const struct check {
 	{"pins", check_pins, NEED_ROOT},
 	{"foreign-programs", check_foreign, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
 	{"agent", check_agent, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"agent-process", check_agent_process, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
 	{"ipv6", check_ipv6, NEED_ROOT | NEED_LOADED},
 	{"resolver", check_resolver, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
 	{"sandboxes", check_sandboxes, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},

@@ -23,14 +23,18 @@ _podcred() {
     mapfile -t COMPREPLY < <(compgen -d -- "$cur")
     return
     ;;
+  --user)
+    mapfile -t COMPREPLY < <(compgen -u -- "$cur")
+    return
+    ;;
   --agent | --without | --count | --pod | --to | --protocol) return ;;
   esac
   case ${COMP_WORDS[1]} in
   load) options="$place --without --take-over --verbose --json" ;;
   unload) options='--others --kubepods --pin-dir --json' ;;
-  run) options="$place --without --pods --metrics --associations --token-key --require-authorization --keep --verbose $log" ;;
+  run) options="$place --without --pods --metrics --associations --user --token-key --require-authorization --keep --verbose $log" ;;
   resolve) options="--config --pods --metrics --kubepods --conflict-seconds --pin-dir $log" ;;
-  serve) options="--config --agent --associations --token-key --require-authorization $log" ;;
+  serve) options="--config --agent --associations --user --token-key --require-authorization $log" ;;
   status) options='--kubepods --json --pin-dir' ;;
   pods | peers | flows | targets) options='--json --pin-dir' ;;
   explain) options='--pod --to --protocol --json --pin-dir' ;;

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "child.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "cleanup.h"
+#include "clock.h"
+#include "log.h"
+#include "signals.h"
+#include "supervised.h"
+
+#define MS	     1000000ULL
+#define DELAY_MAX_S  30
+#define GOOD_WHILE_S 60 /* one that ran for so long starts from the shortest delay again */
+#define STOP_S	     10
+
+#define CHANNEL_FD   3 /* in the child */
+#define CHANNEL_TEXT "3"
+
+/* Of a child that could not be executed; the shell's numbers. */
+#define EXIT_NO_CGROUP 126
+#define EXIT_NO_EXEC   127
+
+/* ---- starting ---- */
+
+static int open_cgroup(const struct child *child, struct pc_err *err)
+{
+	_cleanup_free_ char *path = NULL;
+	int fd;
+
+	if (asprintf(&path, "%s/cgroup.procs", child->cgroup) < 0)
+		return -ENOMEM;
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	return fd >= 0 ? fd
+		       : pc_err_set(err, -errno, "cannot move %s into %s: %m", child->name,
+				    child->cgroup);
+}
+
+/* Between fork and exec: system calls only, as other threads of run may hold locks. Signals stay
+ * blocked: what comes before the child listens is there when it does. */
+static void execute(const struct child *child, int channel, int cgroup_fd)
+{
+	if (child->cgroup && write(cgroup_fd, "0", 1) < 0)
+		_exit(EXIT_NO_CGROUP);
+	if (channel == CHANNEL_FD)
+		fcntl(channel, F_SETFD, 0);
+	else if (dup2(channel, CHANNEL_FD) < 0)
+		_exit(EXIT_NO_EXEC);
+	close_range(CHANNEL_FD + 1, ~0U, 0);
+	/* this very program, also when its file was replaced or removed */
+	execv("/proc/self/exe", (char *const *)child->argv);
+	_exit(EXIT_NO_EXEC);
+}
+
+static int child_start(struct child *child, struct pc_err *err)
+{
+	_cleanup_close_ int ours = -EBADF, theirs = -EBADF, cgroup_fd = -EBADF;
+	int pair[2], r;
+
+	if (child->cgroup) {
+		cgroup_fd = open_cgroup(child, err);
+		if (cgroup_fd < 0)
+			return cgroup_fd;
+	}
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return pc_err_set(err, -errno, "cannot start %s: %m", child->name);
+	ours = child->channel = pair[0];
+	theirs = pair[1];
+	r = child->prepare ? child->prepare(child, child->arg, err) : 0;
+	child->channel = -EBADF;
+	if (r < 0)
+		return r;
+	child->pid = fork();
+	if (child->pid == 0)
+		execute(child, theirs, cgroup_fd);
+	if (child->pid < 0) {
+		child->pid = 0;
+		return pc_err_set(err, -errno, "cannot start %s: %m", child->name);
+	}
+	child->channel = TAKE_FD(ours);
+	child->started_ns = clock_mono_ns();
+	return 0;
+}
+
+/* Twice as long each time, until one has run for a good while. */
+static void put_off(struct child *child, uint64_t now_ns, bool good)
+{
+	unsigned delay = good ? 1 : child->delay_s * 2 ?: 1;
+
+	child->delay_s = delay < DELAY_MAX_S ? delay : DELAY_MAX_S;
+	child->next_ns = now_ns + child->delay_s * CLOCK_S;
+}
+
+int children_start(struct child *children, size_t n)
+{
+	uint64_t now_ns = clock_mono_ns(), next_ns = UINT64_MAX;
+
+	setenv(SUPERVISED_ENV, CHANNEL_TEXT, 1);
+	for (size_t i = 0; i < n; i++) {
+		struct child *child = &children[i];
+		struct pc_err err = {};
+
+		if (!child->pid && child->next_ns <= now_ns && child_start(child, &err) < 0) {
+			put_off(child, now_ns, false);
+			log_error("%s; trying again in %u s", err.msg, child->delay_s);
+		}
+		if (!child->pid && child->next_ns < next_ns)
+			next_ns = child->next_ns;
+	}
+	return next_ns == UINT64_MAX ? -1 : (int)((next_ns - now_ns) / MS) + 1;
+}
+
+/* ---- ending ---- */
+
+static void say_end(const struct child *child, int status, uint64_t ran_ns)
+{
+	char how[64];
+
+	if (WIFSIGNALED(status))
+		snprintf(how, sizeof(how), "signal %d", WTERMSIG(status));
+	else if (WEXITSTATUS(status) == EXIT_NO_CGROUP)
+		snprintf(how, sizeof(how), "its cgroup does not take it");
+	else if (WEXITSTATUS(status) == EXIT_NO_EXEC)
+		snprintf(how, sizeof(how), "/proc/self/exe cannot be executed");
+	else
+		snprintf(how, sizeof(how), "exit %d", WEXITSTATUS(status));
+	log_warn("%s ended (%s) after %llu s; starting it again in %u s", child->name, how,
+		 (unsigned long long)(ran_ns / CLOCK_S), child->delay_s);
+}
+
+static void ended(struct child *child)
+{
+	close(child->channel);
+	child->channel = -EBADF;
+	child->pid = 0;
+}
+
+void children_reap(struct child *children, size_t n)
+{
+	uint64_t now_ns = clock_mono_ns();
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		for (size_t i = 0; i < n; i++) {
+			uint64_t ran_ns = now_ns - children[i].started_ns;
+
+			if (children[i].pid != pid)
+				continue;
+			ended(&children[i]);
+			put_off(&children[i], now_ns, ran_ns >= GOOD_WHILE_S * CLOCK_S);
+			say_end(&children[i], status, ran_ns);
+		}
+	}
+}
+
+void child_signal(const struct child *child, int sig)
+{
+	if (child->pid > 0)
+		kill(child->pid, sig);
+}
+
+static size_t reap_for_good(struct child *children, size_t n)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (children[i].pid && waitpid(children[i].pid, NULL, WNOHANG) == children[i].pid)
+			ended(&children[i]);
+		left += children[i].pid != 0;
+	}
+	return left;
+}
+
+void children_stop(struct child *children, size_t n, int signal_fd)
+{
+	uint64_t deadline_ns = clock_mono_ns() + STOP_S * CLOCK_S;
+	struct pollfd fd = {.fd = signal_fd, .events = POLLIN};
+	bool killed = false;
+
+	for (size_t i = 0; i < n; i++)
+		child_signal(&children[i], SIGTERM);
+	while (reap_for_good(children, n)) {
+		uint64_t now_ns = clock_mono_ns();
+
+		if (!killed && now_ns >= deadline_ns) {
+			for (size_t i = 0; i < n; i++) {
+				if (children[i].pid)
+					log_warn("%s does not end within %d s; killed",
+						 children[i].name, STOP_S);
+				child_signal(&children[i], SIGKILL);
+			}
+			killed = true;
+		}
+		poll(&fd, 1, killed ? -1 : (int)((deadline_ns - now_ns) / MS) + 1);
+		while (signals_next(signal_fd))
+			;
+	}
+}

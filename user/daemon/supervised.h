@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The channel between podcred run and a child that it executes: a socket, whose number is in the
+ * child's environment. Files that only root may open come over it, and its end is the end of run.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "err.h"
+
+#define SUPERVISED_ENV "PODCRED_RUN_CHANNEL"
+
+/* Whether podcred run started this process. */
+bool supervised(void);
+
+/* The descriptor, for the caller to close, and the process gets that name. -EINVAL: the environment
+ * names something else. Only when supervised(). */
+int supervised_open(const char *name, struct pc_err *err);
+
+/* A file that run has opened for us. -EAGAIN: none has come; -EPIPE: run is gone. */
+int supervised_receive(int channel);
+
+/* In run: hand a file over. -errno. */
+int supervised_send(int channel, int fd);
