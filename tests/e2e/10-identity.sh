@@ -130,6 +130,18 @@ run_listings() {
     "$(asks "$NODE_V4:$AGENT_PORT" /v1/credentials) $(asks "[$NODE_V6]:$AGENT_PORT" /)"
   same 'which is' $((before + 2)) "$(unstamped_node)"
 
+  # More than the kernel hands out at once.
+  python3 -c '
+for i in range(600):
+    key = i.to_bytes(4, "little") + bytes(32)
+    print("map update pinned", "'"$PIN_DIR/maps/podcred_peers"'", "key", *key, "value", *bytes(64))
+' >"$ENV_TMP/many"
+  bpftool batch file "$ENV_TMP/many" >/dev/null || env_fail 'podcred_peers cannot be written'
+  same 'a map of many entries is listed whole, each once' '600 600' \
+    "$(podcred peers --json | jq '"\(length) \([.[].client] | unique | length)"' -r)"
+  sed 's/update/delete/; s/ value.*//' "$ENV_TMP/many" >"$ENV_TMP/none"
+  bpftool batch file "$ENV_TMP/none" >/dev/null
+
   for command in pods peers flows targets status; do
     check "podcred $command prints a table" grep -q . <(podcred "$command")
   done

@@ -35,15 +35,53 @@ int loader_map_open(const char *pin_dir, enum loader_map map, struct pc_err *err
 			  strerror(-r), pin_dir);
 }
 
+#define KEY_MAX	       64
+#define BATCH	       256
+#define NOT_BY_BATCHES 1
+
+/* Linux 5.6 has it for most kinds of maps. Any error means: one by one, even in the middle, as entries
+ * may be seen twice. */
+static int each_by_batches(int fd, size_t key_size, size_t value_size,
+			   int (*fn)(void *arg, const void *key, const void *value), void *arg,
+			   int *ret)
+{
+	_cleanup_free_ char *keys = calloc(BATCH, key_size), *values = calloc(BATCH, value_size);
+	char at[KEY_MAX] = {}, next[KEY_MAX] = {}; /* a bucket's number, or a key */
+	bool first = true, more = true;
+
+	while (more) {
+		uint32_t n = BATCH;
+
+		if (!keys || !values)
+			return NOT_BY_BATCHES;
+		if (bpf_map_lookup_batch(fd, first ? NULL : at, next, keys, values, &n, NULL) < 0) {
+			if (errno != ENOENT)
+				return NOT_BY_BATCHES;
+			more = false;
+		}
+		for (uint32_t i = 0; i < n; i++) {
+			*ret = fn(arg, keys + i * key_size, values + i * value_size);
+			if (*ret)
+				return 0;
+		}
+		memcpy(at, next, sizeof(at));
+		first = false;
+	}
+	*ret = 0;
+	return 0;
+}
+
 int loader_map_each(int fd, size_t key_size, size_t value_size,
 		    int (*fn)(void *arg, const void *key, const void *value), void *arg)
 {
-	char key[64], next[64];
+	char key[KEY_MAX], next[KEY_MAX];
 	_cleanup_free_ char *value = malloc(value_size);
 	int more, r;
 
 	if (!value || key_size > sizeof(key))
 		return -ENOMEM;
+	if (each_by_batches(fd, key_size, value_size, fn, arg, &r) != NOT_BY_BATCHES)
+		return r;
 	more = bpf_map_get_next_key(fd, NULL, next);
 	while (more == 0) {
 		memcpy(key, next, key_size);
