@@ -170,8 +170,10 @@ mkdir "$EMPTY"
 # ---- the runtime puts containers outside ----
 load || env_fail "load failed: $(cat "$ENV_TMP/err")"
 check 'nothing is outside' complete
+pod_add stray burstable
+env_resolve
 HEX=$(printf '%064d' 1)
-UID1=$(cat /proc/sys/kernel/random/uuid)
+UID1=${POD_UID[stray]}
 for stray in "system.slice/containerd.service/kubepods-burstable-pod${UID1//-/_}.slice:cri-containerd:$HEX" \
   "kubepods-besteffort-pod${UID1//-/_}.slice:crio:$HEX" \
   "k8s.io/$HEX" "system.slice/cri-containerd-$HEX.scope" "system.slice/crio-$HEX.scope"; do
@@ -187,8 +189,15 @@ for stray in "system.slice/containerd.service/kubepods-burstable-pod${UID1//-/_}
   check 'and doctor' finds outside "1 container of pods runs outside"
   same 'and the metrics' '0 1' \
     "$(metric podcred_guard_complete) $(metric 'podcred_guard_gaps{kind="outside"}')"
+  if [[ $stray = system.slice/containerd* ]]; then
+    check 'the resolver logs it' wait_for 30 grep -q 'not guarded: 1 container of pods runs outside' "$ENV_TMP/resolve.log"
+    check 'and explain does not call it guarded' grep -q "not guarded: processes of it run in .*/$stray, outside" \
+      <(podcred explain --pod shop/stray)
+    same 'nor in JSON' "$ENV_CGROUP/$stray" "$(podcred explain --pod shop/stray --json | jq -r .outside)"
+  fi
   cgroup_signal "$ENV_CGROUP/$stray" KILL
 done
+same 'explain has nothing to say about it any more' null "$(podcred explain --pod shop/stray --json | jq .outside)"
 for other in "docker/$HEX" "system.slice/docker-$HEX.scope" "system.slice/crio-conmon-$HEX.scope" \
   "system.slice/docker-$HEX.scope/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod${UID1//-/_}.slice"; do
   mkdir -p "$ENV_CGROUP/$other"

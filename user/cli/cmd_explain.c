@@ -179,10 +179,16 @@ static json_t *json_pod(const struct podcred_pod *pod)
 static void explain_all(const struct facts_source *source, const struct podcred_pod *pod,
 			const struct podcred_target_key *dests, size_t n, bool json)
 {
+	_cleanup_free_ char *outside = facts_outside(source, pod);
 	json_t *array = json_array();
 
 	if (!json)
 		print_pod(pod);
+	if (!json && outside)
+		printf("not guarded: processes of it run in %s, outside of the guarded kubepods; "
+		       "what "
+		       "follows does not hold for them\n",
+		       outside);
 	for (size_t i = 0; i < n; i++) {
 		struct explain_verdict verdict;
 		struct explain_facts facts;
@@ -195,7 +201,8 @@ static void explain_all(const struct facts_source *source, const struct podcred_
 			print_verdict(&dests[i], &verdict);
 	}
 	if (json)
-		cli_print_json(json_pack("{soso}", "pod", json_pod(pod), "destinations", array));
+		cli_print_json(json_pack("{soss*so}", "pod", json_pod(pod), "outside", outside,
+					 "destinations", array));
 	else
 		json_decref(array);
 }

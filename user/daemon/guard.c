@@ -169,6 +169,20 @@ static void find_outside(struct guard *guard, const char *kind)
 			stray->path);
 }
 
+size_t guard_outside(const char *mount, const char *kubepods, char *ret_text, size_t size)
+{
+	_cleanup_free_ struct guard *guard = calloc(1, sizeof(*guard));
+
+	if (!guard)
+		return 0;
+	guard->mount = mount;
+	guard->kubepods = (char *)kubepods;
+	find_outside(guard, "outside");
+	if (guard_count(guard, "outside"))
+		snprintf(ret_text, size, "%s; %s", guard->gaps[0].text, guard->gaps[0].next);
+	return guard_count(guard, "outside");
+}
+
 /* ---- interface: do packets pass by the programs wherever they can go? ---- */
 
 struct interface_arg {
@@ -219,10 +233,8 @@ static const struct {
 	const char *kind;
 	void (*find)(struct guard *guard, const char *kind);
 } finders[] = {
-	{"program", find_programs},
-	{"kubepods", find_kubepods},
-	{"other-load", find_other_loads},
-	{"outside", find_outside},
+	{"program", find_programs},	  {"kubepods", find_kubepods},
+	{"other-load", find_other_loads}, {"outside", find_outside},
 	{"interface", find_interfaces},
 };
 

@@ -70,6 +70,12 @@ struct guard_unloaded {
 int guard_unload(const struct guard_where *where, bool others_too, struct guard_unloaded *ret,
 		 struct pc_err *err);
 
+/*
+ * Only the pods that run outside of this kubepods, into ret_text: the first of these gaps and what to do
+ * about it. 0: there are none. Cheap enough to be asked again and again.
+ */
+size_t guard_outside(const char *mount, const char *kubepods, char *ret_text, size_t size);
+
 /* For those who find gaps. */
 __attribute__((format(printf, 4, 5))) void guard_gap(struct guard *guard, const char *kind,
 						     const char *next, const char *fmt, ...);

@@ -20,6 +20,7 @@
 #include "lease.h"
 #include "links.h"
 #include "config.h"
+#include "guard.h"
 #include "loader.h"
 #include "log.h"
 #include "metrics.h"
@@ -32,6 +33,7 @@
 
 #define TICK_MS	     500
 #define SETTLE_TICKS 4
+#define STRAY_TICKS  20
 
 struct resolver {
 	const struct resolve_options *options;
@@ -57,6 +59,8 @@ struct resolver {
 	bool rescan, reload, reload_policy, uncovered, restart, stop;
 	int scan_error, cover_error; /* of the last time, 0 when it went well */
 	uint32_t kubepods_level;
+	char kubepods[4096]; /* path */
+	bool strays; /* pods were seen outside of it, and it was said */
 };
 
 /* ---- sink: what the registry decides, the kernel learns ---- */
@@ -340,6 +344,19 @@ static void watch_links(struct resolver *res)
 	ifaces_attach(res->options->pin_dir);
 }
 
+/* A runtime that does not use the kubelet's cgroups: no event tells of that. */
+static void look_for_strays(struct resolver *res)
+{
+	char text[768];
+	bool strays = guard_outside(res->mount, res->kubepods, text, sizeof(text));
+
+	if (strays && !res->strays)
+		log_warn("not guarded: %s", text);
+	else if (!strays && res->strays)
+		log_info("no pod runs outside of %s any more", res->kubepods);
+	res->strays = strays;
+}
+
 /* Whatever is due by time; events may wake the loop much more often. */
 static void tick(struct resolver *res)
 {
@@ -358,6 +375,8 @@ static void tick(struct resolver *res)
 	lease_check(res->lease);
 	metrics_tick(&res->metrics);
 	loader_flows_sweep(res->flows_fd, res->options->conflict_s * 1000000000ULL);
+	if (res->ticks % STRAY_TICKS == 0)
+		look_for_strays(res);
 	if (res->ticks++ % SETTLE_TICKS == 0) {
 		ifaces_attach_uplinks(res->options->pin_dir);
 		loader_quota_settle(res->flows_fd, res->quota_fd, &res->quota_memory);
@@ -472,6 +491,7 @@ static int open_tree(struct resolver *res, struct pc_err *err)
 	if (r < 0)
 		return pc_err_set(err, r, "cannot read the configuration map: %s", strerror(-r));
 	res->kubepods_level = config.kubepods_level;
+	snprintf(res->kubepods, sizeof(res->kubepods), "%s%s", res->mount, config.kubepods_path);
 	if (res->options->kubepods)
 		kubepods = strdup(res->options->kubepods);
 	else if (asprintf(&kubepods, "%s%s", res->mount, config.kubepods_path) < 0)

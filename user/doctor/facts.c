@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "cgpath.h"
+#include "cgsurvey.h"
 #include "cleanup.h"
 #include "clock.h"
 #include "parse.h"
@@ -149,6 +150,27 @@ int facts_find_pod(const struct facts_source *source, const char *text, struct p
 	if (search.n > search.listed)
 		snprintf(more, sizeof(more), " and %zu more", search.n - search.listed);
 	return pc_err_set(err, -ENOENT, "no pod \"%.80s\"; known: %s%s", text, search.known, more);
+}
+
+char *facts_outside(const struct facts_source *source, const struct podcred_pod *pod)
+{
+	_cleanup_free_ char *kubepods = NULL, *realm = NULL;
+	_cleanup_(cgsurvey_done) struct cgsurvey survey = {0};
+
+	if (asprintf(&kubepods, "%s%s", source->mount, source->status.config.kubepods_path) < 0)
+		return NULL;
+	realm = cgsurvey_realm(source->mount, kubepods);
+	if (!realm || cgsurvey_take(realm, 0, &survey) < 0)
+		return NULL;
+	for (size_t i = 0; i < survey.n; i++) {
+		const struct cgsurvey_entry *entry = &survey.v[i];
+
+		if (entry->kind == CGSURVEY_POD && entry->populated &&
+		    !strcmp(entry->uid, pod->uid) &&
+		    (entry->kubepods < 0 || strcmp(survey.v[entry->kubepods].path, kubepods) != 0))
+			return strdup(entry->path);
+	}
+	return NULL;
 }
 
 /* ---- facts ---- */

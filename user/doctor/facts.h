@@ -25,6 +25,10 @@ void facts_close(struct facts_source *source);
 int facts_find_pod(const struct facts_source *source, const char *text, struct podcred_pod *ret,
 		   struct pc_err *err);
 
+/* A cgroup with processes of that pod outside of the guarded kubepods, owned by the caller; NULL:
+ * there is none, or it may not be looked for. */
+char *facts_outside(const struct facts_source *source, const struct podcred_pod *pod);
+
 /* Everything about that pod and that destination. */
 void facts_fill(const struct facts_source *source, const struct podcred_pod *pod,
 		const struct podcred_target_key *dest, struct explain_facts *ret);
