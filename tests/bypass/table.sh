@@ -21,6 +21,12 @@ notes() {
   for n in "${ROWS[@]}"; do
     [ "${OPEN[$n]}" = - ] || echo "- ${NAME[$n]}: ${OPEN[$n]}."
   done
+  cat <<'MD'
+
+To read is no way to an address, so it is no row: a hostNetwork pod with CAP_NET_RAW sees by AF_PACKET
+what passes the node's interfaces, and that is the tokens and keys of every pod on that node. No hook can
+hide it; `podcred doctor` lists such pods.
+MD
   echo
   echo '## Not in this kernel'
   echo

@@ -119,6 +119,44 @@ check 'README names make test' grep -q 'make test' README.md
 check 'there are links to check' test "$(links | wc -l)" -gt 10
 same 'every relative link leads somewhere' '' "$(broken_links)"
 
+# ---- what is open: each row of the table, in the words of every page that says what is not stopped ----
+open_rows() { sed -n '/^## Open/,/^## Not in/s/^- \(.*\): .*/\1/p' docs/bypass.md | sed 's/: .*//'; }
+# The phrase by which a page speaks of a row; a row without one here is to be put in those pages first.
+phrase_of() {
+  case $1 in
+  *PACKET_QDISC_BYPASS*) echo PACKET_QDISC_BYPASS ;;
+  AF_XDP*) echo AF_XDP ;;
+  *'bound after connect(2)') echo 'binds its socket to an interface after' ;;
+  'forged source'*) echo 'forged source' ;;
+  'host process'*) echo 'programs on the node itself' ;;
+  'the agent itself') echo 'the agent itself' ;;
+  *) echo "no phrase for \"$1\" in tests/e2e/05-docs.sh" ;;
+  esac
+}
+# A page as one line without markup, of what it says about that.
+words() { sed -n "$2" "$1" | sed 's/^\.It$//; s/^\.[A-Z][a-z] //; s/\*\*//g' | tr -s '\n ' ' '; }
+readme() { words README.md '/^## What it does not stop/,/^## Out of scope/p'; }
+security() { words SECURITY.md '/^## What is not/,/^## Advice/p'; }
+# shellcheck disable=SC2016 # the last line, to sed
+manual() { words "$MAN" '/^\.Sh SECURITY CONSIDERATIONS/,$p'; }
+table() { words docs/bypass.md '/^## Open/,/^## Not in/p'; }
+check 'docs/bypass.md has open rows' test "$(open_rows | wc -l)" -gt 3
+while read -r row; do
+  phrase=$(phrase_of "$row")
+  for page in readme security manual; do
+    check "$page: says that this is open: $row" grep -qiF -- "$phrase" <("$page")
+  done
+done < <(open_rows)
+for page in readme security manual; do
+  check "$page: says that an SR-IOV function is open" grep -qF 'SR-IOV function' <("$page")
+done
+for page in readme security manual table; do
+  check "$page: who may open packet sockets on the node's network reads the keys of all" \
+    grep -qiE "hostNetwork pod .*CAP_NET_RAW.*(every pod.s keys|keys of every pod)" <("$page")
+  check_not "$page: does not claim that raw and packet sockets pass" \
+    grep -qiE 'as if (podcred|\.Nm) were not there' <("$page")
+done
+
 if command -v mandoc >/dev/null; then
   # the pages that it refers to need not be installed here
   same 'mandoc has nothing to say about podcred.8' '' \

@@ -246,6 +246,29 @@ wait_for 10 bash -c "readlink /proc/\$(head -n 1 ${POD_CGROUP[web]}/container/cg
   grep -q runsc"
 finds 'a sandboxed runtime' 'warn sandboxes' 'runsc (pid [0-9]*)'
 cgroup_signal "${POD_CGROUP[web]}/container" KILL
+# A pod on the node's network that may open packet sockets, if only after an exec.
+in_pod web sleep 1000 &
+pod_add netd besteffort host
+env_podlist "$ENV_TMP/pods.json"
+in_pod netd setpriv --inh-caps=-all --bounding-set=-all sleep 1000 &
+wait_for 10 grep -q . "${POD_CGROUP[netd]}/container/cgroup.procs"
+wait_for 10 grep -q '^CapBnd:.*0000000000000000' \
+  "/proc/$(head -n 1 "${POD_CGROUP[netd]}/container/cgroup.procs")/status"
+netd_known() { podcred pods --json | jq -e 'any(.[]; .name == "netd")'; }
+wait_for 10 netd_known
+healthy 'a hostNetwork pod without CAP_NET_RAW, another pod with it'
+in_pod netd setpriv --inh-caps=-all --bounding-set=-all,+net_raw --reuid 65534 --clear-groups sleep 1000 &
+bounded() {
+  sed 's|.*|/proc/&/status|' "${POD_CGROUP[netd]}/container/cgroup.procs" |
+    xargs grep -h '^CapBnd:' | grep -q '2000$'
+}
+wait_for 10 bounded
+finds 'a hostNetwork pod that may have CAP_NET_RAW' 'warn sniffers' 'CAP_NET_RAW: shop/netd; '
+cgroup_signal "${POD_CGROUP[netd]}/container" KILL
+cgroup_signal "${POD_CGROUP[web]}/container" KILL
+rmdir "${POD_CGROUP[netd]}/container" "${POD_CGROUP[netd]}"
+unset 'POD_UID[netd]' 'POD_CGROUP[netd]'
+env_podlist "$ENV_TMP/pods.json"
 pod_add nameless burstable
 finds 'a pod that no list names' 'warn resolver' "1 of 3 pods have no name.*${POD_UID[nameless]}"
 env_podlist "$ENV_TMP/pods.json"

@@ -68,6 +68,9 @@ void check_cgroup_v1(struct doctor *d, struct doctor_result *r);
 void check_resolver(struct doctor *d, struct doctor_result *r);
 void check_sandboxes(struct doctor *d, struct doctor_result *r);
 
+/* sniffers.c */
+void check_sniffers(struct doctor *d, struct doctor_result *r);
+
 /* agent.c */
 void check_agent(struct doctor *d, struct doctor_result *r);
 bool doctor_endpoint(const struct doctor *d, int i, struct net_addr *ret); /* false: none */

@@ -41,6 +41,7 @@ static const struct check {
 	{"ipv6", check_ipv6, NEED_ROOT | NEED_LOADED},
 	{"resolver", check_resolver, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
 	{"sandboxes", check_sandboxes, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"sniffers", check_sniffers, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
 	{"sysctls", check_sysctls, 0},
 	{"probe-resolver", check_probe_resolver, ~0U},
 	{"probe-identity", check_probe_identity, ~0U},

@@ -454,8 +454,11 @@ void check_probe_resolver(struct doctor *d, struct doctor_result *r)
 		doctor_say(r, DOCTOR_SKIP, NULL, "see resolver");
 		return;
 	}
-	if (!probe_ready(d, r))
+	if (!probe_ready(d, r)) {
+		if (d->probe && d->probe->spoilt == TRIES)
+			judge_without_probe(d, r);
 		return;
+	}
 	if (d->probe->noticed)
 		doctor_say(r, DOCTOR_OK, NULL, "a new pod is noticed");
 	else if (d->probe->unnoticed)
