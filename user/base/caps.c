@@ -87,7 +87,7 @@ void caps_bound(uint64_t keep)
 int caps_keep(uint64_t keep)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2];
+	struct __user_cap_data_struct data[2] = {};
 	bool change = false;
 
 	prctl(PR_SET_KEEPCAPS, 0);
