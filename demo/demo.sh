@@ -21,9 +21,11 @@ die() {
   printf '\n%s\ndemo: FAILED\n' "$*"
   exit 1
 }
-# Who the agent says has called last, and what it gave.
+# agent_says WHOM: what it gave to whom. The line may come after the answer.
+agent_said() { grep -q " credentials .*$1" "$ENV_TMP/run.log"; }
 agent_says() {
-  sed -n 's/.* credentials //p' "$ENV_TMP/run.log" | tail -1 |
+  wait_for 30 agent_said "$1" || die "the agent says nothing of $1: $(cat "$ENV_TMP/run.log")"
+  sed -n "/$1/s/.* credentials //p" "$ENV_TMP/run.log" | tail -1 |
     sed 's/^/the agent says: /; s/ status=.* namespace=/ namespace=/'
 }
 # expect WHAT PATTERN TEXT
@@ -61,7 +63,7 @@ out=$(run in_pod web env AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=/v1/credentials 
   /usr/bin/aws configure list)
 echo "$out"
 expect 'the key of web' 'access_key .*AWEB.* container-role' "$out"
-agent_says
+agent_says pod=web
 
 say 'Pod db, AWS SDK for JavaScript, EKS Pod Identity at 169.254.170.23'
 echo -n demo >"$ENV_TMP/token"
@@ -71,7 +73,7 @@ out=$(run in_pod db env \
   node "$CLIENTS/credentials.mjs")
 echo "$out"
 expect 'the key of db' 'accessKeyId=AKIADB ' "$out"
-agent_says
+agent_says pod=db
 
 say 'Pod netd, boto3, EC2 metadata (IMDSv2) at 169.254.169.254. It shares its address with the node'
 out=$(run in_pod netd "$PYTHON" "$CLIENTS/credentials.py")
@@ -80,7 +82,7 @@ expect 'the key of netd' 'accessKeyId=AKIANETD method=iam-role' "$out"
 out=$(run in_pod netd curl -sS http://169.254.169.254/latest/meta-data/iam/security-credentials/)
 printf 'role: %s\n' "$out"
 expect 'the role of netd' '^netd-role$' "$out"
-agent_says
+agent_says pod=netd
 
 say 'While connections are open, anybody with bpftool sees whose they are'
 for pod in web db netd; do
@@ -102,7 +104,7 @@ say 'Who is no pod gets nothing, and a guarded address has one door'
 out=$(run in_host curl -sS "http://$NODE_V4:$AGENT_PORT/v1/credentials")
 echo "$out"
 expect 'a refusal' 'AccessDenied' "$out"
-agent_says
+agent_says reason=unknown_caller
 out=$(run in_pod web curl -sS --max-time 5 http://169.254.169.254:8080/ 2>&1) && die "port 8080 answered: $out"
 echo "$out"
 kill -0 "$RUN_PID" || die 'podcred run ended'
