@@ -115,6 +115,7 @@ enum podcred_runtime {
 	PODCRED_RUNTIME_LIST_PODS, /* that it names */
 	PODCRED_RUNTIME_LIST_SKIPPED, /* that it could not use */
 	PODCRED_RUNTIME_NETNS, /* the network namespace whose interfaces are watched: its inode */
+	PODCRED_RUNTIME_LIST_ABSENT, /* that should run, when none of them does below kubepods */
 	PODCRED_RUNTIME_SLOTS = 16
 };
 

@@ -198,6 +198,24 @@ for stray in "system.slice/containerd.service/kubepods-burstable-pod${UID1//-/_}
   cgroup_signal "$ENV_CGROUP/$stray" KILL
 done
 same 'explain has nothing to say about it any more' null "$(podcred explain --pod shop/stray --json | jq .outside)"
+# ---- the list has running pods, the guarded kubepods has not ----
+running() { jq '.items[].status.containerStatuses = [{"state": {"running": {"startedAt": "now"}}}]' "$ENV_TMP/pods.json" >"$ENV_TMP/pods.new" &&
+  mv "$ENV_TMP/pods.new" "$ENV_TMP/pods.json"; }
+absent() { [ "$(gaps)" = absent ]; }
+running
+check 'no listed pod runs where it should: status fails' wait_for 60 absent
+check 'and says so' bash -c "! '$PODCRED' status --pin-dir '$PIN_DIR' | grep -q 'guard *complete'"
+status
+check 'how many, and where' says "none of 3 pods that run by the pod list has a process in $EMPTY; load with"
+check 'the resolver logs it' grep -q "none of 3 pods that run by .*pods.json has a process" "$ENV_TMP/resolve.log"
+doctor
+check 'doctor fails' finds outside 'none of 3 pods'
+mkdir -p "${POD_CGROUP[stray]}/container"
+in_cgroup "${POD_CGROUP[stray]}/container" "$NODE_NETNS" sleep 600 &
+check 'one of them comes: complete' wait_for 60 complete
+cgroup_signal "${POD_CGROUP[stray]}/container" KILL
+env_podlist "$ENV_TMP/pods.json"
+
 for other in "docker/$HEX" "system.slice/docker-$HEX.scope" "system.slice/crio-conmon-$HEX.scope" \
   "system.slice/docker-$HEX.scope/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod${UID1//-/_}.slice"; do
   mkdir -p "$ENV_CGROUP/$other"

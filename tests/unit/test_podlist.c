@@ -45,58 +45,74 @@ static const struct good_case good[] = {
 	{"{\"kind\":\"PodList\",\"items\":null}", 0, {0}},
 	{LIST("{" META ",\"spec\":{\"serviceAccountName\":\"web\",\"hostNetwork\":true}}"),
 	 1,
-	 {true, UID_1, "shop", "web-0", "web", ""}},
-	{LIST("{" META "},{" META "}"), 1, {false, UID_1, "shop", "web-0", "default", ""}},
+	 {true, UID_1, "shop", "web-0", "web", "", false}},
+	{LIST("{" META "},{" META "}"), 1, {false, UID_1, "shop", "web-0", "default", "", false}},
 	{"{\"kind\":\"Pod\"," META ",\"spec\":null}",
 	 1,
-	 {false, UID_1, "shop", "web-0", "default", ""}},
+	 {false, UID_1, "shop", "web-0", "default", "", false}},
 	{"\xef\xbb\xbf \n{\"kind\":\"List\",\"items\":[{\"kind\":\"Pod\"," META "}]}\n",
 	 1,
-	 {false, UID_1, "shop", "web-0", "default", ""}},
+	 {false, UID_1, "shop", "web-0", "default", "", false}},
+	/* what runs, by the kubelet's word; what is odd does not */
+	{LIST("{" META ",\"status\":{\"containerStatuses\":[{\"state\":{\"waiting\":{}}},"
+	      "{\"state\":{\"running\":{\"startedAt\":\"x\"}}}]}}"),
+	 1,
+	 {false, UID_1, "shop", "web-0", "default", "", true}},
+	{LIST("{" META ",\"status\":{\"containerStatuses\":[{\"state\":{\"running\":null}},7]}}"),
+	 1,
+	 {false, UID_1, "shop", "web-0", "default", "", false}},
+	{LIST("{" META ",\"status\":{\"containerStatuses\":{\"state\":{\"running\":{}}}}}"),
+	 1,
+	 {false, UID_1, "shop", "web-0", "default", "", false}},
+	{LIST("{" META ",\"status\":7}"), 1, {false, UID_1, "shop", "web-0", "default", "", false}},
 	/* static pods: by annotation, by the kubelet's own uid; nonsense is no hash */
 	{NOTE("\"kubernetes.io/config.mirror\":\"" HASH "\""),
 	 1,
-	 {false, UID_1, "a", "b", "", HASH}},
+	 {false, UID_1, "a", "b", "", HASH, false}},
 	{NOTE("\"kubernetes.io/config.hash\":\"" HASH "\""),
 	 1,
-	 {false, UID_1, "a", "b", "default", ""}},
+	 {false, UID_1, "a", "b", "default", "", false}},
 	{NOTE("\"kubernetes.io/config.hash\":\"" HASH "\",\"kubernetes.io/config.mirror\":\"zz\""),
 	 1,
-	 {false, UID_1, "a", "b", "", HASH}},
+	 {false, UID_1, "a", "b", "", HASH, false}},
 	{NOTE("\"kubernetes.io/config.mirror\":[1],\"x\":\"" HASH "\""),
 	 1,
-	 {false, UID_1, "a", "b", "", ""}},
-	{NOTE("\"kubernetes.io/config.mirror\":null"), 1, {false, UID_1, "a", "b", "default", ""}},
+	 {false, UID_1, "a", "b", "", "", false}},
+	{NOTE("\"kubernetes.io/config.mirror\":null"),
+	 1,
+	 {false, UID_1, "a", "b", "default", "", false}},
 	{NOTE("\"kubernetes.io/config.mirror\":\"" UID_2 "\""),
 	 1,
-	 {false, UID_1, "a", "b", "", UID_2}},
+	 {false, UID_1, "a", "b", "", UID_2, false}},
 	/* which of the two counts: neither, but a mirror pod it is */
 	{NOTE("\"kubernetes.io/config.mirror\":\"" HASH "\",\"kubernetes.io/config.mirror\":\"" HASH
 	      "\""),
 	 1,
-	 {false, UID_1, "a", "b", "", ""}},
+	 {false, UID_1, "a", "b", "", "", false}},
 	/* no mirror pod has a service account */
 	{LIST("{\"metadata\":{\"namespace\":\"a\",\"name\":\"b\",\"uid\":\"" UID_1
 	      "\",\"annotations\":{\"kubernetes.io/config.mirror\":\"" UID_2
 	      "\"}},\"spec\":{\"serviceAccountName\":\"c\"}}"),
 	 1,
-	 {false, UID_1, "a", "b", "c", ""}},
-	{SPEC("{\"serviceAccountName\":\"\"}"), 1, {false, UID_1, "shop", "web-0", "default", ""}},
+	 {false, UID_1, "a", "b", "c", "", false}},
+	{SPEC("{\"serviceAccountName\":\"\"}"),
+	 1,
+	 {false, UID_1, "shop", "web-0", "default", "", false}},
 	{LIST("{\"metadata\":{\"namespace\":\"a\",\"name\":\"b.c\",\"uid\":\"" HASH "\"}}"),
 	 1,
-	 {false, HASH, "a", "b.c", "", ""}},
+	 {false, HASH, "a", "b.c", "", "", false}},
 	/* YAML */
-	{"kind: Pod\n" YAML_META, 1, {false, UID_1, "shop", "web-0", "default", ""}},
+	{"kind: Pod\n" YAML_META, 1, {false, UID_1, "shop", "web-0", "default", "", false}},
 	{"# a comment\n---\napiVersion: v1\nkind: PodList\nitems:\n- metadata:\n    uid: " UID_1
 	 "\n    name: '123'\n    namespace: \"shop\"\n  spec:\n    hostNetwork: true\n"
 	 "    serviceAccountName: ~\n    priority: -5\n...\n",
 	 1,
-	 {true, UID_1, "shop", "123", "default", ""}},
+	 {true, UID_1, "shop", "123", "default", "", false}},
 	{"kind: List\nitems: []\n", 0, {0}},
 	{"kind: Pod\nmetadata: {namespace: !!str 1, name: ! 2, "
 	 "uid: 12345678901234567890123456789012}\n",
 	 1,
-	 {false, "12345678901234567890123456789012", "1", "2", "", ""}},
+	 {false, "12345678901234567890123456789012", "1", "2", "", "", false}},
 };
 
 static void test_good(void **state)
@@ -124,6 +140,7 @@ static void test_good(void **state)
 		assert_string_equal(pods[0].service_account, want->service_account);
 		assert_string_equal(pods[0].config_hash, want->config_hash);
 		assert_int_equal(pods[0].host_network, want->host_network);
+		assert_int_equal(pods[0].running, want->running);
 	}
 }
 

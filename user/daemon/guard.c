@@ -2,6 +2,7 @@
 #include "guard.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <linux/capability.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -169,6 +170,19 @@ static void find_outside(struct guard *guard, const char *kind)
 			stray->path);
 }
 
+/* The resolver compares its list with the cgroups, and leaves its finding in the map. */
+static void find_absent(struct guard *guard, const char *kind)
+{
+	uint64_t n = guard->status.runtime[PODCRED_RUNTIME_LIST_ABSENT];
+
+	if (n && loader_resolver_is_running(&guard->status))
+		guard_gap(guard, kind,
+			  "load with the --kubepods that has them, or see that the list is of this "
+			  "node and up to date",
+			  "none of %" PRIu64 " pods that run by the pod list has a process in %s",
+			  n, guard->kubepods);
+}
+
 size_t guard_outside(const char *mount, const char *kubepods, char *ret_text, size_t size)
 {
 	_cleanup_free_ struct guard *guard = calloc(1, sizeof(*guard));
@@ -233,9 +247,8 @@ static const struct {
 	const char *kind;
 	void (*find)(struct guard *guard, const char *kind);
 } finders[] = {
-	{"program", find_programs},	  {"kubepods", find_kubepods},
-	{"other-load", find_other_loads}, {"outside", find_outside},
-	{"interface", find_interfaces},
+	{"program", find_programs}, {"kubepods", find_kubepods}, {"other-load", find_other_loads},
+	{"outside", find_outside},  {"absent", find_absent},	 {"interface", find_interfaces},
 };
 
 const char *guard_kind(size_t i)

@@ -19,6 +19,7 @@
 #include "ifaces.h"
 #include "lease.h"
 #include "links.h"
+#include "listed.h"
 #include "config.h"
 #include "guard.h"
 #include "loader.h"
@@ -60,6 +61,8 @@ struct resolver {
 	int scan_error, cover_error; /* of the last time, 0 when it went well */
 	uint32_t kubepods_level;
 	char kubepods[4096]; /* path */
+	struct listed listed;
+	size_t absent; /* of them, as it was said */
 	bool strays; /* pods were seen outside of it, and it was said */
 };
 
@@ -245,6 +248,7 @@ static void take_names(struct resolver *res, const struct podlist *list)
 
 	res->has_list = true;
 	say_skipped(res, list);
+	listed_set(&res->listed, list->pods, list->n); /* without memory the last one counts */
 	log_debug("%zu pods in %s", list->n, res->options->pods);
 	r = registry_set_names(res->registry, list->pods, list->n, &err);
 	if (r < 0)
@@ -357,6 +361,18 @@ static void look_for_strays(struct resolver *res)
 	res->strays = strays;
 }
 
+static void look_for_listed(struct resolver *res, uint64_t now_ns)
+{
+	size_t absent = listed_absent(&res->listed, res->mount, res->kubepods, now_ns);
+
+	if (absent && !res->absent)
+		log_warn("none of %zu pods that run by %s has a process in %s; another kubepods is "
+			 "guarded, or the list is of another node, or old",
+			 absent, res->options->pods, res->kubepods);
+	res->absent = absent;
+	loader_runtime_write(res->runtime_fd, PODCRED_RUNTIME_LIST_ABSENT, absent);
+}
+
 /* Whatever is due by time; events may wake the loop much more often. */
 static void tick(struct resolver *res)
 {
@@ -375,8 +391,10 @@ static void tick(struct resolver *res)
 	lease_check(res->lease);
 	metrics_tick(&res->metrics);
 	loader_flows_sweep(res->flows_fd, res->options->conflict_s * 1000000000ULL);
-	if (res->ticks % STRAY_TICKS == 0)
+	if (res->ticks % STRAY_TICKS == 0) {
 		look_for_strays(res);
+		look_for_listed(res, now_ns);
+	}
 	if (res->ticks++ % SETTLE_TICKS == 0) {
 		ifaces_attach_uplinks(res->options->pin_dir);
 		loader_quota_settle(res->flows_fd, res->quota_fd, &res->quota_memory);
@@ -570,6 +588,7 @@ static void finish(struct resolver *res)
 
 	if (res->ready)
 		say_ready(res, 0);
+	listed_done(&res->listed);
 	lease_stop(res->lease);
 	metrics_done(&res->metrics);
 	loader_events_close(res->events);

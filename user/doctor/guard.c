@@ -72,7 +72,7 @@ void check_other_load(struct doctor *d, struct doctor_result *r)
 
 void check_outside(struct doctor *d, struct doctor_result *r)
 {
-	if (!doctor_say_gaps(d, r, "outside"))
+	if (!doctor_say_gaps(d, r, "outside") && !doctor_say_gaps(d, r, "absent"))
 		doctor_say(r, DOCTOR_OK, NULL, "no pod runs outside of %s", d->kubepods);
 }
 

@@ -31,6 +31,7 @@ struct pod_name {
 	char name[POD_NAME_SIZE];
 	char service_account[POD_NAME_SIZE]; /* empty: it has none (mirror pods) */
 	char config_hash[POD_UID_SIZE]; /* mirror pods: what their cgroup is named by; else empty */
+	bool running; /* a container of it is, as the source says */
 };
 
 /*

@@ -240,6 +240,19 @@ static int decode_spec(const json_t *spec, bool is_static, struct pod_name *pod,
 	return r < 0 ? r : 0;
 }
 
+/* Written by the kubelet, and only believed for a warning: what is odd counts as no. */
+static bool has_running_container(const json_t *status)
+{
+	const json_t *list = json_object_get(status, "containerStatuses");
+	const json_t *container;
+	size_t i;
+
+	json_array_foreach (list, i, container)
+		if (json_is_object(json_object_get(json_object_get(container, "state"), "running")))
+			return true;
+	return false;
+}
+
 int pod_json_decode(const json_t *json, struct pod_name *ret, struct pc_err *err)
 {
 	const json_t *metadata = json_object_get(json, "metadata");
@@ -257,6 +270,7 @@ int pod_json_decode(const json_t *json, struct pod_name *ret, struct pc_err *err
 		r = decode_spec(json_object_get(json, "spec"), is_static, &pod, err);
 	if (r < 0)
 		return r;
+	pod.running = has_running_container(json_object_get(json, "status"));
 	/* The API server lets no mirror pod have one: this claims to be a pod that it is not. */
 	if (pod.service_account[0])
 		pod.config_hash[0] = '\0';

@@ -25,15 +25,21 @@ static const struct project_shape metadata[] = {{.key = "namespace"},
 						{}};
 static const struct project_shape spec[] = {
 	{.key = "serviceAccountName"}, {.key = "hostNetwork"}, {}};
+static const struct project_shape state[] = {{.key = "running"}, {}};
+static const struct project_shape container[] = {{.key = "state", .members = state}, {}};
+static const struct project_shape status[] = {
+	{.key = "containerStatuses", .members = container, .list = true}, {}};
 static const struct project_shape pod[] = {{.key = "kind"},
 					   {.key = "metadata", .members = metadata},
 					   {.key = "spec", .members = spec},
+					   {.key = "status", .members = status},
 					   {}};
 static const struct project_shape members[] = {{.key = "kind"},
 					       {.key = "apiVersion"},
 					       {.key = "items", .members = pod, .list = true},
 					       {.key = "metadata", .members = metadata},
 					       {.key = "spec", .members = spec},
+					       {.key = "status", .members = status},
 					       {}};
 static const struct project_shape root_shape = {.members = members};
 
