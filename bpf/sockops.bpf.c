@@ -165,12 +165,16 @@ static __always_inline void client_announces(struct bpf_sock_ops *ctx, struct bp
 	__u32 reason;
 
 	client->announce = 0;
-	tp = bpf_skc_to_tcp_sock(sk);
-	if (!tp || !cfg)
-		return;
 	tuple_fill(ctx, &client->flow);
-	client->flow.isn = tp->write_seq;
 	decision = decision_of(&client->flow, &client->stamp, PODCRED_HOOK_announce);
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp || !cfg) { /* neither is known to happen; it could only arrive without a stamp */
+		conclude(NULL, &decision,
+			 cfg ? PODCRED_REASON_unknown_socket : PODCRED_REASON_no_config);
+		sever(ctx);
+		return;
+	}
+	client->flow.isn = tp->write_seq;
 	reason = announce_check(cfg, client);
 	if (reason && !announce_concludes(cfg, &decision, reason)) {
 		sever(ctx);
