@@ -138,6 +138,8 @@ bypass_agent() {
 # pod of the node's network.
 bypass_hijacker() {
   export BYPASS_HIJACKED=$ENV_TMP/hijacked
+  # what is forwarded cannot ask for it before br0 has its link-local address
+  in_node ip -6 neigh replace "${POD_IP6[other]}" lladdr "$OTHER_MAC" dev br0 nud permanent
   each in_node "sysctl -qw net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.br0.send_redirects=0"
   in_netns "${POD_NETNS[other]}" sysctl -qw net.ipv4.tcp_fastopen=0x603
   in_node sysctl -qw net.ipv4.tcp_fastopen=0x603
