@@ -158,4 +158,29 @@ check 'with all streams closed the agent answers' wait_for 10 gives_key
 pid=$(head -n 1 "$AGENT_CGROUP/cgroup.procs")
 same 'and nothing that it opens takes their place' '/dev/null /dev/null /dev/null' \
   "$(readlink "/proc/$pid/fd/0" "/proc/$pid/fd/1" "/proc/$pid/fd/2" | xargs)"
+cgroup_signal "$AGENT_CGROUP" TERM
+
+# ---- podcred run: neither it nor what it starts again waits ----
+podcred unload >/dev/null
+(umask 077 && env_associations >"$ENV_TMP/associations.yaml")
+cat "$FIFO" >"$ENV_TMP/log" &
+READER=$!
+exec 9>"$FIFO"
+check 'the reader of stderr stalls' reader_stalls
+start_on_fifo nsenter --net="/run/netns/$NODE_NETNS" "$PODCRED" run --pin-dir "$PIN_DIR" \
+  --kubepods "$KUBEPODS" --agent-cgroup "$AGENT_CGROUP" --pods "$ENV_TMP/pods.json" \
+  --agent "$NODE_V4:$AGENT_PORT" --associations "$ENV_TMP/associations.yaml"
+run=$!
+check 'run hands out credentials all the same' wait_for 10 gives_key
+agent=$(head -n 1 "$AGENT_CGROUP/cgroup.procs")
+kill -KILL "$agent"
+another() { [ "$(head -n 1 "$AGENT_CGROUP/cgroup.procs")" != "$agent" ] && gives_key; }
+check 'and starts an agent again that was killed' wait_for 20 another
+kill -TERM $run
+check 'and ends when it is told to' wait_for 10 ended $run
+wait $run
+same 'and well' 0 $?
+kill -KILL $READER
+wait $READER 2>/dev/null
+exec 9>&-
 tap_done
