@@ -83,6 +83,12 @@ int imds_serve(const char *counter);
 /* Carries packets between a tun device tunup of one network namespace and tunfar of the other, for ever. */
 int wire(const char *near_netns, const char *far_netns);
 
+/* Connections to the real service, one of each family, for ever. Prints their ports. */
+int hold(void);
+
+/* What ethtool -K DEVICE txvlan on|off does. */
+int txvlan(const char *device, bool on);
+
 /* netns.c: a TUN device that is up, in the pod. */
 int tun_open(struct row *row);
 

@@ -6,6 +6,8 @@
  *				other, run
  * bypass imds			the real service
  * bypass wire NETNS NETNS	a tun device in each, and what goes into the one comes out of the other
+ * bypass hold			connections to the real service; prints their ports
+ * bypass txvlan DEVICE on|off	whether the device puts VLAN tags in by itself
  * bypass hijacker		answers in the agent's place
  * bypass connect4 CGROUP HOST	a connect hook that sends what is for the agent to the one at HOST
  *
@@ -246,13 +248,17 @@ int main(int argc, char **argv)
 		return imds_serve(setting("BYPASS_COUNTER"));
 	if (!strcmp(what, "wire") && argc == 4)
 		return wire(argv[2], argv[3]);
+	if (!strcmp(what, "hold") && argc == 2)
+		return hold();
+	if (!strcmp(what, "txvlan") && argc == 4)
+		return txvlan(argv[2], !strcmp(argv[3], "on"));
 	if (!strcmp(what, "hijacker") && argc == 2)
 		return hijack_serve();
 	if (!strcmp(what, "connect4") && argc == 4)
 		return hijack_connect4(argv[2], argv[3]);
 	if (!strcmp(what, "row") && (argc == 3 || argc == 5))
 		return row(atoi(argv[2]), argc == 5 ? argv + 3 : NULL);
-	fprintf(stderr, "usage: bypass list|row N [READY GATE]|imds|wire NETNS NETNS|hijacker|"
-			"connect4 CGROUP HOST\n");
+	fprintf(stderr, "usage: bypass list|row N [READY GATE]|imds|wire NETNS NETNS|hold|"
+			"txvlan DEVICE on|off|hijacker|connect4 CGROUP HOST\n");
 	return 2;
 }

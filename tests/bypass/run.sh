@@ -92,6 +92,13 @@ detach_all_but_connect4() {
   done
 }
 
+# What a setup says is kept in a file, which goes with the suite. Its last words do not.
+exec {LAST_WORDS}>&2
+env_fail() {
+  printf 'env: %s\n' "$*" >&"$LAST_WORDS"
+  exit 1
+}
+
 current_setup=-
 # The rows of one setup stand together.
 change_setup() {

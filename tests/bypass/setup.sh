@@ -232,15 +232,7 @@ uplink_watched() {
 
 # Connections of the exempt pod, one of each family, and their ports in $BYPASS_HELD.
 setup_exempt() {
-  rm -f "$BYPASS_HELD"
-  in_pod trusted python3 -c '
-import os, signal, socket, sys
-held = [socket.create_connection((host, 80)) for host in ("169.254.169.254", "fd00:ec2::254")]
-with open(sys.argv[1] + ".new", "w") as f:
-    print(*(s.getsockname()[1] for s in held), file=f)
-os.rename(sys.argv[1] + ".new", sys.argv[1])
-signal.pause()' "$BYPASS_HELD" &
-  wait_for 10 test -e "$BYPASS_HELD" || env_fail 'no connection to borrow from'
+  background "$BYPASS_HELD" '^[0-9]* [0-9]' in_pod trusted "$BYPASS" hold
   pod_forwards 1
 }
 undo_exempt() {
@@ -351,27 +343,19 @@ undo_vlan_uplink() {
   in_node ip link del uplink.5
   in_imds ip link del eth0.5
 }
-# What ethtool -K uplink txvlan WORD does.
-vlan_offload() {
-  in_node python3 - "$1" <<'PY'
-import array, fcntl, socket, struct, sys
-SIOCETHTOOL, ETHTOOL_SFLAGS, ETHTOOL_GFLAGS, TXVLAN = 0x8946, 0x26, 0x25, 1 << 7
-sock = socket.socket()
-def call(command, value=0):
-    data = array.array("B", struct.pack("II", command, value))
-    fcntl.ioctl(sock, SIOCETHTOOL, struct.pack("16sP8x", b"uplink", data.buffer_info()[0]))
-    return struct.unpack("II", data)[1]
-flags = call(ETHTOOL_GFLAGS)
-call(ETHTOOL_SFLAGS, flags | TXVLAN if sys.argv[1] == "on" else flags & ~TXVLAN)
-PY
-}
 setup_vlan_plain_uplink() {
-  vlan_offload off || env_fail 'txvlan'
-  vlan_up
+  in_node "$BYPASS" txvlan uplink off || {
+    missing 'VLAN offload that can be switched off'
+    return
+  }
+  vlan_up || {
+    in_node "$BYPASS" txvlan uplink on
+    return 77
+  }
 }
 undo_vlan_plain_uplink() {
   undo_vlan_uplink
-  vlan_offload on
+  in_node "$BYPASS" txvlan uplink on
 }
 
 # ---- what leads a redirected connection astray ----

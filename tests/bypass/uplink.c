@@ -5,9 +5,11 @@
  * nobody watches yet; uplinks of other kinds.
  */
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/if_tun.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -367,4 +369,54 @@ int wire(const char *near_netns, const char *far_netns)
 			if (ends[i].revents & POLLIN)
 				carry(ends[i].fd, ends[!i].fd);
 	return 1;
+}
+
+/* ---- what setup.sh needs besides ---- */
+
+/* The connection stays as long as this process. Returns its port. */
+static int held(const char *host)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = address(&ss, host, 80, false);
+	int fd = socket(ss.ss_family, SOCK_STREAM, 0);
+
+	if (fd < 0 || connect(fd, (struct sockaddr *)&ss, len) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&ss, &len) < 0) {
+		fprintf(stderr, "%s: %s\n", host, strerror(errno));
+		exit(1);
+	}
+	/* at the same place in both families */
+	return ntohs(((struct sockaddr_in *)&ss)->sin_port);
+}
+
+int hold(void)
+{
+	int v4 = held(IMDS4), v6 = held(IMDS6);
+
+	printf("%d %d\n", v4, v6);
+	fflush(stdout);
+	pause();
+	return 0;
+}
+
+static int ethtool(const char *device, struct ethtool_value *value)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), r;
+	struct ifreq req = {.ifr_data = (char *)value};
+
+	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", device);
+	r = ioctl(fd, SIOCETHTOOL, &req);
+	close(fd);
+	return r;
+}
+
+int txvlan(const char *device, bool on)
+{
+	struct ethtool_value flags = {.cmd = ETHTOOL_GFLAGS};
+
+	if (ethtool(device, &flags) < 0)
+		return 1;
+	flags.cmd = ETHTOOL_SFLAGS;
+	flags.data = on ? flags.data | ETH_FLAG_TXVLAN : flags.data & ~(uint32_t)ETH_FLAG_TXVLAN;
+	return ethtool(device, &flags) < 0;
 }

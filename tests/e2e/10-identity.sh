@@ -131,11 +131,12 @@ run_listings() {
   same 'which is' $((before + 2)) "$(unstamped_node)"
 
   # More than the kernel hands out at once.
-  python3 -c '
-for i in range(600):
-    key = i.to_bytes(4, "little") + bytes(32)
-    print("map update pinned", "'"$PIN_DIR/maps/podcred_peers"'", "key", *key, "value", *bytes(64))
-' >"$ENV_TMP/many"
+  local i rest value
+  printf -v rest ' 0%.0s' {1..34}
+  printf -v value ' 0%.0s' {1..64}
+  for i in {0..599}; do
+    echo "map update pinned $PIN_DIR/maps/podcred_peers key $((i % 256)) $((i / 256))$rest value$value"
+  done >"$ENV_TMP/many"
   bpftool batch file "$ENV_TMP/many" >/dev/null || env_fail 'podcred_peers cannot be written'
   same 'a map of many entries is listed whole, each once' '600 600' \
     "$(podcred peers --json | jq '"\(length) \([.[].client] | unique | length)"' -r)"

@@ -13,6 +13,7 @@ mount -t bpf bpf /sys/fs/bpf
 ln -s /proc/self/fd /dev/fd
 mkdir -p /run/netns
 ip link set lo up
+modprobe -q tun # with it comes /dev/net/tun
 cd /podcred || exit
 read -r line </proc/cmdline
 for word in $line; do
