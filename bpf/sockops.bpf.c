@@ -218,8 +218,10 @@ static __always_inline int has_arrived(struct bpf_sock_ops *ctx, struct bpf_sock
 	return tp && BPF_CORE_READ_BITFIELD_PROBED(tp, syn_fastopen);
 }
 
+/* answered: by a SYN with an ACK. A bare SYN (two that cross) is never the agent's, which only listens;
+ * its connection must end before the segment that completes it, as that may carry data. */
 static __always_inline void client_proves(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
-					  struct podcred_client *client)
+					  struct podcred_client *client, int answered)
 {
 	const struct podcred_config *cfg = config_get();
 	struct decision decision;
@@ -227,7 +229,7 @@ static __always_inline void client_proves(struct bpf_sock_ops *ctx, struct bpf_s
 	if (!client->prove)
 		return;
 	client->prove = 0;
-	if (has_arrived(ctx, sk, client))
+	if (answered && has_arrived(ctx, sk, client))
 		return;
 	decision = decision_of(&client->flow, &client->stamp, PODCRED_HOOK_announce);
 	if (conclude_diverted(cfg, &decision))
@@ -274,8 +276,8 @@ int podcred_sockops(struct bpf_sock_ops *ctx)
 		return 1;
 	if (op == BPF_SOCK_OPS_TCP_CONNECT_CB)
 		client_connects(ctx, sk, client);
-	else if (op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB)
-		client_proves(ctx, sk, client);
+	else if (op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB || ctx->args[1] == BPF_TCP_SYN_RECV)
+		client_proves(ctx, sk, client, op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB);
 	else if (ctx->args[1] == BPF_TCP_CLOSE)
 		client_closes(ctx, client);
 	return 1;

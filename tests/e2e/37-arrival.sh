@@ -136,6 +136,68 @@ kill "$TRACE_PID"
 wait "$TRACE_PID"
 same 'still no byte came to the other pod' "$own" "$(stolen)"
 
+# The other pod answers the SYN with a SYN of its own: two that cross make a connection without a SYN-ACK,
+# and the segment that completes it may carry data. Its own kernel must not answer first.
+cat >"$ENV_TMP/crossed.py" <<'PY'
+import socket, struct, sys
+
+ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 24\r\n\r\n{"AccessKeyId":"STOLEN"}'
+SYN, ACK, ISN = 2, 16, 1000
+
+def checksum(data):
+    total = sum(struct.unpack("!%dH" % (len(data) // 2), data + b"\0" * (len(data) % 2)))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+def send(to, seq, ack, flags, data=b""):
+    own, other, port = to
+    data += b" " * (len(data) % 2)
+    tcp = struct.pack("!HHIIBBHHH", 8080, port, seq, ack, 5 << 4, flags, 65000, 0, 0) + data
+    pseudo = own + other + struct.pack("!BBH", 0, 6, len(tcp))
+    tcp = tcp[:16] + struct.pack("!H", checksum(pseudo + tcp)) + tcp[18:]
+    out.sendto(tcp, (socket.inet_ntoa(other), 0))
+
+tap = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+out = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
+print("ready", flush=True)
+with open(sys.argv[1], "wb") as log:
+    while True:
+        packet, origin = tap.recvfrom(65536)
+        if packet[9] != 6 or origin[2] == socket.PACKET_OUTGOING:
+            continue
+        length, segment = struct.unpack("!H", packet[2:4])[0], packet[(packet[0] & 15) * 4:]
+        source, dest, seq = struct.unpack("!HHI", segment[:8])
+        if dest != 8080:
+            continue
+        to, flags = (packet[16:20], packet[12:16], source), segment[13]
+        data = segment[(segment[12] >> 4) * 4:]
+        print("SYN" if flags == SYN else "other", flush=True)
+        if flags & (SYN | ACK) == SYN:
+            send(to, ISN, 0, SYN)
+        elif flags & SYN:
+            send(to, ISN + 1, seq + 1, ACK, ANSWER)
+        elif data:
+            log.write(data)
+            log.flush()
+            send(to, ISN + 1 + len(ANSWER), seq + len(data), ACK)
+PY
+in_netns "${POD_NETNS[db]}" nft -f - <<'NFT'
+table inet quiet {
+  chain input {
+    type filter hook input priority 0
+    tcp dport 8080 drop
+  }
+}
+NFT
+background "$ENV_TMP/crossed" ready in_pod db python3 "$ENV_TMP/crossed.py" "$ENV_TMP/crossed.stolen"
+before=$(stat_of diverted)
+same 'two SYNs that cross: an error, and no credentials' curl "$(ask web | cut -d' ' -f1)"
+check 'the SYN was answered so' grep -q '^SYN' "$ENV_TMP/crossed"
+check 'and that is counted as diverted' test "$(stat_of diverted)" -gt "$before"
+check_not 'and no byte is given away' test -s "$ENV_TMP/crossed.stolen"
+in_netns "${POD_NETNS[db]}" nft delete table inet quiet
+
 # ---- and without it again ----
 nat_off
 same 'with the translation gone pods are served at once' 'AKIAWEB AKIANETD' "$(ask web) $(ask netd)"
