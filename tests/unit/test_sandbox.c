@@ -38,6 +38,8 @@
 #expression, do_##expression                                                       \
 	}
 
+#define IPPROTO_MPTCP_ 262 /* newer than some headers */
+
 static const struct sockaddr_in nowhere = {.sin_family = AF_INET, .sin_port = 0x901f};
 static char *const no_args[] = {NULL};
 
@@ -73,6 +75,8 @@ PLANT(do_socket_netlink, socket(AF_NETLINK, SOCK_RAW, 0))
 PLANT(do_socket_unix, socket(AF_UNIX, SOCK_STREAM, 0))
 PLANT(do_socket_udp, socket(AF_INET, SOCK_DGRAM, 0))
 PLANT(do_socket_udp6, socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0))
+PLANT(do_socket_mptcp, socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP_))
+PLANT(do_socket_sctp6, socket(AF_INET6, SOCK_STREAM, IPPROTO_SCTP))
 PLANT(do_socketpair, socketpair(AF_UNIX, SOCK_STREAM, 0, (int[2]){}))
 PLANT(do_connect, connect(-1, (const void *)&nowhere, sizeof(nowhere)))
 PLANT(do_fastopen, sendto(-1, "x", 1, MSG_FASTOPEN, (const void *)&nowhere, sizeof(nowhere)))
@@ -99,18 +103,18 @@ static const struct {
 	const char *name;
 	long (*call)(void);
 } planted[] = {
-	ROW(execve),	    ROW(execveat),	 ROW(fork),	   ROW(clone_user),
-	ROW(ptrace),	    ROW(vm_readv),	 ROW(bpf),	   ROW(unshare),
-	ROW(setns),	    ROW(io_uring),	 ROW(memfd),	   ROW(keyctl),
-	ROW(perf),	    ROW(userfaultfd),	 ROW(mount),	   ROW(kill),
-	ROW(kill_self),	    ROW(tgkill),	 ROW(pidfd),	   ROW(setuid),
-	ROW(socket_packet), ROW(socket_netlink), ROW(socket_unix), ROW(socket_udp),
-	ROW(socket_udp6),   ROW(socketpair),	 ROW(connect),	   ROW(fastopen),
-	ROW(fastopen_msg),  ROW(open_write),	 ROW(open_rdwr),   ROW(create),
-	ROW(openat2),	    ROW(unlink),	 ROW(rename),	   ROW(mkdir),
-	ROW(chmod),	    ROW(ftruncate),	 ROW(mmap_exec),   ROW(mprotect_exec),
-	ROW(dumpable),	    ROW(fcntl_owner),	 ROW(ioctl),	   ROW(prlimit),
-	ROW(seccomp),
+	ROW(execve),	    ROW(execveat),	 ROW(fork),	    ROW(clone_user),
+	ROW(ptrace),	    ROW(vm_readv),	 ROW(bpf),	    ROW(unshare),
+	ROW(setns),	    ROW(io_uring),	 ROW(memfd),	    ROW(keyctl),
+	ROW(perf),	    ROW(userfaultfd),	 ROW(mount),	    ROW(kill),
+	ROW(kill_self),	    ROW(tgkill),	 ROW(pidfd),	    ROW(setuid),
+	ROW(socket_packet), ROW(socket_netlink), ROW(socket_unix),  ROW(socket_udp),
+	ROW(socket_udp6),   ROW(socket_mptcp),	 ROW(socket_sctp6), ROW(socketpair),
+	ROW(connect),	    ROW(fastopen),	 ROW(fastopen_msg), ROW(open_write),
+	ROW(open_rdwr),	    ROW(create),	 ROW(openat2),	    ROW(unlink),
+	ROW(rename),	    ROW(mkdir),		 ROW(chmod),	    ROW(ftruncate),
+	ROW(mmap_exec),	    ROW(mprotect_exec),	 ROW(dumpable),	    ROW(fcntl_owner),
+	ROW(ioctl),	    ROW(prlimit),	 ROW(seccomp),
 };
 
 /* The errno of a call in a child, 0 when it did something. */

@@ -13,6 +13,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -55,7 +56,7 @@ struct condition {
 struct rule {
 	int nr;
 	unsigned n;
-	struct condition when[2];
+	struct condition when[3];
 };
 
 #define ALWAYS(name)                                                                               \
@@ -67,10 +68,12 @@ struct rule {
 		.nr = __NR_##name, .n = 1, .when = { {(m), (v), (i)} }                             \
 	}
 #define EQUALS(name, i, v) WHEN(name, i, UINT32_MAX, v)
+/* TCP by its number, or as the default: the two others that pass (2, 4) have no streams. */
+#define NOT_TCP (~(uint32_t)IPPROTO_TCP)
 #define TCP_OF(family)                                                                             \
 	{                                                                                          \
-		.nr = __NR_socket, .n = 2,                                                         \
-		.when = {{UINT32_MAX, (family), 0}, {0xf, SOCK_STREAM, 1}},                        \
+		.nr = __NR_socket, .n = 3,                                                         \
+		.when = {{UINT32_MAX, (family), 0}, {0xf, SOCK_STREAM, 1}, {NOT_TCP, 0, 2}},       \
 	}
 
 /* Those that come with each request first: the list is walked from the top. */
@@ -120,7 +123,7 @@ static const struct rule rules[] = {
 	EQUALS(fcntl, 1, F_SETFD),
 	EQUALS(fcntl, 1, F_DUPFD_CLOEXEC),
 	EQUALS(ioctl, 1, TCGETS), /* isatty */
-	/* sockets: IPv4 and IPv6, TCP, no connect */
+	/* sockets: IPv4 and IPv6, no connect; of streams TCP alone, as SCTP dials with sendmsg */
 	TCP_OF(AF_INET),
 	TCP_OF(AF_INET6),
 	ALWAYS(bind),
@@ -180,8 +183,9 @@ static const struct rule rules[] = {
 #define RETURN(v)   BPF_STMT(BPF_RET | BPF_K, (v))
 #define REFUSE(e)   RETURN(SECCOMP_RET_ERRNO | ((e)&SECCOMP_RET_DATA))
 
-/* A rule is at most: compare the call, twice load, mask and compare, allow, load the call again. */
-#define RULE_MAX 9
+/* A rule is at most: compare the call, three times load, mask and compare, allow, load the call
+ * again. */
+#define RULE_MAX 12
 #define PROLOGUE 8 /* with clone3 */
 
 struct filter {
