@@ -15,8 +15,10 @@ refused() { in_pod web curl -s -o /dev/null --max-time 5 http://$V4/v1/credentia
 # Loads without a word and keeps both outputs.
 load() { env_load "$@" >"$ENV_TMP/out" 2>"$ENV_TMP/err"; }
 # On the kubepods of this test, whatever others have attached elsewhere at the same time.
-unload() { in_node "$PODCRED" unload --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" "$@" >"$ENV_TMP/out" 2>"$ENV_TMP/err"; }
-status() { in_node "$PODCRED" status --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" >"$ENV_TMP/out" 2>"$ENV_TMP/err"; }
+# shellcheck disable=SC2086 # words
+unload() { in_node ${BARE:-} "$PODCRED" unload --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" "$@" >"$ENV_TMP/out" 2>"$ENV_TMP/err"; }
+# shellcheck disable=SC2086 # words
+status() { in_node ${BARE:-} "$PODCRED" status --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" >"$ENV_TMP/out" 2>"$ENV_TMP/err"; }
 complete() { status || { head -n 12 "$ENV_TMP/out" "$ENV_TMP/err" && return 1; }; }
 # A BPF file system over the one with the pins, as a second mount of /sys/fs/bpf does it.
 hide() { mount -t bpf -o mode=700 bpf "$BPFFS" || env_fail 'cannot mount a BPF file system'; }
@@ -69,6 +71,14 @@ unload
 same 'unload does not say that nothing is guarded' 1 $?
 check 'but what still is, and how to end it' says \
   '[0-9]* programs of another podcred load are attached.*podcred unload --others'
+BARE='setpriv --bounding-set -sys_admin' unload
+same 'nor without CAP_SYS_ADMIN' 3 $?
+check 'but that it may not ask' says '^0 programs detached; whether another load is attached.* may not be asked'
+same 'JSON has it too' true "$(in_node setpriv --bounding-set -sys_admin "$PODCRED" unload --json \
+  --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" | jq .unknown)"
+BARE='setpriv --bounding-set -sys_admin' status
+same 'status without it fails' 1 $?
+check 'and does not advise to load' says "whose [0-9]* programs on $KUBEPODS are may not be asked"
 unhide
 check 'the mount away: complete as before' complete
 

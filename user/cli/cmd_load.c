@@ -119,14 +119,18 @@ int cmd_unload(const struct cli_command *self, int argc, char **argv)
 	if (r < 0)
 		return cli_fail(json, r, &err);
 	if (json)
-		return cli_print_json(json_pack("{sisi}", "detached", unloaded.detached, "others",
-						unloaded.others));
-	if (unloaded.detached + unloaded.others)
+		r = cli_print_json(json_pack("{sisisb}", "detached", unloaded.detached, "others",
+					     unloaded.others, "unknown", unloaded.unknown));
+	else if (unloaded.unknown)
+		printf("%u programs detached; whether another load is attached for the same pods "
+		       "may not be asked: it takes CAP_SYS_ADMIN\n",
+		       unloaded.detached + unloaded.others);
+	else if (unloaded.detached + unloaded.others)
 		printf("%u programs detached; nothing is guarded any more\n",
 		       unloaded.detached + unloaded.others);
 	else
 		printf("nothing was attached\n");
-	return 0;
+	return r == 0 && unloaded.unknown ? EXIT_UNKNOWN : r;
 }
 
 int cmd_run(const struct cli_command *self, int argc, char **argv)

@@ -40,7 +40,7 @@ static int usage(FILE *out)
 		fprintf(out, "  %-13s %s\n", c->name, c->brief);
 	fprintf(out,
 		"\npodcred COMMAND --help lists a command's options. Without a command: status.\n"
-		"Exit status: 0 ok, 1 failed, 2 wrong usage.\n");
+		"Exit status: 0 ok, 1 failed, 2 wrong usage, 3 may not ask for everything.\n");
 	return out == stdout ? 0 : EXIT_USAGE;
 }
 

@@ -105,7 +105,8 @@ static void find_kubepods(struct guard *guard, const char *kind)
 		guard_gap(guard, kind, LOAD_AGAIN, "%s is gone", guard->kubepods);
 	else if (st.st_ino != guard->status.runtime[PODCRED_RUNTIME_KUBEPODS])
 		guard_gap(guard, kind, LOAD_AGAIN,
-			  "%s is not the one that was loaded: it was made anew", guard->kubepods);
+			  "%s is not the one that was loaded: it was removed and made again",
+			  guard->kubepods);
 	else
 		guard->kubepods_there = true;
 }
@@ -298,7 +299,7 @@ static int find_hidden(const struct guard_where *where, const char *mount,
 		snprintf(ret_path, 4096, "%s", where->kubepods);
 		return loader_others_find(where->pin_dir, ret_scope, ret, &err);
 	}
-	for (size_t i = 0; r == 0 && i < survey.n && !ret->programs; i++) {
+	for (size_t i = 0; r == 0 && i < survey.n && !ret->programs && !ret->unknown; i++) {
 		_cleanup_free_ char *realm = cgsurvey_realm(mount, survey.v[i].path);
 
 		if (survey.v[i].kind != CGSURVEY_KUBEPODS || !realm || strcmp(realm, mount) != 0)
@@ -315,7 +316,14 @@ static void explain_hidden(const struct guard_where *where, const char *mount, s
 	struct loader_others others;
 	struct loader_scope scope;
 
-	if (find_hidden(where, mount, &others, &scope, path) < 0 || !others.programs)
+	if (find_hidden(where, mount, &others, &scope, path) < 0)
+		return;
+	if (others.unknown)
+		pc_err_set(err, -ENOENT,
+			   "nothing is pinned in %s, and whose %u programs on %s are may not be "
+			   "asked; it takes CAP_SYS_ADMIN",
+			   where->pin_dir, others.unknown, path);
+	if (!others.programs)
 		return;
 	pc_err_set(err, -ENOENT, "nothing is pinned in %s, but %s; %s, or podcred load --take-over",
 		   where->pin_dir, loader_others_text(&others, text, sizeof(text)),
@@ -382,6 +390,7 @@ int guard_unload(const struct guard_where *where, bool others_too, struct guard_
 	if (place_find_mount(&mount, NULL) == 0)
 		loader_guarded_path(where->pin_dir, mount, &guarded);
 	r = loader_unload(where->pin_dir, &ret->detached, err);
+	ret->unknown = !mount;
 	if (r < 0 || !mount)
 		return r;
 	r = find_left(where, mount, guarded, &others, &scope, path);
@@ -390,8 +399,15 @@ int guard_unload(const struct guard_where *where, bool others_too, struct guard_
 		if (r == 0)
 			r = find_left(where, mount, guarded, &others, &scope, path);
 	}
-	if (r < 0 || !others.programs)
-		return r;
+	if (r < 0)
+		return err->msg[0] ? r
+				   : pc_err_set(err, r,
+						"%u programs detached, but what else is attached "
+						"cannot be found out: %s",
+						ret->detached + ret->others, strerror(-r));
+	ret->unknown = others.unknown;
+	if (!others.programs)
+		return 0;
 	return pc_err_set(err, -EBUSY,
 			  "%u programs detached, but %s; podcred unload --others detaches them too",
 			  ret->detached + ret->others,

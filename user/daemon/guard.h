@@ -63,10 +63,11 @@ bool guard_has_unknown(const struct guard *guard, const char *kind);
 struct guard_unloaded {
 	unsigned detached; /* of ours */
 	unsigned others; /* of other loads */
+	bool unknown; /* whether another load is attached could not be asked */
 };
 
 /* Detach everything that is pinned in pin_dir, and on request what other loads have attached for
- * the same pods. 0: the kernel runs nothing of podcred there any more. */
+ * the same pods. 0: the kernel runs nothing of podcred there any more, unless ret->unknown. */
 int guard_unload(const struct guard_where *where, bool others_too, struct guard_unloaded *ret,
 		 struct pc_err *err);
 

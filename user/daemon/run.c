@@ -218,7 +218,9 @@ static int detach(const struct run_options *options, const struct place *place, 
 	int r = guard_unload(&where, false, &unloaded, err);
 
 	if (r == 0)
-		log_info("detached; nothing is guarded any more");
+		log_info(unloaded.unknown
+				 ? "detached; whether another load is attached may not be asked"
+				 : "detached; nothing is guarded any more");
 	return r;
 }
 
