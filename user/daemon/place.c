@@ -257,7 +257,7 @@ static uint32_t level_of(const struct place *place, const char *path)
 	return level;
 }
 
-/* How the kernel side knows a cgroup again that is removed and made anew. */
+/* How the kernel side recognises a cgroup that was removed and made again. */
 static int store_path(const struct place *place, const char *path,
 		      char ret[PODCRED_CONFIG_PATH_LEN], struct pc_err *err)
 {

@@ -188,7 +188,8 @@ static void cover(struct resolver *res)
 		log_warn("%s", err.msg[0] ? err.msg : strerror(-r));
 	res->cover_error = r;
 	if (r == 0 && attached) {
-		log_info("cgroups were made anew: %u programs attached to them", attached);
+		log_info("cgroups were removed and made again: %u programs attached to them",
+			 attached);
 		res->restart = true;
 	}
 }
@@ -199,7 +200,7 @@ static int on_cgroup(void *arg, const void *record)
 	struct resolver *res = arg;
 	int r;
 
-	if (event->level == res->kubepods_level) { /* kubepods itself, made anew */
+	if (event->level == res->kubepods_level) { /* kubepods itself, made again */
 		res->uncovered = true;
 		return 0;
 	}
@@ -501,7 +502,7 @@ static int open_tree(struct resolver *res, struct pc_err *err)
 	uint64_t kubepods_id = 0;
 	int r;
 
-	cover(res); /* it may have been made anew while no resolver ran */
+	cover(res); /* it may have been made again while no resolver ran */
 	res->restart = false;
 	r = loader_config_read(res->config_fd, &config);
 	if (r == 0)
@@ -637,7 +638,7 @@ int resolve_run(const struct resolve_options *options, struct pc_err *err)
 		r = channel = supervised_open("podcred-resolve", err);
 	if (r < 0)
 		return r;
-	do { /* anew when kubepods is another one: nothing that was known of it holds */
+	do { /* again when kubepods is another one: nothing that was known of it holds */
 		struct resolver res = blank;
 
 		res.channel = channel;

@@ -40,7 +40,7 @@ uint64_t cgtree_root_id(const struct cgtree *tree);
 
 /*
  * Full reconcile of the registry with the directories; QoS ids are reported before pods.
- * -ESTALE: the root was removed, or made anew: close, find and open again (the registry is as it
+ * -ESTALE: the root was removed, or made again: close, find and open again (the registry is as it
  * was; the scan of the new tree sorts it out). Other errors of the file system: nothing was
  * removed. An error of the sink: all else was done, the next scan tries again.
  */

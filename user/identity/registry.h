@@ -4,7 +4,7 @@
  * source of names (pod UID is namespace/name). Tells a sink of every change, and of nothing else.
  *
  * A cgroup is reported at once, unnamed when no source knows its uid yet; no name is invented. One
- * uid may have several cgroups for a moment (a directory that was made anew): each is that pod.
+ * uid may have several cgroups for a moment (a directory that was made again): each is that pod.
  *
  * Not thread-safe. Functions that call the sink finish their work when it fails, return its first
  * error, and offer the pod again later (registry_flush, next scan, next list of names).

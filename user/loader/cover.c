@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A link dies with its cgroup, and a cgroup made anew under the same name has none. The loader left
+ * A link dies with its cgroup, and a cgroup made again under the same name has none. The loader left
  * the paths in podcred_config and the programs in pins; that is all it takes to attach them again.
  */
 #include "internal.h"
@@ -45,7 +45,7 @@ static int read_cover(const char *pin_dir, const char *mount, struct cover *ret,
 				  "%s is gone, or the guarded cgroup %s; it is guarded again when "
 				  "it is made again",
 				  ret->config.kubepods_path, ret->config.guard_path);
-	/* An agent that is a pod comes back under another name, and is loaded anew. */
+	/* An agent that is a pod comes back under another name, and is loaded again. */
 	if (find_cgroup(mount, ret->config.agent_path, ret->agent, &ret->agent_id) < 0)
 		ret->agent_id = 0;
 	return 0;

@@ -85,7 +85,7 @@ int loader_map_each(int fd, size_t key_size, size_t value_size,
 	more = bpf_map_get_next_key(fd, NULL, next);
 	while (more == 0) {
 		memcpy(key, next, key_size);
-		/* before fn may delete key: the walk would begin anew at a key that is gone */
+		/* before fn may delete key: the walk would start over at a key that is gone */
 		more = bpf_map_get_next_key(fd, key, next);
 		if (bpf_map_lookup_elem(fd, key, value) < 0)
 			continue; /* deleted in between */
