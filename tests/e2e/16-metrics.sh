@@ -126,6 +126,21 @@ same 'status says the same' 'false program 2' "$(podcred status --json |
 # ---- the file follows ----
 counts_them() { SAMPLES=$(of_file) && [ "$(counter denied_destination)" = 2 ]; }
 check 'the file is written again' wait_for 30 counts_them
+
+# ---- more resolvers than one: who ends speaks for itself alone ----
+first=$RESOLVE_PID first_since=$(resolver_since)
+env_resolve
+second=$RESOLVE_PID
+env_resolve
+third=$RESOLVE_PID third_since=$(resolver_since)
+kill "$second"
+wait "$second"
+same 'a resolver that another has taken over from ends: the other is told of' "$third_since" "$(resolver_since)"
+kill "$third"
+wait "$third"
+first_again() { [ "$(resolver_since)" = "$first_since" ]; }
+check 'that one ends: one that goes on is told of again' wait_for 10 first_again
+RESOLVE_PID=$first
 podcred unload >/dev/null
 incomplete() { SAMPLES=$(of_file) && [ "$(value podcred_guard_complete)" = 0 ] && [ "$(value podcred_pods)" = null ]; }
 check 'after an unload it says that nothing guards' wait_for 30 incomplete

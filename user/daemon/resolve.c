@@ -55,7 +55,7 @@ struct resolver {
 	uint64_t lost; /* cgroup events that the kernel could not hand over, as last seen */
 	struct metrics_file metrics;
 	struct config config; /* its policy is all that counts here */
-	bool ready; /* and said so */
+	uint64_t ready; /* what this one has said: since when it follows the pods; 0: not yet */
 	bool has_list; /* one was read */
 	bool rescan, reload, reload_policy, uncovered, restart, stop;
 	int scan_error, cover_error; /* of the last time, 0 when it went well */
@@ -324,10 +324,20 @@ static void scan(struct resolver *res)
 		log_warn("cannot read the cgroup tree: %s; trying again", strerror(-r));
 }
 
+static uint64_t said_ready(const struct resolver *res)
+{
+	uint64_t since_ns = 0;
+
+	loader_runtime_read(res->runtime_fd, PODCRED_RUNTIME_RESOLVER_READY, &since_ns);
+	return since_ns;
+}
+
 /* For status and metrics, and for whoever waits until the resolver follows the pods. */
 static void say_alive(const struct resolver *res)
 {
 	loader_runtime_write(res->runtime_fd, PODCRED_RUNTIME_RESOLVER_SEEN, clock_boot_ns());
+	if (res->ready && !said_ready(res)) /* another resolver ended, but this one goes on */
+		loader_runtime_write(res->runtime_fd, PODCRED_RUNTIME_RESOLVER_READY, res->ready);
 }
 
 static void say_ready(struct resolver *res, uint64_t since_ns)
@@ -587,7 +597,7 @@ static void finish(struct resolver *res)
 	int *fds[] = {&res->config_fd, &res->runtime_fd, &res->pods_fd,	  &res->quota_fd,
 		      &res->flows_fd,  &res->stats_fd,	 &res->signal_fd, &res->links_fd};
 
-	if (res->ready)
+	if (res->ready && said_ready(res) == res->ready) /* not another's, who took over */
 		say_ready(res, 0);
 	listed_done(&res->listed);
 	lease_stop(res->lease);
