@@ -39,6 +39,7 @@ struct net_device {
 struct sk_buff {
 	struct net_device *dev;
 	struct sock *sk;
+	__u16 transport_header, network_header;
 };
 
 struct sock_cgroup_data {
@@ -48,6 +49,7 @@ struct sock_cgroup_data {
 struct sock {
 	struct sock_common __sk_common;
 	struct sock_cgroup_data sk_cgrp_data;
+	void *sk_bpf_storage;
 };
 
 struct tcp_sock {

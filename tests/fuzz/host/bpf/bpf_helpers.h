@@ -27,4 +27,6 @@ __u64 bpf_ktime_get_boot_ns(void);
 long bpf_probe_read_kernel(void *to, __u32 size, const void *from);
 void *bpf_ringbuf_reserve(const void *map, __u64 size, __u64 flags);
 void bpf_ringbuf_submit(void *data, __u64 flags);
+struct bpf_sock *bpf_sk_fullsock(struct bpf_sock *sk);
+void *bpf_sk_storage_get(const void *map, const void *sk, const void *value, __u64 flags);
 struct tcp_sock *bpf_skc_to_tcp_sock(const void *sk);
