@@ -84,7 +84,7 @@ printf 'role: %s\n' "$out"
 expect 'the role of netd' '^netd-role$' "$out"
 agent_says pod=netd
 
-say 'While connections are open, anybody with bpftool sees whose they are'
+say 'While connections are open, root sees with bpftool whose they are'
 for pod in web db netd; do
   in_pod "$pod" bash -c 'exec 3<>/dev/tcp/169.254.170.2/80; exec sleep 300' &
 done
@@ -100,7 +100,7 @@ run "$PODCRED" peers
 echo
 run "$PODCRED" pods
 
-say 'Who is no pod gets nothing, and a guarded address has one door'
+say 'Whoever is not a pod gets nothing, and a guarded address has one open port'
 out=$(run in_host curl -sS "http://$NODE_V4:$AGENT_PORT/v1/credentials")
 echo "$out"
 expect 'a refusal' 'AccessDenied' "$out"

@@ -30,6 +30,7 @@ metric() { podcred metrics | sed -n "s/^$1 //p"; }
 # CHECK REGEX ; of the report that doctor left
 finds() { jq -re ".[] | select(.check == \"$1\" and .result == \"fail\") | .text + \"; \" + .next" "$ENV_TMP/report" | grep -e "$2" ||
   { jq -c .[] "$ENV_TMP/report" && return 1; }; }
+status_has() { podcred status | grep -E "$1"; }
 ours_attached() { bpftool cgroup tree "$ENV_CGROUP" 2>/dev/null | grep -c ' podcred_'; }
 
 env_up systemd
@@ -52,6 +53,8 @@ env_resolve
 env_serve
 same 'a pod gets its credentials' 200 "$(answer)"
 check 'nothing keeps the guard from being complete' complete
+check 'a program for uplinks, on a node without one, is not called missing' \
+  status_has 'podcred_uplink +on no interface '
 
 # ---- the pins are hidden: a BPF file system is mounted over them ----
 hide

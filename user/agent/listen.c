@@ -46,7 +46,8 @@ static const char *next_step(int code)
 		return "`ss -tanp` shows who listens on it, or is connected from it; or give the "
 		       "agent another port";
 	case -EADDRNOTAVAIL:
-		return "the node has no such address, or IPv6 is disabled; give one that it has";
+		return "the node has no such address, or it is an IPv6 one and IPv6 is disabled; "
+		       "give one that it has";
 	case -EACCES:
 		return "ports below 1024 need CAP_NET_BIND_SERVICE; give a higher one";
 	case -EAFNOSUPPORT:

@@ -23,8 +23,8 @@ static int print_load(const struct place *place, const struct loader_report *rep
 	printf("guarding %s (kubepods %s)\nagent cgroup %s\n", place->guard, place->kubepods,
 	       place->agent_cgroup);
 	if (older->found)
-		printf("%u older connections of pods ended, %u could not be: their packets are "
-		       "dropped\n",
+		printf("older connections of pods to guarded addresses: %u ended, %u left: "
+		       "their packets are dropped\n",
 		       older->destroyed, older->failed);
 	if (others)
 		printf("%u programs of another load detached; restart podcred resolve\n", others);
@@ -60,7 +60,7 @@ int cmd_load(const struct cli_command *self, int argc, char **argv)
 	const struct cli_option options[] = {
 		CLI_SETUP(setup),
 		CLI_WITHOUT(setup),
-		{"take-over", NULL, "in place of a load that is pinned elsewhere or hidden", NULL,
+		{"take-over", NULL, "replace a load that is pinned elsewhere or hidden", NULL,
 		 &setup.place.take_over, NULL},
 		{"verbose", NULL, "show what libbpf and the verifier say", NULL, &verbose, NULL},
 		CLI_JSON(json),
@@ -103,8 +103,7 @@ int cmd_unload(const struct cli_command *self, int argc, char **argv)
 	const struct cli_option options[] = {
 		CLI_PIN_DIR(where.pin_dir),
 		CLI_WHERE(where.kubepods),
-		{"others", NULL, "also what other loads have attached for these pods", NULL,
-		 &others, NULL},
+		{"others", NULL, "detach other loads for the same pods, too", NULL, &others, NULL},
 		CLI_JSON(json),
 	};
 	struct guard_unloaded unloaded;

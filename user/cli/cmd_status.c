@@ -102,7 +102,7 @@ static const char *link_state(const struct loader_link_status *link)
 	if (link->unknown)
 		return "may not be asked";
 	if (!link->pinned)
-		return "not attached";
+		return strncmp(link->hook, "tc", 2) == 0 ? "on no interface" : "not attached";
 	if (!link->alive)
 		return "dead: its cgroup was removed";
 	return link->effective ? "effective" : "attached, but the kernel does not run it";

@@ -26,7 +26,7 @@ struct cli_setup {
 		 &(s).place.kubepods, NULL,  NULL},                                                  \
 		{"create",	    NULL, "make the --kubepods cgroup if it is not there yet", NULL, \
 		 &(s).place.create, NULL},                                                           \
-		{"force",	   NULL, "although another kubepods has the pods", NULL,             \
+		{"force",	   NULL, "guard --kubepods even if pods run in another", NULL,       \
 		 &(s).place.force, NULL},                                                            \
 		{"agent-cgroup",                                                                     \
 		 "DIR",                                                                              \

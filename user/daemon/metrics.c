@@ -46,7 +46,8 @@ static void put_guard(FILE *out, const struct guard *guard)
 	for (size_t i = 0; i < guard->n_gaps; i++)
 		unknown += guard->gaps[i].unknown;
 	gauge(out, "podcred_guard_unknown",
-	      "What this process may not ask; above 0, podcred_guard_complete may be missing.",
+	      "How many checks this process may not make; above 0, podcred_guard_complete may be "
+	      "missing.",
 	      unknown);
 
 	if (verdict != GUARD_UNKNOWN)
@@ -91,7 +92,7 @@ static void put_list(FILE *out, const struct loader_status *status, uint64_t now
 	gauge(out, "podcred_list_skipped", "Pods in the list that could not be used.",
 	      runtime[PODCRED_RUNTIME_LIST_SKIPPED]);
 	gauge(out, "podcred_list_age_seconds",
-	      "Since the pod list was read; it is when it changes.",
+	      "Seconds since the pod list was last read, which happens when it changes.",
 	      now_ns > read_ns ? (now_ns - read_ns) / 1000000000ULL : 0);
 }
 

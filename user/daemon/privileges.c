@@ -46,8 +46,8 @@ static int lookup(const char *text, struct privileges_user *ret, struct pc_err *
 		pw = getpwnam(text);
 		return pw ? from_passwd(pw, ret)
 			  : pc_err_set(err, -ENOENT,
-				       "no user \"%s\"; give a name or a number that exists with "
-				       "--user",
+				       "no user \"%s\"; give --user a name that exists, or a "
+				       "number",
 				       text);
 	}
 	pw = getpwuid((uid_t)uid);

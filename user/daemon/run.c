@@ -197,8 +197,9 @@ static int attach(const struct run_options *options, const struct place *place, 
 	loader_iface_settle(place->loader.pin_dir);
 	older_reset(place, &older);
 	if (older.found)
-		log_info("%u older connections of pods ended, %u could not be", older.destroyed,
-			 older.failed);
+		log_info("older connections of pods to guarded addresses: %u ended, %u left: "
+			 "their packets are dropped",
+			 older.destroyed, older.failed);
 	if (report.mounted_bpffs)
 		log_info("mounted a BPF file system on /sys/fs/bpf");
 	log_info("guarding %s (%u programs attached, %u updated), agent in %s", place->guard,

@@ -229,9 +229,8 @@ static struct {
 	 .bit = 3},
 	{{.name = "netfilter-link",
 	  .since = "6.4",
-	  .without =
-		  "what a container outside kubepods sends passes, as do packets of no socket in "
-		  "a network that hangs on no veth"},
+	  .without = "packets pass that a container outside kubepods sends, and those of no socket "
+		     "from a network that has no veth"},
 	 try_netfilter,
 	 .bit = 4},
 	{{.name = "tcx",
