@@ -149,8 +149,16 @@ same '--no-probe: the probes are skipped, and say why' \
   "$(jq -r '[.[] | select(.text == "--no-probe") | .check] | join(" ")' "$ENV_TMP/report")"
 
 # ---- the guard ----
+# The resolver would attach it again, unless a loader is at work.
+exec 7<"$PIN_DIR"
+flock 7
+mv "$PIN_DIR/links/podcred_smsg4" "$PIN_DIR/podcred_smsg4"
+finds 'a program of ours, by a link that status does not know' 'fail guard' \
+  'podcred_smsg4 is not attached'
+mv "$PIN_DIR/podcred_smsg4" "$PIN_DIR/links/podcred_smsg4"
 link_cut podcred_smsg4
 finds 'a pin of a link removed' 'fail guard' 'podcred_smsg4 is not attached'
+exec 7<&-
 env_load >/dev/null
 healthy 'loaded again'
 

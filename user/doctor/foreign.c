@@ -27,7 +27,8 @@ static bool is_ours(const struct survey *s, uint32_t id)
 	for (size_t i = 0; i < s->d->status.n_links; i++)
 		if (s->d->status.links[i].prog_id == id)
 			return true;
-	return false;
+	/* attached since then, by the resolver */
+	return loader_is_own_program(s->d->options->pin_dir, id);
 }
 
 /* Below us: what can change neither an address nor an answer. systemd filters the packets of units

@@ -59,3 +59,18 @@ int loader_attached_each(const char *cgroup, bool agent_side,
 	}
 	return 0;
 }
+
+bool loader_is_own_program(const char *pin_dir, uint32_t id)
+{
+	for (size_t i = 0; i < n_attachments; i++) {
+		_cleanup_close_ int fd = -EBADF;
+		char path[4096];
+
+		if (pin_path(path, sizeof(path), pin_dir, PROGS_DIR, attachments[i].name) < 0)
+			return false;
+		fd = bpf_obj_get(path);
+		if (fd >= 0 && prog_id_of(fd) == id)
+			return true;
+	}
+	return false;
+}

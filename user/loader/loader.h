@@ -280,6 +280,10 @@ struct loader_attached {
 int loader_attached_each(const char *cgroup, bool agent_side,
 			 int (*fn)(void *arg, const struct loader_attached *attached), void *arg);
 
+/* Whether it is pinned below pin_dir as a program of this load: its link may have been made after the
+ * status was read, by a resolver that covers a cgroup. */
+bool loader_is_own_program(const char *pin_dir, uint32_t id);
+
 /* ---- ring buffers: an fd to poll, and a call that delivers what is there ---- */
 
 /* One record: struct podcred_cgroup_event, or struct podcred_event. A negative value ends
