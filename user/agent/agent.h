@@ -37,6 +37,8 @@ struct agent_options {
 	agent_peer_fn peer; /* podcred_peer */
 	unsigned name_wait_ms; /* container endpoint: wait for a pod's name; 1500 */
 	unsigned imds_name_wait_ms; /* the same for IMDS, where SDKs give up sooner; 400 */
+	unsigned idle_timeout_s; /* a connection on which nothing comes or goes; 10 */
+	unsigned request_timeout_ms; /* a connection without a finished request; 15000 */
 	unsigned max_connections; /* of all pods, who share them; 1024 */
 	unsigned
 		max_files; /* descriptors of the process; fewer than AGENT_FILES: fewer connections */

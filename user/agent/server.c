@@ -16,12 +16,12 @@
 
 #define THREADS_PER_LISTENER 2
 #define CONNECTION_MEMORY    (32 * 1024)
-#define IDLE_TIMEOUT_S	     10
-#define REQUEST_TIMEOUT_MS   15000
 #define NAME_POLL_MS	     20
 #define HOUSEKEEPING_MS	     1000
 #define DEFAULT_NAME_WAIT_MS 1500
 #define DEFAULT_IMDS_WAIT_MS 400
+#define DEFAULT_IDLE_S	     10
+#define DEFAULT_REQUEST_MS   15000
 #define DEFAULT_CONNECTIONS  1024
 #define OUTSIDE_CONNECTIONS  256
 #define NODE_CONNECTIONS     256 /* a flood has to be so much ahead of a health check */
@@ -55,7 +55,7 @@ static void *tick(void *arg)
 		int64_t now = agent_now_ms();
 
 		waiting_check(&server->waiting, server->peer, now);
-		conns_expire(&server->conns, now, REQUEST_TIMEOUT_MS);
+		conns_expire(&server->conns, now, server->request_timeout_ms);
 		audit_limit_check(&server->audit_limit, now);
 	}
 	return NULL;
@@ -72,7 +72,7 @@ static struct MHD_Daemon *start_daemon(struct agent_server *server, int fd)
 				NULL, handler_on_request, server, MHD_OPTION_LISTEN_SOCKET, fd,
 				MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS_PER_LISTENER,
 				MHD_OPTION_CONNECTION_LIMIT, connections,
-				MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_TIMEOUT_S,
+				MHD_OPTION_CONNECTION_TIMEOUT, server->idle_timeout_s,
 				MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
 				MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK,
 				handler_on_uri, server, MHD_OPTION_NOTIFY_COMPLETED,
@@ -221,6 +221,8 @@ int agent_server_start(const struct agent_options *o, struct agent_server **ret,
 	server->peer = o->peer ?: podcred_peer;
 	server->name_wait_ms = o->name_wait_ms ?: DEFAULT_NAME_WAIT_MS;
 	server->imds_name_wait_ms = o->imds_name_wait_ms ?: DEFAULT_IMDS_WAIT_MS;
+	server->idle_timeout_s = o->idle_timeout_s ?: DEFAULT_IDLE_S;
+	server->request_timeout_ms = o->request_timeout_ms ?: DEFAULT_REQUEST_MS;
 	server->require_authorization = o->require_authorization;
 	r = bind_token_key(o->token_key, server->token_key, err);
 	if (r == 0)
