@@ -35,7 +35,10 @@ finds() {
   case $2 in fail*) status=1 ;; esac
   same "$1: $2" "$2" "$(findings)"
   same "$1: exit status $status" $status $STATUS
-  check "$1: says $3" grep -q -e "$3" <(text_of "${2#* }")
+  check "$1: says $3" grep -q -e "$3" <(text_of "${2#* }") || {
+    text_of "${2#* }"
+    in_node ss -tane
+  } | sed 's/^/#   /'
   check "$1: says what to do" grep -q . <(jq -r ".[] | select(.check == \"${2#* }\") | .next" \
     "$ENV_TMP/report")
 }
