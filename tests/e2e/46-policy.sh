@@ -124,7 +124,7 @@ import socket, sys
 s = socket.create_connection((sys.argv[1], 80))
 print(s.getsockname()[1], flush=True)
 s.recv(64)
-s.close()' "$1" >"$ENV_TMP/ended"
+s.close()' "$1" >"$ENV_TMP/ended" 2>"$ENV_TMP/ended.err"
 }
 in_time_wait() { in_netns "${POD_NETNS[other]}" ss -Htan state time-wait "sport = :$(cat "$ENV_TMP/ended")" | grep -q .; }
 ask_again() {
@@ -148,7 +148,11 @@ for host in $V4 $V6; do
   own=${POD_IP[other]}
   [ "$host" = $V4 ] || own=${POD_IP6[other]}
   end_first "$host"
-  check "exempt: its side of a connection to $host is in TIME_WAIT" wait_for 10 in_time_wait
+  check "exempt: its side of a connection to $host is in TIME_WAIT" wait_for 10 in_time_wait || {
+    cat "$ENV_TMP/ended" "$ENV_TMP/ended.err"
+    in_netns "${POD_NETNS[other]}" ss -Htan
+    in_imds ss -Htan
+  } | sed 's/^/#   /'
   settled_at=$(settled)
   ask_again "$host" "$own" 80
   check 'and acknowledges from there' wait_for 10 reached_since "$settled_at"
