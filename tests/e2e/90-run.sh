@@ -43,6 +43,10 @@ wait "$RUN_PID" 2>/dev/null
 check 'the agent ends with a supervisor that was killed' wait_for 10 agent_gone
 check 'the guard holds with no process of ours: connection refused' refused
 check 'and status calls it complete' podcred status
+for child in serve resolve; do
+  check "podcred-$child says why it ends" \
+    wait_for 10 grep -q "^podcred-$child: podcred run is gone; ending" "$ENV_TMP/run.log"
+done
 
 start_run
 check 'run again takes over what is attached' wait_for 10 gives_key

@@ -121,6 +121,17 @@ same 'and the agent goes on' AKIANEW "$(key)"
 kill -HUP "$serve"
 check 'SIGHUP to the agent itself: it says whom to send it' wait_for 10 log_has \
   '^podcred-serve: warning: .*send SIGHUP to it'
+# The kernel drops the file that it has no descriptor for, and the message comes all the same.
+limit_files() {
+  setpriv --reuid "$ENV_UID" --regid "$ENV_UID" --clear-groups prlimit --pid "$serve" "$@"
+}
+files=$(limit_files --nofile --noheadings --raw --output SOFT)
+limit_files --nofile=3:
+associations AKIALOST
+kill -HUP "$RUN_PID"
+check 'a file that it has no descriptor for: it says so' wait_for 10 log_has \
+  '^podcred-serve: warning: cannot receive the associations: Too many open files; .* stay in force'
+limit_files --nofile="$files:"
 associations AKIAWEB
 kill -HUP "$RUN_PID"
 check 'and back' wait_for 10 gives AKIAWEB

@@ -461,8 +461,10 @@ static int loop(struct resolver *res)
 			return -errno;
 		if (fds[0].revents)
 			on_signal(res);
-		if (fds[4].revents)
-			res->stop = true; /* podcred run is gone: nothing else comes here */
+		if (fds[4].revents) { /* nothing else comes here */
+			log_info(SUPERVISED_GONE);
+			res->stop = true;
+		}
 		if (have_events)
 			loader_events_dispatch(res->events);
 		else if (fds[1].revents && cgtree_watch_dispatch(res->tree) < 0)

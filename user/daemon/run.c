@@ -125,7 +125,9 @@ static int send_associations(const struct child *child, void *arg, struct pc_err
 		return fd;
 	r = supervised_send(child->channel, fd);
 	return r < 0 ? pc_err_set(err, r, "cannot hand %s over to %s: %s", options->associations,
-				  child->name, strerror(-r))
+				  child->name,
+				  r == -EAGAIN ? "it has not read what it was sent before"
+					       : strerror(-r))
 		     : 0;
 }
 

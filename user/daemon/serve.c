@@ -158,7 +158,13 @@ static int on_channel(struct agent_server *server, int channel)
 
 	if (fd >= 0)
 		say_reload(server, agent_server_reread(server, fd, &err), &err);
-	return fd >= 0 || fd == -EAGAIN ? 0 : -EPIPE;
+	else if (fd == -EMFILE)
+		log_warn("cannot receive the associations: %s; the associations read before stay "
+			 "in force: raise LimitNOFILE of the service, then send SIGHUP again",
+			 strerror(-fd));
+	else if (fd != -EAGAIN)
+		log_info(SUPERVISED_GONE);
+	return fd >= 0 || fd == -EAGAIN || fd == -EMFILE ? 0 : -EPIPE;
 }
 
 static void loop(struct agent_server *server, const struct serve_options *options,

@@ -60,6 +60,8 @@ int supervised_receive(int channel)
 		return errno == EINTR ? -EAGAIN : -errno;
 	if (n == 0)
 		return -EPIPE;
+	if (msg.msg_flags & MSG_CTRUNC)
+		return -EMFILE; /* the file is lost: the kernel says it in no other way */
 	cmsg = CMSG_FIRSTHDR(&msg);
 	if (!cmsg || cmsg->cmsg_type != SCM_RIGHTS || cmsg->cmsg_len != CMSG_LEN(sizeof(int)))
 		return -EAGAIN;

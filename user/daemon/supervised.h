@@ -9,7 +9,8 @@
 
 #include "err.h"
 
-#define SUPERVISED_ENV "PODCRED_RUN_CHANNEL"
+#define SUPERVISED_ENV	"PODCRED_RUN_CHANNEL"
+#define SUPERVISED_GONE "podcred run is gone; ending" /* for the log */
 
 /* Whether podcred run started this process. */
 bool supervised(void);
@@ -18,7 +19,8 @@ bool supervised(void);
  * names something else. Only when supervised(). */
 int supervised_open(const char *name, struct pc_err *err);
 
-/* A file that run has opened for us. -EAGAIN: none has come; -EPIPE: run is gone. */
+/* A file that run has opened for us. -EAGAIN: none has come; -EMFILE: there is no room for
+ * it; -EPIPE: run is gone. */
 int supervised_receive(int channel);
 
 /* In run: hand a file over. -errno. */
