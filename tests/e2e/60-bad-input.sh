@@ -83,7 +83,7 @@ bad_config() {
   rejects 1 "$ENV_TMP/config.yaml:$1" "check-config: $2" "$PODCRED" check-config \
     "$ENV_TMP/config.yaml"
 }
-rejects 1 "cannot read $ENV_TMP/none.yaml: No such file or directory; check the path.*" \
+rejects 1 "cannot read $ENV_TMP/none.yaml: No such file or directory; check the path and its permissions" \
   'configuration: missing' load --config "$ENV_TMP/none.yaml"
 rejects 1 "cannot read $ENV_TMP: Is a directory; check the path.*" \
   'configuration: a directory' load --config "$ENV_TMP"
@@ -136,7 +136,7 @@ bad_config '3: this rule selects the same pods as the one in line 2; remove one'
 nothing_left 'after bad configurations'
 
 # ---- cgroups ----
-rejects 1 "cannot find cgroup $KUBEPODS-no: No such file or directory; give .* with --kubepods" \
+rejects 1 "cannot find cgroup $KUBEPODS-no: No such file or directory; give .* with --kubepods, or make it with --create" \
   'kubepods missing' podcred load "${AGENT[@]}" --kubepods "$KUBEPODS-no"
 rejects 1 "$ENV_TMP is not below the cgroup2 mount $CGROUP_MOUNT; give .* with --kubepods" \
   'kubepods is no cgroup' podcred load "${AGENT[@]}" --kubepods "$ENV_TMP"

@@ -254,7 +254,7 @@ int config_load(const char *path, struct config *ret, struct pc_err *err)
 		return -ENOMEM;
 	r = file_read(path, FILE_MAX, &text, &len);
 	if (r < 0)
-		return pc_err_set(err, r, "cannot read %s: %s; check the path given with --config",
+		return pc_err_set(err, r, "cannot read %s: %s; check the path and its permissions",
 				  path, strerror(-r));
 	config_default(config);
 	r = parse(path, text, len, config, err);

@@ -72,8 +72,10 @@ static int resolve_path(const struct place *place, const char *path, const char 
 	if (!real)
 		return pc_err_set(err, -errno,
 				  "cannot find cgroup %s: %m; give an existing directory below %s "
-				  "with %s",
-				  path, place->mount, option);
+				  "with %s%s",
+				  path, place->mount, option,
+				  strcmp(option, "--kubepods") == 0 ? ", or make it with --create"
+								    : "");
 	if (!below_mount(place, real))
 		return pc_err_set(err, -EINVAL,
 				  "%s is not below the cgroup2 mount %s; give a cgroup2 directory "
@@ -153,8 +155,8 @@ static int own_pod(const struct place *place, char **ret, struct pc_err *err)
 
 	if (r < 0)
 		return pc_err_set(err, r,
-				  "cannot find out which cgroup this process is in: %s; it takes "
-				  "CAP_BPF and CAP_PERFMON, or --agent-cgroup",
+				  "cannot find out which cgroup this process is in: %s; run as "
+				  "root, or with CAP_BPF and CAP_PERFMON, or give --agent-cgroup",
 				  strerror(-r));
 	*ret = pod_directory(place, self);
 	return 0;
