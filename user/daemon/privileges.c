@@ -74,7 +74,10 @@ int privileges_find_user(const char *text, struct privileges_user *ret, struct p
 
 static int become(const struct privileges_user *user, struct pc_err *err)
 {
-	if (getuid() == user->uid && geteuid() == user->uid)
+	uid_t real, effective, saved;
+
+	getresuid(&real, &effective, &saved);
+	if (real == user->uid && effective == user->uid && saved == user->uid)
 		return 0;
 	if (setgroups(0, NULL) < 0 || setresgid(user->gid, user->gid, user->gid) < 0 ||
 	    setresuid(user->uid, user->uid, user->uid) < 0)
