@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "bypass.h"
@@ -214,18 +215,24 @@ int hijack_connect4(const char *cgroup, const char *host)
 			       .insn_cnt = sizeof(insns) / sizeof(insns[0]),
 			       .license = (uintptr_t) "GPL"};
 	union bpf_attr attach = {0};
+	static const struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
 
+	setrlimit(RLIMIT_MEMLOCK, &all); /* before Linux 5.11 programs count */
 	inet_pton(AF_INET, NODE4, &agent);
 	inet_pton(AF_INET, host, &to);
 	insns[1].imm = (int)agent.s_addr;
 	insns[2].imm = (int)to.s_addr;
 	prog = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof(load));
+	if (prog < 0) {
+		perror("hijacker's program");
+		return 1;
+	}
 	attach.link_create.prog_fd = (uint32_t)prog;
 	attach.link_create.target_fd = (uint32_t)dir;
 	attach.link_create.attach_type = BPF_CGROUP_INET4_CONNECT;
 	link = (int)syscall(SYS_bpf, BPF_LINK_CREATE, &attach, sizeof(attach));
 	if (link < 0) {
-		perror("hijacker's program");
+		perror("hijacker's link");
 		return 1;
 	}
 	printf("ready\n");
