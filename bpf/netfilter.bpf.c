@@ -63,7 +63,7 @@ static __always_inline int may_leave(const struct podcred_config *cfg, const __u
 				     const struct packet *packet, const struct sender *sender)
 {
 	if (!sender->has_socket)
-		return have_tc ? ticket_is_valid(head, packet)
+		return have_tc ? forwarded_may(cfg, head, packet, sender)
 			       : packet_is_noted(packet, sender, INTERFACE_ANY);
 	if (!sender_may(cfg, sender) && !packet_is_noted(packet, sender, INTERFACE_NONE))
 		return 0;

@@ -132,12 +132,10 @@ static __noinline int judge_ingress(struct __sk_buff *skb)
 	/* A socket of no pod, in a pod's network: made by the host, or of a process that left, or the
 	 * kernel's own, for a reset. As netfilter does, which will see no socket at all. */
 	sender_of(cfg, skb, &sender);
-	if (packet_is_noted(&packet, &sender, skb->ifindex)) {
+	if (packet_is_noted(&packet, &sender, skb->ifindex) || sender_may(cfg, &sender)) {
 		ticket_issue(head, &packet);
 		return TCX_NEXT;
 	}
-	if (sender_may(cfg, &sender))
-		return TCX_NEXT;
 	return packet_refuse(cfg, &packet, &sender, PODCRED_HOOK_ingress) ? TCX_NEXT : TCX_DROP;
 }
 
@@ -240,7 +238,7 @@ static __noinline int judge_uplink(struct __sk_buff *skb)
 		    ? sender_may(cfg, &sender) || packet_is_noted(&packet, &sender, INTERFACE_NONE)
 		    : is_nodes_own(skb, &sender))
 		return TCX_NEXT;
-	if (ticket_is_valid(head, &packet))
+	if (forwarded_may(cfg, head, &packet, &sender))
 		return TCX_NEXT;
 	return packet_refuse(cfg, &packet, &sender, PODCRED_HOOK_uplink) ? TCX_NEXT : TCX_DROP;
 }

@@ -392,7 +392,7 @@ struct podcred_event {
 	X(27, packet_socket, "packet dropped: a pod's socket sent it around the hooks")            \
 	X(28, packet_unreadable, "packet dropped: its headers could not be read")                  \
 	X(29, pass_map_full,                                                                       \
-	  "no room to note an exempt pod's connection; its packets are dropped")                   \
+	  "no room to note an exempt pod's connection; its packets may be dropped")                \
 	X(30, event_lost, "decision not reported: podcred_events is full, nobody reads it")        \
 	X(31, unstamped_node,                                                                      \
 	  "a process of the node itself asked the agent for more than its health")                 \

@@ -95,7 +95,7 @@ static __always_inline struct podcred_pass *pass_find(const struct podcred_peer_
 }
 
 #define INTERFACE_NONE 0 /* cannot be told by it */
-#define INTERFACE_ANY  (~0U) /* the pods' interfaces are not watched: anybody's */
+#define INTERFACE_ANY  (~0U) /* the pod's interface may not be watched: anybody's */
 
 /*
  * Of a connection that connect(2) let through: of an exempt pod, or while the agent was away. The
@@ -167,6 +167,22 @@ static __always_inline int ticket_is_valid(const __u8 *head, const struct packet
 		return 0;
 	issued = bpf_map_lookup_elem(&podcred_tickets, &key);
 	return issued && bpf_ktime_get_boot_ns() - *issued < PODCRED_TICKET_NS;
+}
+
+/*
+ * Of a packet that has lost its socket: podcred_veth let it pass. Or the agent is given up. Then the
+ * resolver may be away, too, and a new pod's interface have no program; as connect(2) lets every pod
+ * through by then, the addresses of a noted connection will do.
+ */
+static __always_inline int forwarded_may(const struct podcred_config *cfg, const __u8 *head,
+					 const struct packet *p, const struct sender *sender)
+{
+	if (ticket_is_valid(head, p))
+		return 1;
+	if (!agent_is_given_up(cfg) || !packet_is_noted(p, sender, INTERFACE_ANY))
+		return 0;
+	ticket_issue(head, p);
+	return 1;
 }
 
 /* PACKET_DROP, or what mode audit makes of it; counted and reported. */

@@ -121,12 +121,6 @@ static __always_inline const struct podcred_endpoint *agent_for(
 	return cfg->agent[0].port ? &cfg->agent[0] : NULL;
 }
 
-/* The agent has not been seen alive for a while, and the operator wants the real address then. */
-static __always_inline int agent_is_given_up(const struct podcred_config *cfg)
-{
-	return cfg->fail_open && bpf_ktime_get_boot_ns() >= runtime_get(PODCRED_RUNTIME_LEASE);
-}
-
 /* A pod's TCP connect(2): what the policy, the destination and the agent's state make of it. */
 static __always_inline __u32 judge_stream(struct bpf_sock_addr *ctx,
 					  const struct podcred_config *cfg,

@@ -84,6 +84,34 @@ same 'exempt: other kinds of packets are not let through' '1 0' \
   "$(stat_of packet_socket | grep -c .) $(arrive send web udplite 80)"
 same 'exempt, hostNetwork: any kind is' 1 "$(arrive send hosted udplite 80)"
 
+# A connection that is not noted: other connections pushed its note out, or it is older than the load.
+cat >"$ENV_TMP/unnoted.py" <<'PY'
+import fcntl, socket, struct, sys, termios, time
+s = socket.create_connection(("169.254.169.254", 80))
+print("open", flush=True)
+sys.stdin.readline()
+s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+for _ in range(100):
+    unsent, = struct.unpack("i", fcntl.ioctl(s, termios.TIOCOUTQ, bytes(4)))
+    if not unsent:
+        break
+    time.sleep(0.1)
+print("acknowledged" if not unsent else f"{unsent} bytes are lost")
+PY
+mkfifo "$ENV_TMP/go"
+in_pod other python3 "$ENV_TMP/unnoted.py" <"$ENV_TMP/go" >"$ENV_TMP/unnoted" &
+exec {go}>"$ENV_TMP/go"
+wait_for 10 grep -q open "$ENV_TMP/unnoted" || env_fail 'no connection'
+bpftool -j map dump pinned "$PIN_DIR/maps/podcred_passes_v2" | jq -r '.[].key | join(" ")' | while read -r key; do
+  # shellcheck disable=SC2086 # bytes
+  bpftool map delete pinned "$PIN_DIR/maps/podcred_passes_v2" key $key
+done
+check 'exempt: the connection is not noted any more' no_passes
+echo >&"$go"
+wait $!
+exec {go}>&-
+same 'exempt: it goes on without a note' acknowledged "$(tail -n 1 "$ENV_TMP/unnoted")"
+
 # A live connection of the exempt pod, and a neighbour that borrows its addresses.
 in_pod other python3 -c '
 import socket, sys, time
@@ -219,6 +247,18 @@ check_not 'open: while it lives nobody gets past it' agent_gone
 cgroup_signal "$AGENT_CGROUP" KILL
 check 'open: when it is gone, pods reach the real address' wait_for 20 agent_gone
 check 'open: counted' test "$(stat_of passed_open)" -ge 1
+# Nobody attaches a program to a new pod's interface.
+kill "$RESOLVE_PID"
+wait "$RESOLVE_PID"
+pod_add late burstable
+pod_up late
+for host in $V4 $V6; do
+  text=$host
+  [ "$host" = $V4 ] || text="[$host]"
+  same "open: without the resolver too, from a new pod to $host" "$(real "$text")" \
+    "$(in_pod late timeout 10 "$CLIENT" plain "$host" 80)"
+done
+env_resolve --config "$ENV_TMP/config.yaml"
 same 'open: denied ports stay denied' errno=EACCES "$(dial web plain $V4 81)"
 in_host "$ENV_BUILD/tests/who" "$NODE_V4" "$AGENT_PORT" "$NODE_V6" "$AGENT_PORT" >/dev/null &
 sleep 3
