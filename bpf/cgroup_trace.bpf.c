@@ -35,7 +35,7 @@ static __always_inline int same_text(const char *a, const char *b, __u32 size)
 }
 
 /*
- * kubepods, or a QoS cgroup in it, was removed and is made anew: know it from the first moment,
+ * kubepods, or a QoS cgroup in it, was removed and is created again: know it from the first moment,
  * also while no process of ours runs. The hooks on the old one died with it; until the resolver
  * has attached them again, the packet filter drops. 1: it is kubepods.
  */

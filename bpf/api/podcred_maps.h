@@ -79,7 +79,7 @@ struct podcred_config {
 	__u64 guard_filter[16]; /* bit podcred_filter_bit(&addr) is 0: podcred_guard has no entry
 				 * for addr but an agent's own, do not look. All ones is always
 				 * right */
-	/* How to know kubepods and its QoS cgroups again when they are removed and made anew.
+	/* How to know kubepods and its QoS cgroups again when they are removed and created again.
 	 * Paths begin at the root of the hierarchy, with a slash; NUL-padded. */
 	char kubepods_path[PODCRED_CONFIG_PATH_LEN];
 	char guard_path[PODCRED_CONFIG_PATH_LEN];

@@ -46,7 +46,7 @@ static __always_inline int flow_take(void *flows, const struct podcred_flow_key 
 
 /*
  * Two sockets produced one key: an attacker with a cloned address, or chance. Neither is stamped.
- * The entry stays, so that it cannot be made anew for only one of them while the other's SYN is
+ * The entry stays, so that it cannot be made again for only one of them while the other's SYN is
  * on its way.
  */
 static __always_inline void flow_conflict(const struct podcred_flow_key *key,

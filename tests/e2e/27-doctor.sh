@@ -357,13 +357,13 @@ else
   skip 'a pod that only v1 has' 'no cgroup v1 hierarchy is mounted here'
 fi
 
-# ---- kubepods made anew: the guard dies with it ----
+# ---- kubepods recreated: the guard dies with it ----
 resolver_stop
 find "$KUBEPODS" -depth -type d -exec rmdir {} +
 mkdir "$KUBEPODS"
 dead() { podcred status --json | jq -e '[.links[] | select(.alive | not)] | length > 0'; }
 check 'the links die' wait_for 10 dead
-finds 'kubepods made anew' 'fail guard' 'is dead, its cgroup was removed'
+finds 'kubepods recreated' 'fail guard' 'is dead, its cgroup was removed'
 rm "$PIN_DIR/links/podcred_cgmkdir"
 rmdir "$KUBEPODS"
 mkdir "$KUBEPODS"

@@ -155,7 +155,7 @@ two_loaders() {
   check "two loaders at once: one of them loads ($loaded of 20)" test $loaded -ge 10
 }
 
-# ---- cgroups removed and made anew ----
+# ---- cgroups removed and recreated ----
 pods_gone() {
   local pod
   for pod in web other hosted; do echo 1 >"${POD_CGROUP[$pod]}/cgroup.kill"; done
@@ -203,21 +203,21 @@ load_again 'and one after them'
 
 # The load ends with the pods, and begins again in the new ones: before anybody has attached there.
 kubepods_again
-fault 'kubepods made anew' sleep 2
-check 'kubepods made anew: guarded again' wait_for 10 guard_again
+fault 'kubepods recreated' sleep 2
+check 'kubepods recreated: guarded again' wait_for 10 guard_again
 resolver_dies
 kubepods_again
-fault 'kubepods made anew, nobody there to attach' sleep 2
-same 'kubepods made anew, nobody there: nobody was served' 0 "$(total ok)"
+fault 'kubepods recreated, nobody there to attach' sleep 2
+same 'kubepods recreated, nobody there: nobody was served' 0 "$(total ok)"
 env_resolve
 check 'and the resolver attaches when it is back' wait_for 10 guard_again
 agent_dies
 rmdir "$AGENT_CGROUP"
 mkdir "$AGENT_CGROUP"
-check "the agent's cgroup made anew: covered" wait_for 10 guard_again
+check "the agent's cgroup recreated: covered" wait_for 10 guard_again
 bypass_agent
-fault "agent's cgroup made anew" sleep 1
-check "agent's cgroup made anew: pods are served" test "$(total ok)" -gt 20
+fault "agent's cgroup recreated" sleep 1
+check "agent's cgroup recreated: pods are served" test "$(total ok)" -gt 20
 
 # ---- programs of others, that share the hook ----
 foreign_programs() {
