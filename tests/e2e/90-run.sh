@@ -16,19 +16,12 @@ web_policy() { podcred pods --json | jq -e ".[] | select(.name == \"web\") | .po
 status_of() { awk -v field="$2:" '$1 == field { $1 = ""; print substr($0, 2) }' "/proc/$1/status"; }
 agent_gone() { [ -z "$(cat "$AGENT_CGROUP/cgroup.procs")" ]; }
 
-start_run() {
-  nsenter --net="/run/netns/$NODE_NETNS" "$PODCRED" run --pin-dir "$PIN_DIR" \
-    --kubepods "$KUBEPODS" --agent-cgroup "$AGENT_CGROUP" --pods "$ENV_TMP/pods.json" \
-    --associations "$ENV_TMP/associations.yaml" "$@" >"$ENV_TMP/run.log" 2>&1 &
-  RUN_PID=$!
-}
-
 env_up
 pod_add web burstable
 env_podlist "$ENV_TMP/pods.json"
 (umask 077 && env_associations >"$ENV_TMP/associations.yaml")
 
-start_run
+env_run
 check 'run with the embedded default configuration hands out credentials' wait_for 10 gives_key
 same 'the agent listens on the first address of the node' \
   "podcred: redirecting to $NODE_V4:7777" "$(grep redirecting "$ENV_TMP/run.log")"
@@ -48,7 +41,7 @@ for child in serve resolve; do
     wait_for 10 grep -q "^podcred-$child: podcred run is gone; ending" "$ENV_TMP/run.log"
 done
 
-start_run
+env_run
 check 'run again takes over what is attached' wait_for 10 gives_key
 check 'and has updated it in place' grep -q '(0 programs attached' "$ENV_TMP/run.log"
 kill -TERM "$RUN_PID"
@@ -57,13 +50,13 @@ same 'run ends well on SIGTERM' 0 $?
 check 'what was attached before stays attached' refused
 
 podcred unload >/dev/null
-start_run
+env_run
 check 'run once more, from nothing' wait_for 10 gives_key
 kill -INT "$RUN_PID"
 wait "$RUN_PID"
 check_not 'run takes away what it attached itself' test -e "$PIN_DIR"
 check 'and says that nothing is guarded any more' grep -q 'nothing is guarded any more' "$ENV_TMP/run.log"
-start_run
+env_run
 check 'run, to be stopped beside a loader at work' wait_for 10 gives_key
 exec 7<"$PIN_DIR"
 flock 7
@@ -76,7 +69,7 @@ check_not 'and nothing else' grep -q 'nothing is guarded' "$ENV_TMP/run.log"
 check 'they are' podcred status
 podcred unload >/dev/null
 echo 'policy: []' >"$ENV_TMP/config.yaml"
-start_run --keep --config "$ENV_TMP/config.yaml" --metrics "$ENV_TMP/run.prom"
+env_run --keep --config "$ENV_TMP/config.yaml" --metrics "$ENV_TMP/run.prom"
 check 'run --keep starts' wait_for 10 gives_key
 check 'run --metrics writes the file' wait_for 10 grep -q '^podcred_guard_complete 1' "$ENV_TMP/run.prom"
 check 'without a rule for it a pod is redirected' web_policy redirect

@@ -38,25 +38,19 @@ associations() { # KEY
   chmod 0400 "$ENV_TMP/associations.new"
   mv "$ENV_TMP/associations.new" "$ENV_TMP/associations.yaml"
 }
-start_run() {
-  nsenter --net="/run/netns/$NODE_NETNS" ${AS[@]+"${AS[@]}"} "$BINARY" run --pin-dir "$PIN_DIR" \
-    --kubepods "$KUBEPODS" --agent-cgroup "$AGENT_CGROUP" --pods "$ENV_TMP/pods.json" \
-    --associations "$ENV_TMP/associations.yaml" "$@" >"$ENV_TMP/run.log" 2>&1 &
-  RUN_PID=$!
-}
 
 env_up
 pod_add web burstable
 env_podlist "$ENV_TMP/pods.json"
 umask 077
 associations AKIAWEB
-BINARY=$ENV_TMP/podcred
-cp "$PODCRED" "$BINARY"
+ENV_RUN=("$ENV_TMP/podcred") # a copy, to be taken away
+cp "$PODCRED" "$ENV_TMP/podcred"
 echo secret >"$ENV_TMP/secret"
 
 # ---- what the children are ----
 exec 9<"$ENV_TMP/secret" # as a careless service manager leaves it open
-start_run --user "$ENV_UID" --token-key "$ENV_TMP/token-key"
+env_run --user "$ENV_UID" --token-key "$ENV_TMP/token-key"
 exec 9<&-
 check 'run hands out credentials from a file of root, mode 0400' wait_for 10 gives AKIAWEB
 serve=$(child serve) resolve=$(child resolve)
@@ -137,7 +131,7 @@ kill -HUP "$RUN_PID"
 check 'and back' wait_for 10 gives AKIAWEB
 
 # ---- children that end ----
-rm "$BINARY"
+rm "$ENV_TMP/podcred"
 kill -KILL "$serve" "$resolve"
 check 'the program is gone from the disk: the agent is started again all the same' wait_for 20 gives AKIAWEB
 check 'and so is the resolver' wait_for 10 alive resolve
@@ -157,13 +151,12 @@ kill -KILL "$RUN_PID"
 wait "$RUN_PID" 2>/dev/null
 check 'run is killed: the agent ends' wait_for 10 ended "$serve"
 check 'and the resolver' wait_for 10 ended "$resolve"
-BINARY=$PODCRED
 unit_caps() { # as setpriv has them
   sed -n 's/^CapabilityBoundingSet=//p' "$ENV_ROOT/deploy/systemd/podcred.service" |
     tr '[:upper:] ' '[:lower:]\n' | sed 's/^cap_/+/' | paste -sd,
 }
-AS=(setpriv --no-new-privs --bounding-set "-all,$(unit_caps)")
-start_run --user 60666
+ENV_RUN=(setpriv --no-new-privs --bounding-set "-all,$(unit_caps)" "$PODCRED")
+env_run --user 60666
 check 'run --user, with the capabilities of podcred.service' wait_for 10 gives AKIAWEB
 serve=$(child serve)
 same 'the agent is that user' '60666 60666 60666 60666' "$(fields "$serve" Uid)"

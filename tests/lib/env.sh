@@ -12,6 +12,7 @@
 #   in_agent CMD...           run in the agent's cgroup and the node's network namespace
 #   in_node CMD...            run in the node's network namespace
 #   resolver_since, resolver_wait SINCE; agent_is_up, agent_is_up_at ADDRESS [PORT]: what is ready
+#   env_run [OPTION...]       podcred run on the files in $ENV_TMP, as ENV_RUN says; not waited for
 #   wait_for SECONDS CMD...   until CMD succeeds (WAIT_FACTOR: times that, on a slow machine)
 #   background FILE WORD CMD  CMD runs on, what it says goes to FILE; returns when WORD is there
 #   link_cut PROGRAM          the program off its hook, and its pin away
@@ -222,6 +223,15 @@ env_serve() {
     --associations "$ENV_TMP/associations.yaml" "$@" >"$ENV_TMP/serve.log" 2>&1 &
   wait_for 10 agent_is_up || env_fail "the agent is not up: $(cat "$ENV_TMP/serve.log")"
   SERVE_PID=$(head -n 1 "$AGENT_CGROUP/cgroup.procs") # $! is the shell around it
+}
+
+# podcred run in the background: RUN_PID, run.log. ENV_RUN: its program, with what goes before it.
+ENV_RUN=("$PODCRED")
+env_run() {
+  nsenter --net="/run/netns/$NODE_NETNS" "${ENV_RUN[@]}" run --pin-dir "$PIN_DIR" \
+    --kubepods "$KUBEPODS" --agent-cgroup "$AGENT_CGROUP" --pods "$ENV_TMP/pods.json" \
+    --associations "$ENV_TMP/associations.yaml" "$@" >"$ENV_TMP/run.log" 2>&1 &
+  RUN_PID=$!
 }
 
 wait_for() {
