@@ -135,22 +135,13 @@ static void find_other_loads(struct guard *guard, const char *kind)
 
 /* ---- outside: pods where no program of ours runs ---- */
 
-static void find_outside(struct guard *guard, const char *kind)
+static void say_outside(struct guard *guard, const char *kind, const struct cgsurvey *survey)
 {
-	_cleanup_free_ char *realm = cgsurvey_realm(guard->mount, guard->kubepods);
-	_cleanup_(cgsurvey_done) struct cgsurvey survey = {0};
 	const struct cgsurvey_entry *stray = NULL;
 	size_t strays = 0;
-	int r = realm ? cgsurvey_take(realm, 0, &survey) : -ENOMEM;
 
-	if (r < 0) {
-		guard_unknown(guard, kind, "run as root, with the whole of /sys/fs/cgroup",
-			      "%s cannot be searched for pods: %s", realm ?: guard->mount,
-			      strerror(-r));
-		return;
-	}
-	for (size_t i = 0; i < survey.n; i++) {
-		const struct cgsurvey_entry *entry = &survey.v[i];
+	for (size_t i = 0; i < survey->n; i++) {
+		const struct cgsurvey_entry *entry = &survey->v[i];
 
 		if (entry->kind == CGSURVEY_KUBEPODS && entry->pods_populated &&
 		    strcmp(entry->path, guard->kubepods) != 0)
@@ -171,6 +162,20 @@ static void find_outside(struct guard *guard, const char *kind)
 			stray->path);
 }
 
+static void find_outside(struct guard *guard, const char *kind)
+{
+	_cleanup_free_ char *realm = cgsurvey_realm(guard->mount, guard->kubepods);
+	_cleanup_(cgsurvey_done) struct cgsurvey survey = {0};
+	int r = realm ? cgsurvey_take(realm, 0, &survey) : -ENOMEM;
+
+	if (r < 0)
+		guard_unknown(guard, kind, "run as root, with the whole of /sys/fs/cgroup",
+			      "%s cannot be searched for pods: %s", realm ?: guard->mount,
+			      strerror(-r));
+	else
+		say_outside(guard, kind, &survey);
+}
+
 /* The resolver compares its list with the cgroups, and leaves its finding in the map. */
 static void find_absent(struct guard *guard, const char *kind)
 {
@@ -184,15 +189,15 @@ static void find_absent(struct guard *guard, const char *kind)
 			  n, guard->kubepods);
 }
 
-size_t guard_outside(const char *mount, const char *kubepods, char *ret_text, size_t size)
+size_t guard_outside(const struct cgsurvey *survey, const char *kubepods, char *ret_text,
+		     size_t size)
 {
 	_cleanup_free_ struct guard *guard = calloc(1, sizeof(*guard));
 
 	if (!guard)
 		return 0;
-	guard->mount = mount;
 	guard->kubepods = (char *)kubepods;
-	find_outside(guard, "outside");
+	say_outside(guard, "outside", survey);
 	if (guard_count(guard, "outside"))
 		snprintf(ret_text, size, "%s; %s", guard->gaps[0].text, guard->gaps[0].next);
 	return guard_count(guard, "outside");

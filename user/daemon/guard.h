@@ -11,6 +11,8 @@
 #include "err.h"
 #include "loader.h"
 
+struct cgsurvey; /* cgsurvey.h */
+
 /* Something that is not guarded, or not the way it was meant. */
 struct guard_gap {
 	const char *kind; /* one of guard_kinds: for JSON, metrics and doctor */
@@ -71,11 +73,10 @@ struct guard_unloaded {
 int guard_unload(const struct guard_where *where, bool others_too, struct guard_unloaded *ret,
 		 struct pc_err *err);
 
-/*
- * Only the pods that run outside of this kubepods, into ret_text: the first of these gaps and what to do
- * about it. 0: there are none. Cheap enough to be asked again and again.
- */
-size_t guard_outside(const char *mount, const char *kubepods, char *ret_text, size_t size);
+/* Only the pods that run outside of this kubepods, by a survey of what is around it. Into ret_text: the
+ * first of these gaps and what to do about it. 0: there are none. */
+size_t guard_outside(const struct cgsurvey *survey, const char *kubepods, char *ret_text,
+		     size_t size);
 
 /* For those who find gaps. */
 __attribute__((format(printf, 4, 5))) void guard_gap(struct guard *guard, const char *kind,

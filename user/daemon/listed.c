@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cgsurvey.h"
 #include "cleanup.h"
 #include "clock.h"
 
@@ -44,18 +43,16 @@ static bool has(const struct listed *listed, const struct cgsurvey_entry *pod)
 	return false;
 }
 
-size_t listed_absent(struct listed *listed, const char *mount, const char *kubepods,
+size_t listed_absent(struct listed *listed, const struct cgsurvey *survey, const char *kubepods,
 		     uint64_t now_ns)
 {
-	_cleanup_free_ char *realm = cgsurvey_realm(mount, kubepods);
-	_cleanup_(cgsurvey_done) struct cgsurvey survey = {0};
-	bool found = !listed->n || !realm || cgsurvey_take(realm, 0, &survey) < 0;
+	bool found = !listed->n || !survey;
 
-	for (size_t i = 0; !found && i < survey.n; i++) {
-		const struct cgsurvey_entry *entry = &survey.v[i];
+	for (size_t i = 0; !found && i < survey->n; i++) {
+		const struct cgsurvey_entry *entry = &survey->v[i];
 
 		found = entry->kubepods >= 0 && entry->populated &&
-			!strcmp(survey.v[entry->kubepods].path, kubepods) && has(listed, entry);
+			!strcmp(survey->v[entry->kubepods].path, kubepods) && has(listed, entry);
 	}
 	if (found)
 		listed->absent_ns = 0;

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cgsurvey.h"
 #include "pod.h"
 
 struct listed {
@@ -20,6 +21,7 @@ struct listed {
 int listed_set(struct listed *listed, const struct pod_name *pods, size_t n);
 void listed_done(struct listed *listed);
 
-/* How many pods should run below kubepods of which, for a while now, none does. */
-size_t listed_absent(struct listed *listed, const char *mount, const char *kubepods,
+/* How many pods should run below kubepods of which, for a while now, none does. survey: of what is
+ * around it; NULL: cannot be told. */
+size_t listed_absent(struct listed *listed, const struct cgsurvey *survey, const char *kubepods,
 		     uint64_t now_ns);

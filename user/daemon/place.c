@@ -168,13 +168,11 @@ static int check_others(const struct place *place, const char *kubepods, struct 
 {
 	_cleanup_free_ char *real = realpath(kubepods, NULL); /* NULL: not made yet */
 	const char *path = real ?: kubepods;
-	_cleanup_free_ char *realm =
-		below_mount(place, path) ? cgsurvey_realm(place->mount, path) : NULL;
 	_cleanup_(cgsurvey_done) struct cgsurvey survey = {0};
 	const struct cgsurvey_entry *other = NULL;
 
 	/* what may not be looked at does not stop a load: status tells */
-	if (!realm || cgsurvey_take(realm, 0, &survey) < 0)
+	if (!below_mount(place, path) || cgsurvey_around(place->mount, path, &survey) < 0)
 		return 0;
 	for (size_t i = 0; i < survey.n; i++) {
 		const struct cgsurvey_entry *entry = &survey.v[i];

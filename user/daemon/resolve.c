@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "caps.h"
+#include "cgsurvey.h"
 #include "cgtree.h"
 #include "cleanup.h"
 #include "clock.h"
@@ -360,10 +361,10 @@ static void watch_links(struct resolver *res)
 }
 
 /* A runtime that does not use the kubelet's cgroups: no event tells of that. */
-static void look_for_strays(struct resolver *res)
+static void look_for_strays(struct resolver *res, const struct cgsurvey *survey)
 {
 	char text[768];
-	bool strays = guard_outside(res->mount, res->kubepods, text, sizeof(text));
+	bool strays = survey && guard_outside(survey, res->kubepods, text, sizeof(text));
 
 	if (strays && !res->strays)
 		log_warn("not guarded: %s", text);
@@ -372,9 +373,9 @@ static void look_for_strays(struct resolver *res)
 	res->strays = strays;
 }
 
-static void look_for_listed(struct resolver *res, uint64_t now_ns)
+static void look_for_listed(struct resolver *res, const struct cgsurvey *survey, uint64_t now_ns)
 {
-	size_t absent = listed_absent(&res->listed, res->mount, res->kubepods, now_ns);
+	size_t absent = listed_absent(&res->listed, survey, res->kubepods, now_ns);
 
 	if (absent && !res->absent)
 		log_warn("none of %zu pods that run by %s has a process in %s; another kubepods is "
@@ -382,6 +383,15 @@ static void look_for_listed(struct resolver *res, uint64_t now_ns)
 			 absent, res->options->pods, res->kubepods);
 	res->absent = absent;
 	loader_runtime_write(res->runtime_fd, PODCRED_RUNTIME_LIST_ABSENT, absent);
+}
+
+static void look_around(struct resolver *res, uint64_t now_ns)
+{
+	_cleanup_(cgsurvey_done) struct cgsurvey survey = {0};
+	bool seen = cgsurvey_around(res->mount, res->kubepods, &survey) == 0;
+
+	look_for_strays(res, seen ? &survey : NULL);
+	look_for_listed(res, seen ? &survey : NULL, now_ns);
 }
 
 /* Whatever is due by time; events may wake the loop much more often. */
@@ -402,10 +412,8 @@ static void tick(struct resolver *res)
 	lease_check(res->lease);
 	metrics_tick(&res->metrics);
 	loader_flows_sweep(res->flows_fd, res->options->conflict_s * 1000000000ULL);
-	if (res->ticks % STRAY_TICKS == 0) {
-		look_for_strays(res);
-		look_for_listed(res, now_ns);
-	}
+	if (res->ticks % STRAY_TICKS == 0)
+		look_around(res, now_ns);
 	if (res->ticks++ % SETTLE_TICKS == 0) {
 		ifaces_attach_uplinks(res->options->pin_dir);
 		loader_quota_settle(res->flows_fd, res->quota_fd, &res->quota_memory);

@@ -154,13 +154,12 @@ int facts_find_pod(const struct facts_source *source, const char *text, struct p
 
 char *facts_outside(const struct facts_source *source, const struct podcred_pod *pod)
 {
-	_cleanup_free_ char *kubepods = NULL, *realm = NULL;
+	_cleanup_free_ char *kubepods = NULL;
 	_cleanup_(cgsurvey_done) struct cgsurvey survey = {0};
 
 	if (asprintf(&kubepods, "%s%s", source->mount, source->status.config.kubepods_path) < 0)
 		return NULL;
-	realm = cgsurvey_realm(source->mount, kubepods);
-	if (!realm || cgsurvey_take(realm, 0, &survey) < 0)
+	if (cgsurvey_around(source->mount, kubepods, &survey) < 0)
 		return NULL;
 	for (size_t i = 0; i < survey.n; i++) {
 		const struct cgsurvey_entry *entry = &survey.v[i];

@@ -265,3 +265,10 @@ char *cgsurvey_realm(const char *mount, const char *kubepods)
 	} while (strlen(path) > root && slash && is_nested_slice(slash + 1, child));
 	return path;
 }
+
+int cgsurvey_around(const char *mount, const char *kubepods, struct cgsurvey *ret)
+{
+	_cleanup_free_ char *realm = cgsurvey_realm(mount, kubepods);
+
+	return realm ? cgsurvey_take(realm, 0, ret) : -ENOMEM;
+}

@@ -48,3 +48,6 @@ void cgsurvey_done(struct cgsurvey *survey);
  * (kind, tests) have others. NULL: no memory.
  */
 char *cgsurvey_realm(const char *mount, const char *kubepods);
+
+/* What is in there; containers are not looked into. 0, -ENOMEM, or as cgsurvey_take. */
+int cgsurvey_around(const char *mount, const char *kubepods, struct cgsurvey *ret);
