@@ -139,7 +139,7 @@ same 'still no byte came to the other pod' "$own" "$(stolen)"
 # The other pod answers the SYN with a SYN of its own: two that cross make a connection without a SYN-ACK,
 # and the segment that completes it may carry data. Its own kernel must not answer first.
 cat >"$ENV_TMP/crossed.py" <<'PY'
-import socket, struct, sys
+import os, socket, struct, sys
 
 ANSWER = b'HTTP/1.1 200 OK\r\nContent-Length: 24\r\n\r\n{"AccessKeyId":"STOLEN"}'
 SYN, ACK, ISN = 2, 16, 1000
@@ -160,7 +160,7 @@ def send(to, seq, ack, flags, data=b""):
 
 tap = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
 out = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP)
-print("ready", flush=True)
+print("ready", os.getpid(), flush=True)
 with open(sys.argv[1], "wb") as log:
     while True:
         packet, origin = tap.recvfrom(65536)
@@ -196,6 +196,9 @@ same 'two SYNs that cross: an error, and no credentials' curl "$(ask web | cut -
 check 'the SYN was answered so' grep -q '^SYN' "$ENV_TMP/crossed"
 check 'and that is counted as diverted' test "$(stat_of diverted)" -gt "$before"
 check_not 'and no byte is given away' test -s "$ENV_TMP/crossed.stolen"
+crossed=$(sed -n 's/^ready //p' "$ENV_TMP/crossed")
+kill "$crossed" # or it answers in what follows, too
+wait_for 10 test ! -e "/proc/$crossed"
 in_netns "${POD_NETNS[db]}" nft delete table inet quiet
 
 # ---- and without it again ----
