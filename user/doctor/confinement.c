@@ -39,6 +39,8 @@ static int read_uid(const char *pid, unsigned *ret)
 
 	snprintf(path, sizeof(path), "/proc/%s/status", pid);
 	r = file_read(path, STATUS_SIZE, &status, NULL);
+	if (r == 0 && strstr(status, "\nState:\tZ"))
+		r = -ESRCH; /* it has ended; only its parent does not know yet */
 	return r < 0 ? r : field(status, "\nUid:", ret);
 }
 
