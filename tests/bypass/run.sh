@@ -6,8 +6,8 @@
 #
 #   run.sh [--markdown FILE] [--hole PROGRAM] [--only PATTERN] [--column COLUMN]...
 #
-# --hole detaches one program after the load; the suite then has to fail. COLUMN: without, connect4,
-# unproved, podcred.
+# --hole detaches a program after the load, or several with commas between; the suite then has to fail.
+# COLUMN: without, connect4, unproved, podcred.
 set -u
 # shellcheck source=tests/bypass/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -26,7 +26,7 @@ while [ $# -gt 0 ]; do
   [ $# -ge 2 ] || usage
   case $1 in
   --markdown) MARKDOWN=$2 ;;
-  --hole) HOLE=podcred_${2#podcred_} ;;
+  --hole) HOLE=$2 ;;
   --only) ONLY=$2 ;;
   --column) COLUMNS_WANTED+=("$2") ;;
   *) usage ;;
@@ -68,17 +68,22 @@ start_older() {
 
 # The resolver would attach again what it misses.
 resolver_down() {
-  kill "$RESOLVE_PID"
+  kill "$RESOLVE_PID" 2>/dev/null # once more is no error
   wait "$RESOLVE_PID" 2>/dev/null
 }
 
+# Those of interfaces have a link for each.
 detach() {
+  local link found=''
   resolver_down
-  [ -e "$PIN_DIR/links/$1" ] || {
-    echo "no program $1; there are: $(cd "$PIN_DIR/links" && echo *)" >&2
-    exit 2
-  }
-  link_cut "$1"
+  for link in "$PIN_DIR/links/podcred_$1" "$PIN_DIR/links/podcred_$1"_[0-9]*; do
+    [ -e "$link" ] || continue
+    link_cut "${link##*/}"
+    found=1
+  done
+  [ -n "$found" ] && return
+  echo "no program $1; there are: $(cd "$PIN_DIR/links" && echo *)" >&2
+  exit 2
 }
 
 detach_all_but_connect4() {
@@ -145,15 +150,15 @@ is_in_column() {
 }
 
 run_column() {
-  local column=$1 n
+  local column=$1 n program
   bypass_up
   bypass_hijacker
   start_older
   sleep 0.3 # their last acknowledgements
   [ "$column" = without ] || bypass_load
   [ "$column" != connect4 ] || detach_all_but_connect4
-  [ "$column" != unproved ] || detach podcred_sockops
-  [ -z "$HOLE" ] || detach "$HOLE"
+  [ "$column" != unproved ] || detach sockops
+  for program in ${HOLE//,/ }; do detach "$program"; done
   [ "$column" != podcred ] || read_features
   bypass_agent
   for n in "${ROWS[@]}"; do
