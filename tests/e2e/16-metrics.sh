@@ -94,18 +94,18 @@ SAMPLES=$(of_command)
 check 'or how long it holds' jq -e '.podcred_lease_seconds | . > 9e5 and . < 1e6' <<<"$SAMPLES"
 
 # Who may not ask the kernel what it runs does not claim that nothing runs.
-SAMPLES=$(setpriv --bounding-set=-all,+bpf --inh-caps=-all,+bpf "$PODCRED" metrics --pin-dir "$PIN_DIR" | samples)
+SAMPLES=$(in_node setpriv --bounding-set=-all,+bpf --inh-caps=-all,+bpf "$PODCRED" metrics --pin-dir "$PIN_DIR" | samples)
 same 'with CAP_BPF alone: counters' 2 "$(counter denied_destination)"
 same 'and nothing about the guard' 'null null' \
   "$(value podcred_guard_complete) $(value 'podcred_guard_gaps{kind="program"}')"
 check 'but that it is not known' jq -e '.podcred_guard_unknown > 0' <<<"$SAMPLES"
-setpriv --bounding-set=-all,+bpf --inh-caps=-all,+bpf "$PODCRED" status --pin-dir "$PIN_DIR" --json >"$ENV_TMP/out"
+in_node setpriv --bounding-set=-all,+bpf --inh-caps=-all,+bpf "$PODCRED" status --pin-dir "$PIN_DIR" --json >"$ENV_TMP/out"
 same 'status cannot tell either' '3 null' "$? $(jq .complete "$ENV_TMP/out")"
 check 'nor about programs on cgroups' jq -e \
   '[keys[] | select(test("effective.*cgroup/connect4"))] | length == 0' <<<"$SAMPLES"
 
 # The capabilities of the resolver's container (deploy/README.md), which is where to ask on a node.
-as_resolver() { setpriv --bounding-set=-all,+bpf,+net_admin --inh-caps=-all,+bpf,+net_admin "$PODCRED" "$1" --pin-dir "$PIN_DIR" "${@:2}"; }
+as_resolver() { in_node setpriv --bounding-set=-all,+bpf,+net_admin --inh-caps=-all,+bpf,+net_admin "$PODCRED" "$1" --pin-dir "$PIN_DIR" "${@:2}"; }
 SAMPLES=$(as_resolver metrics | samples)
 same "with the resolver's capabilities: all is known" '1 0' \
   "$(value podcred_guard_complete) $(value podcred_guard_unknown)"
@@ -127,20 +127,6 @@ same 'status says the same' 'false program 2' "$(podcred status --json |
 counts_them() { SAMPLES=$(of_file) && [ "$(counter denied_destination)" = 2 ]; }
 check 'the file is written again' wait_for 30 counts_them
 
-# ---- more resolvers than one: who ends speaks for itself alone ----
-first=$RESOLVE_PID first_since=$(resolver_since)
-env_resolve
-second=$RESOLVE_PID
-env_resolve
-third=$RESOLVE_PID third_since=$(resolver_since)
-kill "$second"
-wait "$second"
-same 'a resolver that another has taken over from ends: the other is told of' "$third_since" "$(resolver_since)"
-kill "$third"
-wait "$third"
-first_again() { [ "$(resolver_since)" = "$first_since" ]; }
-check 'that one ends: one that goes on is told of again' wait_for 10 first_again
-RESOLVE_PID=$first
 podcred unload >/dev/null
 incomplete() { SAMPLES=$(of_file) && [ "$(value podcred_guard_complete)" = 0 ] && [ "$(value podcred_pods)" = null ]; }
 check 'after an unload it says that nothing guards' wait_for 30 incomplete

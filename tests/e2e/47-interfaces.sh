@@ -42,9 +42,21 @@ check 'and in words' grep -q 'guard .*INCOMPLETE' <<<"$(status)"
 check 'doctor fails' grep -q '^fail .*late' <<<"$(doctor)"
 same 'metrics: one gap' 1 "$(metric 'podcred_guard_gaps{kind="interface"}')"
 same 'metrics: not complete' 0 "$(metric podcred_guard_complete)"
-same 'from another network namespace nothing can be said of interfaces' true "$(podcred status --json | jq .complete)"
 kill -CONT "$RESOLVE_PID"
 check 'the resolver goes on: all are watched' wait_for 10 no_gaps
+
+# ---- from another network namespace ----
+elsewhere() { "$PODCRED" "$1" --pin-dir "$PIN_DIR" "${@:2}"; }
+elsewhere status --json >"$ENV_TMP/out"
+same 'from another network namespace status cannot tell' '3 null interface true' \
+  "$? $(jq -r '"\(.complete) \(.gaps[0].kind) \(.gaps[0].unknown)"' "$ENV_TMP/out")"
+elsewhere status >"$ENV_TMP/out"
+same 'nor in words' 3 $?
+check 'but what was not looked at' grep -q '^unknown *the interfaces were not looked at: .* another network namespace .*; run it in' "$ENV_TMP/out"
+check 'and not that it is complete' grep -q '^guard *cannot tell: run it in' "$ENV_TMP/out"
+same 'the metrics neither' 'podcred_guard_unknown 1' "$(elsewhere metrics | grep '^podcred_guard_\(unknown\|complete\)')"
+check_not 'doctor does not call the interfaces good' grep -q '^ok *interfaces' <(elsewhere doctor --no-probe)
+same 'from its own it is complete' true "$(complete)"
 
 # ---- a filter that somebody took away ----
 index=$(in_node ip -o link show late | cut -d: -f1)

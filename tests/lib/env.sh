@@ -147,7 +147,8 @@ in_pod() { in_cgroup "${POD_CGROUP[$1]}/container" "${POD_NETNS[$1]}" "${@:2}"; 
 in_agent() { in_cgroup "$AGENT_CGROUP" "$NODE_NETNS" "$@"; }
 in_host() { in_cgroup "$ENV_CGROUP/host" "$NODE_NETNS" "$@"; }
 
-podcred() { "$PODCRED" "$1" --pin-dir "$PIN_DIR" "${@:2}"; }
+# In the node's network namespace: interfaces can be looked at there alone.
+podcred() { in_node "$PODCRED" "$1" --pin-dir "$PIN_DIR" "${@:2}"; }
 
 # In the node's network namespace: that is where the packet filter attaches.
 env_load() {

@@ -14,6 +14,7 @@
 #include "cgsurvey.h"
 #include "cleanup.h"
 #include "ifaces.h"
+#include "log.h"
 #include "place.h"
 
 #define LOAD_AGAIN "run podcred load again"
@@ -133,6 +134,15 @@ static void find_other_loads(struct guard *guard, const char *kind)
 			      guard->guarded, guard->agent);
 }
 
+void guard_warn_unseen(unsigned unknown, const char *guarded, const char *agent)
+{
+	if (unknown)
+		log_warn("whether another load of podcred is attached could not be seen: whose %u "
+			 "programs on %s or %s are may not be asked; podcred status tells, with "
+			 "CAP_SYS_ADMIN",
+			 unknown, guarded, agent);
+}
+
 /* ---- outside: pods where no program of ours runs ---- */
 
 static void say_outside(struct guard *guard, const char *kind, const struct cgsurvey *survey)
@@ -235,15 +245,29 @@ static void on_interface(void *arg, const struct ifaces_gap *gap)
 	}
 }
 
+/* With neither tcx nor tc there is nothing to be attached to an interface, wherever it is. */
+static bool watches_interfaces(const struct guard *guard)
+{
+	return !loader_did_without(&guard->status, "tcx") ||
+	       !loader_did_without(&guard->status, "tc");
+}
+
 /* Who may not enter the networks of pods is not told of what is there: that takes privileges which the
  * resolver should not have, and its metrics must not be in doubt for that. doctor says so. */
 static void find_interfaces(struct guard *guard, const char *kind)
 {
 	struct interface_arg arg = {guard, kind};
 	struct pc_err err = {};
+	int r = watches_interfaces(guard)
+			? ifaces_find_gaps(guard->pin_dir, on_interface, &arg, &err)
+			: 0;
 
-	if (ifaces_find_gaps(guard->pin_dir, on_interface, &arg, &err) < 0)
-		guard_unknown(guard, kind, "run as root", "%s", err.msg);
+	if (r == -EXDEV)
+		guard_unknown(guard, kind, "run it in the node's network (hostNetwork: true)", "%s",
+			      err.msg);
+	else if (r < 0)
+		guard_unknown(guard, kind, "run as root", "%s",
+			      err.msg[0] ? err.msg : strerror(-r));
 	ifaces_find_past_node(guard->pin_dir, guard->mount, on_interface, &arg, &err);
 }
 

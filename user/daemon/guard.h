@@ -73,6 +73,10 @@ struct guard_unloaded {
 int guard_unload(const struct guard_where *where, bool others_too, struct guard_unloaded *ret,
 		 struct pc_err *err);
 
+/* Where a load could not see whether another one is attached, for so many programs on the two cgroups: one
+ * line in the log says so. */
+void guard_warn_unseen(unsigned unknown, const char *guarded, const char *agent);
+
 /* Only the pods that run outside of this kubepods, by a survey of what is around it. Into ret_text: the
  * first of these gaps and what to do about it. 0: there are none. */
 size_t guard_outside(const struct cgsurvey *survey, const char *kubepods, char *ret_text,

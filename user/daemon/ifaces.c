@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -150,51 +151,112 @@ static void found(const struct search *search, enum ifaces_gap_kind kind, const 
 	search->fn(search->arg, &gap);
 }
 
-/* The resolver attaches to a new interface within moments: a gap is what stays. */
-static bool stays_unwatched(const char *pin_dir, enum loader_iface kind, int ifindex)
-{
-	static const struct timespec a_moment = {.tv_nsec = 50000000};
+/* An interface that has no program, by the first look. */
+struct unwatched {
+	enum loader_iface kind;
+	int ifindex;
+	char name[16];
+};
 
-	for (int looks = 4; looks; looks--) {
-		if (loader_iface_is_attached(pin_dir, kind, ifindex))
-			return false;
-		if (looks > 1)
-			nanosleep(&a_moment, NULL);
+struct unwatched_list {
+	const char *pin_dir;
+	struct unwatched *v;
+	size_t n, room;
+};
+
+static void cleanup_unwatched(struct unwatched_list *list)
+{
+	free(list->v);
+}
+
+static int note_unwatched(struct unwatched_list *list, enum loader_iface kind,
+			  const struct links_link *link)
+{
+	struct unwatched *one;
+
+	if (loader_iface_is_attached(list->pin_dir, kind, link->ifindex))
+		return 0;
+	if (list->n == list->room) {
+		size_t room = list->room ? 2 * list->room : 64;
+		struct unwatched *grown = reallocarray(list->v, room, sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		list->v = grown;
+		list->room = room;
 	}
-	return true;
+	one = &list->v[list->n++];
+	*one = (struct unwatched){.kind = kind, .ifindex = link->ifindex};
+	snprintf(one->name, sizeof(one->name), "%s", link->name);
+	return 0;
 }
 
 static int look_at_link(void *arg, const struct links_link *link)
 {
-	const struct search *search = arg;
+	struct unwatched_list *list = arg;
+	int r = 0;
 
-	if (!link->up)
-		return 0;
-	if (is_pod_side(link) && stays_unwatched(search->pin_dir, LOADER_IFACE_POD, link->ifindex))
-		found(search, IFACES_POD, link->name);
-	if (is_hardware(link) &&
-	    stays_unwatched(search->pin_dir, LOADER_IFACE_UPLINK, link->ifindex))
-		found(search, IFACES_UPLINK, link->name);
-	return 0;
+	if (link->up && is_pod_side(link))
+		r = note_unwatched(list, LOADER_IFACE_POD, link);
+	if (r == 0 && link->up && is_hardware(link))
+		r = note_unwatched(list, LOADER_IFACE_UPLINK, link);
+	return r;
 }
 
-static bool is_netns_loaded_in(const char *pin_dir, struct pc_err *err)
+/* The resolver attaches to a new interface within moments: a gap is what stays. All of them are waited
+ * for at once, as there may be hundreds. */
+static void drop_watched(struct unwatched_list *list)
+{
+	static const struct timespec a_moment = {.tv_nsec = 50000000};
+
+	for (int looks = 3; looks && list->n; looks--) {
+		size_t n = 0;
+
+		nanosleep(&a_moment, NULL);
+		for (size_t i = 0; i < list->n; i++)
+			if (!loader_iface_is_attached(list->pin_dir, list->v[i].kind,
+						      list->v[i].ifindex))
+				list->v[n++] = list->v[i];
+		list->n = n;
+	}
+}
+
+/* 0: it is; -EXDEV: it is another one. */
+static int check_netns(const char *pin_dir, struct pc_err *err)
 {
 	_cleanup_close_ int fd = loader_map_open(pin_dir, LOADER_MAP_RUNTIME, err);
-	uint64_t loaded_in = 0, own;
+	uint64_t loaded_in = 0, own = 0;
+	int r = fd < 0 ? fd : loader_runtime_read(fd, PODCRED_RUNTIME_NETNS, &loaded_in);
 
-	return fd >= 0 && loader_runtime_read(fd, PODCRED_RUNTIME_NETNS, &loaded_in) == 0 &&
-	       netns_own(&own) == 0 && own == loaded_in;
+	if (r == 0)
+		r = netns_own(&own);
+	if (r < 0)
+		return err->msg[0] ? r
+				   : pc_err_set(err, r, "cannot tell network namespaces apart: %s",
+						strerror(-r));
+	return own == loaded_in
+		       ? 0
+		       : pc_err_set(err, -EXDEV,
+				    "the interfaces were not looked at: podcred was loaded in "
+				    "another network namespace than this one");
 }
 
 int ifaces_find_gaps(const char *pin_dir, void (*fn)(void *arg, const struct ifaces_gap *gap),
 		     void *arg, struct pc_err *err)
 {
-	struct search search = {.pin_dir = pin_dir, .fn = fn, .arg = arg};
+	_cleanup_(cleanup_unwatched) struct unwatched_list list = {.pin_dir = pin_dir};
+	const struct search search = {.pin_dir = pin_dir, .fn = fn, .arg = arg};
+	int r = check_netns(pin_dir, err);
 
-	if (!is_netns_loaded_in(pin_dir, err))
-		return 0;
-	return links_each(look_at_link, &search, err);
+	if (r == 0)
+		r = links_each(look_at_link, &list, err);
+	if (r < 0)
+		return r;
+	drop_watched(&list);
+	for (size_t i = 0; i < list.n; i++)
+		found(&search, list.v[i].kind == LOADER_IFACE_POD ? IFACES_POD : IFACES_UPLINK,
+		      list.v[i].name);
+	return 0;
 }
 
 /* Made in this namespace, and leading nowhere by themselves: bridges, tunnels. */

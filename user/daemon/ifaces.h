@@ -31,7 +31,8 @@ struct ifaces_gap {
 	char pod[96]; /* IFACES_PAST_NODE: the pod */
 };
 
-/* Those of the first two kinds. Nothing where this is not the network namespace that was loaded in. */
+/* Those of the first two kinds. -EXDEV: this is not the network namespace that was loaded in, and nothing
+ * was looked at. */
 int ifaces_find_gaps(const char *pin_dir, void (*fn)(void *arg, const struct ifaces_gap *gap),
 		     void *arg, struct pc_err *err);
 
