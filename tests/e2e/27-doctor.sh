@@ -229,6 +229,11 @@ wait_for 10 in_node bash -c "exec 3<>/dev/tcp/$NODE_V4/$AGENT_PORT"
 finds "somebody else on the agent's port" 'fail agent' \
   "$NODE_V4:$AGENT_PORT is taken by who (pid [0-9]*) in $ENV_CGROUP/host"
 cgroup_signal "$ENV_CGROUP/host" KILL
+background "$ENV_TMP/moved" ready in_host "$WHO" $NODE_V4 $AGENT_PORT "$NODE_V6" $AGENT_PORT
+read -r moved <"$ENV_CGROUP/host/cgroup.procs"
+echo "$moved" >"$AGENT_CGROUP/cgroup.procs"
+finds 'an agent that listened before it came into its cgroup' 'fail agent' "in $ENV_CGROUP/host"
+agent_stop
 env_serve --user "$ENV_UID"
 healthy 'the agent is back'
 
