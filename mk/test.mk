@@ -3,7 +3,7 @@
 
 UNIT_SRCS := $(wildcard tests/unit/test_*.c)
 UNIT_BINS := $(patsubst tests/unit/%.c,$(O)/unit/%,$(UNIT_SRCS))
-TEST_TOOLS := $(patsubst tests/e2e/%.c,$(O)/tests/%,$(wildcard tests/e2e/*.c)) $(O)/tests/clock.so
+TEST_TOOLS := $(patsubst tests/e2e/%.c,$(O)/tests/%,$(wildcard tests/e2e/*.c)) $(O)/tests/clock.so $(O)/tests/pause.so
 E2E := $(sort $(wildcard tests/e2e/*.sh))
 BPF_TESTS := $(patsubst tests/bpf/%.c,$(O)/bpftest/%,$(wildcard tests/bpf/test_*.c))
 
@@ -35,7 +35,7 @@ $(O)/tests/%: tests/e2e/%.c $(O)/libpodcred.a | $(O)/.deps-test
 	$(Q)$(CC) $(BASE_CFLAGS) -O2 -g $(lib_INC) $(TOOL_INC) -MMD -MP -MF $@.d -o $@ $< $(filter %.o,$^) \
 		$(O)/libpodcred.a $(TOOL_LIBS) -pthread
 
-$(O)/tests/clock.so: tests/lib/clock.c | $(O)/.deps-test
+$(O)/tests/%.so: tests/lib/%.c | $(O)/.deps-test
 	$(call msg,CC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE_CFLAGS) -O2 -g -fPIC -shared -o $@ $<

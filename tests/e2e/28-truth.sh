@@ -22,7 +22,8 @@ status() { in_node ${BARE:-} "$PODCRED" status --pin-dir "$PIN_DIR" --kubepods "
 complete() { status || { head -n 12 "$ENV_TMP/out" "$ENV_TMP/err" && return 1; }; }
 # A BPF file system over the one with the pins, as a second mount of /sys/fs/bpf does it.
 hide() { mount -t bpf -o mode=700 bpf "$BPFFS" || env_fail 'cannot mount a BPF file system'; }
-unhide() { umount "$BPFFS"; }
+# A resolver lets go of the file system soon after an unload.
+unhide() { wait_for 10 umount "$BPFFS" || env_fail "$BPFFS cannot be unmounted"; }
 doctor() { in_node "$PODCRED" doctor --no-probe --json --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" >"$ENV_TMP/report"; }
 says() { grep -q -e "$1" "$ENV_TMP/out" "$ENV_TMP/err" || { cat "$ENV_TMP/out" "$ENV_TMP/err" && return 1; }; }
 gaps() { podcred status --json | jq -r '[.gaps[].kind] | join(" ")'; }
@@ -84,6 +85,22 @@ same 'status without it fails' 1 $?
 check 'and does not advise to load' says "whose [0-9]* programs on $KUBEPODS are may not be asked"
 unhide
 check 'the mount away: complete as before' complete
+
+# ---- a load that may not see whose programs are there ----
+confined_load() { in_node setpriv --bounding-set -sys_admin "$PODCRED" load --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" \
+  --agent-cgroup "$AGENT_CGROUP" --agent "$NODE_V4:$AGENT_PORT" --agent "[$NODE_V6]:$AGENT_PORT" "$@" >"$ENV_TMP/out" 2>"$ENV_TMP/err"; }
+unseen() { grep "whether another load" "$ENV_TMP/err"; }
+check 'without CAP_SYS_ADMIN, and nothing foreign attached: a load' confined_load
+check_not 'has nothing to warn of' unseen
+"$ENV_BUILD/tests/exclusive" attach "$KUBEPODS" multi
+check 'beside a foreign program, without CAP_SYS_ADMIN' confined_load
+same 'it warns in one line that it may be of another load' \
+  "podcred: warning: whether another load of podcred is attached could not be seen: whose 1 programs on $KUBEPODS or $AGENT_CGROUP are may not be asked; podcred status tells, with CAP_SYS_ADMIN" "$(unseen)"
+confined_load --json
+same 'JSON counts them' 1 "$(jq .othersUnknown "$ENV_TMP/out")"
+check 'with CAP_SYS_ADMIN' load
+check_not 'it has seen that it is none' unseen
+bpftool cgroup detach "$KUBEPODS" connect6 id "$(bpftool -j cgroup show "$KUBEPODS" | jq '.[] | select(.name == "foreign").id')" multi
 
 # ---- another pin directory ----
 in_node "$PODCRED" load --pin-dir "$PIN_DIR-twin" --kubepods "$KUBEPODS" --agent-cgroup "$AGENT_CGROUP" \

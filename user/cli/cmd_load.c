@@ -35,11 +35,12 @@ static int print_load(const struct place *place, const struct loader_report *rep
 static json_t *json_load(const struct place *place, const struct loader_report *report,
 			 const struct reset_report *older, unsigned others)
 {
-	return json_pack("{sssssssbsisisisis{sisi}}", "guard", place->guard, "kubepods",
+	return json_pack("{sssssssbsisisisisis{sisi}}", "guard", place->guard, "kubepods",
 			 place->kubepods, "agentCgroup", place->agent_cgroup, "mountedBpffs",
 			 report->mounted_bpffs, "attached", report->attached, "updated",
 			 report->updated, "interfaces", report->interfaces, "takenOver", others,
-			 "olderConnections", "ended", older->destroyed, "failed", older->failed);
+			 "othersUnknown", report->others_unknown, "olderConnections", "ended",
+			 older->destroyed, "failed", older->failed);
 }
 
 /* After our own are in place: until then the others guard, and with both pods are refused. */
@@ -86,6 +87,8 @@ int cmd_load(const struct cli_command *self, int argc, char **argv)
 		older_reset(&place, &older);
 		r = take_over(&place, &others, &err);
 	}
+	if (r == 0)
+		guard_warn_unseen(report.others_unknown, place.guard, place.agent_cgroup);
 	if (r < 0)
 		r = cli_fail(json, r, &err);
 	else if (json)

@@ -2,6 +2,7 @@
 #include "metrics.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -177,6 +178,15 @@ int metrics_check(const char *path, struct pc_err *err)
 			  path, slash ? dir : ".", strerror(-r));
 }
 
+struct metrics_file {
+	const char *path, *pin_dir, *mount;
+	int error; /* of the last write */
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t stopped;
+	bool stop;
+};
+
 static int write_file(const struct metrics_file *file, struct pc_err *err)
 {
 	_cleanup_free_ char *text = NULL;
@@ -190,23 +200,72 @@ static int write_file(const struct metrics_file *file, struct pc_err *err)
 	return r < 0 ? pc_err_set(err, r, "cannot write %s: %s", file->path, strerror(-r)) : 0;
 }
 
-void metrics_tick(struct metrics_file *file)
+static void write_or_warn(struct metrics_file *file)
 {
 	struct pc_err err = {};
-	uint64_t now = clock_boot_ns();
-	int r;
+	int r = write_file(file, &err);
 
-	if (!file->path || now < file->next_ns)
-		return;
-	file->next_ns = now + INTERVAL_NS;
-	r = write_file(file, &err);
 	if (r < 0 && r != file->error)
 		log_warn("metrics: %s; trying again", err.msg[0] ? err.msg : strerror(-r));
 	file->error = r;
 }
 
-void metrics_done(const struct metrics_file *file)
+static void *run(void *arg)
 {
-	if (file->path)
-		unlink(file->path);
+	struct metrics_file *file = arg;
+
+	pthread_mutex_lock(&file->lock);
+	while (!file->stop) {
+		struct timespec next = clock_timespec(clock_mono_ns() + INTERVAL_NS);
+
+		pthread_mutex_unlock(&file->lock);
+		write_or_warn(file);
+		pthread_mutex_lock(&file->lock);
+		while (!file->stop && pthread_cond_clockwait(&file->stopped, &file->lock,
+							     CLOCK_MONOTONIC, &next) == 0)
+			;
+	}
+	pthread_mutex_unlock(&file->lock);
+	return NULL;
+}
+
+int metrics_start(const char *path, const char *pin_dir, const char *mount,
+		  struct metrics_file **ret, struct pc_err *err)
+{
+	struct metrics_file *file;
+	int r;
+
+	if (!path)
+		return 0;
+	file = calloc(1, sizeof(*file));
+	if (!file)
+		return -ENOMEM;
+	file->path = path;
+	file->pin_dir = pin_dir;
+	file->mount = mount;
+	pthread_mutex_init(&file->lock, NULL);
+	pthread_cond_init(&file->stopped, NULL);
+	r = pthread_create(&file->thread, NULL, run, file);
+	if (r) {
+		free(file);
+		return pc_err_set(err, -r, "cannot start a thread: %s", strerror(r));
+	}
+	*ret = file;
+	return 0;
+}
+
+struct metrics_file *metrics_stop(struct metrics_file *file)
+{
+	if (!file)
+		return NULL;
+	pthread_mutex_lock(&file->lock);
+	file->stop = true;
+	pthread_cond_signal(&file->stopped);
+	pthread_mutex_unlock(&file->lock);
+	pthread_join(file->thread, NULL);
+	unlink(file->path); /* nobody keeps it right any more */
+	pthread_cond_destroy(&file->stopped);
+	pthread_mutex_destroy(&file->lock);
+	free(file);
+	return NULL;
 }

@@ -19,18 +19,16 @@ int metrics_read(const char *pin_dir, const char *mount, char **ret, struct pc_e
 
 /* ---- the same in a file, for the textfile collector of node_exporter ---- */
 
-struct metrics_file {
-	const char *path; /* NULL: none, and nothing here does anything */
-	const char *pin_dir, *mount;
-	uint64_t next_ns; /* CLOCK_BOOTTIME */
-	int error; /* of the last write */
-};
+struct metrics_file;
 
 /* Whether a file can be written there. path may be NULL. */
 int metrics_check(const char *path, struct pc_err *err);
 
-/* Write it when it is due; log what goes wrong, once. */
-void metrics_tick(struct metrics_file *file);
+/* Write it now and every 15 seconds, in a thread of its own: what is asked may take seconds when
+ * something is wrong, and events wait for nobody. What goes wrong is logged, once. path NULL: nothing
+ * is done. The strings must outlive it. -errno. */
+int metrics_start(const char *path, const char *pin_dir, const char *mount,
+		  struct metrics_file **ret, struct pc_err *err);
 
-/* Remove it: nobody keeps it right any more. */
-void metrics_done(const struct metrics_file *file);
+/* End it and remove the file; waits for a write that has begun. NULL is fine. */
+struct metrics_file *metrics_stop(struct metrics_file *file);

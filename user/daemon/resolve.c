@@ -37,12 +37,20 @@
 #define SETTLE_TICKS 4
 #define STRAY_TICKS  20
 
+/* What stays when it starts again. */
+struct tenure {
+	char *mount; /* cgroup2 */
+	int channel; /* to podcred run; negative: it did not start us */
+	int lock_fd; /* of the only resolver; podcred run has it for its child */
+	struct metrics_file *metrics; /* NULL: not started yet */
+};
+
 struct resolver {
 	const struct resolve_options *options;
-	char *mount;
+	struct tenure *tenure;
+	const char *mount; /* the tenure's */
 	int config_fd, runtime_fd, pods_fd, quota_fd, flows_fd, stats_fd;
 	int signal_fd, links_fd;
-	int channel; /* to podcred run; negative: it did not start us */
 	struct podlist_watch watch; /* of the pod list */
 	int watch_error, links_error; /* as said last */
 	struct registry *registry;
@@ -54,7 +62,6 @@ struct resolver {
 	unsigned ticks;
 	struct pc_err names_trouble; /* what was said of the list last */
 	uint64_t lost; /* cgroup events that the kernel could not hand over, as last seen */
-	struct metrics_file metrics;
 	struct config config; /* its policy is all that counts here */
 	uint64_t ready; /* what this one has said: since when it follows the pods; 0: not yet */
 	bool has_list; /* one was read */
@@ -394,6 +401,15 @@ static void look_around(struct resolver *res, uint64_t now_ns)
 	look_for_listed(res, seen ? &survey : NULL, now_ns);
 }
 
+/* After an unload it locks nothing, and would only keep the BPF file system from being unmounted. */
+static void drop_old_lock(struct resolver *res)
+{
+	int *fd = &res->tenure->lock_fd;
+
+	if (*fd >= 0 && !loader_resolver_lock_holds(*fd, res->options->pin_dir))
+		close(TAKE_FD(*fd));
+}
+
 /* Whatever is due by time; events may wake the loop much more often. */
 static void tick(struct resolver *res)
 {
@@ -403,6 +419,7 @@ static void tick(struct resolver *res)
 		return;
 	res->last_tick_ns = now_ns;
 	say_alive(res);
+	drop_old_lock(res);
 	lost = loader_stat_read(res->stats_fd, PODCRED_REASON_cgroup_event_lost);
 	if (lost != res->lost)
 		res->rescan = true;
@@ -410,7 +427,6 @@ static void tick(struct resolver *res)
 	registry_expire(res->registry, now_ns);
 	registry_flush(res->registry);
 	lease_check(res->lease);
-	metrics_tick(&res->metrics);
 	loader_flows_sweep(res->flows_fd, res->options->conflict_s * 1000000000ULL);
 	if (res->ticks % STRAY_TICKS == 0)
 		look_around(res, now_ns);
@@ -459,7 +475,7 @@ static int loop(struct resolver *res)
 		 .events = POLLIN},
 		{.fd = res->watch.fd, .events = POLLIN},
 		{.fd = res->links_fd, .events = POLLIN}, /* may come later */
-		{.fd = res->channel, .events = POLLIN},
+		{.fd = res->tenure->channel, .events = POLLIN},
 	};
 
 	while (!res->stop && !res->restart) {
@@ -515,6 +531,19 @@ static int open_maps(struct resolver *res, struct pc_err *err)
 	return 0;
 }
 
+/* Two would take each other's pods away. */
+static int be_the_only_one(struct resolver *res, struct pc_err *err)
+{
+	const char *pin_dir = res->options->pin_dir;
+	int *fd = &res->tenure->lock_fd;
+
+	if (res->tenure->channel >= 0 || loader_resolver_lock_holds(*fd, pin_dir))
+		return 0;
+	drop_old_lock(res);
+	*fd = loader_resolver_lock(pin_dir, err);
+	return *fd < 0 ? *fd : 0;
+}
+
 static int open_tree(struct resolver *res, struct pc_err *err)
 {
 	_cleanup_free_ char *kubepods = NULL;
@@ -546,6 +575,14 @@ static int open_tree(struct resolver *res, struct pc_err *err)
 	return r;
 }
 
+static int find_mount(struct resolver *res, struct pc_err *err)
+{
+	int r = res->tenure->mount ? 0 : place_find_mount(&res->tenure->mount, err);
+
+	res->mount = res->tenure->mount;
+	return r;
+}
+
 static int start(struct resolver *res, struct pc_err *err)
 {
 	struct identity_sink sink = {
@@ -561,9 +598,11 @@ static int start(struct resolver *res, struct pc_err *err)
 	if (r == 0)
 		r = metrics_check(res->options->metrics, err);
 	if (r == 0)
-		r = place_find_mount(&res->mount, err);
+		r = find_mount(res, err);
 	if (r == 0)
 		r = open_maps(res, err);
+	if (r == 0)
+		r = be_the_only_one(res, err);
 	if (r == 0)
 		r = registry_new(&sink, last_generation(res), &res->registry);
 	if (r == 0)
@@ -593,11 +632,12 @@ static int start(struct resolver *res, struct pc_err *err)
 	r = lease_start(res->options->pin_dir, res->mount, &res->lease, err);
 	if (r < 0)
 		return r;
-	res->metrics = (struct metrics_file){.path = res->options->metrics,
-					     .pin_dir = res->options->pin_dir,
-					     .mount = res->mount};
 	say_ready(res, clock_boot_ns());
-	metrics_tick(&res->metrics);
+	if (!res->tenure->metrics)
+		r = metrics_start(res->options->metrics, res->options->pin_dir, res->mount,
+				  &res->tenure->metrics, err);
+	if (r < 0)
+		return r;
 	log_info("resolver ready: %zu pods", registry_count(res->registry));
 	return 0;
 }
@@ -611,7 +651,6 @@ static void finish(struct resolver *res)
 		say_ready(res, 0);
 	listed_done(&res->listed);
 	lease_stop(res->lease);
-	metrics_done(&res->metrics);
 	loader_events_close(res->events);
 	podlist_watch_stop(&res->watch);
 	loader_quota_memory_free(res->quota_memory);
@@ -619,7 +658,14 @@ static void finish(struct resolver *res)
 	registry_free(res->registry);
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		cleanup_close(fds[i]);
-	free(res->mount);
+}
+
+static void cleanup_tenure(struct tenure *tenure)
+{
+	metrics_stop(tenure->metrics); /* it uses the mount */
+	free(tenure->mount);
+	cleanup_close(&tenure->channel);
+	cleanup_close(&tenure->lock_fd);
 }
 
 /* deploy/README.md tells what for. Those that we have of them, and CAP_SYS_ADMIN where it has to stand
@@ -636,8 +682,10 @@ static uint64_t needed_capabilities(void)
 
 int resolve_run(const struct resolve_options *options, struct pc_err *err)
 {
+	_cleanup_(cleanup_tenure) struct tenure tenure = {.channel = -EBADF, .lock_fd = -EBADF};
 	const struct resolver blank = {
 		.options = options,
+		.tenure = &tenure,
 		.config_fd = -EBADF,
 		.runtime_fd = -EBADF,
 		.pods_fd = -EBADF,
@@ -648,20 +696,18 @@ int resolve_run(const struct resolve_options *options, struct pc_err *err)
 		.watch = {.fd = -EBADF},
 		.links_fd = -EBADF,
 	};
-	_cleanup_close_ int channel = -EBADF;
 	bool again;
 	int r = privileges_drop(NULL, needed_capabilities(), err);
 
 	if (r == 0)
 		r = log_start();
 	if (r == 0 && supervised())
-		r = channel = supervised_open("podcred-resolve", err);
+		r = tenure.channel = supervised_open("podcred-resolve", err);
 	if (r < 0)
 		return r;
 	do { /* again when kubepods is another one: nothing that was known of it holds */
 		struct resolver res = blank;
 
-		res.channel = channel;
 		r = start(&res, err);
 		if (r == 0)
 			r = loop(&res);

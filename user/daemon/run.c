@@ -204,6 +204,7 @@ static int attach(const struct run_options *options, const struct place *place, 
 			 older.destroyed, older.failed);
 	if (report.mounted_bpffs)
 		log_info("mounted a BPF file system on /sys/fs/bpf");
+	guard_warn_unseen(report.others_unknown, place->guard, place->agent_cgroup);
 	log_info("guarding %s (%u programs attached, %u updated), agent in %s", place->guard,
 		 report.attached, report.updated, place->agent_cgroup);
 	if (options->place.config->agent_v4.port)
@@ -236,11 +237,26 @@ static int check_before(struct run *run, struct pc_err *err)
 	return r < 0 ? r : metrics_check(run->options->metrics, err);
 }
 
+/* The lock is ours and not the child's: it must hold before anything is attached, and while a child is
+ * started again. Without pins there is none yet: then the load takes it. */
+static int check_resolver(const struct run_options *options, int *ret_lock, struct pc_err *err)
+{
+	struct pc_err none = {};
+	int r = loader_resolver_lock(options->place.pin_dir, &none);
+
+	if (r == -EBUSY) {
+		*err = none;
+		return r;
+	}
+	*ret_lock = r < 0 ? -EBADF : r;
+	return 0;
+}
+
 int run_all(const struct run_options *options, struct pc_err *err)
 {
 	struct run run = {.options = options};
 	bool was_loaded = loader_is_loaded(options->place.pin_dir);
-	_cleanup_close_ int signal_fd = signals_open();
+	_cleanup_close_ int signal_fd = signals_open(), resolver_lock = -EBADF;
 	struct place place;
 	int r;
 
@@ -249,9 +265,12 @@ int run_all(const struct run_options *options, struct pc_err *err)
 	r = log_start(); /* a reader that stalls must not keep children from being started again */
 	if (r == 0)
 		r = check_before(&run, err);
+	if (r == 0)
+		r = check_resolver(options, &resolver_lock, err);
 	if (r < 0)
 		return r;
 	r = place_find(&options->place, &place, err);
+	place.loader.resolver_lock = &resolver_lock;
 	if (r == 0)
 		r = attach(options, &place, err);
 	if (r == 0) {

@@ -93,7 +93,8 @@ static int install(const struct loader_options *options, struct loader_report *r
 
 /* Two sets on one cgroup refuse each other's pods: the second sees addresses that the first has
  * rewritten. */
-static int refuse_second(const struct loader_options *options, struct pc_err *err)
+static int refuse_second(const struct loader_options *options, struct loader_report *report,
+			 struct pc_err *err)
 {
 	const struct loader_scope scope = {.cgroup_mount = options->cgroup_mount,
 					   .guard = options->guard_cgroup,
@@ -105,8 +106,11 @@ static int refuse_second(const struct loader_options *options, struct pc_err *er
 	if (options->take_over)
 		return 0;
 	r = loader_others_find(options->pin_dir, &scope, &others, err);
-	if (r < 0 || !others.programs)
+	if (r < 0)
 		return r;
+	report->others_unknown = others.unknown;
+	if (!others.programs)
+		return 0;
 	loader_others_text(&others, text, sizeof(text));
 	if (others.pin_dir[0])
 		return pc_err_set(err, -EEXIST,
@@ -116,6 +120,21 @@ static int refuse_second(const struct loader_options *options, struct pc_err *er
 			  "%s; umount what hides its pins (findmnt -t bpf), then load again, or "
 			  "load --take-over",
 			  text);
+}
+
+static int lock_resolver(const struct loader_options *options, struct pc_err *err)
+{
+	int fd;
+
+	if (!options->resolver_lock ||
+	    loader_resolver_lock_holds(*options->resolver_lock, options->pin_dir))
+		return 0;
+	fd = loader_resolver_lock(options->pin_dir, err);
+	if (fd < 0)
+		return fd;
+	cleanup_close(options->resolver_lock);
+	*options->resolver_lock = fd;
+	return 0;
 }
 
 int loader_load(const struct loader_options *options, struct loader_report *report,
@@ -135,8 +154,11 @@ int loader_load(const struct loader_options *options, struct loader_report *repo
 	lock = pins_lock(options->pin_dir, err);
 	if (lock < 0)
 		return lock;
+	r = lock_resolver(options, err);
+	if (r < 0)
+		return r;
 	upgrade = loader_is_loaded(options->pin_dir);
-	r = refuse_second(options, err);
+	r = refuse_second(options, report, err);
 	if (r == 0)
 		r = install(options, report, err);
 	if (r < 0 && !upgrade)

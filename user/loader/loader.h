@@ -36,6 +36,8 @@ struct loader_options {
 	const char *agent_cgroup; /* where the claim and getsockopt attach */
 	const char *cgroup_mount; /* cgroup2, the whole hierarchy */
 	const char *kubepods; /* for messages; "" while it is not there */
+	int *resolver_lock; /* for a caller that starts a resolver: as loader_resolver_lock, taken
+			     * before anything is changed unless it is held already; NULL: none */
 	bool take_over; /* beside another load; the caller detaches that, loader_others_detach */
 	struct podcred_config config; /* all but guard_filter */
 	uint64_t kubepods_id, qos_id[2]; /* 0: not there yet */
@@ -51,6 +53,7 @@ struct loader_report {
 	unsigned attached; /* links made */
 	unsigned updated; /* links updated in place */
 	unsigned interfaces; /* links made on interfaces; the caller of loader_load does that */
+	unsigned others_unknown; /* programs on the cgroups that may be of another load */
 };
 
 /*
@@ -105,6 +108,16 @@ int loader_guarded_path(const char *pin_dir, const char *cgroup_mount, char **re
 
 /* Whether there are pins of an earlier load. */
 bool loader_is_loaded(const char *pin_dir);
+
+/*
+ * Be the only resolver of the load that is pinned there, for as long as the descriptor is open. Dead
+ * processes hold nothing. The lock goes with an unload: what is loaded afterwards has another. -EBUSY:
+ * somebody is; err names him. -ENOENT: nothing is pinned.
+ */
+int loader_resolver_lock(const char *pin_dir, struct pc_err *err);
+
+/* Whether it is the one of what is pinned there now. fd may be negative. */
+bool loader_resolver_lock_holds(int fd, const char *pin_dir);
 
 /* ---- podcred status ---- */
 

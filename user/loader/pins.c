@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include <sys/vfs.h>
 
 #include "cleanup.h"
+#include "parse.h"
 
 int pin_path(char *buf, size_t size, const char *pin_dir, const char *kind, const char *name)
 {
@@ -114,21 +116,76 @@ int pins_lock(const char *pin_dir, struct pc_err *err)
 		err);
 }
 
-/* Read, not tried: to hold the lock for a moment would refuse a loader that comes just then. */
-bool pins_locked(const char *pin_dir)
+/* Who holds the lock on a directory: a pid, 0: nobody that this process may see, as in another PID
+ * namespace. Read, not tried: to hold the lock for a moment would refuse whoever comes just then. */
+static int lock_holder(const char *path)
 {
 	_cleanup_fclose_ FILE *locks = fopen("/proc/locks", "re");
 	char line[256], want[64];
-	bool found = false;
 	struct stat st;
+	int pid = 0;
 
-	if (!locks || stat(pin_dir, &st) < 0)
-		return false;
+	if (!locks || stat(path, &st) < 0)
+		return 0;
 	snprintf(want, sizeof(want), " %02x:%02x:%ju ", major(st.st_dev), minor(st.st_dev),
 		 (uintmax_t)st.st_ino);
-	while (!found && fgets(line, sizeof(line), locks))
-		found = strstr(line, "FLOCK") && strstr(line, want);
-	return found;
+	while (!pid && fgets(line, sizeof(line), locks)) {
+		const char *end = strstr(line, want), *start = end;
+		char number[16];
+		uint64_t value;
+
+		if (!end || !strstr(line, "FLOCK"))
+			continue;
+		while (start > line && start[-1] != ' ')
+			start--;
+		snprintf(number, sizeof(number), "%.*s", (int)(end - start), start);
+		if (parse_u64(number, INT_MAX, &value) == 0)
+			pid = (int)value;
+	}
+	return pid;
+}
+
+bool pins_locked(const char *pin_dir)
+{
+	return lock_holder(pin_dir) != 0;
+}
+
+/* ---- the resolver's lock: a directory beside the one that loaders lock, as bpffs has no files ---- */
+
+static int refuse_resolver(const char *pin_dir, const char *path, struct pc_err *err)
+{
+	int pid = lock_holder(path);
+
+	if (pid)
+		return pc_err_set(
+			err, -EBUSY,
+			"the pods of %s have a resolver: pid %d; end that one first (kill "
+			"%d), or leave them to it",
+			pin_dir, pid, pid);
+	return pc_err_set(err, -EBUSY,
+			  "the pods of %s have a resolver, in another PID namespace (a container); "
+			  "end that one first, or leave them to it",
+			  pin_dir);
+}
+
+int loader_resolver_lock(const char *pin_dir, struct pc_err *err)
+{
+	char path[4096];
+	int fd = pin_path(path, sizeof(path), pin_dir, PROGS_DIR, "");
+
+	if (fd == 0)
+		fd = pins_lock_dir(path, "a resolver has it", err);
+	return fd == -EBUSY ? refuse_resolver(pin_dir, path, err) : fd;
+}
+
+bool loader_resolver_lock_holds(int fd, const char *pin_dir)
+{
+	struct stat held, now;
+	char path[4096];
+
+	return fd >= 0 && pin_path(path, sizeof(path), pin_dir, PROGS_DIR, "") == 0 &&
+	       fstat(fd, &held) == 0 && stat(path, &now) == 0 && held.st_dev == now.st_dev &&
+	       held.st_ino == now.st_ino;
 }
 
 int pins_remove_kind(const char *pin_dir, const char *kind)
