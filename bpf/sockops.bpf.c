@@ -10,6 +10,7 @@
 #include "client.bpf.h"
 #include "flow.bpf.h"
 #include "ident.bpf.h"
+#include "pass.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -120,19 +121,23 @@ static __always_inline void client_passes(struct bpf_sock_ops *ctx, struct podcr
 	struct podcred_pass pass = {.pod_cgroup_id = client->stamp.pod_cgroup_id,
 				    .owner = bpf_get_socket_cookie(ctx)};
 	struct podcred_peer_key key = {};
+	struct decision decision;
+	__u32 reason;
 
 	client->pass = PODCRED_PASS_NONE;
 	tuple_fill(ctx, &client->flow);
 	pass_key(&client->flow, &key);
-	if (bpf_map_update_elem(&podcred_passes_v2, &key, &pass, BPF_ANY)) {
-		struct decision decision =
-			decision_of(&client->flow, &client->stamp, PODCRED_HOOK_announce);
-
-		conclude(NULL, &decision, PODCRED_REASON_pass_map_full);
+	reason = pass_quota_check(pass.pod_cgroup_id); /* once more, see announce_check */
+	if (!reason)
+		reason = pass_note(&key, &pass);
+	if (!reason) {
+		client->pass = PODCRED_PASS_NOTED;
+		watch_close(ctx);
 		return;
 	}
-	client->pass = PODCRED_PASS_NOTED;
-	watch_close(ctx);
+	decision = decision_of(&client->flow, &client->stamp, PODCRED_HOOK_announce);
+	if (!conclude(config_get(), &decision, reason))
+		sever(ctx);
 }
 
 /* What stands in the way of a connection. Not only connect(2) asks for the quota, where the caller
@@ -250,13 +255,10 @@ static __always_inline void client_closes(struct bpf_sock_ops *ctx, struct podcr
 	}
 	if (client->pass == PODCRED_PASS_NOTED) {
 		struct podcred_peer_key key = {};
-		struct podcred_pass *pass;
 
 		client->pass = PODCRED_PASS_NONE;
 		pass_key(&client->flow, &key);
-		pass = bpf_map_lookup_elem(&podcred_passes_v2, &key);
-		if (pass && pass->owner == owner) /* a last RST or ACK is still to come */
-			pass->closed_ns = bpf_ktime_get_boot_ns();
+		pass_end(&key, owner);
 	}
 }
 

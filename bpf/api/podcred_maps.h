@@ -244,22 +244,38 @@ struct podcred_peer_key {
 
 /* value: struct podcred_stamp */
 
-/* ---- podcred_passes_v2: connections to guarded addresses that connect(2) let through ----
+/* ---- podcred_passes_v3: live connections to guarded addresses that connect(2) let through ----
  *
  * Key: struct podcred_peer_key, with the real address as agent. Addresses and ports are easily
  * borrowed: a packet is one of the connection when its socket is the pod's, or, when it has none
- * (TIME_WAIT, a reset), when it comes out of the interface that the pod's own packets come out of. */
+ * (TIME_WAIT, a reset), when it comes out of the interface that the pod's own packets come out of.
+ *
+ * podcred_ended: the same of those that have ended, for what they have still to say. podcred_passes_v2
+ * held both, as an LRU: a load over one carries its entries over. */
 
 struct podcred_pass {
 	__u64 pod_cgroup_id;
-	__u64 owner; /* socket cookie: only the socket that wrote an entry closes it */
-	__u64 closed_ns; /* CLOCK_BOOTTIME; not 0: what it still has to say passes for a while */
+	__u64 owner; /* socket cookie: only the socket that wrote an entry ends it */
+	__u64 closed_ns; /* CLOCK_BOOTTIME, in podcred_ended; else 0 */
 	__u32 ifindex; /* the node's end of the pod's interface, as a packet of the socket showed; 0:
 			* none has come by yet */
 	__u32 _pad;
 };
 
 #define PODCRED_PASS_GRACE_NS 10000000000ULL
+
+#define PODCRED_PASSES_MAX     65536
+#define PODCRED_PASSES_PER_POD 512
+#define PODCRED_ENDED_MAX      16384
+#define PODCRED_ENDED_PER_POD  128 /* that a pod may add in PODCRED_PASS_GRACE_NS */
+
+/* ---- podcred_pass_quota: pod-level cgroup id (__u64) -> what of podcred_passes_v3 is that pod's ---- */
+
+struct podcred_pass_quota {
+	__s64 open;
+	__u64 since_ns; /* CLOCK_BOOTTIME: from when on ended counts */
+	__u64 ended;
+};
 
 /* ---- podcred_tickets: LRU hash, TCP segments that may go to a guarded address ----
  *
@@ -286,8 +302,8 @@ struct podcred_quota {
 
 enum podcred_client_pass {
 	PODCRED_PASS_NONE,
-	PODCRED_PASS_WANTED, /* connect(2) let an exempt pod through; sockops has yet to note it */
-	PODCRED_PASS_NOTED, /* in podcred_passes_v2, under flow's addresses and ports */
+	PODCRED_PASS_WANTED, /* connect(2) let it through; sockops has yet to note it */
+	PODCRED_PASS_NOTED, /* in podcred_passes_v3, under flow's addresses and ports */
 };
 
 struct podcred_client {
@@ -296,7 +312,7 @@ struct podcred_client {
 	__u8 announce; /* connect(2) stamped this socket; sockops has yet to record the flow */
 	__u8 has_flow; /* flow was recorded by this socket */
 	__u8 redirected; /* the peer address is the agent's; getpeername must show stamp.addr */
-	__u8 pass; /* enum podcred_client_pass: of an exempt pod, for podcred_passes_v2 */
+	__u8 pass; /* enum podcred_client_pass */
 	__u8 prove; /* the flow is announced; that it arrives at the agent is not proved yet */
 	__u8 _pad[3];
 };
@@ -392,14 +408,16 @@ struct podcred_event {
 	X(27, packet_socket, "packet dropped: a pod's socket sent it around the hooks")            \
 	X(28, packet_unreadable, "packet dropped: its headers could not be read")                  \
 	X(29, pass_map_full,                                                                       \
-	  "no room to note an exempt pod's connection; its packets may be dropped")                \
+	  "no room to note a connection to the real address; its packets may be dropped")          \
 	X(30, event_lost, "decision not reported: podcred_events is full, nobody reads it")        \
 	X(31, unstamped_node,                                                                      \
 	  "a process of the node itself asked the agent for more than its health")                 \
 	X(32, diverted,                                                                            \
 	  "refused: it did not come to the agent; address translation, or a mesh's sidecar?")      \
 	X(33, bound_to_device, "refused: the socket is bound to an interface")                     \
-	X(34, not_severed, "a diverted connection could not be cut off; its output is dropped")
+	X(34, not_severed, "a diverted connection could not be cut off; its output is dropped")    \
+	X(35, pass_quota, "refused: the pod has too many connections to real addresses")           \
+	X(36, pass_conflict, "refused: another pod's connection has these addresses and ports")
 
 /* Size of podcred_stats: fixed, so that a release with more reasons keeps the pinned map. */
 #define PODCRED_STATS_SIZE 64
@@ -427,6 +445,7 @@ _Static_assert(sizeof(struct podcred_peer_key) == 36, "podcred_peer_key");
 _Static_assert(sizeof(struct podcred_client) == 112, "podcred_client");
 _Static_assert(sizeof(struct podcred_cgroup_event) == 536, "podcred_cgroup_event");
 _Static_assert(sizeof(struct podcred_pass) == 32, "podcred_pass");
+_Static_assert(sizeof(struct podcred_pass_quota) == 24, "podcred_pass_quota");
 _Static_assert(sizeof(struct podcred_ticket_key) == 32, "podcred_ticket_key");
 _Static_assert(sizeof(struct podcred_event) == 88, "podcred_event");
 

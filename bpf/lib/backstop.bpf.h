@@ -5,10 +5,10 @@
  */
 #pragma once
 
-#include "copy.bpf.h"
 #include "dest.bpf.h"
 #include "ident.bpf.h"
 #include "packet.bpf.h"
+#include "pass.bpf.h"
 #include "verdict.bpf.h"
 
 #define PACKET_PASS 1
@@ -77,43 +77,15 @@ static __always_inline int sender_may(const struct podcred_config *cfg, const st
 	       (pod_flags(sender->pod) & PODCRED_POD_EXEMPT);
 }
 
-/* A copy, as the memory may be recycled for another connection while we read (copy.bpf.h). Returns the
- * entry itself; NULL: it is not there, or changes just now. */
-static __always_inline struct podcred_pass *pass_find(const struct podcred_peer_key *key,
-						      struct podcred_pass *copy)
-{
-	struct podcred_pass *pass = bpf_map_lookup_elem(&podcred_passes_v2, key), *again;
-	struct podcred_peer_key same = *key;
-	__u64 seen;
-
-	if (!pass)
-		return NULL;
-	seen = COPY(copy, pass);
-	same.client_port = (__u16)after(same.client_port, seen);
-	again = bpf_map_lookup_elem(&podcred_passes_v2, &same);
-	return again && again == pass && again->owner == copy->owner ? again : NULL;
-}
-
 #define INTERFACE_NONE 0 /* cannot be told by it */
 #define INTERFACE_ANY  (~0U) /* the pod's interface may not be watched: anybody's */
 
-/*
- * Of a connection that connect(2) let through: of an exempt pod, or while the agent was away. The
- * packet's socket must be the same pod's, or else its interface: addresses can be borrowed. ifindex: of
- * the pod's interface, which is learnt here.
- */
-static __always_inline int packet_is_noted(const struct packet *p, const struct sender *sender,
-					   __u32 ifindex)
+/* ifindex: of the pod's interface, which is learnt here. */
+static __always_inline int is_noted_in(void *passes, const struct podcred_peer_key *key,
+				       const struct sender *sender, __u32 ifindex)
 {
-	struct podcred_peer_key key = {.client = p->source,
-				       .agent = p->dest,
-				       .client_port = p->source_port,
-				       .agent_port = p->dest_port};
-	struct podcred_pass pass, *entry;
+	struct podcred_pass pass, *entry = pass_find(passes, key, &pass);
 
-	if (p->protocol != IPPROTO_TCP || p->n_via || p->unreadable)
-		return 0;
-	entry = pass_find(&key, &pass);
 	if (!entry)
 		return 0;
 	if (sender->has_socket) {
@@ -125,6 +97,25 @@ static __always_inline int packet_is_noted(const struct packet *p, const struct 
 		return 0;
 	}
 	return !pass.closed_ns || bpf_ktime_get_boot_ns() - pass.closed_ns < PODCRED_PASS_GRACE_NS;
+}
+
+/*
+ * Of a connection that connect(2) let through: of an exempt pod, or while the agent was away. The
+ * packet's socket must be the same pod's, or else its interface: addresses can be borrowed. So another
+ * pod's live connection does not hide one that has ended.
+ */
+static __always_inline int packet_is_noted(const struct packet *p, const struct sender *sender,
+					   __u32 ifindex)
+{
+	struct podcred_peer_key key = {.client = p->source,
+				       .agent = p->dest,
+				       .client_port = p->source_port,
+				       .agent_port = p->dest_port};
+
+	if (p->protocol != IPPROTO_TCP || p->n_via || p->unreadable)
+		return 0;
+	return is_noted_in(&podcred_passes_v3, &key, sender, ifindex) ||
+	       is_noted_in(&podcred_ended, &key, sender, ifindex);
 }
 
 static __always_inline __u32 segment_word(const __u8 *head, const struct packet *p, __u32 at)

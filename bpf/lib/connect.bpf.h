@@ -7,6 +7,7 @@
 #include "dest.bpf.h"
 #include "flow.bpf.h"
 #include "ident.bpf.h"
+#include "pass.bpf.h"
 #include "verdict.bpf.h"
 
 #define UNDECIDED (~0U) /* no reason yet to stop here */
@@ -88,7 +89,11 @@ static __always_inline __u32 stamp_socket(struct bpf_sock_addr *ctx,
 static __always_inline __u32 pass_socket(struct bpf_sock_addr *ctx, __u64 pod, __u32 reason)
 {
 	struct podcred_client *client;
+	__u32 trouble;
 
+	trouble = pass_quota_check(pod);
+	if (trouble)
+		return trouble;
 	client = bpf_sk_storage_get(&podcred_client, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!client)
 		return PODCRED_REASON_no_storage;

@@ -63,14 +63,32 @@ struct {
 	__type(value, struct podcred_stamp);
 } podcred_peers SEC(".maps") __weak;
 
-/* LRU, as closed entries are left to be overwritten. Only exempt pods have any, and with failureMode
- * open those whose agent is away. */
+/* Plain hash, as podcred_flows_v2. Only exempt pods have any, and with failureMode open those whose
+ * agent is away: most nodes need none of that memory. */
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 8192);
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, PODCRED_PASSES_MAX); /* 128 pods at their quota */
+	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct podcred_peer_key);
 	__type(value, struct podcred_pass);
-} podcred_passes_v2 SEC(".maps") __weak;
+} podcred_passes_v3 SEC(".maps") __weak;
+
+/* LRU, as entries are left to be overwritten: nobody need be there to sweep them. What a pod may add in
+ * the time that they are good for is limited instead. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, PODCRED_ENDED_MAX);
+	__type(key, struct podcred_peer_key);
+	__type(value, struct podcred_pass);
+} podcred_ended SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, struct podcred_pass_quota);
+} podcred_pass_quota SEC(".maps") __weak;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

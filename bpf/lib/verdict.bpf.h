@@ -32,7 +32,7 @@ const volatile __u8 have_set_retval __weak = 0;
 	 REASON(unknown_socket) | REASON(no_pod) | REASON(denied_policy) |                         \
 	 REASON(packet_forwarded) | REASON(packet_socket) | REASON(packet_unreadable) |            \
 	 REASON(flow_map_full) | REASON(flow_conflict) | REASON(diverted) |                        \
-	 REASON(bound_to_device))
+	 REASON(bound_to_device) | REASON(pass_quota) | REASON(pass_conflict))
 
 /* Nothing is refused by these where they happen, but somebody's connection fails for them. */
 #define REASONS_FAIL (REASON(unstamped) | REASON(seal_failed) | REASON(pass_map_full))
@@ -47,6 +47,7 @@ static __always_inline int reason_errno(__u32 reason)
 	switch (reason) {
 	case PODCRED_REASON_quota:
 	case PODCRED_REASON_quota_map_full:
+	case PODCRED_REASON_pass_quota:
 		return EAGAIN;
 	case PODCRED_REASON_no_storage:
 		return ENOBUFS;

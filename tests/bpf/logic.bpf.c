@@ -144,6 +144,32 @@ static __always_inline void op_batch(struct logic_ctx *ctx, const struct podcred
 	ctx->ret = claimed;
 }
 
+static __always_inline void op_pass(struct logic_ctx *ctx)
+{
+	struct podcred_peer_key key = {.client = ctx->key.client,
+				       .agent = ctx->key.agent,
+				       .client_port = ctx->key.client_port,
+				       .agent_port = ctx->key.agent_port};
+	struct podcred_pass pass = {.pod_cgroup_id = ctx->pod, .owner = ctx->flow.owner};
+	__u32 op = ctx->op;
+	int noted = 0;
+
+	if (op == LOGIC_PASS_QUOTA) {
+		ctx->ret = (__s32)pass_quota_check(pass.pod_cgroup_id);
+	} else if (op == LOGIC_PASS) {
+		ctx->ret = (__s32)pass_note(&key, &pass);
+	} else if (op == LOGIC_PASS_END) {
+		pass_end(&key, pass.owner);
+	} else {
+		for (int i = 0; i < LOGIC_BATCH; i++) {
+			key.client_port++;
+			noted += !pass_note(&key, &pass);
+			pass_end(&key, pass.owner);
+		}
+		ctx->ret = noted;
+	}
+}
+
 static __always_inline struct cgroup *own_cgroup(void)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
@@ -200,6 +226,9 @@ int podcred_logic(struct bpf_raw_tracepoint_args *args)
 		break;
 	case LOGIC_QUOTA:
 		ctx->ret = (__s32)quota_check(cfg, ctx->pod);
+		break;
+	case LOGIC_PASS ... LOGIC_PASS_CHURN:
+		op_pass(ctx);
 		break;
 	case LOGIC_POD_AT ... LOGIC_POD_FLAGS:
 		op_ident(ctx, cfg);

@@ -19,6 +19,10 @@ enum logic_op {
 	LOGIC_NEW_PODS, /* asks the quota of LOGIC_BATCH pods and announces a flow of each */
 	LOGIC_CLAIM_ALL, /* ret := of the LOGIC_BATCH flows after key, how many were claimed */
 	LOGIC_QUOTA, /* ret := quota_check(pod) */
+	LOGIC_PASS, /* ret := pass_note(key's addresses and ports, pod, owner) */
+	LOGIC_PASS_END, /* pass_end(the same, flow.owner) */
+	LOGIC_PASS_QUOTA, /* ret := pass_quota_check(pod) */
+	LOGIC_PASS_CHURN, /* ret := of LOGIC_BATCH own connections, how many were noted; all end */
 	LOGIC_POD_AT, /* pod := pod_at(first, second) */
 	LOGIC_POD_OF_TASK, /* pod := pod_of_task() of who runs the program */
 	LOGIC_POD_OF_CGROUP, /* pod := pod_of_cgroup() of its cgroup */

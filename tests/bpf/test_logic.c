@@ -438,6 +438,118 @@ static void test_flow_full(void)
 	quota(POD_A);
 }
 
+/* ---- connections that were let through ---- */
+
+static struct logic_ctx pass(__u32 op, unsigned port, __u64 pod, __u64 owner)
+{
+	struct logic_ctx ctx = flow(0, 0, owner);
+
+	ctx.op = op;
+	ctx.pod = pod;
+	ctx.key.client_port = (__u16)port;
+	return ctx;
+}
+
+static int pass_logic(__u32 op, unsigned port, __u64 pod, __u64 owner)
+{
+	struct logic_ctx ctx = pass(op, port, pod, owner);
+
+	return logic(&ctx);
+}
+
+/* The entry of that port: its owner, 0: none. */
+static __u64 pass_owner(const struct bpf_map *map, unsigned port, struct podcred_pass *ret)
+{
+	struct logic_ctx ctx = flow(0, 0, 0);
+	struct podcred_peer_key key = {.client = ctx.key.client,
+				       .agent = ctx.key.agent,
+				       .client_port = (__u16)port,
+				       .agent_port = ctx.key.agent_port};
+
+	*ret = (struct podcred_pass){};
+	bpf_map_lookup_elem(bpf_map__fd(map), &key, ret);
+	return ret->owner;
+}
+
+static long long open_of(__u64 pod)
+{
+	struct podcred_pass_quota value = {.open = -1000000};
+
+	bpf_map_lookup_elem(bpf_map__fd(skel->maps.podcred_pass_quota), &pod, &value);
+	return value.open;
+}
+
+static unsigned count_ended(__u64 pod, unsigned from, unsigned n)
+{
+	unsigned known = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct podcred_pass entry;
+
+		pass_owner(skel->maps.podcred_ended, from + i, &entry);
+		known += entry.pod_cgroup_id == pod;
+	}
+	return known;
+}
+
+static void test_pass(void)
+{
+	const struct bpf_map *live = skel->maps.podcred_passes_v3;
+	const struct bpf_map *ended = skel->maps.podcred_ended;
+	struct podcred_pass entry;
+
+	tap_same(0, pass_logic(LOGIC_PASS_QUOTA, 0, POD_A, 0), "pass: a new pod may connect");
+	pass_logic(LOGIC_PASS_QUOTA, 0, POD_B, 0);
+	tap_same(0, pass_logic(LOGIC_PASS, 1, POD_A, 7), "pass: noted");
+	tap_same(1, open_of(POD_A), "pass: counted");
+	tap_same(PODCRED_REASON_pass_conflict, pass_logic(LOGIC_PASS, 1, POD_B, 8),
+		 "pass: another pod with its addresses and ports is not noted");
+	tap_same(0, open_of(POD_B), "pass: nor counted");
+	tap_same(7, (long long)pass_owner(live, 1, &entry), "pass: the first keeps it");
+	tap_same(0, pass_logic(LOGIC_PASS, 1, POD_A, 9), "pass: the same pod takes it over");
+	tap_same(1, open_of(POD_A), "pass: and it counts once");
+	pass_logic(LOGIC_PASS_END, 1, POD_A, 7);
+	tap_same(9, (long long)pass_owner(live, 1, &entry), "pass: only its owner ends it");
+	pass_logic(LOGIC_PASS_END, 1, POD_A, 9);
+	tap_same(0, (long long)pass_owner(live, 1, &entry), "pass: ended");
+	tap_same(0, open_of(POD_A), "pass: ended, not counted");
+	tap_same(9, (long long)pass_owner(ended, 1, &entry), "pass: known as ended");
+	tap_check(entry.pod_cgroup_id == POD_A && entry.closed_ns, "pass: with pod and time");
+	tap_same(0, pass_logic(LOGIC_PASS, 1, POD_B, 8), "pass: the next pod may have it");
+	pass_logic(LOGIC_PASS_END, 1, POD_B, 8);
+}
+
+static void test_pass_limits(void)
+{
+	const __u64 full = 2101, ends = 2102, fresh = 2103;
+	int noted = 0;
+
+	pass_logic(LOGIC_PASS_QUOTA, 0, full, 0);
+	for (unsigned i = 0; i < PODCRED_PASSES_PER_POD; i++)
+		noted += !pass_logic(LOGIC_PASS_QUOTA, 0, full, 0) &&
+			 !pass_logic(LOGIC_PASS, 1000 + i, full, 7);
+	tap_same(PODCRED_PASSES_PER_POD, noted, "pass: as many as the quota");
+	tap_same(PODCRED_REASON_pass_quota, pass_logic(LOGIC_PASS_QUOTA, 0, full, 0),
+		 "pass: one more is refused");
+	tap_same(0, pass_logic(LOGIC_PASS_QUOTA, 0, fresh, 0), "pass: another pod's is not");
+	pass_logic(LOGIC_PASS_END, 1000, full, 7);
+	tap_same(0, pass_logic(LOGIC_PASS_QUOTA, 0, full, 0), "pass: room again after an end");
+	for (unsigned i = 1; i < PODCRED_PASSES_PER_POD; i++)
+		pass_logic(LOGIC_PASS_END, 1000 + i, full, 7);
+	tap_same(0, open_of(full), "pass: ends at zero");
+
+	pass_logic(LOGIC_PASS_QUOTA, 0, ends, 0);
+	for (unsigned i = 0; i < 4 * PODCRED_ENDED_PER_POD; i++) {
+		pass_logic(LOGIC_PASS, 2000 + i, ends, 7);
+		pass_logic(LOGIC_PASS_END, 2000 + i, ends, 7);
+	}
+	tap_same(PODCRED_ENDED_PER_POD, count_ended(ends, 2000, 4 * PODCRED_ENDED_PER_POD),
+		 "pass: of those that have ended so many are known");
+	pass_logic(LOGIC_PASS, 3000, fresh, 7);
+	pass_logic(LOGIC_PASS_END, 3000, fresh, 7);
+	tap_same(1, count_ended(fresh, 3000, 1), "pass: and each pod's apart");
+}
+
 /* ---- quota ---- */
 
 static void test_quota(void)
@@ -502,6 +614,14 @@ static void body_churn(struct racer *self, unsigned round)
 {
 	(void)round;
 	race_batch(self, LOGIC_CHURN, self->n << 16, POD_A);
+}
+
+static void body_pass_churn(struct racer *self, unsigned round)
+{
+	struct logic_ctx ctx = pass(LOGIC_PASS_CHURN, self->n << 12, POD_A, self->n);
+
+	(void)round;
+	self->won += logic(&ctx);
 }
 
 static void body_claim(struct racer *self, unsigned round)
@@ -610,6 +730,10 @@ static void test_races(void)
 	tap_same(0, pending(POD_A), "race: whoever wins gives the quota back once");
 	race(NULL, body_new_pods, after_new_pods);
 	tap_same(0, lost_counts, "race: a pod's first connections at once are all counted");
+	pass_logic(LOGIC_PASS_QUOTA, 0, POD_A, 0);
+	won = race(NULL, body_pass_churn, NULL);
+	tap_same(THREADS * RACES * LOGIC_BATCH, won, "race: every connection is noted");
+	tap_same(0, open_of(POD_A), "race: and ends once");
 }
 
 /* ---- identity ---- */
@@ -941,6 +1065,8 @@ int main(void)
 	test_flow_withdraw();
 	test_flow_conflict();
 	test_flow_full();
+	test_pass();
+	test_pass_limits();
 	test_races();
 	test_quota();
 

@@ -9,12 +9,14 @@ set -u
 
 V4=169.254.169.254
 V6=fd00:ec2::254
+NOTES=podcred_passes_v3
 CLIENT=$ENV_BUILD/tests/client
 
 stat_of() { podcred status --json | jq ".counters.$1"; }
 dial() { in_pod "$1" "$CLIENT" "$2" "$3" "${4:-80}" 2>&1 | sed -E 's/ uid=.*//'; }
 real() { echo "peer=$1:80 REAL service"; }
-passes() { bpftool -j map dump pinned "$PIN_DIR/maps/podcred_passes_v2" | jq '[.[].formatted.value | select(.closed_ns == 0)] | length'; }
+notes() { bpftool -j map dump pinned "$PIN_DIR/maps/$NOTES"; }
+passes() { notes | jq length; }
 no_passes() { [ "$(passes)" = 0 ]; }
 has_policy() { podcred pods --json | jq -e ".[] | select(.name == \"$1\") | .policy == \"$2\""; }
 settings() { printf '%s\n' "$@" >"$ENV_TMP/config.yaml"; }
@@ -88,11 +90,11 @@ same 'exempt: other kinds of packets are not let through' '1 0' \
   "$(stat_of packet_socket | grep -c .) $(arrive send web udplite 80)"
 same 'exempt, hostNetwork: any kind is' 1 "$(arrive send hosted udplite 80 answered)"
 
-# A connection that is not noted: other connections pushed its note out, or it is older than the load.
-cat >"$ENV_TMP/unnoted.py" <<'PY'
+# A connection that is not noted: it is older than the load.
+cat >"$ENV_TMP/held.py" <<'PY'
 import fcntl, socket, struct, sys, termios, time
 s = socket.create_connection(("169.254.169.254", 80))
-print("open", flush=True)
+print("open", s.getsockname()[1], flush=True)
 sys.stdin.readline()
 s.sendall(b"GET / HTTP/1.0\r\n\r\n")
 for _ in range(100):
@@ -103,18 +105,46 @@ for _ in range(100):
 print("acknowledged" if not unsent else f"{unsent} bytes are lost")
 PY
 mkfifo "$ENV_TMP/go"
-in_pod other python3 "$ENV_TMP/unnoted.py" <"$ENV_TMP/go" >"$ENV_TMP/unnoted" &
-exec {go}>"$ENV_TMP/go"
-wait_for 10 grep -q open "$ENV_TMP/unnoted" || env_fail 'no connection'
-bpftool -j map dump pinned "$PIN_DIR/maps/podcred_passes_v2" | jq -r '.[].key | join(" ")' | while read -r key; do
-  # shellcheck disable=SC2086 # bytes
-  bpftool map delete pinned "$PIN_DIR/maps/podcred_passes_v2" key $key
-done
+hold() { # hold POD: a connection of it, on $HELD_PORT
+  : >"$ENV_TMP/kept"
+  in_pod "$1" python3 "$ENV_TMP/held.py" <"$ENV_TMP/go" >"$ENV_TMP/kept" &
+  HELD_PID=$!
+  exec {go}>"$ENV_TMP/go"
+  wait_for 10 grep -q open "$ENV_TMP/kept" || env_fail 'no connection'
+  HELD_PORT=$(sed -n 's/^open //p' "$ENV_TMP/kept")
+}
+goes_on() { # goes_on NAME: what hold has opened
+  echo >&"$go"
+  wait "$HELD_PID"
+  exec {go}>&-
+  same "$1" acknowledged "$(tail -n 1 "$ENV_TMP/kept")"
+}
+forget_notes() {
+  notes | jq -r '.[].key | join(" ")' | while read -r key; do
+    # shellcheck disable=SC2086 # bytes
+    bpftool map delete pinned "$PIN_DIR/maps/$NOTES" key $key
+  done
+}
+hold other
+forget_notes
 check 'exempt: the connection is not noted any more' no_passes
-echo >&"$go"
-wait $!
-exec {go}>&-
-same 'exempt: it goes on without a note' acknowledged "$(tail -n 1 "$ENV_TMP/unnoted")"
+goes_on 'exempt: it goes on without a note'
+
+# An upgrade from a version that noted in another map.
+hold other
+same 'upgrade: one is noted' 1 "$(passes)"
+bpftool map create "$PIN_DIR/maps/podcred_passes_v2" type lru_hash key 36 value 32 entries 8192 \
+  name podcred_passes_
+# shellcheck disable=SC2046 # bytes
+bpftool map update pinned "$PIN_DIR/maps/podcred_passes_v2" key $(notes | jq -r '.[0].key | join(" ")') \
+  value $(notes | jq -r '.[0].value | join(" ")')
+forget_notes
+check 'upgrade: by an older version only' no_passes
+reload
+same 'upgrade: a load carries that over' 1 "$(passes)"
+check_not 'upgrade: and takes the old map away' test -e "$PIN_DIR/maps/podcred_passes_v2"
+goes_on 'upgrade: so the connection goes on'
+check 'upgrade: and its end is noticed' wait_for 10 no_passes || notes
 
 # A live connection of the exempt pod, and a neighbour that borrows its addresses.
 in_pod other python3 -c '
@@ -264,6 +294,74 @@ for host in $V4 $V6; do
 done
 env_resolve --config "$ENV_TMP/config.yaml"
 same 'open: denied ports stay denied' errno=EACCES "$(dial web plain $V4 81)"
+
+# A pod opens and ends far more connections than anybody may have, and then keeps all that it gets: those
+# of its neighbours go on.
+cat >"$ENV_TMP/flood.py" <<'PY'
+import collections, errno, resource, signal, socket, struct
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+def connect():
+    s = socket.socket()
+    s.setblocking(False)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return s, errno.errorcode[s.connect_ex(("169.254.170.2", 80))]
+ended = collections.Counter()
+for _ in range(20000):
+    s, result = connect()
+    ended[result] += 1
+    s.close()
+kept, result = [], "EINPROGRESS"
+while result == "EINPROGRESS" and len(kept) < 800:
+    s, result = connect()
+    kept.append(s)
+print("ready", *(f"{k}={v}" for k, v in ended.items()), f"kept={len(kept) - 1} then={result}", flush=True)
+signal.pause()
+PY
+FLOODER=$(stat -c %i "${POD_CGROUP[other]}")
+open_now() {
+  bpftool -j map dump pinned "$PIN_DIR/maps/podcred_pass_quota" |
+    jq ".[].formatted | select(.key == $FLOODER) | .value.open"
+}
+nothing_open() { [ "$(open_now)" = 0 ]; }
+ended() {
+  bpftool -j map dump pinned "$PIN_DIR/maps/podcred_ended" |
+    jq "[.[].formatted.value | select(.pod_cgroup_id == $FLOODER)] | length"
+}
+in_imds iptables -w -A INPUT -d 169.254.170.2 -j DROP # no answer: they stay open
+hold web
+before=$(stat_of pass_quota)
+background "$ENV_TMP/flood" ready in_pod other python3 "$ENV_TMP/flood.py"
+same 'open: a pod may end as many connections as it likes, and have 512' \
+  'ready EINPROGRESS=20000 kept=512 then=EAGAIN' "$(cat "$ENV_TMP/flood")"
+same 'open: the next is refused, and counted' $((before + 1)) "$(stat_of pass_quota)"
+same 'open: explain says so' 'refused pass_quota' "$(podcred explain --pod shop/other --to $V4:80 --json |
+  jq -r '.destinations[0] | "\(.outcome) \(.reason)"')"
+check "open: of those that have ended few are known ($(ended))" test "$(ended)" -le 1024
+same 'open: a neighbour connects all the same' "$(real $V4)" "$(dial web plain $V4)"
+goes_on 'open: and the connection that it had goes on'
+cgroup_signal "${POD_CGROUP[other]}/container" KILL
+check 'open: killed, the pod has nothing open' wait_for 20 nothing_open || open_now
+in_imds iptables -w -F INPUT
+same 'open: and connects again' "$(real $V4)" "$(dial other plain $V4)"
+
+# Another pod makes a connection with the addresses and ports of that, in a network of its own.
+cat >"$ENV_TMP/clone.py" <<'PY'
+import errno, socket, sys
+s = socket.socket()
+s.setblocking(False)
+s.bind((sys.argv[1], int(sys.argv[2])))
+print(errno.errorcode[s.connect_ex(("169.254.169.254", 80))])
+PY
+clone() {
+  in_pod other unshare -n sh -c "ip link set lo up && ip addr add $1/32 dev lo &&
+    ip route add default dev lo src $1 && exec python3 '$ENV_TMP/clone.py' $1 $2" 2>&1
+}
+hold web
+before=$(stat_of pass_conflict)
+same 'open: a connection with the addresses and ports of another is refused' EHOSTUNREACH \
+  "$(clone "${POD_IP[web]}" "$HELD_PORT")"
+same 'open: and counted' $((before + 1)) "$(stat_of pass_conflict)"
+goes_on 'open: that of the other goes on'
 in_host "$ENV_BUILD/tests/who" "$NODE_V4" "$AGENT_PORT" "$NODE_V6" "$AGENT_PORT" >/dev/null &
 sleep 3
 check 'open: somebody else on its port does not count' agent_gone

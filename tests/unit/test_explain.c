@@ -217,6 +217,23 @@ static void quota(void **state)
 	check(&f, EXPLAIN_REFUSED, REASON(denied_destination), EACCES);
 }
 
+static void pass_quota(void **state)
+{
+	struct explain_facts f = facts("169.254.169.254:80", IPPROTO_TCP, PODCRED_ACTION_DENY,
+				       PODCRED_ACTION_REDIRECT);
+
+	(void)state;
+	f.open = PODCRED_PASSES_PER_POD;
+	check(&f, EXPLAIN_REDIRECTED, REASON(redirected), 0);
+	f.pod_flags = PODCRED_POD_EXEMPT;
+	check(&f, EXPLAIN_REFUSED, REASON(pass_quota), EAGAIN);
+	f.open = PODCRED_PASSES_PER_POD - 1;
+	f.pending = 3; /* of the agent's, which has nothing to do with it */
+	check(&f, EXPLAIN_PASSED, REASON(passed_exempt), 0);
+	f.pass_quota_full = true;
+	check(&f, EXPLAIN_REFUSED, REASON(quota_map_full), EAGAIN);
+}
+
 static void failure_mode(void **state)
 {
 	struct explain_facts f = facts("169.254.169.254:80", IPPROTO_TCP, PODCRED_ACTION_DENY,
@@ -320,6 +337,7 @@ int main(void)
 		cmocka_unit_test_setup(agents, setup),
 		cmocka_unit_test_setup(policy, setup),
 		cmocka_unit_test_setup(quota, setup),
+		cmocka_unit_test_setup(pass_quota, setup),
 		cmocka_unit_test_setup(failure_mode, setup),
 		cmocka_unit_test_setup(datagrams, setup),
 		cmocka_unit_test_setup(own_agent, setup),

@@ -49,7 +49,7 @@ struct resolver {
 	const struct resolve_options *options;
 	struct tenure *tenure;
 	const char *mount; /* the tenure's */
-	int config_fd, runtime_fd, pods_fd, quota_fd, flows_fd, stats_fd;
+	int config_fd, runtime_fd, pods_fd, quota_fd, flows_fd, stats_fd, passes_fd, pass_quota_fd;
 	int signal_fd, links_fd;
 	struct podlist_watch watch; /* of the pod list */
 	int watch_error, links_error; /* as said last */
@@ -57,7 +57,7 @@ struct resolver {
 	struct cgtree *tree;
 	struct loader_events *events;
 	struct lease *lease;
-	struct loader_quota_memory *quota_memory;
+	struct loader_quota_memory *quota_memory, *pass_quota_memory;
 	uint64_t last_tick_ns;
 	unsigned ticks;
 	struct pc_err names_trouble; /* what was said of the list last */
@@ -122,6 +122,7 @@ static int sink_remove(void *arg, uint64_t cgroup_id)
 
 	log_debug("cgroup %llu is gone", (unsigned long long)cgroup_id);
 	loader_pod_delete(res->quota_fd, cgroup_id);
+	loader_pod_delete(res->pass_quota_fd, cgroup_id);
 	return loader_pod_delete(res->pods_fd, cgroup_id);
 }
 
@@ -433,6 +434,8 @@ static void tick(struct resolver *res)
 	if (res->ticks++ % SETTLE_TICKS == 0) {
 		ifaces_attach_uplinks(res->options->pin_dir);
 		loader_quota_settle(res->flows_fd, res->quota_fd, &res->quota_memory);
+		loader_pass_quota_settle(res->passes_fd, res->pass_quota_fd,
+					 &res->pass_quota_memory);
 		res->uncovered = true;
 		if (res->links_fd < 0)
 			watch_links(res);
@@ -521,6 +524,7 @@ static int open_maps(struct resolver *res, struct pc_err *err)
 		{LOADER_MAP_CONFIG, &res->config_fd}, {LOADER_MAP_RUNTIME, &res->runtime_fd},
 		{LOADER_MAP_PODS, &res->pods_fd},     {LOADER_MAP_QUOTA, &res->quota_fd},
 		{LOADER_MAP_FLOWS, &res->flows_fd},   {LOADER_MAP_STATS, &res->stats_fd},
+		{LOADER_MAP_PASSES, &res->passes_fd}, {LOADER_MAP_PASS_QUOTA, &res->pass_quota_fd},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(maps); i++) {
@@ -645,7 +649,8 @@ static int start(struct resolver *res, struct pc_err *err)
 static void finish(struct resolver *res)
 {
 	int *fds[] = {&res->config_fd, &res->runtime_fd, &res->pods_fd,	  &res->quota_fd,
-		      &res->flows_fd,  &res->stats_fd,	 &res->signal_fd, &res->links_fd};
+		      &res->flows_fd,  &res->stats_fd,	 &res->passes_fd, &res->pass_quota_fd,
+		      &res->signal_fd, &res->links_fd};
 
 	if (res->ready && said_ready(res) == res->ready) /* not another's, who took over */
 		say_ready(res, 0);
@@ -654,6 +659,7 @@ static void finish(struct resolver *res)
 	loader_events_close(res->events);
 	podlist_watch_stop(&res->watch);
 	loader_quota_memory_free(res->quota_memory);
+	loader_quota_memory_free(res->pass_quota_memory);
 	cgtree_close(res->tree);
 	registry_free(res->registry);
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
@@ -692,6 +698,8 @@ int resolve_run(const struct resolve_options *options, struct pc_err *err)
 		.quota_fd = -EBADF,
 		.flows_fd = -EBADF,
 		.stats_fd = -EBADF,
+		.passes_fd = -EBADF,
+		.pass_quota_fd = -EBADF,
 		.signal_fd = -EBADF,
 		.watch = {.fd = -EBADF},
 		.links_fd = -EBADF,

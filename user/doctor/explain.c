@@ -100,7 +100,8 @@ static void refuse_call(const struct explain_facts *f, struct explain_verdict *v
 {
 	int error = EACCES;
 
-	if (reason == PODCRED_REASON_quota || reason == PODCRED_REASON_quota_map_full)
+	if (reason == PODCRED_REASON_quota || reason == PODCRED_REASON_quota_map_full ||
+	    reason == PODCRED_REASON_pass_quota)
 		error = EAGAIN;
 	if (!f->set_retval)
 		error = EPERM;
@@ -126,6 +127,22 @@ static bool quota_allows(const struct explain_facts *f, struct explain_verdict *
 		return true;
 	refuse_call(f, v, PODCRED_REASON_quota);
 	return false;
+}
+
+/* As pass_socket, in bpf/lib/connect.bpf.h. */
+static void pass_stream(const struct explain_facts *f, struct explain_verdict *v, int reason)
+{
+	if (f->pass_quota_full) {
+		step(v, "quota", "no room to count this pod's connections");
+		refuse_call(f, v, PODCRED_REASON_quota_map_full);
+		return;
+	}
+	step(v, "quota", "%" PRId64 " connections to real addresses of %d", f->open,
+	     PODCRED_PASSES_PER_POD);
+	if (f->open < PODCRED_PASSES_PER_POD)
+		pass_call(f, v, reason);
+	else
+		refuse_call(f, v, PODCRED_REASON_pass_quota);
 }
 
 static bool dest_is_v4(const struct explain_facts *f)
@@ -209,11 +226,11 @@ static void judge_stream(const struct explain_facts *f, struct explain_verdict *
 			return;
 		conclude(f, v, PODCRED_REASON_direct, EXPLAIN_DIRECT, 0);
 	} else if (flags & PODCRED_POD_EXEMPT) {
-		pass_call(f, v, PODCRED_REASON_passed_exempt);
+		pass_stream(f, v, PODCRED_REASON_passed_exempt);
 	} else if (action == PODCRED_ACTION_DENY) {
 		refuse_call(f, v, PODCRED_REASON_denied_destination);
 	} else if (agent_is_given_up(f, v)) {
-		pass_call(f, v, PODCRED_REASON_passed_open);
+		pass_stream(f, v, PODCRED_REASON_passed_open);
 	} else {
 		redirect(f, v);
 	}

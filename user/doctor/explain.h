@@ -23,6 +23,8 @@ struct explain_facts {
 	uint32_t pod_flags; /* PODCRED_POD_* */
 	int64_t pending; /* connections that the agent has not accepted */
 	bool quota_full; /* the pod is not counted yet and podcred_quota has no room */
+	int64_t open; /* connections to real addresses */
+	bool pass_quota_full; /* as quota_full, of podcred_pass_quota */
 	uint64_t now_ns, lease_ns; /* CLOCK_BOOTTIME */
 	bool set_retval; /* the kernel lets a hook choose the errno */
 	bool connect, sendmsg, announce, claim, egress, postrouting; /* effective */

@@ -14,7 +14,7 @@
 #include "parse.h"
 #include "place.h"
 
-#define QUOTA_SIZE 8192 /* of podcred_quota, in bpf/lib/maps.bpf.h */
+#define QUOTA_SIZE 8192 /* of podcred_quota and podcred_pass_quota, in bpf/lib/maps.bpf.h */
 
 int facts_open(const char *pin_dir, struct facts_source *ret, struct pc_err *err)
 {
@@ -24,7 +24,8 @@ int facts_open(const char *pin_dir, struct facts_source *ret, struct pc_err *err
 				     .guard_fd = -EBADF,
 				     .targets_fd = -EBADF,
 				     .pods_fd = -EBADF,
-				     .quota_fd = -EBADF};
+				     .quota_fd = -EBADF,
+				     .pass_quota_fd = -EBADF};
 	r = place_find_mount(&ret->mount, err);
 	if (r == 0)
 		r = loader_status_read(pin_dir, ret->mount, &ret->status, err);
@@ -34,7 +35,9 @@ int facts_open(const char *pin_dir, struct facts_source *ret, struct pc_err *err
 	ret->targets_fd = loader_map_open(pin_dir, LOADER_MAP_TARGETS, err);
 	ret->pods_fd = loader_map_open(pin_dir, LOADER_MAP_PODS, err);
 	ret->quota_fd = loader_map_open(pin_dir, LOADER_MAP_QUOTA, err);
-	if (ret->guard_fd < 0 || ret->targets_fd < 0 || ret->pods_fd < 0 || ret->quota_fd < 0)
+	ret->pass_quota_fd = loader_map_open(pin_dir, LOADER_MAP_PASS_QUOTA, err);
+	if (ret->guard_fd < 0 || ret->targets_fd < 0 || ret->pods_fd < 0 || ret->quota_fd < 0 ||
+	    ret->pass_quota_fd < 0)
 		return -EIO; /* err has the last one's line */
 	ret->set_retval = !loader_did_without(&ret->status, "set-retval");
 	return 0;
@@ -46,6 +49,7 @@ void facts_close(struct facts_source *source)
 	cleanup_close(&source->targets_fd);
 	cleanup_close(&source->pods_fd);
 	cleanup_close(&source->quota_fd);
+	cleanup_close(&source->pass_quota_fd);
 	free(source->mount);
 	source->mount = NULL;
 }
@@ -190,17 +194,27 @@ static int count_entry(void *arg, const void *key, const void *value)
 	return 0;
 }
 
-static void fill_quota(const struct facts_source *source, struct explain_facts *ret)
+static bool is_full(int quota_fd, size_t value_size)
 {
-	struct podcred_quota quota = {};
 	size_t n = 0;
 
-	if (loader_map_lookup(source->quota_fd, &ret->pod, &quota) == 0) {
+	loader_map_each(quota_fd, sizeof(uint64_t), value_size, count_entry, &n);
+	return n >= QUOTA_SIZE;
+}
+
+static void fill_quota(const struct facts_source *source, struct explain_facts *ret)
+{
+	struct podcred_pass_quota open = {};
+	struct podcred_quota quota = {};
+
+	if (loader_map_lookup(source->quota_fd, &ret->pod, &quota) == 0)
 		ret->pending = quota.pending;
-		return;
-	}
-	loader_map_each(source->quota_fd, sizeof(uint64_t), sizeof(quota), count_entry, &n);
-	ret->quota_full = n >= QUOTA_SIZE;
+	else
+		ret->quota_full = is_full(source->quota_fd, sizeof(quota));
+	if (loader_map_lookup(source->pass_quota_fd, &ret->pod, &open) == 0)
+		ret->open = open.open;
+	else
+		ret->pass_quota_full = is_full(source->pass_quota_fd, sizeof(open));
 }
 
 static int action_of(int fd, const void *key)

@@ -8,7 +8,7 @@
 struct facts_source {
 	const char *pin_dir;
 	char *mount; /* cgroup2 */
-	int guard_fd, targets_fd, pods_fd, quota_fd;
+	int guard_fd, targets_fd, pods_fd, quota_fd, pass_quota_fd;
 	struct loader_status status;
 	bool set_retval;
 };

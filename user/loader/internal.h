@@ -99,6 +99,12 @@ struct tables_backup *tables_backup_free(struct tables_backup *backup);
 
 int config_write(int config_fd, const struct podcred_config *config);
 
+/* ---- passes.c ---- */
+
+/* What an older load has noted in podcred_passes_v2 is noted in this one's maps. To be called before the
+ * programs are swapped, and once more after it. */
+void passes_carry_over(const char *pin_dir, const struct podcred *skel);
+
 /* ---- netfilter.c ---- */
 
 /* libbpf 1.1 knows neither the program type nor the link (Linux 6.4). */

@@ -76,6 +76,7 @@ static int install(const struct loader_options *options, struct loader_report *r
 	for (size_t i = 0; i < n_attachments; i++) /* negative: optional, and not on this kernel */
 		prog_fds[i] = bpf_program__fd(
 			bpf_object__find_program_by_name(skel->obj, attachments[i].name));
+	passes_carry_over(options->pin_dir, skel);
 	r = tables_write(skel, options, &backup, err);
 	if (r == 0)
 		r = attach_all(options, prog_fds, report, err);
@@ -83,6 +84,7 @@ static int install(const struct loader_options *options, struct loader_report *r
 		tables_restore(skel, backup);
 		object_forget_new_maps(skel, existed);
 	} else {
+		passes_carry_over(options->pin_dir, skel);
 		r = note_features(skel, err);
 		remove_leftovers(options->pin_dir, skel);
 	}

@@ -200,6 +200,8 @@ enum loader_map {
 	LOADER_MAP_CGROUPS,
 	LOADER_MAP_RUNTIME,
 	LOADER_MAP_EVENTS,
+	LOADER_MAP_PASSES,
+	LOADER_MAP_PASS_QUOTA,
 };
 
 /* An fd of the pinned map, or -errno with a line that says what to do. */
@@ -228,9 +230,11 @@ int loader_pod_delete(int pods_fd, uint64_t cgroup_id);
 int loader_flows_sweep(int flows_fd, uint64_t max_age_ns);
 
 /* Set right the counts of pending flows per pod that have been wrong, by the same amount, since
- * the last call. *memory starts as NULL. -errno. */
+ * the last call; and those of connections that were let through. *memory starts as NULL, one for
+ * each. -errno. */
 struct loader_quota_memory;
 int loader_quota_settle(int flows_fd, int quota_fd, struct loader_quota_memory **memory);
+int loader_pass_quota_settle(int passes_fd, int quota_fd, struct loader_quota_memory **memory);
 struct loader_quota_memory *loader_quota_memory_free(struct loader_quota_memory *memory);
 
 /* Sum of a per-CPU counter. */

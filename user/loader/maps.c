@@ -8,12 +8,13 @@
 #include "clock.h"
 
 static const char *const map_names[] = {
-	[LOADER_MAP_CONFIG] = "podcred_config_v2", [LOADER_MAP_GUARD] = "podcred_guard",
-	[LOADER_MAP_TARGETS] = "podcred_targets",  [LOADER_MAP_PODS] = "podcred_pods",
-	[LOADER_MAP_FLOWS] = "podcred_flows_v2",   [LOADER_MAP_PEERS] = "podcred_peers",
-	[LOADER_MAP_QUOTA] = "podcred_quota",	   [LOADER_MAP_STATS] = "podcred_stats",
-	[LOADER_MAP_CGROUPS] = "podcred_cgroups",  [LOADER_MAP_RUNTIME] = "podcred_runtime",
-	[LOADER_MAP_EVENTS] = "podcred_events",
+	[LOADER_MAP_CONFIG] = "podcred_config_v2",	[LOADER_MAP_GUARD] = "podcred_guard",
+	[LOADER_MAP_TARGETS] = "podcred_targets",	[LOADER_MAP_PODS] = "podcred_pods",
+	[LOADER_MAP_FLOWS] = "podcred_flows_v2",	[LOADER_MAP_PEERS] = "podcred_peers",
+	[LOADER_MAP_QUOTA] = "podcred_quota",		[LOADER_MAP_STATS] = "podcred_stats",
+	[LOADER_MAP_CGROUPS] = "podcred_cgroups",	[LOADER_MAP_RUNTIME] = "podcred_runtime",
+	[LOADER_MAP_EVENTS] = "podcred_events",		[LOADER_MAP_PASSES] = "podcred_passes_v3",
+	[LOADER_MAP_PASS_QUOTA] = "podcred_pass_quota",
 };
 
 int loader_map_open(const char *pin_dir, enum loader_map map, struct pc_err *err)

@@ -1,19 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The kernel counts each pod's pending connections as it adds and takes entries of podcred_flows.
+ * The kernel counts each pod's pending connections as it adds and takes entries of podcred_flows_v2.
  * Entries that the sweep deletes, and two programs that meet on one entry, leave the count off by
  * some. Nobody can correct it atomically from here, so a difference counts only when it stands
- * unchanged from one look to the next.
+ * unchanged from one look to the next. The same for podcred_passes_v3, which a load may add to.
  */
 #include "internal.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "cleanup.h"
 
+/* Two maps that belong together: entries, each with its pod, and how many each pod has. */
+struct kind {
+	size_t key_size, entry_size, pod_offset; /* of an entry, and where in it the pod's id is */
+	size_t count_size; /* of the other map's value, which begins with the count */
+};
+
+static const struct kind flows = {.key_size = sizeof(struct podcred_flow_key),
+				  .entry_size = sizeof(struct podcred_flow),
+				  .pod_offset = offsetof(struct podcred_flow, stamp.pod_cgroup_id),
+				  .count_size = sizeof(struct podcred_quota)};
+static const struct kind passes = {.key_size = sizeof(struct podcred_peer_key),
+				   .entry_size = sizeof(struct podcred_pass),
+				   .pod_offset = offsetof(struct podcred_pass, pod_cgroup_id),
+				   .count_size = sizeof(struct podcred_pass_quota)};
+
+_Static_assert(offsetof(struct podcred_quota, pending) == 0, "podcred_quota");
+_Static_assert(offsetof(struct podcred_pass_quota, open) == 0, "podcred_pass_quota");
+
 struct difference {
 	uint64_t pod;
-	int64_t pending; /* as counted */
+	int64_t counted;
 	int64_t actual; /* entries there are */
 };
 
@@ -23,7 +42,8 @@ struct loader_quota_memory {
 };
 
 struct look {
-	uint64_t *pods; /* of every flow, sorted */
+	const struct kind *kind;
+	uint64_t *pods; /* of every entry, sorted */
 	size_t n_pods, room_pods;
 	struct difference *found;
 	size_t n_found, room_found;
@@ -43,15 +63,15 @@ static int grow(void *array, size_t *room, size_t n, size_t size)
 	return 0;
 }
 
-static int collect_flow(void *arg, const void *key, const void *value)
+static int collect_entry(void *arg, const void *key, const void *value)
 {
-	const struct podcred_flow *flow = value;
 	struct look *look = arg;
 	int r = grow(&look->pods, &look->room_pods, look->n_pods, sizeof(*look->pods));
 
 	(void)key;
 	if (r == 0)
-		look->pods[look->n_pods++] = flow->stamp.pod_cgroup_id;
+		memcpy(&look->pods[look->n_pods++], (const char *)value + look->kind->pod_offset,
+		       sizeof(*look->pods));
 	return r;
 }
 
@@ -62,7 +82,7 @@ static int compare_ids(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-static int64_t count_flows(const struct look *look, uint64_t pod)
+static int64_t count_entries(const struct look *look, uint64_t pod)
 {
 	const uint64_t *hit, *end;
 	int64_t n = 0;
@@ -82,15 +102,14 @@ static int64_t count_flows(const struct look *look, uint64_t pod)
 
 static int compare_quota(void *arg, const void *key, const void *value)
 {
-	const struct podcred_quota *quota = value;
 	struct look *look = arg;
 	struct difference diff;
 	int r;
 
 	memcpy(&diff.pod, key, sizeof(diff.pod));
-	diff.pending = quota->pending;
-	diff.actual = count_flows(look, diff.pod);
-	if (diff.pending == diff.actual)
+	memcpy(&diff.counted, value, sizeof(diff.counted));
+	diff.actual = count_entries(look, diff.pod);
+	if (diff.counted == diff.actual)
 		return 0;
 	r = grow(&look->found, &look->room_found, look->n_found, sizeof(*look->found));
 	if (r == 0)
@@ -106,33 +125,51 @@ static bool seen_before(const struct loader_quota_memory *memory, const struct d
 	return false;
 }
 
-int loader_quota_settle(int flows_fd, int quota_fd, struct loader_quota_memory **memory)
+/* What else is in the value stays as it is now. */
+static void set_right(int quota_fd, const struct difference *diff)
 {
-	struct look look = {};
+	char value[sizeof(struct podcred_pass_quota)]; /* the larger one */
+
+	if (bpf_map_lookup_elem(quota_fd, &diff->pod, value) < 0)
+		return;
+	memcpy(value, &diff->actual, sizeof(diff->actual));
+	bpf_map_update_elem(quota_fd, &diff->pod, value, BPF_EXIST);
+}
+
+static int settle(const struct kind *kind, int entries_fd, int quota_fd,
+		  struct loader_quota_memory **memory)
+{
+	struct look look = {.kind = kind};
 	int r;
 
 	if (!*memory)
 		*memory = calloc(1, sizeof(**memory));
 	if (!*memory)
 		return -ENOMEM;
-	r = loader_map_each(flows_fd, sizeof(struct podcred_flow_key), sizeof(struct podcred_flow),
-			    collect_flow, &look);
+	r = loader_map_each(entries_fd, kind->key_size, kind->entry_size, collect_entry, &look);
 	if (r == 0 && look.n_pods)
 		qsort(look.pods, look.n_pods, sizeof(*look.pods), compare_ids);
 	if (r == 0)
-		r = loader_map_each(quota_fd, sizeof(uint64_t), sizeof(struct podcred_quota),
-				    compare_quota, &look);
-	for (size_t i = 0; r == 0 && i < look.n_found; i++) {
-		const struct podcred_quota right = {.pending = look.found[i].actual};
-
+		r = loader_map_each(quota_fd, sizeof(uint64_t), kind->count_size, compare_quota,
+				    &look);
+	for (size_t i = 0; r == 0 && i < look.n_found; i++)
 		if (seen_before(*memory, &look.found[i]))
-			bpf_map_update_elem(quota_fd, &look.found[i].pod, &right, BPF_EXIST);
-	}
+			set_right(quota_fd, &look.found[i]);
 	free(look.pods);
 	free((*memory)->seen);
 	(*memory)->seen = look.found;
 	(*memory)->n_seen = r == 0 ? look.n_found : 0;
 	return r;
+}
+
+int loader_quota_settle(int flows_fd, int quota_fd, struct loader_quota_memory **memory)
+{
+	return settle(&flows, flows_fd, quota_fd, memory);
+}
+
+int loader_pass_quota_settle(int passes_fd, int quota_fd, struct loader_quota_memory **memory)
+{
+	return settle(&passes, passes_fd, quota_fd, memory);
 }
 
 struct loader_quota_memory *loader_quota_memory_free(struct loader_quota_memory *memory)
