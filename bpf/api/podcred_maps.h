@@ -417,7 +417,8 @@ struct podcred_event {
 	X(33, bound_to_device, "refused: the socket is bound to an interface")                     \
 	X(34, not_severed, "a diverted connection could not be cut off; its output is dropped")    \
 	X(35, pass_quota, "refused: the pod has too many connections to real addresses")           \
-	X(36, pass_conflict, "refused: another pod's connection has these addresses and ports")
+	X(36, pass_conflict, "refused: another pod's connection has these addresses and ports")    \
+	X(37, severed, "refused: this socket was cut off before, and is good for nothing more")
 
 /* Size of podcred_stats: fixed, so that a release with more reasons keeps the pinned map. */
 #define PODCRED_STATS_SIZE 64

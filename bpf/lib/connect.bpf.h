@@ -58,6 +58,12 @@ static __always_inline void stamp_fill(struct bpf_sock_addr *ctx, struct podcred
 	stamp->family = podcred_addr_is_v4(&dest->addr) ? PODCRED_AF_INET : PODCRED_AF_INET6;
 }
 
+/* By arrival.bpf.h, which leaves the socket bound to nothing: no connection of it comes anywhere. */
+static __always_inline int is_severed(const struct bpf_sock *sk)
+{
+	return sk->mark == SEVERED_MARK;
+}
+
 /* Remember the stamp on the socket, for sockops to announce once the source port is known.
  * flags: PODCRED_PEER_DIRECT, or 0 for a connection that the hook must redirect. */
 static __always_inline __u32 stamp_socket(struct bpf_sock_addr *ctx,
@@ -68,6 +74,8 @@ static __always_inline __u32 stamp_socket(struct bpf_sock_addr *ctx,
 	struct podcred_client *client;
 	__u32 reason;
 
+	if (is_severed(ctx->sk))
+		return PODCRED_REASON_severed;
 	/* Should it not arrive at the agent, it could not be severed (arrival.bpf.h). */
 	if (ctx->sk->bound_dev_if)
 		return PODCRED_REASON_bound_to_device;
@@ -91,6 +99,8 @@ static __always_inline __u32 pass_socket(struct bpf_sock_addr *ctx, __u64 pod, _
 	struct podcred_client *client;
 	__u32 trouble;
 
+	if (is_severed(ctx->sk))
+		return PODCRED_REASON_severed;
 	trouble = pass_quota_check(pod);
 	if (trouble)
 		return trouble;

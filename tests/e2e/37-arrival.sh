@@ -216,6 +216,28 @@ check 'and is counted' test "$(stat_of diverted) $(stat_of audited)" != "$before
 nat_off
 env_load >/dev/null || env_fail 'load failed'
 
+# ---- a socket that was severed connects again ----
+cat >"$ENV_TMP/again.py" <<'PY'
+import ctypes, errno, socket, sys
+libc = ctypes.CDLL(None, use_errno=True)
+s = socket.socket()
+said = []
+connect = lambda: s.connect((sys.argv[1], 80))
+disconnect = lambda: libc.connect(s.fileno(), bytes(16), 16) # AF_UNSPEC
+for step in connect, lambda: s.recv(1), disconnect, connect:
+    try:
+        said.append("data" if step() else "ok")
+    except OSError as e:
+        said.append(errno.errorcode[e.errno])
+print(*said)
+PY
+nat_on
+before="$(stat_of severed) $(stat_of bound_to_device)"
+same 'a socket that was severed connects again: refused' 'ok ETIMEDOUT ok EACCES' \
+  "$(in_pod web python3 "$ENV_TMP/again.py" $V4)"
+same 'and counted as that' "$((${before% *} + 1)) ${before#* }" "$(stat_of severed) $(stat_of bound_to_device)"
+nat_off
+
 # ---- a socket that could not be severed ----
 cat >"$ENV_TMP/bound.py" <<'PY'
 import errno, socket, sys
