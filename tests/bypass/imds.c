@@ -115,17 +115,34 @@ static void echo(int fd)
 	sendto(fd, answer, (size_t)n, MSG_DONTWAIT, (struct sockaddr *)&from, len);
 }
 
-/* It stays open, and silent, until the client ends it: a FIN would be acknowledged much later, and
- * counted for another row. */
-static void answer(int listener)
+/* Answered once it can be: Fast Open hands a connection over before its handshake has ended, and MPTCP
+ * takes no data until then. */
+static void welcome(int listener)
 {
-	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	if (fd < 0)
 		return;
-	socket_timeouts(fd); /* MPTCP with Fast Open: send(2) waits for the end of the handshake */
-	send(fd, "REAL service\n", 13, MSG_NOSIGNAL);
 	serve_fd(fd);
+	fds[n_fds - 1].events = POLLOUT;
+}
+
+static void bid_farewell(int i)
+{
+	close(fds[i].fd);
+	fds[i] = fds[--n_fds];
+}
+
+/* It stays open then, and silent, until the client ends it: a FIN would be acknowledged much later, and
+ * counted for another row. */
+static void answer(int i)
+{
+	if (send(fds[i].fd, "REAL service\n", 13, MSG_NOSIGNAL) < 0) {
+		if (errno != EAGAIN)
+			bid_farewell(i);
+		return;
+	}
+	fds[i].events = POLLIN;
 }
 
 /* A connection that was answered: wait for its end. */
@@ -134,10 +151,8 @@ static void linger(int i)
 	char data[256];
 	ssize_t n = recv(fds[i].fd, data, sizeof(data), MSG_DONTWAIT);
 
-	if (n > 0 || (n < 0 && errno == EAGAIN))
-		return;
-	close(fds[i].fd);
-	fds[i] = fds[--n_fds];
+	if (n <= 0 && !(n < 0 && errno == EAGAIN))
+		bid_farewell(i);
 }
 
 static void listen_on_80(int protocol)
@@ -219,7 +234,9 @@ int imds_serve(const char *counter)
 			if (i <= QUESTIONS + n_datagram)
 				echo(fds[i].fd);
 			else if (i < first)
-				answer(fds[i].fd);
+				welcome(fds[i].fd);
+			else if (fds[i].events == POLLOUT)
+				answer(i);
 			else
 				linger(i);
 		}
