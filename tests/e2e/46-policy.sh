@@ -206,6 +206,9 @@ s.bind((source, 0))
 s.sendto(bytes(tcp), (to, 0))
 PY
 }
+# The service answers an acknowledgement that comes after its own end with a reset: that of ask_again, or
+# of a FIN that a busy machine sent twice. That must not end the TIME_WAIT (RFC 1337).
+in_netns "${POD_NETNS[other]}" sysctl -qw net.ipv4.tcp_rfc1337=1
 for host in $V4 $V6; do
   own=${POD_IP[other]}
   [ "$host" = $V4 ] || own=${POD_IP6[other]}
@@ -219,6 +222,7 @@ for host in $V4 $V6; do
   ask_again "$host" "$own" 80
   check 'and acknowledges from there' wait_for 10 reached_since "$settled_at"
   settled_at=$(settled)
+  check 'and stays there' in_time_wait
   ask_again "$host" "$own" 81
   same 'no other port of the service gets a reset' "$settled_at" "$(settled)"
 done
