@@ -363,6 +363,48 @@ static void test_start_errors(void **state)
 	assert_null(other);
 }
 
+static int bound(const struct net_addr *addr)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = net_addr_to_sockaddr(addr, &sa);
+	int fd = socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int)), 0);
+	if (bind(fd, (struct sockaddr *)&sa, len) == 0)
+		return fd;
+	assert_int_equal(errno, EADDRINUSE);
+	close(fd);
+	return -1;
+}
+
+/* A port that both addresses have. Until the sockets are closed nobody is given it who does not ask
+ * for it, and who asks, as the agent does (SO_REUSEADDR), may listen there. */
+static void hold_port(struct net_addr addrs[2], int ret_fds[2])
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof(sa);
+
+	for (;;) {
+		addrs[0].port = 0;
+		ret_fds[0] = bound(&addrs[0]);
+		assert_true(ret_fds[0] >= 0);
+		assert_int_equal(getsockname(ret_fds[0], (struct sockaddr *)&sa, &len), 0);
+		port = ntohs(((struct sockaddr_in *)&sa)->sin_port);
+		addrs[0].port = addrs[1].port = port;
+		ret_fds[1] = bound(&addrs[1]);
+		if (ret_fds[1] >= 0)
+			return;
+		close(ret_fds[0]);
+	}
+}
+
+static void release_port(const int fds[2])
+{
+	close(fds[0]);
+	close(fds[1]);
+}
+
 /* The agent's own listener: IPv4 and IPv6 on the same port, side by side. */
 static void test_own_listeners(void **state)
 {
@@ -372,17 +414,16 @@ static void test_own_listeners(void **state)
 	struct sockaddr_in6 probe = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
 	_cleanup_close_ int six = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct answer a;
-	int fd;
+	int held[2];
 
 	(void)state;
 	if (six < 0 || bind(six, (struct sockaddr *)&probe, sizeof(probe)) < 0)
 		skip(); /* no IPv6 here */
-	fd = make_listener(&port);
-	close(fd);
-	addrs[0].port = addrs[1].port = port;
+	hold_port(addrs, held);
 	agent_server_stop(server);
 	server = NULL;
 	assert_int_equal(agent_server_start(&options, &server, NULL), 0);
+	release_port(held);
 	a = ask(GET23 "\r\n");
 	assert_credentials(&a);
 }
@@ -397,13 +438,15 @@ static void test_missing_address(void **state)
 		.listen = addrs, .n_listen = 2, .associations_path = file_path, .peer = fake_peer};
 	struct pc_err err = {};
 	struct answer a;
-	int taken;
+	int taken, held[2];
 
 	(void)state;
 	agent_server_stop(server);
 	server = NULL;
-	taken = make_listener(&port);
-	addrs[0].port = addrs[1].port = port;
+	hold_port(addrs, held);
+	taken = bound(&addrs[0]);
+	assert_true(taken >= 0);
+	assert_int_equal(listen(taken, 1), 0);
 	assert_int_equal(agent_server_start(&options, &server, &err), 0);
 	assert_int_equal(agent_server_listen(server, 1, &err), 0);
 	assert_int_equal(agent_server_listen(server, 0, &err), -EADDRINUSE);
@@ -411,6 +454,7 @@ static void test_missing_address(void **state)
 	close(taken);
 	assert_int_equal(agent_server_listen(server, 0, &err), 0);
 	assert_int_equal(agent_server_listen(server, 0, &err), 0);
+	release_port(held);
 	a = ask(GET23 "\r\n");
 	assert_credentials(&a);
 	agent_server_stop(server);
