@@ -47,8 +47,9 @@ static void say_nobody(const struct net_addr *addr, const char *text, struct doc
 {
 	char name[32] = "", owner[64], peer[NET_ADDR_TEXT];
 	struct sockdiag_socket socket;
+	int obstacle = listener_obstacle(addr, &socket);
 
-	if (listener_obstacle(addr, &socket) == 0)
+	if (obstacle == 0)
 		doctor_say(
 			r, DOCTOR_FAIL,
 			"end it, then start podcred serve; to keep the port free, add it to "
@@ -56,9 +57,13 @@ static void say_nobody(const struct net_addr *addr, const char *text, struct doc
 			"nobody listens on %s, and nobody can: a connection of %s to %s has it",
 			text, owner_text(socket.inode, name, owner),
 			net_addr_format(socket.remote.ip, socket.remote.port, peer, sizeof(peer)));
-	else
+	else if (obstacle == -ENOENT)
 		doctor_say(r, DOCTOR_FAIL, "start podcred serve; until then pods are refused",
 			   "nobody listens on %s", text);
+	else
+		doctor_say(r, DOCTOR_FAIL, "start podcred serve; until then pods are refused",
+			   "nobody listens on %s; whether a connection has it is not known: %s",
+			   text, strerror(-obstacle));
 }
 
 static void say_outside(const struct doctor *d, const struct sockdiag_socket *listener,
