@@ -166,9 +166,9 @@ check_not 'and the empty one is not even made' test -e "$EMPTY"
 check 'with --force it is done' load --create --force
 status
 same 'status is not content with it' '1 outside' "$? $(gaps)"
-check 'and names the other' says "1 pods run in $LIVE, which is another kubepods; podcred load with that --kubepods"
+check 'and names the other' says "1 pod runs in $LIVE, which is another kubepods; podcred load with that --kubepods"
 doctor
-check 'doctor too' finds outside "1 pods run in $LIVE"
+check 'doctor too' finds outside "1 pod runs in $LIVE"
 same 'the metrics too' '0 1' \
   "$(metric podcred_guard_complete) $(metric 'podcred_guard_gaps{kind="outside"}')"
 podcred unload >/dev/null
@@ -186,7 +186,7 @@ both() { grep -q 'populated 1' "$mv_pod/cgroup.events"; }
 wait_for 10 both || env_fail 'no process in the other pod'
 choose
 same 'with running pods in both it asks' 1 $?
-check 'naming both and what is in them' says "$LIVE (1 pods, 1 with processes).*$EMPTY\|$EMPTY (1 pods, 1 with processes).*$LIVE"
+check 'naming both and what is in them' says "$LIVE (1 pod, 1 with processes).*$EMPTY\|$EMPTY (1 pod, 1 with processes).*$LIVE"
 own() { in_cgroup "$mv_pod" "$NODE_NETNS" "$PODCRED" load --pin-dir "$PIN_DIR" --cgroup "$ENV_CGROUP" \
   --agent "$NODE_V4:$AGENT_PORT" >"$ENV_TMP/out" 2>"$ENV_TMP/err"; }
 check 'unless it is a pod of one of them itself' own

@@ -276,7 +276,7 @@ check 'a file that breaks under the agent: it warns' wait_for 10 grep -q \
 same 'and goes on with what it read before' AKIAWEB "$(key)"
 cp "$ENV_TMP/good.yaml" "$ENV_TMP/associations.yaml"
 kill -HUP "$SERVE_PID"
-check 'and reads it again when it is whole' wait_for 10 grep -q '1 associations read again' \
+check 'and reads it again when it is whole' wait_for 10 grep -q '1 association read again' \
   "$ENV_TMP/serve.log"
 same 'credentials are handed out' AKIAWEB "$(key)"
 check_not 'no secret is in the log' grep -E "$secret|secret-of|token-of" "$ENV_TMP/serve.log"

@@ -39,7 +39,7 @@ put first "$list"
 sees first 'a folder that is made after the start'
 same 'that there was none is said once' 1 "$(log 'pods.json is not there yet; .* no names')"
 same 'and is no warning' 0 "$(log 'warning: .*pods.json')"
-check 'status tells of the list' status_says '^list +1 pods, read [0-9]+ s ago$'
+check 'status tells of the list' status_says '^list +1 pod, read [0-9]+ s ago$'
 
 put second "$list"
 sees second 'a file that is renamed over it'

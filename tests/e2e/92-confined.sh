@@ -181,7 +181,7 @@ env_serve --user 60555
 same 'serve --user' '60555 60555 60555 60555' "$(fields "$SERVE_PID" Uid)"
 check 'it answers' gives AKIAWEB
 kill -HUP "$SERVE_PID"
-check 'and reads its file again' wait_for 10 grep -q '1 associations read again' "$ENV_TMP/serve.log"
+check 'and reads its file again' wait_for 10 grep -q '1 association read again' "$ENV_TMP/serve.log"
 cgroup_signal "$AGENT_CGROUP" TERM
 serve_fails() { # PATTERN ARG...
   local out

@@ -124,12 +124,12 @@ static void test_find_kubepods(void **state)
 	make("a/b/c/d/e/kubepods.slice/kubepods-pod2c48913c_b29f_11e7_9350_020968147796.slice");
 	found(".", NULL, "a/b/c/d/e/kubepods.slice");
 	make("y/kubepods/burstable/" UID_1);
-	asks("/y/kubepods (1 pods, 0 with", "/a/b/c/d/e/kubepods.slice (1 pods, 0 with");
+	asks("/y/kubepods (1 pod, 0 with", "/a/b/c/d/e/kubepods.slice (1 pod, 0 with");
 	populate("y/kubepods/burstable/" UID_1);
 	found(top, NULL, "y/kubepods");
 	populate("kubepods/" UID_1);
 	make("kubepods/" UID_2);
-	asks("/kubepods (2 pods, 1 with", "/y/kubepods (1 pods, 1 with");
+	asks("/kubepods (2 pods, 1 with", "/y/kubepods (1 pod, 1 with");
 	/* The pod that asks is a better witness. */
 	assert_true(asprintf(&own, "%s/x/kubelet-kubepods.slice/c", top) > 0);
 	found(".", own, "x/kubelet-kubepods.slice");

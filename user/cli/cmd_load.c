@@ -12,6 +12,7 @@
 #include "log.h"
 #include "older.h"
 #include "place.h"
+#include "plural.h"
 #include "run.h"
 #include "setup.h"
 
@@ -27,8 +28,10 @@ static int print_load(const struct place *place, const struct loader_report *rep
 		       "their packets are dropped\n",
 		       older->destroyed, older->failed);
 	if (others)
-		printf("%u programs of another load detached; restart podcred resolve\n", others);
-	printf("%u programs attached, %u updated in place\n", report->attached, report->updated);
+		printf("%u program%s of another load detached; restart podcred resolve\n", others,
+		       plural(others));
+	printf("%u program%s attached, %u updated in place\n", report->attached,
+	       plural(report->attached), report->updated);
 	return 0;
 }
 
@@ -124,12 +127,14 @@ int cmd_unload(const struct cli_command *self, int argc, char **argv)
 		r = cli_print_json(json_pack("{sisisb}", "detached", unloaded.detached, "others",
 					     unloaded.others, "unknown", unloaded.unknown));
 	else if (unloaded.unknown)
-		printf("%u programs detached; whether another load is attached for the same pods "
+		printf("%u program%s detached; whether another load is attached for the same pods "
 		       "may not be asked: it takes CAP_SYS_ADMIN\n",
-		       unloaded.detached + unloaded.others);
+		       unloaded.detached + unloaded.others,
+		       plural(unloaded.detached + unloaded.others));
 	else if (unloaded.detached + unloaded.others)
-		printf("%u programs detached; nothing is guarded any more\n",
-		       unloaded.detached + unloaded.others);
+		printf("%u program%s detached; nothing is guarded any more\n",
+		       unloaded.detached + unloaded.others,
+		       plural(unloaded.detached + unloaded.others));
 	else
 		printf("nothing was attached\n");
 	return r == 0 && unloaded.unknown ? EXIT_UNKNOWN : r;

@@ -13,6 +13,7 @@
 #include "guard.h"
 #include "loader.h"
 #include "place.h"
+#include "plural.h"
 #include "serve.h"
 
 static json_t *json_links(const struct loader_status *status)
@@ -127,8 +128,8 @@ static void print_list(const struct loader_status *status)
 		printf("list       none read yet: pods have no names, and get no credentials\n");
 		return;
 	}
-	printf("list       %" PRIu64 " pods, read %" PRIu64 " s ago",
-	       runtime[PODCRED_RUNTIME_LIST_PODS],
+	printf("list       %" PRIu64 " pod%s, read %" PRIu64 " s ago",
+	       runtime[PODCRED_RUNTIME_LIST_PODS], plural(runtime[PODCRED_RUNTIME_LIST_PODS]),
 	       (uint64_t)((clock_boot_ns() - runtime[PODCRED_RUNTIME_LIST_READ]) / CLOCK_S));
 	if (runtime[PODCRED_RUNTIME_LIST_SKIPPED])
 		printf("; %" PRIu64 " skipped: the resolver's log says why",
@@ -184,7 +185,7 @@ static void print_links(const struct loader_status *status, const char *mount)
 			snprintf(others, sizeof(others), "%u", link->others);
 		if (link->interfaces)
 			snprintf(state, sizeof(state), "effective on %u interface%s",
-				 link->interfaces, link->interfaces == 1 ? "" : "s");
+				 link->interfaces, plural(link->interfaces));
 		else
 			snprintf(state, sizeof(state), "%s", link_state(link));
 		table_row(table, link->hook, link->name, state, path, others);
@@ -204,8 +205,8 @@ static void print_status(const struct guard *guard)
 	print_agent(&status->config);
 	print_losses(status);
 	print_list(status);
-	printf("pods       %u known, %u connections live, %u pending\n\n", status->n_pods,
-	       status->n_peers, status->n_flows);
+	printf("pods       %u known, %u connection%s live, %u pending\n\n", status->n_pods,
+	       status->n_peers, plural(status->n_peers), status->n_flows);
 	print_links(status, guard->mount);
 	printf("\n");
 	for (int i = 0; i < PODCRED_REASON_MAX; i++)
@@ -315,10 +316,12 @@ int cmd_check_config(const struct cli_command *self, int argc, char **argv)
 	if (r < 0)
 		return cli_fail(false, r, &err);
 	if (n == 1)
-		printf("%s: ok, %zu destinations, %zu policy rules\n", argv[1],
-		       config.n_destinations, config.n_policy);
+		printf("%s: ok, %zu destination%s, %zu policy rule%s\n", argv[1],
+		       config.n_destinations, plural(config.n_destinations), config.n_policy,
+		       plural(config.n_policy));
 	if (associations)
-		printf("%s: ok, %zu associations\n", associations, n_associations);
+		printf("%s: ok, %zu association%s\n", associations, n_associations,
+		       plural(n_associations));
 	return 0;
 }
 

@@ -16,6 +16,7 @@
 #include "ifaces.h"
 #include "log.h"
 #include "place.h"
+#include "plural.h"
 
 #define LOAD_AGAIN "run podcred load again"
 
@@ -156,8 +157,9 @@ static void say_outside(struct guard *guard, const char *kind, const struct cgsu
 		if (entry->kind == CGSURVEY_KUBEPODS && entry->pods_populated &&
 		    strcmp(entry->path, guard->kubepods) != 0)
 			guard_gap(guard, kind, "podcred load with that --kubepods",
-				  "%zu pods run in %s, which is another kubepods",
-				  entry->pods_populated, entry->path);
+				  "%zu pod%s run%s in %s, which is another kubepods",
+				  entry->pods_populated, plural(entry->pods_populated),
+				  entry->pods_populated == 1 ? "s" : "", entry->path);
 		if (entry->kind == CGSURVEY_KUBEPODS || !entry->populated || entry->kubepods >= 0)
 			continue;
 		stray = stray ?: entry;
@@ -167,9 +169,8 @@ static void say_outside(struct guard *guard, const char *kind, const struct cgsu
 		guard_gap(
 			guard, kind,
 			"give kubelet and runtime the same cgroup driver, and start the pods again",
-			"%zu container%s of pods run%s outside of %s: %s", strays,
-			strays == 1 ? "" : "s", strays == 1 ? "s" : "", guard->kubepods,
-			stray->path);
+			"%zu container%s of pods run%s outside of %s: %s", strays, plural(strays),
+			strays == 1 ? "s" : "", guard->kubepods, stray->path);
 }
 
 static void find_outside(struct guard *guard, const char *kind)
@@ -431,14 +432,16 @@ int guard_unload(const struct guard_where *where, bool others_too, struct guard_
 	if (r < 0)
 		return err->msg[0] ? r
 				   : pc_err_set(err, r,
-						"%u programs detached, but what else is attached "
-						"cannot be found out: %s",
-						ret->detached + ret->others, strerror(-r));
+						"%u program%s detached, but what else is "
+						"attached cannot be found out: %s",
+						ret->detached + ret->others,
+						plural(ret->detached + ret->others), strerror(-r));
 	ret->unknown = others.unknown;
 	if (!others.programs)
 		return 0;
-	return pc_err_set(err, -EBUSY,
-			  "%u programs detached, but %s; podcred unload --others detaches them too",
-			  ret->detached + ret->others,
-			  loader_others_text(&others, text, sizeof(text)));
+	return pc_err_set(
+		err, -EBUSY,
+		"%u program%s detached, but %s; podcred unload --others detaches them too",
+		ret->detached + ret->others, plural(ret->detached + ret->others),
+		loader_others_text(&others, text, sizeof(text)));
 }

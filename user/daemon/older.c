@@ -9,6 +9,7 @@
 #include "cgpath.h"
 #include "cleanup.h"
 #include "log.h"
+#include "plural.h"
 
 struct older {
 	const struct place *place;
@@ -85,6 +86,6 @@ void older_reset(const struct place *place, struct reset_report *ret)
 		log_warn("older connections may go on until the packet filter starves them: %s",
 			 err.msg[0] ? err.msg : strerror(-r));
 	else if (ret->unreachable)
-		log_warn("older connections in %u network namespaces were not looked at: %s",
-			 ret->unreachable, ret->why.msg);
+		log_warn("older connections in %u network namespace%s were not looked at: %s",
+			 ret->unreachable, plural(ret->unreachable), ret->why.msg);
 }

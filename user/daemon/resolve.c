@@ -27,6 +27,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "place.h"
+#include "plural.h"
 #include "podlist.h"
 #include "privileges.h"
 #include "registry.h"
@@ -197,8 +198,8 @@ static void cover(struct resolver *res)
 		log_warn("%s", err.msg[0] ? err.msg : strerror(-r));
 	res->cover_error = r;
 	if (r == 0 && attached) {
-		log_info("cgroups were removed and made again: %u programs attached to them",
-			 attached);
+		log_info("cgroups were removed and made again: %u program%s attached to them",
+			 attached, plural(attached));
 		res->restart = true;
 	}
 }
@@ -259,7 +260,7 @@ static void take_names(struct resolver *res, const struct podlist *list)
 	res->has_list = true;
 	say_skipped(res, list);
 	listed_set(&res->listed, list->pods, list->n); /* without memory the last one counts */
-	log_debug("%zu pods in %s", list->n, res->options->pods);
+	log_debug("%zu pod%s in %s", list->n, plural(list->n), res->options->pods);
 	r = registry_set_names(res->registry, list->pods, list->n, &err);
 	if (r < 0)
 		log_warn("%s; trying again", err.msg[0] ? err.msg : strerror(-r));
@@ -642,7 +643,8 @@ static int start(struct resolver *res, struct pc_err *err)
 				  &res->tenure->metrics, err);
 	if (r < 0)
 		return r;
-	log_info("resolver ready: %zu pods", registry_count(res->registry));
+	log_info("resolver ready: %zu pod%s", registry_count(res->registry),
+		 plural(registry_count(res->registry)));
 	return 0;
 }
 

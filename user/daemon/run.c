@@ -24,6 +24,7 @@
 #include "log.h"
 #include "older.h"
 #include "metrics.h"
+#include "plural.h"
 #include "privileges.h"
 #include "signals.h"
 #include "supervised.h"
@@ -205,8 +206,8 @@ static int attach(const struct run_options *options, const struct place *place, 
 	if (report.mounted_bpffs)
 		log_info("mounted a BPF file system on /sys/fs/bpf");
 	guard_warn_unseen(report.others_unknown, place->guard, place->agent_cgroup);
-	log_info("guarding %s (%u programs attached, %u updated), agent in %s", place->guard,
-		 report.attached, report.updated, place->agent_cgroup);
+	log_info("guarding %s (%u program%s attached, %u updated), agent in %s", place->guard,
+		 report.attached, plural(report.attached), report.updated, place->agent_cgroup);
 	if (options->place.config->agent_v4.port)
 		log_info("redirecting to %s",
 			 net_addr_format(options->place.config->agent_v4.ip,

@@ -20,6 +20,7 @@
 #include "clock.h"
 #include "file.h"
 #include "log.h"
+#include "plural.h"
 #include "podcred/podcred.h"
 #include "privileges.h"
 #include "sandbox.h"
@@ -84,7 +85,8 @@ static void say_reload(struct agent_server *server, int r, const struct pc_err *
 	if (r < 0)
 		log_warn("%s; the associations read before stay in force", err->msg);
 	else
-		log_info("%zu associations read again", agent_server_associations(server));
+		log_info("%zu association%s read again", agent_server_associations(server),
+			 plural(agent_server_associations(server)));
 }
 
 /* Addresses that the node did not have when the agent started: IPv6 is off, or late. */
@@ -115,9 +117,10 @@ static void listen_again(struct agent_server *server, const struct serve_options
 			continue;
 		m->listens[i] = agent_server_listen(server, i, &err) == 0;
 		if (m->listens[i])
-			log_info("agent ready on %s: %zu associations",
+			log_info("agent ready on %s: %zu association%s",
 				 listen_text(&options->listen[i], text),
-				 agent_server_associations(server));
+				 agent_server_associations(server),
+				 plural(agent_server_associations(server)));
 		else if (first)
 			log_warn("%s. Pods that are sent there are refused; the agent serves the "
 				 "others, and tries again",

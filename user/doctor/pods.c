@@ -14,6 +14,7 @@
 #include "cgtree.h"
 #include "cleanup.h"
 #include "parse.h"
+#include "plural.h"
 #include "registry.h"
 
 static int ignore_upsert(void *arg, const struct pod_ident *pod)
@@ -110,7 +111,8 @@ void check_resolver(struct doctor *d, struct doctor_result *r)
 			   "%zu of %zu pods have no name, they get no credentials (%s)",
 			   census.unnamed.n, census.pods, census.unnamed.text);
 	else
-		doctor_say(r, DOCTOR_OK, NULL, "all %zu pods are known by name", census.pods);
+		doctor_say(r, DOCTOR_OK, NULL, "%zu pod%s, none without a name", census.pods,
+			   plural(census.pods));
 }
 
 /* ---- cgroup v1 ---- */

@@ -15,6 +15,7 @@
 #include "err.h"
 #include "file.h"
 #include "mountinfo.h"
+#include "plural.h"
 
 #define MOUNTINFO     "/proc/self/mountinfo"
 #define MOUNTINFO_MAX (16U << 20)
@@ -95,10 +96,12 @@ static int decide(const char *dir, const char *own, const struct cgsurvey *surve
 	if (best[1])
 		return pc_err_set(
 			err, -EEXIST,
-			"more than one kubepods directory: %s (%zu pods, %zu with processes) and "
-			"%s (%zu pods, %zu with processes); give the right one with --kubepods DIR",
-			best[0]->path, best[0]->pods, best[0]->pods_populated, best[1]->path,
-			best[1]->pods, best[1]->pods_populated);
+			"more than one kubepods directory: %s (%zu pod%s, %zu with processes) and "
+			"%s (%zu pod%s, %zu with processes); give the right one with --kubepods "
+			"DIR",
+			best[0]->path, best[0]->pods, plural(best[0]->pods),
+			best[0]->pods_populated, best[1]->path, best[1]->pods,
+			plural(best[1]->pods), best[1]->pods_populated);
 	*ret = best[0];
 	return 0;
 }

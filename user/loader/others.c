@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "cleanup.h"
+#include "plural.h"
 
 #define LINK_TYPE_NETFILTER 10
 #define CONFIG_MAP	    "podcred_config"
@@ -432,9 +433,8 @@ int loader_others_detach(const char *pin_dir, const struct loader_scope *scope,
 const char *loader_others_text(const struct loader_others *others, char *buf, size_t size)
 {
 	snprintf(buf, size, "%u program%s of another podcred load %s attached (%s%s%s), %s%s",
-		 others->programs, others->programs == 1 ? "" : "s",
-		 others->programs == 1 ? "is" : "are", others->name,
-		 others->cgroup[0] ? " on " : "", others->cgroup,
+		 others->programs, plural(others->programs), others->programs == 1 ? "is" : "are",
+		 others->name, others->cgroup[0] ? " on " : "", others->cgroup,
 		 others->pin_dir[0] ? "pinned in " : "pinned where nobody sees it",
 		 others->pin_dir);
 	return buf;
