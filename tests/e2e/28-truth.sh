@@ -234,8 +234,8 @@ running() { jq '.items[].status.containerStatuses = [{"state": {"running": {"sta
 absent() { [ "$(gaps)" = absent ]; }
 running
 check 'no listed pod runs where it should: status fails' wait_for 60 absent
-check 'and says so' bash -c "! '$PODCRED' status --pin-dir '$PIN_DIR' | grep -q 'guard *complete'"
 status
+check_not 'and says so' grep -q 'guard *complete' "$ENV_TMP/out"
 check 'how many, and where' says "none of 3 pods that run by the pod list has a process in $EMPTY; load with"
 check 'the resolver logs it' grep -q "none of 3 pods that run by .*pods.json has a process" "$ENV_TMP/resolve.log"
 doctor

@@ -142,8 +142,8 @@ check 'every library is in the image' run_once version 60777 '' '/dev/null:/dev/
 check 'init container: load attaches' load_container
 check 'init container: the agent is the pod that it runs in' \
   grep -qx "agent cgroup $(inside "${POD_CGROUP[podcred]}")" "$ENV_TMP/load.log"
-check 'all is attached, seen from the node' bash -c \
-  "'$PODCRED' status --pin-dir '$PIN_DIR' --json | jq -e .complete"
+is_complete() { podcred status --json | jq -e .complete; }
+check 'all is attached, seen from the node' is_complete
 
 run_daemon resolve 0 "$RESOLVE_CAPS" "$HOST_MOUNTS $ENV_TMP/names:/run/podcred:ro" \
   resolve --pin-dir "$PIN_DIR" --kubepods "$(inside "$KUBEPODS")" --pods /run/podcred/pods.json

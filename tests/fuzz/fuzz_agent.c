@@ -93,6 +93,7 @@ static bool header_is_harmless(const char *line)
 	static const char *const words[] = {
 		"x-forwarded-for", "forwarded",	       "via", "x-real-ip", "x-forwarded-host",
 		"content-length",  "transfer-encoding"};
+	const char *value = strchr(line, ':') + 1;
 	char plain[32] = "";
 	size_t n = 0;
 
@@ -101,6 +102,10 @@ static bool header_is_harmless(const char *line)
 			return false;
 		plain[n++] = (char)tolower((unsigned char)*c);
 	}
+	value += strspn(value, " \t");
+	if (!strcmp(plain, "content-length") && *value == '0' &&
+	    !value[1 + strspn(value + 1, " \t")])
+		return true; /* there is no body */
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
 		if (!strncmp(plain, words[i], strlen(words[i])))
 			return false;
