@@ -218,6 +218,8 @@ agree plain tcp $IMDS 22 refused denied_destination
 
 # ---- a program that the kernel does not run ----
 env_load --config "$ENV_TMP/config.yaml" >/dev/null || env_fail 'load failed'
+kill "$RESOLVE_PID" # it would attach again what it misses
+wait "$RESOLVE_PID" 2>/dev/null
 link_cut podcred_conn4
 same 'connect4 gone: explained as stopped by the packet filter' 'dropped packet_socket' \
   "$(podcred explain --pod shop/plain --to $IMDS:80 --json |
