@@ -2,9 +2,10 @@
 /*
  * who - a proxy that knows only what an accepted socket tells: one line about each client.
  *
- *	who [--fastopen] ADDRESS PORT [ADDRESS PORT]...
+ *	who [--fastopen] [--again] ADDRESS PORT [ADDRESS PORT]...
  *
- * ADDRESS *: every one, of both families.
+ * ADDRESS *: every one, of both families. --again: the connection stays, and a client that says "again"
+ * is told once more.
  *
  * The line: pod=... uid=... sa=... pid=... direct=0|1 dialled=ADDRESS:PORT v4=... v6=... tcpinfo=...
  * or error=ERRNO in place of the first six. v4 and v6 are SO_ORIGINAL_DST of SOL_IP and SOL_IPV6,
@@ -71,16 +72,27 @@ static int describe(int fd, char *line, size_t size)
 			!!(peer.flags & PODCRED_PEER_DIRECT), dialled, v4, v6, tcp_info(fd));
 }
 
+static bool stays;
+
+static bool tell(int fd)
+{
+	char line[1024];
+	int len = describe(fd, line, sizeof(line));
+
+	return send(fd, line, (size_t)len, MSG_NOSIGNAL) == len;
+}
+
 /* Closing before the client does would turn what it sent into a reset. */
 static void *serve(void *arg)
 {
 	int fd = (int)(intptr_t)arg;
-	char line[1024];
-	int len = describe(fd, line, sizeof(line));
+	bool goes_on = tell(fd) && (stays || shutdown(fd, SHUT_WR) == 0);
+	char data[1024];
+	ssize_t n;
 
-	if (send(fd, line, (size_t)len, MSG_NOSIGNAL) == len && shutdown(fd, SHUT_WR) == 0)
-		while (recv(fd, line, sizeof(line), 0) > 0)
-			;
+	while (goes_on && (n = recv(fd, data, sizeof(data), 0)) > 0)
+		if (stays && memmem(data, (size_t)n, "again\n", 6))
+			goes_on = tell(fd);
 	close(fd);
 	return NULL;
 }
@@ -101,10 +113,14 @@ static void take(int listener)
 int main(int argc, char **argv)
 {
 	struct pollfd fds[MAX_LISTENERS];
-	bool fastopen = argc > 1 && !strcmp(argv[1], "--fastopen");
-	int n = 0, queue = 64;
+	int n = 0, queue = 64, first = 1;
+	bool fastopen = false;
 
-	for (int i = 1 + fastopen; i + 1 < argc && n < MAX_LISTENERS; i += 2) {
+	for (; first < argc && !strncmp(argv[first], "--", 2); first++) {
+		fastopen |= !strcmp(argv[first], "--fastopen");
+		stays |= !strcmp(argv[first], "--again");
+	}
+	for (int i = first; i + 1 < argc && n < MAX_LISTENERS; i += 2) {
 		fds[n].events = POLLIN;
 		fds[n].fd = listen_on(argv[i], argv[i + 1], 1024);
 		if (fastopen &&
@@ -113,7 +129,8 @@ int main(int argc, char **argv)
 		n++;
 	}
 	if (!n) {
-		fprintf(stderr, "usage: who [--fastopen] ADDRESS PORT [ADDRESS PORT]...\n");
+		fprintf(stderr,
+			"usage: who [--fastopen] [--again] ADDRESS PORT [ADDRESS PORT]...\n");
 		return 2;
 	}
 	printf("ready\n");
