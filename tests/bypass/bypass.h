@@ -38,6 +38,10 @@
 #define NODE6	   "fd99::1"
 #define UPLINK4	   "10.98.0.1"
 #define AGENT_PORT 7777
+/* who else is on the bridge (bypass/lib.sh) */
+#define NODE_MAC  "\x02\x00\x00\x00\x99\x01"
+#define WEB_MAC	  "\x02\x00\x00\x00\x95\x02"
+#define RELAY_MAC "\x02\x00\x00\x00\x95\x03"
 
 #define WAIT_MS 250 /* for a packet that is dropped; on a good way it takes less than one */
 
@@ -53,6 +57,58 @@ struct row {
 	int fd; /* from prepare to run */
 };
 
+/* What a hostile neighbour on the bridge does: spoof.c */
+enum neighbour_mode {
+	NEIGHBOUR_QUIET, /* only looks */
+	NEIGHBOUR_RELAY, /* poisons both, reads, hands on */
+	NEIGHBOUR_COMPLETE, /* keeps the SYN-ACK, and ends the handshake himself */
+	NEIGHBOUR_ANSWER, /* hands the handshake on, and answers in the agent's name */
+};
+
+enum spoof_kind { SPOOF_NONE, SPOOF_SYN, SPOOF_SYNACK, SPOOF_DATA, SPOOF_RST };
+
+enum spoof_carrier {
+	PLAIN,
+	THROUGH_POD, /* to the link layer address of a pod that forwards */
+	TAG_8021Q,
+	TAG_8021AD,
+	FRAGMENTS,
+	OPTIONS, /* IPv6: destination options */
+	HOP_BY_HOP,
+};
+
+struct spoof {
+	bool as_agent; /* to the victim; else as the victim, to the agent */
+	bool v6;
+	enum spoof_kind kind;
+	enum spoof_carrier carrier;
+	uint16_t port; /* the victim's */
+	uint32_t seq, ack;
+};
+
+/* A TCP segment between victim and agent, in a frame. */
+struct segment {
+	bool v6, to_agent, syn, ack_set, rst;
+	uint16_t port; /* the victim's */
+	uint32_t seq, ack, next; /* next: the number after it */
+	const uint8_t *payload;
+	size_t len;
+};
+
+enum neighbour_what { ORDER_SEEN, ORDER_RESET, ORDER_MODE, ORDER_SPOOF, ORDER_STEAL };
+
+struct neighbour_order {
+	enum neighbour_what what;
+	enum neighbour_mode mode;
+	struct spoof spoof;
+};
+
+/* Of connections between the victim and the agent, since the last ORDER_RESET. */
+struct neighbour_seen {
+	uint64_t frames, asked, answered; /* the latter two: bytes */
+	bool taken; /* the agent took him for the victim */
+};
+
 struct vector {
 	const char *name;
 	int (*run)(struct row *row);
@@ -65,6 +121,9 @@ struct vector {
 	const char *needs; /* may reach it without this feature of the kernel, or these: with | */
 	bool answers; /* without podcred the real service is heard */
 	bool hijacked; /* not a way to a guarded address, but from one: hijack.c */
+	bool neighbour; /* the same, and it is a neighbour on the bridge: neighbour.c */
+	enum neighbour_mode mode;
+	struct spoof spoof;
 };
 
 #define NEEDS_NETFILTER "netfilter-link"
@@ -75,7 +134,7 @@ extern const struct vector tcp_vectors[], tcp_option_vectors[], mptcp_vectors[],
 	udplite_vectors[], raw_vectors[], raw6_vectors[], packet_vectors[], xdp_vectors[],
 	uring_vectors[], descriptor_vectors[], place_vectors[], netns_vectors[], tunnel_vectors[],
 	older_vectors[], uplink_vectors[], host_vectors[], agent_vectors[], absent_vectors[],
-	hijack_vectors[];
+	hijack_vectors[], neighbour_vectors[];
 
 /* A server for ever; COUNTER is where it is asked how many packets have reached it. */
 int imds_serve(const char *counter);
@@ -98,6 +157,16 @@ int hijack_serve(void);
 int hijack_connect4(const char *cgroup, const char *host);
 uint64_t hijacked_by_now(void);
 
+/* spoof.c. For ever, in a pod; takes orders at the UNIX socket BYPASS_NEIGHBOUR. What he says is what the
+ * kernel has delivered to him by then, however late he is. */
+int neighbour_serve(void);
+struct neighbour_seen neighbour(const struct neighbour_order *order);
+bool is_of_victim(const uint8_t *frame, size_t len, struct segment *ret);
+uint64_t neighbour_frames_by_now(void);
+
+/* neighbour.c: what a row of that kind came to, when the neighbour had a part in it */
+const char *neighbour_outcome(const char *line);
+
 /* util.c */
 const char *setting(const char *name);
 int absent(struct row *row, const char *why);
@@ -112,6 +181,8 @@ int send_and_hear(struct row *row, int fd, const char *host, int port, bool mapp
 int join_cgroup(const char *dir);
 int join_netns(const char *path);
 int write_file(const char *path, const char *text);
+int wait_factor(void);
+int64_t now_ms(void);
 int negative(long result);
 void reset_all(void);
 

@@ -7,6 +7,7 @@
 #     pod "web" --- br0 [node] uplink --- eth0 [imds] lo: 169.254.169.254 ...
 #     pod "other" --+   | pod "hosted" (hostNetwork), agent, host processes
 #     pod "trusted" +     exempt
+#     pod "relay" --+     forwards what it is handed
 #
 #   bypass_up             all of it, nothing loaded
 #   bypass_load           podcred load, the resolver
@@ -27,6 +28,10 @@ SERVICE_V4=10.98.0.77 # no machine: only DNAT leads from there
 SERVICE_V6=fd98::77
 IMDS_MAC=02:00:00:00:98:02
 OTHER_MAC=02:00:00:00:95:01
+NODE_MAC=02:00:00:00:99:01 # lib/env.sh
+WEB_MAC=02:00:00:00:95:02
+RELAY_MAC=02:00:00:00:95:03
+TRUSTED_MAC=02:00:00:00:95:04
 
 in_imds() { in_netns "$ENV_ID-imds" "$@"; }
 # each COMMAND "words" "words"...
@@ -86,12 +91,25 @@ warm_up() {
   done
 }
 
+# A pod that knows the way to both ends, and sends no redirect.
+relay_up() {
+  local netns=${POD_NETNS[relay]}
+  pod_up relay
+  in_netns "$netns" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 \
+    net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.eth0.send_redirects=0
+  each "in_netns $netns" "ip neigh replace $NODE_V4 lladdr $NODE_MAC dev eth0 nud permanent" \
+    "ip neigh replace $NODE_V6 lladdr $NODE_MAC dev eth0 nud permanent" \
+    "ip neigh replace ${POD_IP[web]} lladdr $WEB_MAC dev eth0 nud permanent" \
+    "ip neigh replace ${POD_IP6[web]} lladdr $WEB_MAC dev eth0 nud permanent"
+}
+
 bypass_environment() {
   export BYPASS_COUNTER=$ENV_TMP/reached
   export BYPASS_OTHER_CGROUP=${POD_CGROUP[other]}/container
-  export BYPASS_OWN_IP=${POD_IP[web]} BYPASS_OTHER_IP=${POD_IP[other]}
+  export BYPASS_OWN_IP=${POD_IP[web]} BYPASS_OWN_IP6=${POD_IP6[web]} BYPASS_OTHER_IP=${POD_IP[other]}
   export BYPASS_TRUSTED_IP=${POD_IP[trusted]} BYPASS_TRUSTED_IP6=${POD_IP6[trusted]}
   export BYPASS_HELD=$ENV_TMP/held
+  export BYPASS_NEIGHBOUR=$ENV_TMP/neighbour BYPASS_AGENT_CGROUP=$AGENT_CGROUP
   export BYPASS_HOST_CGROUP=$ENV_CGROUP/host
   export BYPASS_KUBEPODS=$KUBEPODS BYPASS_QOS_CGROUP
   BYPASS_QOS_CGROUP=$(dirname "${POD_CGROUP[web]}")
@@ -105,12 +123,17 @@ bypass_up() {
   pod_add other burstable
   pod_add hosted burstable host
   pod_add trusted burstable
+  pod_add relay burstable
   uplink_up
   open_up
   pod_up web
   pod_up other
   pod_up trusted
-  in_netns "${POD_NETNS[other]}" ip link set eth0 address "$OTHER_MAC"
+  each in_netns "${POD_NETNS[other]} ip link set eth0 address $OTHER_MAC" \
+    "${POD_NETNS[web]} ip link set eth0 address $WEB_MAC" \
+    "${POD_NETNS[relay]} ip link set eth0 address $RELAY_MAC" \
+    "${POD_NETNS[trusted]} ip link set eth0 address $TRUSTED_MAC"
+  relay_up
   bypass_environment
   mkdir "$ENV_CGROUP/imds"
   background "$ENV_TMP/imds" ready in_cgroup "$ENV_CGROUP/imds" "$ENV_ID-imds" "$BYPASS" imds
@@ -131,7 +154,12 @@ bypass_load() {
 
 bypass_agent() {
   background "$ENV_TMP/who" ready in_agent "$ENV_BUILD/tests/who" --fastopen \
-    "$NODE_V4" "$AGENT_PORT" "$NODE_V6" "$AGENT_PORT"
+    --again "$NODE_V4" "$AGENT_PORT" "$NODE_V6" "$AGENT_PORT"
+}
+
+# On the bridge as the pods are, with CAP_NET_RAW.
+bypass_neighbour() {
+  background "$ENV_TMP/neighbour-log" ready in_pod other "$BYPASS" neighbour
 }
 
 # Somebody else in the agent's place: in another pod, whose answers come back through the node, and in a

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * bypass list			the rows: number, kind, place, setup, without, want, open, needs, name
- *				kind: older, hijacked or -
+ *				kind: older, hijacked, neighbour or -
  * bypass row N [READY GATE]	run one. With READY and the FIFO GATE: prepare, make the one, wait at the
  *				other, run
  * bypass imds			the real service
@@ -9,12 +9,15 @@
  * bypass hold			connections to the real service; prints their ports
  * bypass txvlan DEVICE on|off	whether the device puts VLAN tags in by itself
  * bypass hijacker		answers in the agent's place
+ * bypass neighbour		a hostile pod on the bridge, which does as it is told
  * bypass connect4 CGROUP HOST	a connect hook that sends what is for the agent to the one at HOST
  *
  * A row's outcome, one line: R reached the real address; "R mute" reached, but the answer that the row
  * waits for did not come; A redirected, stamped with this pod; "A direct"; "A seen", but the client
  * sees the agent's address; U reached the agent without a stamp; H came to a hijacker,
- * or his answer to the client; D dropped; E... error to the caller;
+ * or his answer to the client. Of a neighbour on the bridge: "H read" he saw payload; "H seen" only frames;
+ * "H taken" the agent took him for the victim; "H false" the victim read his answer; "H reached" what he
+ * sent in a name that is not his was accepted; "H ended" it ended the victim's connection. D dropped; E... error to the caller;
  * "n/a why"; WRONG another pod's identity; BROKEN the row itself did not work.
  */
 #include <fcntl.h>
@@ -35,6 +38,7 @@ static const struct vector *const families[] = {
 	raw_vectors,	    raw6_vectors,	packet_vectors, xdp_vectors,	uring_vectors,
 	descriptor_vectors, place_vectors,	netns_vectors,	tunnel_vectors, older_vectors,
 	uplink_vectors,	    host_vectors,	agent_vectors,	absent_vectors, hijack_vectors,
+	neighbour_vectors,
 };
 
 /* The n-th row of all families, from 1. */
@@ -53,9 +57,10 @@ static void list(void)
 
 	for (int n = 1; (v = find(n)); n++)
 		printf("%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", n,
-		       v->hijacked  ? "hijacked"
-		       : v->prepare ? "older"
-				    : "-",
+		       v->neighbour  ? "neighbour"
+		       : v->hijacked ? "hijacked"
+		       : v->prepare  ? "older"
+				     : "-",
 		       v->place ?: "pod", v->setup ?: "-", v->without ?: "R", v->want ?: "-",
 		       v->open ?: "-", v->needs ?: "-", v->name);
 }
@@ -79,7 +84,9 @@ static uint64_t reached_by_now(void)
 /* Until nothing arrives any more: what a row sent must not be counted as the next one's. */
 static uint64_t settled(const struct vector *v)
 {
-	uint64_t (*by_now)(void) = v->hijacked ? hijacked_by_now : reached_by_now;
+	uint64_t (*by_now)(void) = v->neighbour	 ? neighbour_frames_by_now
+				   : v->hijacked ? hijacked_by_now
+						 : reached_by_now;
 	uint64_t last, now = by_now();
 
 	do {
@@ -150,7 +157,13 @@ static void judge(const struct vector *v, const struct outcome *out, uint64_t af
 {
 	bool real = out->result > 0 && !strncmp(out->line, "REAL", 4);
 
-	if (out->result == ABSENT)
+	const char *did = v->neighbour ? neighbour_outcome(out->line) : NULL;
+
+	if (v->neighbour)
+		after = out->before;
+	if (did)
+		printf("H %s\n", did);
+	else if (out->result == ABSENT)
 		printf("n/a %s\n", out->line);
 	else if (v->hijacked && (after != out->before || !strncmp(out->line, "HIJACK", 6)))
 		printf("H\n");
@@ -175,9 +188,7 @@ static void judge(const struct vector *v, const struct outcome *out, uint64_t af
 
 static int limit_ms(void)
 {
-	const char *factor = getenv("WAIT_FACTOR"); /* lib/env.sh */
-
-	return LIMIT_S * 1000 * (factor ? atoi(factor) : 1);
+	return LIMIT_S * 1000 * wait_factor();
 }
 
 /* Where a process sleeps in the kernel, for the one who has to find out why. */
@@ -254,11 +265,13 @@ int main(int argc, char **argv)
 		return txvlan(argv[2], !strcmp(argv[3], "on"));
 	if (!strcmp(what, "hijacker") && argc == 2)
 		return hijack_serve();
+	if (!strcmp(what, "neighbour") && argc == 2)
+		return neighbour_serve();
 	if (!strcmp(what, "connect4") && argc == 4)
 		return hijack_connect4(argv[2], argv[3]);
 	if (!strcmp(what, "row") && (argc == 3 || argc == 5))
 		return row(atoi(argv[2]), argc == 5 ? argv + 3 : NULL);
 	fprintf(stderr, "usage: bypass list|row N [READY GATE]|imds|wire NETNS NETNS|hold|"
-			"txvlan DEVICE on|off|hijacker|connect4 CGROUP HOST\n");
+			"txvlan DEVICE on|off|hijacker|neighbour|connect4 CGROUP HOST\n");
 	return 2;
 }

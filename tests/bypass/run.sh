@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 # The bypass suite: every way to a guarded address that we know, tried without podcred (it must
 # work, or the row proves nothing), with connect4 alone, and with podcred (nothing may arrive). And every
-# way to lead a redirected connection astray, without what stamps and proves it, and with podcred.
+# way to lead a redirected connection astray, without what stamps and proves it, and with podcred. And what
+# a neighbour on the bridge can do to one, without the way past the bridge, and with podcred.
 #
 #   run.sh [--markdown FILE] [--hole PROGRAM] [--only PATTERN] [--column COLUMN]...
 #
 # --hole detaches a program after the load, or several with commas between; the suite then has to fail.
-# COLUMN: without, connect4, unproved, podcred.
+# COLUMN: without, connect4, unproved, bridge, podcred.
 set -u
 # shellcheck source=tests/bypass/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -34,7 +35,7 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 [ -z "$HOLE" ] || COLUMNS_WANTED=(podcred)
-[ ${#COLUMNS_WANTED[@]} -gt 0 ] || COLUMNS_WANTED=(without connect4 unproved podcred)
+[ ${#COLUMNS_WANTED[@]} -gt 0 ] || COLUMNS_WANTED=(without connect4 unproved bridge podcred)
 
 declare -A PLACE SETUP KIND WITHOUT WANT OPEN NEEDS NAME OUTCOME
 ROWS=()
@@ -68,8 +69,10 @@ start_older() {
 
 # The resolver would attach again what it misses.
 resolver_down() {
-  kill "$RESOLVE_PID" 2>/dev/null # once more is no error
+  [ -n "$RESOLVE_PID" ] || return 0
+  kill "$RESOLVE_PID"
   wait "$RESOLVE_PID" 2>/dev/null
+  RESOLVE_PID=''
 }
 
 # Those of interfaces have a link for each.
@@ -95,6 +98,19 @@ detach_all_but_connect4() {
     *) link_cut "${link##*/}" ;;
     esac
   done
+}
+
+# The way past the bridge: what carries a connection from the pod's interface into the node's stack, and
+# back. Without it podcred is as it was on a bridge that pods share.
+PATH_PROGRAMS='wayin wayout'
+detach_path() {
+  local program
+  for program in $PATH_PROGRAMS; do
+    # TODO until they are there; then it is an error that one is not
+    compgen -G "$PIN_DIR/links/podcred_$program*" >"$ENV_TMP/path" || continue
+    detach "$program"
+  done
+  resolver_down
 }
 
 # What a setup says is kept in a file, which goes with the suite. Its last words do not.
@@ -145,7 +161,8 @@ is_in_column() {
   case $1 in
   podcred) return 0 ;;
   unproved) [ "${KIND[$2]}" = hijacked ] ;;
-  *) [ "${KIND[$2]}" != hijacked ] ;;
+  bridge) [ "${KIND[$2]}" = neighbour ] ;;
+  *) [[ ${KIND[$2]} != hijacked && ${KIND[$2]} != neighbour ]] ;;
   esac
 }
 
@@ -153,11 +170,13 @@ run_column() {
   local column=$1 n program
   bypass_up
   bypass_hijacker
+  bypass_neighbour
   start_older
   sleep 0.3 # their last acknowledgements
   [ "$column" = without ] || bypass_load
   [ "$column" != connect4 ] || detach_all_but_connect4
   [ "$column" != unproved ] || detach sockops
+  [ "$column" != bridge ] || detach_path
   for program in ${HOLE//,/ }; do detach "$program"; done
   [ "$column" != podcred ] || read_features
   bypass_agent
@@ -215,7 +234,7 @@ as_without() { is_one_of "$2" "${WITHOUT[$1]}"; }
 as_wanted() {
   case $2 in
   BROKEN* | WRONG*) return 1 ;;
-  R* | H) [ "${OPEN[$1]}" != - ] || ! has_needed "$1" ;;
+  R* | H*) [ "${OPEN[$1]}" != - ] || ! has_needed "$1" ;;
   *)
     case ${WANT[$1]} in
     -) return 0 ;;
@@ -226,6 +245,9 @@ as_wanted() {
   esac
 }
 
+# Until the way past the bridge is there: red, and known.
+todo() { [[ $1 != podcred || ${KIND[$2]} != neighbour ]] || echo ' # TODO the way past the bridge'; }
+
 judge() {
   local column=$1 n=$2 outcome=$3 want
   case $column:$outcome in
@@ -234,7 +256,7 @@ judge() {
     return
     ;;
   connect4:*) return ;; # to compare with
-  without:* | unproved:*)
+  without:* | unproved:* | bridge:*)
     want=${WITHOUT[$n]}
     as_without "$n" "$outcome"
     ;;
@@ -244,7 +266,7 @@ judge() {
     as_wanted "$n" "$outcome"
     ;;
   esac || {
-    tap_result 'not ok' "$column: ${NAME[$n]}: $outcome"
+    tap_result 'not ok' "$column: ${NAME[$n]}: $outcome$(todo "$column" "$n")"
     note "  want: $want"
     return
   }
@@ -263,7 +285,7 @@ reached() {
 
 for column in "${COLUMNS_WANTED[@]}"; do
   run_column "$column"
-  note "$column: $(reached "$column") reach the real address, $(reached "$column" H) a hijacker"
+  note "$column: $(reached "$column") reach the real address, $(reached "$column" H) a hijacker or a neighbour"
 done
 # shellcheck source=tests/bypass/table.sh
 [ -z "$MARKDOWN" ] || . "$(dirname "$0")/table.sh"

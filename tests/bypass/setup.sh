@@ -489,3 +489,27 @@ undo_hijack_connect4() {
   wait "$CONNECT4_PID" 2>/dev/null
   hijack_route del
 }
+
+# ---- a hostile neighbour on the bridge ----
+# neighbour_knows NETNS DEVICE LLADDR STATE ADDRESS...
+neighbour_knows() {
+  local address
+  for address in "${@:5}"; do
+    in_netns "$1" ip neigh replace "$address" lladdr "$3" dev "$2" nud "$4"
+  done
+}
+node_knows_web() { neighbour_knows "$NODE_NETNS" br0 "$1" "$2" "${POD_IP[web]}" "${POD_IP6[web]}"; }
+# Entries that can be poisoned, and back.
+setup_neighbour_poison() {
+  node_knows_web "$WEB_MAC" stale &&
+    neighbour_knows "${POD_NETNS[web]}" eth0 "$NODE_MAC" stale "$NODE_V4" "$NODE_V6"
+}
+undo_neighbour_poison() { setup_neighbour_poison; }
+
+# What the node sends to the victim goes to a pod that drops it.
+setup_neighbour_hole() { node_knows_web "$TRUSTED_MAC" permanent; }
+undo_neighbour_hole() { node_knows_web "$WEB_MAC" stale; }
+
+# As when the bridge has forgotten the victim, or its table is full.
+setup_neighbour_flood() { in_node ip link set v1 type bridge_slave learning off fdb_flush; }
+undo_neighbour_flood() { in_node ip link set v1 type bridge_slave learning on; }

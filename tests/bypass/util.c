@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/time.h>
+#include <time.h>
 
 #include "bypass.h"
 
@@ -16,6 +17,22 @@ const char *setting(const char *name)
 		exit(2);
 	}
 	return value;
+}
+
+/* How much slower than usual this machine is (lib/env.sh). */
+int wait_factor(void)
+{
+	const char *factor = getenv("WAIT_FACTOR");
+
+	return factor ? atoi(factor) : 1;
+}
+
+int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
 }
 
 int negative(long result)
