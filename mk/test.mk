@@ -97,6 +97,10 @@ test-bypass: all $(O)/tests/bypass $(O)/tests/who ## every known way to a guarde
 docs/bypass.md: all $(O)/tests/bypass $(O)/tests/who
 	$(Q)O=$(abspath $(O)) tests/bypass/run.sh --markdown $@
 
+.PHONY: test-soak
+test-soak: all $(O)/tests/bypass $(O)/tests/hammer ## COUNT=200000 connections beside a hostile neighbour, while pods come and go
+	$(Q)O=$(abspath $(O)) V=1 tests/run.sh tests/bypass/soak.sh
+
 .PHONY: test-faults docs/faults.md
 test-faults: all $(O)/tests/bypass $(O)/tests/who $(O)/tests/exclusive ## podcred's parts die under load
 	$(Q)O=$(abspath $(O)) tests/run.sh tests/faults/run.sh

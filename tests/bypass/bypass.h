@@ -161,6 +161,8 @@ uint64_t hijacked_by_now(void);
  * kernel has delivered to him by then, however late he is. */
 int neighbour_serve(void);
 struct neighbour_seen neighbour(const struct neighbour_order *order);
+/* The same to all whose addresses are in the file, until SIGTERM. Reads and hands on. */
+int neighbour_crowd(const char *path);
 bool is_of_victim(const uint8_t *frame, size_t len, struct segment *ret);
 uint64_t neighbour_frames_by_now(void);
 

@@ -10,6 +10,7 @@
  * bypass txvlan DEVICE on|off	whether the device puts VLAN tags in by itself
  * bypass hijacker		answers in the agent's place
  * bypass neighbour		a hostile pod on the bridge, which does as it is told
+ * bypass crowd FILE		the same to all whose addresses are in the file, until SIGTERM; reads and hands on
  * bypass connect4 CGROUP HOST	a connect hook that sends what is for the agent to the one at HOST
  *
  * A row's outcome, one line: R reached the real address; "R mute" reached, but the answer that the row
@@ -267,11 +268,14 @@ int main(int argc, char **argv)
 		return hijack_serve();
 	if (!strcmp(what, "neighbour") && argc == 2)
 		return neighbour_serve();
+	if (!strcmp(what, "crowd") && argc == 3)
+		return neighbour_crowd(argv[2]);
 	if (!strcmp(what, "connect4") && argc == 4)
 		return hijack_connect4(argv[2], argv[3]);
 	if (!strcmp(what, "row") && (argc == 3 || argc == 5))
 		return row(atoi(argv[2]), argc == 5 ? argv + 3 : NULL);
-	fprintf(stderr, "usage: bypass list|row N [READY GATE]|imds|wire NETNS NETNS|hold|"
-			"txvlan DEVICE on|off|hijacker|neighbour|connect4 CGROUP HOST\n");
+	fprintf(stderr,
+		"usage: bypass list|row N [READY GATE]|imds|wire NETNS NETNS|hold|"
+		"txvlan DEVICE on|off|hijacker|neighbour|crowd FILE|connect4 CGROUP HOST\n");
 	return 2;
 }

