@@ -15,10 +15,30 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define SO_ORIGINAL_DST	 80 /* the same number in SOL_IP and SOL_IPV6 */
 #define KERNEL_PAGE_SIZE 4096
 
-static __always_inline const struct podcred_stamp *sealed(struct bpf_sockopt *ctx)
+/* Set by the loader over an older load that has them: connections that were accepted before. */
+const volatile __u8 have_sealed_v1 = 0;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct podcred_stamp);
+} podcred_sealed SEC(".maps");
+
+static __noinline const struct podcred_stamp *sealed(struct bpf_sockopt *ctx)
 {
-	return ctx->sk ? bpf_sk_storage_get(&podcred_sealed, ctx->sk, NULL, 0) : NULL;
+	struct bpf_sock *sk = ctx->sk;
+	const struct podcred_stamp *stamp;
+
+	if (!sk)
+		return NULL;
+	stamp = bpf_sk_storage_get(&podcred_sealed_v2, sk, NULL, 0); /* its first member */
+	if (!stamp && have_sealed_v1)
+		stamp = bpf_sk_storage_get(&podcred_sealed, sk, NULL, 0);
+	return stamp;
 }
+
+_Static_assert(!__builtin_offsetof(struct podcred_seal, stamp), "a seal begins with the stamp");
 
 static __always_inline int answered(struct bpf_sockopt *ctx, int len)
 {

@@ -328,27 +328,28 @@ static __always_inline void agent_accepts(struct bpf_sock_ops *ctx, struct bpf_s
 {
 	struct podcred_flow_key flow = {};
 	struct podcred_peer_key peer = {};
-	struct podcred_stamp stamp = {};
+	struct podcred_seal seal = {};
 	__u32 reason = PODCRED_REASON_claimed;
 	struct decision decision;
 
 	flags_change(ctx, BPF_SOCK_OPS_WRITE_HDR_OPT_CB_FLAG, 0); /* inherited of the listener */
 	peer_key(ctx, CTX(family), &peer);
 	flow_key(&peer, ctx->rcv_nxt - 1, &flow);
-	if (!flow_claim(&flow, &stamp) &&
-	    (!have_flows_v1 || !flow_claim_from(&podcred_flows, &flow, &stamp))) {
+	if (!flow_claim(&flow, &seal) &&
+	    (!have_flows_v1 || !flow_claim_from(&podcred_flows, &flow, &seal, 0))) {
 		/* A process of the node, perhaps a health check: getsockopt counts those that want more. */
 		if (podcred_addr_is_same(&peer.client, &peer.agent))
 			return;
 		reason = PODCRED_REASON_unstamped;
-	} else if (!bpf_sk_storage_get(&podcred_sealed, sk, &stamp, BPF_SK_STORAGE_GET_F_CREATE)) {
+	} else if (!bpf_sk_storage_get(&podcred_sealed_v2, sk, &seal,
+				       BPF_SK_STORAGE_GET_F_CREATE)) {
 		reason = PODCRED_REASON_seal_failed;
 	}
-	decision = decision_of(&flow, &stamp, PODCRED_HOOK_accept);
+	decision = decision_of(&flow, &seal.stamp, PODCRED_HOOK_accept);
 	conclude(NULL, &decision, reason);
 	if (reason != PODCRED_REASON_claimed)
 		return;
-	if (bpf_map_update_elem(&podcred_peers, &peer, &stamp, BPF_ANY))
+	if (bpf_map_update_elem(&podcred_peers_v2, &peer, &seal, BPF_ANY))
 		count(PODCRED_REASON_peers_map_full);
 	watch_close(ctx);
 }
@@ -356,11 +357,15 @@ static __always_inline void agent_accepts(struct bpf_sock_ops *ctx, struct bpf_s
 static __always_inline void agent_closes(struct bpf_sock_ops *ctx, struct bpf_sock *sk)
 {
 	struct podcred_peer_key peer = {};
+	struct podcred_seal *seal;
 
-	if (!bpf_sk_storage_get(&podcred_sealed, sk, NULL, 0))
+	seal = bpf_sk_storage_get(&podcred_sealed_v2, sk, NULL, 0);
+	if (!seal)
 		return;
 	peer_key(ctx, CTX(family), &peer);
-	bpf_map_delete_elem(&podcred_peers, &peer);
+	if (seal->way.ifindex)
+		bpf_map_update_elem(&podcred_tails, &peer, &seal->way, BPF_ANY);
+	bpf_map_delete_elem(&podcred_peers_v2, &peer);
 }
 
 SEC("sockops")

@@ -6,7 +6,7 @@
  * hostNetwork pods, interfaces of pods that sit right on the uplink (macvlan), and what was forwarded
  * below netfilter from an interface that has no program yet.
  */
-#include "backstop.bpf.h"
+#include "way_in.bpf.h"
 #include <bpf/bpf_core_read.h>
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -15,14 +15,10 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define ETH_P_IPV6   0x86dd
 #define ETH_P_8021Q  0x8100
 #define ETH_P_8021AD 0x88a8
-#define ETH_HLEN     14
 #define ETH_TYPE     12 /* where the type is in the header */
 #define ARPHRD_ETHER 1
 #define VLAN_HLEN    4
 #define MAX_TAGS     4
-
-#define TCX_NEXT (-1)
-#define TCX_DROP 2
 
 static __always_inline int is_tag(__u16 protocol)
 {
@@ -57,22 +53,48 @@ static __always_inline __u16 skip_tags(struct __sk_buff *skb, __u16 protocol, __
 	return protocol;
 }
 
+static __always_inline int is_agents_addr(const struct podcred_config *cfg, const __u8 *head,
+					  __u32 at, int v6)
+{
+	const struct podcred_endpoint *agent = &cfg->agent[v6];
+	const podcred_word *addr = (const podcred_word *)agent->addr.ip;
+
+	if (!agent->port)
+		return 0;
+	if (!v6)
+		return packet_word(head, at) == addr[3];
+	return packet_word(head, at + 12) == addr[3] && packet_word(head, at + 8) == addr[2] &&
+	       packet_word(head, at + 4) == addr[1] && packet_word(head, at) == addr[0];
+}
+
+/* Neither guarded, nor the agent's, nor in its name. */
+static __always_inline int packet_is_elsewhere(const struct podcred_config *cfg, const __u8 *head,
+					       int v6)
+{
+	return packet_is_foreign(cfg, head, v6) &&
+	       !is_agents_addr(cfg, head, v6 ? 24 : 16, v6) &&
+	       !is_agents_addr(cfg, head, v6 ? 8 : 12, v6);
+}
+
 /*
  * Nearly every packet: no tags, no options, and for somebody else. Read in place, behind an Ethernet
  * header. That there is one need not be asked: an IP packet of this type would begin with its version,
- * and whoever addresses a frame so that it seems to is looked at more closely below.
+ * and whoever addresses a frame so that it seems to is looked at more closely below. A function of its
+ * own, as its stack is needed there.
  */
-static __always_inline int is_plainly_foreign(const struct podcred_config *cfg,
-					      struct __sk_buff *skb)
+static __noinline int is_plainly_foreign(struct __sk_buff *skb)
 {
 	const __u8 *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
+	const struct podcred_config *cfg = config_get();
 
+	if (!cfg)
+		return 1;
 	if (skb->protocol == bpf_htons(ETH_P_IP))
 		return data + ETH_HLEN + PACKET_V4 <= data_end && data[0] >> 4 != 4 &&
-		       packet_is_foreign(cfg, data + ETH_HLEN, 0);
+		       packet_is_elsewhere(cfg, data + ETH_HLEN, 0);
 	if (skb->protocol == bpf_htons(ETH_P_IPV6))
 		return data + ETH_HLEN + PACKET_V6 <= data_end && data[0] >> 4 != 6 &&
-		       packet_is_foreign(cfg, data + ETH_HLEN, 1);
+		       packet_is_elsewhere(cfg, data + ETH_HLEN, 1);
 	return 0;
 }
 
@@ -103,20 +125,6 @@ static __always_inline int guarded_at(const struct podcred_config *cfg, struct _
 	return packet_is_guarded(cfg, head, packet);
 }
 
-static __always_inline void sender_of(const struct podcred_config *cfg, struct __sk_buff *skb,
-				      struct sender *sender)
-{
-	struct pod_tree tree = pod_tree_get(cfg);
-
-	sender->cgroup_id = bpf_skb_cgroup_id(skb); /* 0: no socket */
-	if (!sender->cgroup_id)
-		return;
-	sender->pod = pod_at(&tree, bpf_skb_ancestor_cgroup_id(skb, tree.level),
-			     bpf_skb_ancestor_cgroup_id(skb, tree.level + 1),
-			     bpf_skb_ancestor_cgroup_id(skb, tree.level + 2));
-	sender->has_socket = sender->pod != POD_NONE;
-}
-
 /* A function of its own, as hardly any packet comes so far. */
 static __noinline int judge_ingress(struct __sk_buff *skb)
 {
@@ -139,14 +147,27 @@ static __noinline int judge_ingress(struct __sk_buff *skb)
 	return packet_refuse(cfg, &packet, &sender, PODCRED_HOOK_ingress) ? TCX_NEXT : TCX_DROP;
 }
 
+/* Where the IP header is; AT_NONE: there is none, or not within reach. */
+#define AT_NONE (~0U)
+static __noinline __u32 ip_at(struct __sk_buff *skb)
+{
+	__u32 at = link_header_size(skb);
+	__u16 protocol = skip_tags(skb, bpf_ntohs((__u16)skb->protocol), &at);
+
+	return protocol == ETH_P_IP || protocol == ETH_P_IPV6 ? at : AT_NONE;
+}
+
 SEC("tc")
 int podcred_veth(struct __sk_buff *skb)
 {
-	const struct podcred_config *cfg = config_get();
+	int verdict;
+	__u32 at;
 
-	if (!cfg || is_plainly_foreign(cfg, skb))
+	if (is_plainly_foreign(skb))
 		return TCX_NEXT;
-	return judge_ingress(skb);
+	at = ip_at(skb);
+	verdict = at == AT_NONE ? TCX_NEXT : judge_way_in(skb, at);
+	return verdict == TCX_NEXT ? judge_ingress(skb) : verdict;
 }
 
 /* ---- uplink ---- */

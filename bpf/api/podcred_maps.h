@@ -221,9 +221,16 @@ struct podcred_flow {
 	__u64 answer; /* PODCRED_FLOW_ANSWERED and the sequence number that the agent's side
 		       * answers the SYN with; 0: no SYN has come there. One word: it is written
 		       * on one CPU and read on another */
+	__u64 way; /* PODCRED_FLOW_WAY of the interface that the SYN came out of and the owner; 0:
+		    * none has come by. One word, too */
+	__u8 way_mac[6]; /* that the SYN came from */
+	__u8 _pad[2];
 };
 
 #define PODCRED_FLOW_ANSWERED (1ULL << 32)
+
+/* The owner's low half tells whose word it is, should the entry be recycled while it is written. */
+#define PODCRED_FLOW_WAY(ifindex, owner) ((__u64)(__u32)(owner) << 32 | (__u32)(ifindex))
 
 /* podcred_flows: the layout before that, without the answer. A load over one claims from it, too,
  * as connections are on their way while it swaps the programs. */
@@ -233,7 +240,35 @@ struct podcred_flow_v1 {
 	__u64 conflict_ns;
 };
 
-/* ---- podcred_peers: live connections to the agent, by what its accepted socket sees ---- */
+/* ---- podcred_paths: the node's end of a pod's interface (__u32 ifindex) -> the way to the agent ----
+ *
+ * Written by the resolver for each interface that podcred_veth is attached to, before it is attached;
+ * not at all while the agent's address is not the node's own. */
+
+struct podcred_path {
+	__u32 gateway; /* ifindex of the node's device that the bridge leads to; 0: no bridge, or one
+			* whose device is not known */
+	__u8 mac[6]; /* that device's */
+	__u8 _pad[2];
+};
+
+/* Where the answers to a connection go, past the bridge. */
+struct podcred_way {
+	__u32 ifindex; /* the node's end of the pod's interface; 0: not known, they go by the bridge */
+	__u8 mac[6]; /* the pod's end */
+	__u8 _pad[6];
+};
+
+/* What the agent's accepted socket has. */
+struct podcred_seal {
+	struct podcred_stamp stamp;
+	struct podcred_way way;
+};
+
+/* ---- podcred_peers_v2: live connections to the agent, by what its accepted socket sees ----
+ *
+ * Value: struct podcred_seal. podcred_tails: LRU hash of those that ended, value struct podcred_way:
+ * the kernel still answers for them, without a socket, and without payload. */
 
 struct podcred_peer_key {
 	struct podcred_addr client;
@@ -241,8 +276,6 @@ struct podcred_peer_key {
 	__u16 client_port; /* host byte order: people read these maps */
 	__u16 agent_port;
 };
-
-/* value: struct podcred_stamp */
 
 /* ---- podcred_passes_v3: live connections to guarded addresses that connect(2) let through ----
  *
@@ -393,7 +426,7 @@ struct podcred_event {
 	X(13, flow_conflict, "refused: another socket has this 4-tuple and sequence number")       \
 	X(14, unstamped, "a connection reached the agent that no pod's connect announced")         \
 	X(15, seal_failed, "the agent's socket has no room for the stamp")                         \
-	X(16, peers_map_full, "live connection not listed in podcred_peers; its stamp holds")      \
+	X(16, peers_map_full, "live connection not listed in podcred_peers_v2; its stamp holds")      \
 	X(17, cgroup_event_lost, "cgroup event lost: ring buffer full")                            \
 	X(18, unknown_socket, "refused: the socket's cgroup could not be read")                    \
 	X(19, no_pod, "refused: the caller is below kubepods, but in no pod's cgroup")             \
@@ -418,7 +451,10 @@ struct podcred_event {
 	X(34, not_severed, "a diverted connection could not be cut off; its output is dropped")    \
 	X(35, pass_quota, "refused: the pod has too many connections to real addresses")           \
 	X(36, pass_conflict, "refused: another pod's connection has these addresses and ports")    \
-	X(37, severed, "refused: this socket was cut off before, and is good for nothing more")
+	X(37, severed, "refused: this socket was cut off before, and is good for nothing more")      \
+	X(38, carried, "connection carried past the bridge, to the node and back")                 \
+	X(39, packet_forged, "packet dropped: no connection to the agent of that pod sent it")     \
+	X(40, packet_spoofed, "packet dropped: a pod sent it in the agent's name")
 
 /* Size of podcred_stats: fixed, so that a release with more reasons keeps the pinned map. */
 #define PODCRED_STATS_SIZE 64
@@ -440,8 +476,10 @@ _Static_assert(sizeof(struct podcred_target_key) == 20, "podcred_target_key");
 _Static_assert(sizeof(struct podcred_pod) == 640, "podcred_pod");
 _Static_assert(sizeof(struct podcred_stamp) == 64, "podcred_stamp");
 _Static_assert(sizeof(struct podcred_flow_key) == 40, "podcred_flow_key");
-_Static_assert(sizeof(struct podcred_flow) == 88, "podcred_flow");
+_Static_assert(sizeof(struct podcred_flow) == 104, "podcred_flow");
 _Static_assert(sizeof(struct podcred_flow_v1) == 80, "podcred_flow_v1");
+_Static_assert(sizeof(struct podcred_path) == 12, "podcred_path");
+_Static_assert(sizeof(struct podcred_seal) == 80, "podcred_seal");
 _Static_assert(sizeof(struct podcred_peer_key) == 36, "podcred_peer_key");
 _Static_assert(sizeof(struct podcred_client) == 112, "podcred_client");
 _Static_assert(sizeof(struct podcred_cgroup_event) == 536, "podcred_cgroup_event");

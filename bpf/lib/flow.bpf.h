@@ -97,30 +97,56 @@ static __always_inline void flow_answer(const struct podcred_flow_key *key, __u3
 		flow->answer = PODCRED_FLOW_ANSWERED | isn;
 }
 
-/* 1: *stamp is the caller's; the entry is gone and nobody else can claim it. What is looked at here is
- * the same in both layouts. */
-static __always_inline int flow_claim_from(void *flows, const struct podcred_flow_key *key,
-					   struct podcred_stamp *stamp)
+/* The SYN of this flow came out of that interface, from that address. Only its own socket's SYN says so. */
+static __always_inline void flow_way(const struct podcred_flow_key *key, __u64 owner,
+				     const struct podcred_way *way)
 {
-	struct podcred_flow_v1 *flow = bpf_map_lookup_elem(flows, key), *again;
+	struct podcred_flow *flow = bpf_map_lookup_elem(&podcred_flows_v2, key);
+
+	if (!flow || flow->owner != owner)
+		return;
+	__builtin_memcpy(flow->way_mac, way->mac, sizeof(flow->way_mac));
+	flow->way = PODCRED_FLOW_WAY(way->ifindex, owner);
+}
+
+/* Returns what was read, for a second look (copy.bpf.h). A wrong MAC would come to the right interface,
+ * and to nobody there. */
+static __always_inline __u64 flow_way_copy(const struct podcred_flow *flow, __u64 owner,
+					   struct podcred_way *way)
+{
+	__u64 word = *(const volatile __u64 *)&flow->way;
+	__u32 ifindex = (__u32)word;
+
+	way->ifindex = word == PODCRED_FLOW_WAY(ifindex, owner) ? ifindex : 0;
+	__builtin_memcpy(way->mac, flow->way_mac, sizeof(way->mac));
+	return word;
+}
+
+/* 1: *seal is the caller's; the entry is gone and nobody else can claim it. What is looked at here is
+ * the same in both layouts, but for the way. */
+static __always_inline int flow_claim_from(void *flows, const struct podcred_flow_key *key,
+					   struct podcred_seal *seal, int has_way)
+{
+	struct podcred_flow *flow = bpf_map_lookup_elem(flows, key), *again;
 	struct podcred_flow_key same = *key;
 	__u64 owner, seen;
 
 	if (!flow || flow->conflict_ns)
 		return 0;
 	owner = *(volatile __u64 *)&flow->owner;
-	seen = owner ^ COPY(stamp, &flow->stamp);
+	seen = owner ^ COPY(&seal->stamp, &flow->stamp);
+	if (has_way)
+		seen ^= flow_way_copy(flow, owner, &seal->way);
 	/* The kernel recycles a withdrawn entry at once: only an entry that is still there, and
 	 * still the same, was copied whole. */
 	same.isn = (__u32)after(same.isn, seen);
 	again = bpf_map_lookup_elem(flows, &same);
 	if (!again || again != flow || again->owner != owner)
 		return 0;
-	return flow_take(flows, key, stamp->pod_cgroup_id);
+	return flow_take(flows, key, seal->stamp.pod_cgroup_id);
 }
 
-static __always_inline int flow_claim(const struct podcred_flow_key *key,
-				      struct podcred_stamp *stamp)
+static __always_inline int flow_claim(const struct podcred_flow_key *key, struct podcred_seal *seal)
 {
-	return flow_claim_from(&podcred_flows_v2, key, stamp);
+	return flow_claim_from(&podcred_flows_v2, key, seal, 1);
 }

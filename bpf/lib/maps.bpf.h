@@ -60,8 +60,24 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
 	__type(key, struct podcred_peer_key);
-	__type(value, struct podcred_stamp);
-} podcred_peers SEC(".maps") __weak;
+	__type(value, struct podcred_seal);
+} podcred_peers_v2 SEC(".maps") __weak;
+
+/* LRU: without its entry a segment goes by the bridge, and it has no payload. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct podcred_peer_key);
+	__type(value, struct podcred_way);
+} podcred_tails SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct podcred_path);
+} podcred_paths SEC(".maps") __weak;
 
 /* Plain hash, as podcred_flows_v2. Only exempt pods have any, and with failureMode open those whose
  * agent is away: most nodes need none of that memory. */
@@ -144,8 +160,8 @@ struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, int);
-	__type(value, struct podcred_stamp);
-} podcred_sealed SEC(".maps") __weak;
+	__type(value, struct podcred_seal);
+} podcred_sealed_v2 SEC(".maps") __weak;
 
 static __always_inline void count(__u32 reason)
 {

@@ -32,7 +32,8 @@ const volatile __u8 have_set_retval __weak = 0;
 	 REASON(unknown_socket) | REASON(no_pod) | REASON(denied_policy) |                         \
 	 REASON(packet_forwarded) | REASON(packet_socket) | REASON(packet_unreadable) |            \
 	 REASON(flow_map_full) | REASON(flow_conflict) | REASON(diverted) |                        \
-	 REASON(bound_to_device) | REASON(pass_quota) | REASON(pass_conflict) | REASON(severed))
+	 REASON(bound_to_device) | REASON(pass_quota) | REASON(pass_conflict) | REASON(severed) |  \
+	 REASON(packet_forged) | REASON(packet_spoofed))
 
 /* Nothing is refused by these where they happen, but somebody's connection fails for them. */
 #define REASONS_FAIL (REASON(unstamped) | REASON(seal_failed) | REASON(pass_map_full))

@@ -109,13 +109,13 @@ static __always_inline void op_flow(struct logic_ctx *ctx)
 {
 	struct podcred_flow_key key = ctx->key;
 	struct podcred_flow flow = ctx->flow;
-	struct podcred_stamp stamp = {};
+	struct podcred_seal seal = {};
 
 	if (ctx->op == LOGIC_ANNOUNCE) {
 		ctx->ret = (__s32)flow_announce(&key, &flow);
 	} else if (ctx->op == LOGIC_CLAIM) {
-		ctx->ret = flow_claim(&key, &stamp);
-		ctx->flow.stamp = stamp;
+		ctx->ret = flow_claim(&key, &seal);
+		ctx->flow.stamp = seal.stamp;
 	} else {
 		flow_withdraw(&key, flow.owner);
 	}
@@ -126,7 +126,7 @@ static __always_inline void op_batch(struct logic_ctx *ctx, const struct podcred
 {
 	struct podcred_flow_key key = ctx->key;
 	struct podcred_flow flow = ctx->flow;
-	struct podcred_stamp stamp;
+	struct podcred_seal seal;
 	__u32 op = ctx->op;
 	int claimed = 0;
 
@@ -139,7 +139,7 @@ static __always_inline void op_batch(struct logic_ctx *ctx, const struct podcred
 		if (op != LOGIC_CLAIM_ALL)
 			flow_announce(&key, &flow);
 		if (op != LOGIC_NEW_PODS)
-			claimed += flow_claim(&key, &stamp);
+			claimed += flow_claim(&key, &seal);
 	}
 	ctx->ret = claimed;
 }

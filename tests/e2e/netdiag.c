@@ -295,7 +295,8 @@ static int each_link(void *arg, const struct links_link *link)
 static void event_link(void *arg, const struct links_link *link, bool gone)
 {
 	(void)arg;
-	print_link(link, gone ? "gone" : "new");
+	if (link)
+		print_link(link, gone ? "gone" : "new");
 }
 
 /* lazy ("overflow"): with room for few events, read only once standard input ends, and then once. */

@@ -108,7 +108,8 @@ static int on_link(void *arg, const struct links_link *link)
 static void on_change(void *arg, const struct links_link *link, bool gone)
 {
 	(void)arg, (void)gone;
-	check_link(link);
+	if (link)
+		check_link(link);
 }
 
 static int seen[1024];

@@ -161,7 +161,7 @@ static const char *const connection_headings[] = {"CLIENT", "POD", "DIALLED", "P
 int cmd_peers(const struct cli_command *self, int argc, char **argv)
 {
 	static const struct source source = {LOADER_MAP_PEERS, sizeof(struct podcred_peer_key),
-					     sizeof(struct podcred_stamp), row_peer};
+					     sizeof(struct podcred_seal), row_peer};
 
 	return run_listing(self, argc, argv, &source, 1, connection_headings,
 			   ARRAY_SIZE(connection_headings));

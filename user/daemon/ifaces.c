@@ -14,11 +14,13 @@
 #include "loader.h"
 #include "log.h"
 #include "netns.h"
+#include "paths.h"
 
 #define LOOPBACK 1
 
 struct walk {
 	const char *pin_dir;
+	const struct paths *paths; /* NULL: not known */
 	int attached;
 	bool off; /* this kernel, or this load, has neither tcx nor tc */
 };
@@ -52,10 +54,27 @@ static bool is_hardware(const struct links_link *link)
 	return !link->kind[0] && strcmp(link->name, "lo") != 0;
 }
 
+/* The path is written down first, as the program goes by it; the way back is there before the way to. */
+static void attach_to_pod(struct walk *walk, const struct links_link *link)
+{
+	int gateway, r;
+
+	if (walk->paths) {
+		if (paths_of(walk->paths, link, &gateway) == PATHS_BRIDGE)
+			attach_to(walk, LOADER_IFACE_GATEWAY, gateway);
+		r = paths_note(walk->paths, link);
+		if (r < 0)
+			log_warn("%s: its connections to the agent cross the bridge: "
+				 "podcred_paths cannot be written: %s",
+				 link->name, strerror(-r));
+	}
+	attach_to(walk, LOADER_IFACE_POD, link->ifindex);
+}
+
 static int on_link(void *arg, const struct links_link *link)
 {
 	if (is_pod_side(link))
-		attach_to(arg, LOADER_IFACE_POD, link->ifindex);
+		attach_to_pod(arg, link);
 	if (is_hardware(link))
 		attach_to(arg, LOADER_IFACE_UPLINK, link->ifindex);
 	return 0;
@@ -103,11 +122,17 @@ static void note_netns(const char *pin_dir)
 
 int ifaces_attach(const char *pin_dir)
 {
+	_cleanup_(paths_freep) struct paths *paths = NULL;
 	struct walk walk = {.pin_dir = pin_dir};
 	struct pc_err err = {};
 
 	note_netns(pin_dir);
 	loader_iface_sweep(pin_dir);
+	if (paths_read(pin_dir, &paths, &err) < 0)
+		log_warn("the way to the agent is not known: %s", err.msg);
+	else
+		paths_sweep(pin_dir, paths);
+	walk.paths = paths;
 	if (links_each(on_link, &walk, &err) < 0)
 		log_warn("cannot list the interfaces: %s", err.msg);
 	return walk.attached + ifaces_attach_uplinks(pin_dir);

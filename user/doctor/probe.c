@@ -301,9 +301,14 @@ static bool has_stamp(const struct doctor *d, struct probe *probe, int peers_fd)
 				       .agent = probe->now.tcp.agent.addr,
 				       .agent_port = ntohs(probe->now.tcp.agent.port)};
 
+	struct podcred_seal seal;
+
 	(void)d;
 	memcpy(key.client.ip, probe->now.answer.local.ip, sizeof(key.client.ip));
-	return loader_map_lookup(peers_fd, &key, &probe->now.stamp) == 0;
+	if (loader_map_lookup(peers_fd, &key, &seal) < 0)
+		return false;
+	probe->now.stamp = seal.stamp;
+	return true;
 }
 
 static bool is_noticed(const struct doctor *d, struct probe *probe, int pods_fd)

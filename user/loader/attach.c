@@ -34,6 +34,7 @@ const struct attachment attachments[] = {
 	{"podcred_post6", "netfilter/postrouting6", SITE_NETNS, NFPROTO_IPV6, "netfilter-link"},
 	{"podcred_veth", "tcx/ingress", SITE_IFACE, LOADER_IFACE_POD, "tcx"},
 	{"podcred_uplink", "tcx/egress", SITE_IFACE, LOADER_IFACE_UPLINK, "tcx"},
+	{"podcred_wayout", "tcx/egress", SITE_IFACE, LOADER_IFACE_GATEWAY, "tcx"},
 	{"podcred_cgmkdir", "tp_btf/cgroup_mkdir", SITE_TRACE, BPF_TRACE_RAW_TP, "cgroup-tracing"},
 	{"podcred_cgrmdir", "tp_btf/cgroup_rmdir", SITE_TRACE, BPF_TRACE_RAW_TP, "cgroup-tracing"},
 };

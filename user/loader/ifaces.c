@@ -17,19 +17,17 @@
 #define TCX_INGRESS 46
 #define TCX_EGRESS  47
 #define FLAG_BEFORE (1U << 3) /* all others on that interface */
+#define HANDLE	    0x706f6463 /* of filters: "podc" */
 
 static const struct {
 	const char *prog;
 	uint32_t attach_type;
+	struct tc_place tc;
 } kinds[] = {
-	[LOADER_IFACE_POD] = {"podcred_veth", TCX_INGRESS},
-	[LOADER_IFACE_UPLINK] = {"podcred_uplink", TCX_EGRESS},
+	[LOADER_IFACE_POD] = {"podcred_veth", TCX_INGRESS, {false, HANDLE}},
+	[LOADER_IFACE_UPLINK] = {"podcred_uplink", TCX_EGRESS, {true, HANDLE}},
+	[LOADER_IFACE_GATEWAY] = {"podcred_wayout", TCX_EGRESS, {true, HANDLE + 1}},
 };
-
-static bool is_egress(enum loader_iface kind)
-{
-	return kinds[kind].attach_type == TCX_EGRESS;
-}
 
 /* bpf(BPF_LINK_CREATE) for tcx, and what its bpf_link_info says. */
 struct link_create_tcx {
@@ -168,7 +166,7 @@ int loader_iface_attach(const char *pin_dir, enum loader_iface kind, int ifindex
 				  "not at all",
 				  path);
 	if (loader_iface_uses_tc(pin_dir))
-		return tc_attach(prog_fd, prog, ifindex, is_egress(kind), err);
+		return tc_attach(prog_fd, prog, ifindex, &kinds[kind].tc, err);
 	return attach_link(pin_dir, kind, ifindex, prog_fd, err);
 }
 
@@ -180,7 +178,7 @@ bool loader_iface_is_attached(const char *pin_dir, enum loader_iface kind, int i
 	if (pin_path(path, sizeof(path), pin_dir, PROGS_DIR, prog) < 0 || access(path, R_OK) < 0)
 		return true;
 	if (loader_iface_uses_tc(pin_dir))
-		return tc_is_attached(ifindex, is_egress(kind), prog);
+		return tc_is_attached(ifindex, &kinds[kind].tc, prog);
 	return link_pin_path(path, sizeof(path), pin_dir, prog, ifindex) < 0 ||
 	       live_ifindex(path, NULL, NULL) == ifindex;
 }
@@ -237,7 +235,7 @@ static void replace_by_filter(void *arg, const char *path, const char *name)
 		size_t len = strlen(kinds[i].prog);
 
 		if (!strncmp(name, kinds[i].prog, len) && name[len] == '_' &&
-		    tc_is_attached(atoi(name + len + 1), is_egress((enum loader_iface)i),
+		    tc_is_attached(atoi(name + len + 1), &kinds[i].tc,
 				   kinds[i].prog))
 			unlink(path);
 	}
@@ -248,7 +246,7 @@ unsigned iface_detach_filters(void)
 	unsigned n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		n += tc_detach_all(is_egress((enum loader_iface)i), kinds[i].prog);
+		n += tc_detach_all(&kinds[i].tc, kinds[i].prog);
 	return n;
 }
 
@@ -257,7 +255,7 @@ unsigned iface_each_filter(bool (*pick)(void *arg, uint32_t prog_id), void *arg,
 	unsigned n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		n += tc_each(is_egress((enum loader_iface)i), pick, arg, remove);
+		n += tc_each(&kinds[i].tc, pick, arg, remove);
 	return n;
 }
 
@@ -288,7 +286,7 @@ unsigned iface_count(const char *pin_dir, const char *prog_name, bool tc)
 
 	for (size_t i = 0; tc && i < ARRAY_SIZE(kinds); i++)
 		if (!strcmp(kinds[i].prog, prog_name))
-			return tc_count(is_egress((enum loader_iface)i), prog_name);
+			return tc_count(&kinds[i].tc, prog_name);
 	each_pin(pin_dir, count_live, &counter);
 	return counter.n;
 }

@@ -143,14 +143,22 @@ uint32_t prog_id_of(int prog_fd); /* 0: cannot be asked */
 
 /* ---- tc.c ---- */
 
+/* A handle for each of our programs: two of them may be at the same end of one interface. */
+struct tc_place {
+	bool egress;
+	uint32_t handle;
+};
+
 /* Attach, or replace what an earlier load attached: 1 new, 0 there was one, -errno. */
-int tc_attach(int prog_fd, const char *prog, int ifindex, bool egress, struct pc_err *err);
-bool tc_is_attached(int ifindex, bool egress, const char *prog);
+int tc_attach(int prog_fd, const char *prog, int ifindex, const struct tc_place *place,
+	      struct pc_err *err);
+bool tc_is_attached(int ifindex, const struct tc_place *place, const char *prog);
 
 /* In this network namespace, by the name of the program. */
-unsigned tc_count(bool egress, const char *prog);
-unsigned tc_detach_all(bool egress, const char *prog);
-unsigned tc_each(bool egress, bool (*pick)(void *arg, uint32_t prog_id), void *arg, bool remove);
+unsigned tc_count(const struct tc_place *place, const char *prog);
+unsigned tc_detach_all(const struct tc_place *place, const char *prog);
+unsigned tc_each(const struct tc_place *place, bool (*pick)(void *arg, uint32_t prog_id), void *arg,
+		 bool remove);
 
 int tc_try(void); /* for features.c: 0 or -errno */
 

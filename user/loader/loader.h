@@ -77,6 +77,7 @@ int loader_cover(const char *pin_dir, const char *cgroup_mount, unsigned *ret_at
 enum loader_iface {
 	LOADER_IFACE_POD, /* the node's end of a pod's interface: packets coming out of the pod */
 	LOADER_IFACE_UPLINK, /* packets of the node's own sockets leaving it */
+	LOADER_IFACE_GATEWAY, /* the node's device that a bridge of pods leads to: packets to them */
 };
 
 /*
@@ -135,7 +136,7 @@ struct loader_link_status {
 	unsigned interfaces; /* that the program is attached to, where it is for interfaces */
 };
 
-#define LOADER_MAX_LINKS 16
+#define LOADER_MAX_LINKS 24
 
 struct loader_status {
 	struct podcred_config config;
@@ -202,6 +203,7 @@ enum loader_map {
 	LOADER_MAP_EVENTS,
 	LOADER_MAP_PASSES,
 	LOADER_MAP_PASS_QUOTA,
+	LOADER_MAP_PATHS,
 };
 
 /* An fd of the pinned map, or -errno with a line that says what to do. */
@@ -225,6 +227,10 @@ int loader_runtime_write(int runtime_fd, enum podcred_runtime slot, uint64_t val
 int loader_pod_write(int pods_fd, const struct podcred_pod *pod);
 int loader_pod_read(int pods_fd, uint64_t cgroup_id, struct podcred_pod *ret);
 int loader_pod_delete(int pods_fd, uint64_t cgroup_id);
+
+/* podcred_paths. -errno. */
+int loader_path_write(int paths_fd, uint32_t ifindex, const struct podcred_path *path);
+int loader_path_delete(int paths_fd, uint32_t ifindex);
 
 /* Delete conflicting flows older than max_age_ns (CLOCK_BOOTTIME). Returns how many, or -errno. */
 int loader_flows_sweep(int flows_fd, uint64_t max_age_ns);

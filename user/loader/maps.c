@@ -10,11 +10,12 @@
 static const char *const map_names[] = {
 	[LOADER_MAP_CONFIG] = "podcred_config_v2",	[LOADER_MAP_GUARD] = "podcred_guard",
 	[LOADER_MAP_TARGETS] = "podcred_targets",	[LOADER_MAP_PODS] = "podcred_pods",
-	[LOADER_MAP_FLOWS] = "podcred_flows_v2",	[LOADER_MAP_PEERS] = "podcred_peers",
+	[LOADER_MAP_FLOWS] = "podcred_flows_v2",	[LOADER_MAP_PEERS] = "podcred_peers_v2",
 	[LOADER_MAP_QUOTA] = "podcred_quota",		[LOADER_MAP_STATS] = "podcred_stats",
 	[LOADER_MAP_CGROUPS] = "podcred_cgroups",	[LOADER_MAP_RUNTIME] = "podcred_runtime",
 	[LOADER_MAP_EVENTS] = "podcred_events",		[LOADER_MAP_PASSES] = "podcred_passes_v3",
 	[LOADER_MAP_PASS_QUOTA] = "podcred_pass_quota",
+	[LOADER_MAP_PATHS] = "podcred_paths",
 };
 
 int loader_map_open(const char *pin_dir, enum loader_map map, struct pc_err *err)
@@ -136,6 +137,16 @@ int loader_pod_read(int pods_fd, uint64_t cgroup_id, struct podcred_pod *ret)
 int loader_pod_delete(int pods_fd, uint64_t cgroup_id)
 {
 	return bpf_map_delete_elem(pods_fd, &cgroup_id) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+int loader_path_write(int paths_fd, uint32_t ifindex, const struct podcred_path *path)
+{
+	return bpf_map_update_elem(paths_fd, &ifindex, path, BPF_ANY) < 0 ? -errno : 0;
+}
+
+int loader_path_delete(int paths_fd, uint32_t ifindex)
+{
+	return bpf_map_delete_elem(paths_fd, &ifindex) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 struct sweep {

@@ -83,7 +83,7 @@ bool object_has_map(const void *skel, const char *name)
 	const struct podcred *object = skel;
 	const struct bpf_map *map = bpf_object__find_map_by_name(object->obj, name);
 
-	return map && map != object->maps.podcred_flows; /* that one is of another version */
+	return map && map != object->maps.podcred_flows; /* by the next load they have been claimed */
 }
 
 void object_forget_new_maps(struct podcred *skel, const bool *existed)
@@ -138,6 +138,7 @@ int object_open(struct podcred **ret)
 		return -EINVAL; /* the object is part of this program: it is sound, or never was */
 	skel->rodata->have_set_retval = feature_present("set-retval");
 	bpf_map__set_autocreate(skel->maps.podcred_flows, false);
+	bpf_map__set_autocreate(skel->maps.podcred_sealed, false);
 	skel->rodata->have_tc = feature_present("tcx") || feature_present("tc");
 	for (size_t i = 0; i < n_attachments; i++)
 		if (!attachment_wanted(&attachments[i]))
@@ -149,15 +150,14 @@ int object_open(struct podcred **ret)
 }
 
 /* What an older load has pinned in the layout before is used once more, not made. */
-static void fit_old_flows(struct podcred *skel, const char *pin_dir)
+static bool fit_old(struct bpf_map *map, const char *pin_dir)
 {
 	char path[4096];
-	bool there = pin_path(path, sizeof(path), pin_dir, MAPS_DIR,
-			      bpf_map__name(skel->maps.podcred_flows)) == 0 &&
+	bool there = pin_path(path, sizeof(path), pin_dir, MAPS_DIR, bpf_map__name(map)) == 0 &&
 		     access(path, F_OK) == 0;
 
-	skel->rodata->have_flows_v1 = there;
-	bpf_map__set_autocreate(skel->maps.podcred_flows, there);
+	bpf_map__set_autocreate(map, there);
+	return there;
 }
 
 int object_load(const char *pin_dir, struct podcred **ret, struct pc_err *err)
@@ -168,7 +168,8 @@ int object_load(const char *pin_dir, struct podcred **ret, struct pc_err *err)
 	r = object_open(&skel);
 	if (r < 0)
 		return load_error(r, pin_dir, err);
-	fit_old_flows(skel, pin_dir);
+	skel->rodata->have_flows_v1 = fit_old(skel->maps.podcred_flows, pin_dir);
+	skel->rodata->have_sealed_v1 = fit_old(skel->maps.podcred_sealed, pin_dir);
 	r = bind_pins(skel, pin_dir);
 	if (r == 0)
 		r = podcred__load(skel);

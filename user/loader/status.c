@@ -102,7 +102,7 @@ static int read_maps(const char *pin_dir, struct loader_status *ret, struct pc_e
 		 offsetof(struct loader_status, n_pods)},
 		{LOADER_MAP_FLOWS, sizeof(struct podcred_flow_key), sizeof(struct podcred_flow),
 		 offsetof(struct loader_status, n_flows)},
-		{LOADER_MAP_PEERS, sizeof(struct podcred_peer_key), sizeof(struct podcred_stamp),
+		{LOADER_MAP_PEERS, sizeof(struct podcred_peer_key), sizeof(struct podcred_seal),
 		 offsetof(struct loader_status, n_peers)},
 	};
 	_cleanup_close_ int config_fd = loader_map_open(pin_dir, LOADER_MAP_CONFIG, err);

@@ -15,20 +15,20 @@
 #include "insn.h"
 
 #define PRIORITY 1 /* before all others, and of those that are 1 too the newest is first */
-#define HANDLE	 0x706f6463 /* "podc" */
 #define LOOPBACK 1
 
 /* By this macro, as libbpf refuses options with anything in their padding. */
-#define HOOK(name, index, out)                                                                     \
+#define HOOK(name, index, place)                                                                     \
 	LIBBPF_OPTS(bpf_tc_hook, name, .ifindex = (index),                                         \
-		    .attach_point = (out) ? BPF_TC_EGRESS : BPF_TC_INGRESS)
-#define OUR_PLACE(name) LIBBPF_OPTS(bpf_tc_opts, name, .handle = HANDLE, .priority = PRIORITY)
+		    .attach_point = (place)->egress ? BPF_TC_EGRESS : BPF_TC_INGRESS)
+#define OUR_PLACE(name, place)                                                                     \
+	LIBBPF_OPTS(bpf_tc_opts, name, .handle = (place)->handle, .priority = PRIORITY)
 
 /* Id of the program at our place; 0: nothing is there, or not even the interface. */
-static uint32_t query(int ifindex, bool egress)
+static uint32_t query(int ifindex, const struct tc_place *place)
 {
-	HOOK(hook, ifindex, egress);
-	OUR_PLACE(opts);
+	HOOK(hook, ifindex, place);
+	OUR_PLACE(opts, place);
 
 	return bpf_tc_query(&hook, &opts) < 0 ? 0 : opts.prog_id;
 }
@@ -46,23 +46,25 @@ static bool is_ours(uint32_t id, const char *prog)
 }
 
 /* An ingress qdisc where clsact should be takes a filter for egress, and runs it at ingress. */
-static bool is_misplaced(int ifindex, bool egress, uint32_t id)
+static bool is_misplaced(int ifindex, const struct tc_place *place, uint32_t id)
 {
-	return egress && query(ifindex, false) == id;
+	const struct tc_place other = {.handle = place->handle};
+
+	return place->egress && query(ifindex, &other) == id;
 }
 
-static int detach(int ifindex, bool egress)
+static int detach(int ifindex, const struct tc_place *place)
 {
-	HOOK(hook, ifindex, egress);
-	OUR_PLACE(opts);
+	HOOK(hook, ifindex, place);
+	OUR_PLACE(opts, place);
 
 	return bpf_tc_detach(&hook, &opts);
 }
 
-static int attach(int prog_fd, int ifindex, bool egress, bool replace)
+static int attach(int prog_fd, int ifindex, const struct tc_place *place, bool replace)
 {
-	HOOK(hook, ifindex, egress);
-	OUR_PLACE(opts);
+	HOOK(hook, ifindex, place);
+	OUR_PLACE(opts, place);
 	int r;
 
 	r = bpf_tc_hook_create(&hook);
@@ -73,9 +75,9 @@ static int attach(int prog_fd, int ifindex, bool egress, bool replace)
 	return bpf_tc_attach(&hook, &opts);
 }
 
-int tc_attach(int prog_fd, const char *prog, int ifindex, bool egress, struct pc_err *err)
+int tc_attach(int prog_fd, const char *prog, int ifindex, const struct tc_place *place, struct pc_err *err)
 {
-	uint32_t id = prog_id_of(prog_fd), old = query(ifindex, egress);
+	uint32_t id = prog_id_of(prog_fd), old = query(ifindex, place);
 	int r;
 
 	if (old && old == id)
@@ -84,40 +86,40 @@ int tc_attach(int prog_fd, const char *prog, int ifindex, bool egress, struct pc
 		return pc_err_set(err, -EBUSY,
 				  "cannot attach %s to interface %d: a tc filter of somebody else "
 				  "has handle %#x at priority %d; delete it",
-				  prog, ifindex, HANDLE, PRIORITY);
-	r = attach(prog_fd, ifindex, egress, old);
+				  prog, ifindex, place->handle, PRIORITY);
+	r = attach(prog_fd, ifindex, place, old);
 	if (r < 0)
 		return pc_err_set(
 			err, r,
 			"cannot attach %s to interface %d: tc: %s; somebody else's filter "
 			"of another kind may have priority %d there: tc filter show dev",
 			prog, ifindex, strerror(-r), PRIORITY);
-	if (!is_misplaced(ifindex, egress, id))
+	if (!is_misplaced(ifindex, place, id))
 		return !old;
-	detach(ifindex, egress);
+	detach(ifindex, place);
 	return pc_err_set(err, -EBUSY,
 			  "cannot attach %s to interface %d: it has an ingress qdisc, which leaves "
 			  "no room for clsact; replace that",
 			  prog, ifindex);
 }
 
-bool tc_is_attached(int ifindex, bool egress, const char *prog)
+bool tc_is_attached(int ifindex, const struct tc_place *place, const char *prog)
 {
-	uint32_t id = query(ifindex, egress);
+	uint32_t id = query(ifindex, place);
 
 	return id && is_ours(id, prog);
 }
 
-unsigned tc_each(bool egress, bool (*pick)(void *arg, uint32_t prog_id), void *arg, bool remove)
+unsigned tc_each(const struct tc_place *place, bool (*pick)(void *arg, uint32_t prog_id), void *arg, bool remove)
 {
 	struct if_nameindex *list = if_nameindex();
 	unsigned n = 0;
 
 	for (size_t i = 0; list && list[i].if_index; i++) {
 		int ifindex = (int)list[i].if_index;
-		uint32_t id = query(ifindex, egress);
+		uint32_t id = query(ifindex, place);
 
-		n += id && pick(arg, id) && (!remove || detach(ifindex, egress) == 0);
+		n += id && pick(arg, id) && (!remove || detach(ifindex, place) == 0);
 	}
 	if_freenameindex(list);
 	return n;
@@ -128,14 +130,14 @@ static bool has_name(void *arg, uint32_t prog_id)
 	return is_ours(prog_id, arg);
 }
 
-unsigned tc_count(bool egress, const char *prog)
+unsigned tc_count(const struct tc_place *place, const char *prog)
 {
-	return tc_each(egress, has_name, (char *)prog, false);
+	return tc_each(place, has_name, (char *)prog, false);
 }
 
-unsigned tc_detach_all(bool egress, const char *prog)
+unsigned tc_detach_all(const struct tc_place *place, const char *prog)
 {
-	return tc_each(egress, has_name, (char *)prog, true);
+	return tc_each(place, has_name, (char *)prog, true);
 }
 
 /* ---- probe ---- */
@@ -147,13 +149,14 @@ struct probe {
 /* On the loopback interface of a network namespace that ends with this thread. */
 static void *try_attach(void *arg)
 {
+	const struct tc_place place = {.handle = 1};
 	struct probe *probe = arg;
 
 	if (unshare(CLONE_NEWNET) < 0)
 		/* may not try: attaching takes less, and will tell */
 		probe->r = errno == EPERM ? 0 : -errno;
 	else
-		probe->r = attach(probe->prog_fd, LOOPBACK, false, false);
+		probe->r = attach(probe->prog_fd, LOOPBACK, &place, false);
 	return NULL;
 }
 

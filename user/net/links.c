@@ -42,21 +42,28 @@ static void list_free(struct list *list)
 	free(list->item);
 }
 
-/* Both start with the address family, which is all that a listing asks for. */
+/* All start with the address family, which is all that a listing asks for; but for a bridge's VLANs. */
 struct request {
 	struct nlmsghdr nl;
 	union {
 		struct ifinfomsg link;
+		struct ifaddrmsg address;
 		struct rtmsg route;
 	};
+	struct nlattr attr;
+	uint32_t mask;
 };
 
 static int dump_once(uint16_t type, uint8_t family,
 		     int (*fn)(void *arg, const struct nlmsghdr *msg), struct list *list)
 {
 	struct request request = {
-		.nl = {.nlmsg_len = sizeof(request), .nlmsg_type = type, .nlmsg_flags = NLM_F_DUMP},
+		.nl = {.nlmsg_len = NLMSG_LENGTH(sizeof(request.link)),
+		       .nlmsg_type = type,
+		       .nlmsg_flags = NLM_F_DUMP},
 		.link = {.ifi_family = family},
+		.attr = {.nla_type = IFLA_EXT_MASK, .nla_len = NLA_HDRLEN + sizeof(request.mask)},
+		.mask = RTEXT_FILTER_BRVLAN,
 	};
 	_cleanup_close_ int fd = nl_open(NETLINK_ROUTE, 0, 0);
 
@@ -64,6 +71,10 @@ static int dump_once(uint16_t type, uint8_t family,
 		return fd;
 	if (type == RTM_GETROUTE)
 		request.nl.nlmsg_len = NLMSG_LENGTH(sizeof(request.route));
+	if (type == RTM_GETADDR)
+		request.nl.nlmsg_len = NLMSG_LENGTH(sizeof(request.address));
+	if (family == AF_BRIDGE)
+		request.nl.nlmsg_len = sizeof(request);
 	return nl_request(fd, &request.nl, fn, list);
 }
 
@@ -109,9 +120,72 @@ int links_each(int (*fn)(void *arg, const struct links_link *link), void *arg, s
 	return r;
 }
 
+static int on_address(void *arg, const struct nlmsghdr *msg)
+{
+	struct message_address address;
+	int r = message_address(msg, &address), *item;
+
+	if (r < 0 || address.link_local)
+		return r;
+	item = list_add(arg, sizeof(*item));
+	if (!item)
+		return -ENOMEM;
+	*item = address.ifindex;
+	return 0;
+}
+
+int links_each_address(int (*fn)(void *arg, int ifindex), void *arg, struct pc_err *err)
+{
+	_cleanup_(list_free) struct list list = {};
+	const int *ifindex;
+	int r = dump(RTM_GETADDR, AF_UNSPEC, on_address, &list);
+
+	if (r < 0)
+		return pc_err_set(err, r, "cannot list addresses: %s", strerror(-r));
+	ifindex = list.item;
+	for (size_t i = 0; !r && i < list.n; i++)
+		r = fn(arg, ifindex[i]);
+	return r;
+}
+
+struct port {
+	int ifindex;
+	uint16_t vlan;
+};
+
+static int on_port(void *arg, const struct nlmsghdr *msg)
+{
+	struct port port, *item;
+	int r = message_pvid(msg, &port.ifindex, &port.vlan);
+
+	if (r < 0)
+		return r;
+	item = list_add(arg, sizeof(*item));
+	if (!item)
+		return -ENOMEM;
+	*item = port;
+	return 0;
+}
+
+int links_each_pvid(int (*fn)(void *arg, int ifindex, uint16_t vlan), void *arg, struct pc_err *err)
+{
+	_cleanup_(list_free) struct list list = {};
+	const struct port *port;
+	int r = dump(RTM_GETLINK, AF_BRIDGE, on_port, &list);
+
+	if (r < 0 && r != -EOPNOTSUPP)
+		return pc_err_set(err, r, "cannot list bridges: %s", strerror(-r));
+	port = list.item;
+	for (size_t i = 0; !r && i < list.n; i++)
+		r = fn(arg, port[i].ifindex, port[i].vlan);
+	return r == -EOPNOTSUPP ? 0 : r;
+}
+
 int links_watch_open(void)
 {
-	return nl_open(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_TC, SOCK_NONBLOCK);
+	return nl_open(NETLINK_ROUTE,
+		       RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_TC,
+		       SOCK_NONBLOCK);
 }
 
 int links_watch_read(int fd, void (*fn)(void *arg, const struct links_link *link, bool gone),
@@ -131,6 +205,8 @@ int links_watch_read(int fd, void (*fn)(void *arg, const struct links_link *link
 
 			if (message_link(msg, &link) == 0)
 				fn(arg, &link, msg->nlmsg_type == RTM_DELLINK);
+			else if (msg->nlmsg_type == RTM_NEWADDR || msg->nlmsg_type == RTM_DELADDR)
+				fn(arg, NULL, false);
 		}
 	}
 }

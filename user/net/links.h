@@ -13,6 +13,9 @@ struct links_link {
 	int master; /* ifindex of the bridge, bond, ... it belongs to, or 0 */
 	char name[16];
 	char kind[16]; /* "veth", "netkit", "bridge", ...; empty for hardware and lo */
+	uint8_t mac[6]; /* zeros where there is none, or it is of another length */
+	uint16_t vlan; /* of kind "vlan" (802.1Q): its number, or 0 */
+	bool filters_vlans; /* of kind "bridge" */
 	bool up; /* IFF_UP: switched on; there may be no carrier */
 	bool peer_elsewhere; /* the other end, or what it sits on, is in another namespace */
 };
@@ -20,13 +23,20 @@ struct links_link {
 /* Every interface. What fn returns other than 0 ends the walk and is returned. -errno. */
 int links_each(int (*fn)(void *arg, const struct links_link *link), void *arg, struct pc_err *err);
 
-/* A non-blocking descriptor that is readable when interfaces appear, change or go, or a qdisc or
- * filter on them. To miss none, open it before links_each. -errno. */
+/* An interface that has an IP address, other than a link-local one; as often as it has any. */
+int links_each_address(int (*fn)(void *arg, int ifindex), void *arg, struct pc_err *err);
+
+/* Bridges and their ports, with the VLAN that frames without a tag belong to there. */
+int links_each_pvid(int (*fn)(void *arg, int ifindex, uint16_t vlan), void *arg,
+		    struct pc_err *err);
+
+/* A non-blocking descriptor that is readable when interfaces appear, change or go, or an address, a
+ * qdisc or a filter on them. To miss none, open it before links_each. -errno. */
 int links_watch_open(void);
 
 /*
- * Take all that waits in fd. gone: the interface was removed, or moved to another namespace, where
- * it has another number. 0, or -errno. -ENOBUFS: events were lost: call links_each again; those that
+ * Take all that waits in fd. link: NULL when an address came or went. gone: the interface was removed,
+ * or moved to another namespace, where it has another number. 0, or -errno. -ENOBUFS: events were lost: call links_each again; those that
  * were not lost are still delivered by the next call.
  */
 int links_watch_read(int fd, void (*fn)(void *arg, const struct links_link *link, bool gone),

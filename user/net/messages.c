@@ -6,6 +6,7 @@
 #include <net/if.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <linux/if_bridge.h>
 #include <linux/inet_diag.h>
 #include <linux/rtnetlink.h>
 
@@ -113,10 +114,36 @@ int message_socket(const struct nlmsghdr *msg, uint8_t protocol, struct sockdiag
 	return 0;
 }
 
+static void nested(const struct nlattr *from, const struct nlattr **attr, unsigned max)
+{
+	memset(attr, 0, (max + 1) * sizeof(*attr));
+	if (from)
+		attributes(mnl_attr_get_payload(from), mnl_attr_get_payload_len(from), attr, max);
+}
+
+/* What only links of that kind have. */
+static void link_info(const struct nlattr *from, struct links_link *link)
+{
+	const struct nlattr *info[IFLA_INFO_DATA + 1], *vlan[IFLA_VLAN_ID + 1],
+		*bridge[IFLA_BR_VLAN_FILTERING + 1];
+	uint8_t filters = 0;
+
+	nested(from, info, IFLA_INFO_DATA);
+	string(info[IFLA_INFO_KIND], link->kind, sizeof(link->kind));
+	if (!strcmp(link->kind, "vlan")) {
+		nested(info[IFLA_INFO_DATA], vlan, IFLA_VLAN_ID);
+		number(vlan[IFLA_VLAN_ID], &link->vlan, sizeof(link->vlan));
+	} else if (!strcmp(link->kind, "bridge")) {
+		nested(info[IFLA_INFO_DATA], bridge, IFLA_BR_VLAN_FILTERING);
+		number(bridge[IFLA_BR_VLAN_FILTERING], &filters, sizeof(filters));
+		link->filters_vlans = filters;
+	}
+}
+
 int message_link(const struct nlmsghdr *msg, struct links_link *ret)
 {
 	const struct ifinfomsg *info = header_of(msg, sizeof(*info));
-	const struct nlattr *attr[IFLA_LINK_NETNSID + 1], *kind[IFLA_INFO_KIND + 1];
+	const struct nlattr *attr[IFLA_LINK_NETNSID + 1];
 	struct links_link link = {};
 
 	if (msg->nlmsg_type != RTM_NEWLINK && msg->nlmsg_type != RTM_DELLINK)
@@ -134,12 +161,43 @@ int message_link(const struct nlmsghdr *msg, struct links_link *ret)
 	number(attr[IFLA_LINK], &link.link, sizeof(link.link));
 	number(attr[IFLA_MASTER], &link.master, sizeof(link.master));
 	link.peer_elsewhere = attr[IFLA_LINK_NETNSID];
-	if (attr[IFLA_LINKINFO]) {
-		attributes(mnl_attr_get_payload(attr[IFLA_LINKINFO]),
-			   mnl_attr_get_payload_len(attr[IFLA_LINKINFO]), kind, IFLA_INFO_KIND);
-		string(kind[IFLA_INFO_KIND], link.kind, sizeof(link.kind));
-	}
+	if (attr[IFLA_ADDRESS] && mnl_attr_get_payload_len(attr[IFLA_ADDRESS]) == sizeof(link.mac))
+		number(attr[IFLA_ADDRESS], link.mac, sizeof(link.mac));
+	link_info(attr[IFLA_LINKINFO], &link);
 	*ret = link;
+	return 0;
+}
+
+int message_address(const struct nlmsghdr *msg, struct message_address *ret)
+{
+	const struct ifaddrmsg *info = header_of(msg, sizeof(*info));
+
+	if (msg->nlmsg_type != RTM_NEWADDR || !info)
+		return -EBADMSG;
+	ret->ifindex = (int)info->ifa_index;
+	ret->link_local = info->ifa_scope >= RT_SCOPE_LINK;
+	return 0;
+}
+
+int message_pvid(const struct nlmsghdr *msg, int *ret_ifindex, uint16_t *ret_vlan)
+{
+	const struct ifinfomsg *info = header_of(msg, sizeof(*info));
+	const struct nlattr *attr[IFLA_AF_SPEC + 1], *vlan;
+
+	if (msg->nlmsg_type != RTM_NEWLINK || !info || info->ifi_family != AF_BRIDGE)
+		return -EBADMSG;
+	*ret_ifindex = info->ifi_index;
+	*ret_vlan = 0;
+	attributes_of(msg, sizeof(*info), attr, IFLA_AF_SPEC);
+	if (!attr[IFLA_AF_SPEC])
+		return 0;
+	mnl_attr_for_each_nested (vlan, attr[IFLA_AF_SPEC]) {
+		struct bridge_vlan_info one;
+
+		if (mnl_attr_get_type(vlan) == IFLA_BRIDGE_VLAN_INFO &&
+		    number(vlan, &one, sizeof(one)) && one.flags & BRIDGE_VLAN_INFO_PVID)
+			*ret_vlan = one.vid;
+	}
 	return 0;
 }
 

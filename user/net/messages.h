@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <linux/netlink.h>
 
@@ -18,6 +19,17 @@ int message_socket(const struct nlmsghdr *msg, uint8_t protocol, struct sockdiag
 /* ifinfomsg. -ENOMSG: a message about something else of the interface, for example a bridge port
  * (RTM_DELLINK of family AF_BRIDGE: it left the bridge, and still exists). */
 int message_link(const struct nlmsghdr *msg, struct links_link *ret);
+
+struct message_address {
+	int ifindex;
+	bool link_local; /* or of the host alone */
+};
+
+/* ifaddrmsg; -EBADMSG also when it is not one. */
+int message_address(const struct nlmsghdr *msg, struct message_address *ret);
+
+/* ifinfomsg of family AF_BRIDGE, with its VLANs. *ret_vlan: the one of frames without a tag, 0: none. */
+int message_pvid(const struct nlmsghdr *msg, int *ret_ifindex, uint16_t *ret_vlan);
 
 #define MESSAGE_OIFS 32 /* more next hops of one route are not looked at */
 

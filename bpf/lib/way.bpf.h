@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The way to the agent belongs to the pod alone. Behind the pod's interface there may be a bridge, and on
+ * it a neighbour that poisons ARP or neighbour discovery, or takes over a MAC, to read another pod's
+ * connections to the agent, or to answer in its place. So they do not cross the bridge: what a stamped
+ * socket sends is put right into the node's stack, and the answers go to the interface and MAC that its SYN
+ * came from. What else comes out of a pod's interface for the agent, or in its name, is dropped.
+ */
+#pragma once
+
+#include "backstop.bpf.h"
+#include "client.bpf.h"
+#include "flow.bpf.h"
+
+#define TCX_NEXT (-1)
+#define TCX_DROP 2
+
+#define ETH_HLEN   14
+#define ETH_SOURCE 6 /* where the sender's address is in the header */
+#define MAC_LEN	   6
+
+#define TCP_ACK	   8 /* where in its header, and so on */
+#define TCP_OFFSET 12
+#define TCP_FLAGS  13
+#define TCP_SYN	   2
+
+/* A TCP packet as far as it matters here. */
+struct segment {
+	struct podcred_addr source, dest;
+	__u16 source_port, dest_port; /* host byte order */
+	__u32 at; /* where the TCP header is */
+	__u32 acked;
+	__u8 flags;
+	__u8 protocol;
+	__u8 hidden; /* the TCP header is, or may be, behind what is not read; a later fragment */
+	__u8 bare; /* no payload and no SYN */
+};
+
+/* The addresses of the IP header at that place, and where the next header is. 0: there is none. */
+static __noinline int segment_addresses(struct __sk_buff *skb, __u32 at, struct segment *s)
+{
+	__u8 head[PACKET_V6] = {};
+
+	if (bpf_skb_load_bytes(skb, at, head, PACKET_V4))
+		return 0;
+	if (head[0] >> 4 == 4) {
+		packet_addr(head, 12, 0, &s->source);
+		packet_addr(head, 16, 0, &s->dest);
+		s->protocol = head[9];
+		s->at = at + (head[0] & 15) * 4;
+		s->hidden = (head[0] & 15) * 4 < PACKET_V4 || head[6] & 0x1f || head[7];
+		return 1;
+	}
+	if (bpf_skb_load_bytes(skb, at, head, PACKET_V6))
+		return 0;
+	packet_addr(head, 8, 1, &s->source);
+	packet_addr(head, 24, 1, &s->dest);
+	s->protocol = head[6];
+	s->at = at + PACKET_V6;
+	s->hidden = is_extension(head[6]);
+	/* Fragments of what is no TCP packet go to the node rightfully. */
+	if (head[6] == NEXT_FRAGMENT && !bpf_skb_load_bytes(skb, s->at, head, 1)) {
+		s->protocol = head[0];
+		s->hidden = head[0] == IPPROTO_TCP || is_extension(head[0]);
+	}
+	return 1;
+}
+
+static __always_inline void segment_read(struct __sk_buff *skb, struct segment *s)
+{
+	__u8 tcp[PACKET_V4];
+
+	if (bpf_skb_load_bytes(skb, s->at, tcp, sizeof(tcp))) {
+		s->hidden = 1;
+		return;
+	}
+	s->source_port = (__u16)(tcp[0] << 8 | tcp[1]);
+	s->dest_port = (__u16)(tcp[2] << 8 | tcp[3]);
+	s->acked = (__u32)tcp[TCP_ACK] << 24 | tcp[TCP_ACK + 1] << 16 | tcp[TCP_ACK + 2] << 8 |
+		   tcp[TCP_ACK + 3];
+	s->flags = tcp[TCP_FLAGS];
+	s->bare = !(s->flags & TCP_SYN) && skb->len == s->at + (tcp[TCP_OFFSET] >> 4) * 4;
+}
