@@ -100,17 +100,15 @@ detach_all_but_connect4() {
   done
 }
 
-# The way past the bridge: what carries a connection from the pod's interface into the node's stack, and
-# back. Without it podcred is as it was on a bridge that pods share.
-PATH_PROGRAMS='wayin wayout'
+# Without the way past the bridge podcred is as it was on a bridge that pods share.
 detach_path() {
-  local program
-  for program in $PATH_PROGRAMS; do
-    # TODO until they are there; then it is an error that one is not
-    compgen -G "$PIN_DIR/links/podcred_$program*" >"$ENV_TMP/path" || continue
-    detach "$program"
-  done
-  resolver_down
+  local ifindex
+  detach wayout
+  bpftool -j map dump pinned "$PIN_DIR/maps/podcred_paths" | jq -r '.[].key | join(" ")' |
+    while read -r ifindex; do
+      # shellcheck disable=SC2086 # bytes
+      bpftool map delete pinned "$PIN_DIR/maps/podcred_paths" key $ifindex
+    done
 }
 
 # What a setup says is kept in a file, which goes with the suite. Its last words do not.
@@ -245,9 +243,6 @@ as_wanted() {
   esac
 }
 
-# Until the way past the bridge is there: red, and known.
-todo() { [[ $1 != podcred || ${KIND[$2]} != neighbour ]] || echo ' # TODO the way past the bridge'; }
-
 judge() {
   local column=$1 n=$2 outcome=$3 want
   case $column:$outcome in
@@ -266,7 +261,7 @@ judge() {
     as_wanted "$n" "$outcome"
     ;;
   esac || {
-    tap_result 'not ok' "$column: ${NAME[$n]}: $outcome$(todo "$column" "$n")"
+    tap_result 'not ok' "$column: ${NAME[$n]}: $outcome"
     note "  want: $want"
     return
   }
