@@ -40,6 +40,7 @@
 #define AGENT_PORT 7777
 /* who else is on the bridge (bypass/lib.sh) */
 #define NODE_MAC  "\x02\x00\x00\x00\x99\x01"
+#define OTHER_MAC "\x02\x00\x00\x00\x95\x01"
 #define WEB_MAC	  "\x02\x00\x00\x00\x95\x02"
 #define RELAY_MAC "\x02\x00\x00\x00\x95\x03"
 

@@ -91,7 +91,7 @@ static const struct ndmsg *entry(int fd, struct ask *ask, char *answer, size_t s
 	return head->nlmsg_type == RTM_NEWNEIGH ? NLMSG_DATA(head) : NULL;
 }
 
-static bool has_lladdr(const struct ndmsg *nd, const uint8_t *mac)
+static bool has_lladdr(const struct ndmsg *nd, const void *mac)
 {
 	const struct nlmsghdr *head = (const struct nlmsghdr *)((const char *)nd - NLMSG_HDRLEN);
 	int len = (int)(head->nlmsg_len - NLMSG_LENGTH(sizeof(*nd)));
@@ -104,7 +104,7 @@ static bool has_lladdr(const struct ndmsg *nd, const uint8_t *mac)
 }
 
 /* Whether HOST has that link layer address in the neighbour table that FD is of. */
-static bool is_at(int fd, const char *device_index, const char *host, const uint8_t *mac)
+static bool is_at(int fd, const char *device_index, const char *host, const void *mac)
 {
 	struct ask ask = {.head.nlmsg_len = NLMSG_LENGTH(sizeof(struct ndmsg))};
 	const struct ndmsg *nd;
@@ -231,12 +231,10 @@ static void until_poisoned(struct row *row)
 {
 	bool v6 = row->vector->spoof.v6;
 	struct tables here = tables_of(false), node = tables_of(true);
-	const uint8_t mac[] = {2, 0, 0, 0, 0x95, 1};
-
 	for (int left = LONG_MS * wait_factor(); left > 0; left--) {
 		order(ORDER_MODE, row->vector->mode);
-		if (is_at(here.fd, (char *)&here.index, v6 ? NODE6 : NODE4, mac) &&
-		    is_at(node.fd, (char *)&node.index, own_address(v6), mac))
+		if (is_at(here.fd, (char *)&here.index, v6 ? NODE6 : NODE4, OTHER_MAC) &&
+		    is_at(node.fd, (char *)&node.index, own_address(v6), OTHER_MAC))
 			return;
 		usleep(1000);
 	}
@@ -281,14 +279,18 @@ static void until_acknowledged(int fd)
 	}
 }
 
+/* As the bridge has it. The victim's own frames may have gone past it, and left no trace there. */
 static void until_stolen(void)
 {
 	struct tables node = tables_of(true);
-	int victims = port_of(node.fd, node.index, WEB_MAC);
 
 	for (int left = LONG_MS * wait_factor(); left > 0; left--) {
+		int thief, victim;
+
 		order(ORDER_STEAL, 0);
-		if (port_of(node.fd, node.index, WEB_MAC) != victims)
+		thief = port_of(node.fd, node.index, OTHER_MAC);
+		victim = port_of(node.fd, node.index, WEB_MAC);
+		if (thief && thief == victim)
 			return;
 		usleep(1000);
 	}
@@ -436,7 +438,7 @@ static int spoof_synack(struct row *row)
 	learn(tap, &spoof, LONG_MS * wait_factor());
 	spoof.seq = 5000;
 	spoofed(&spoof);
-	r = poll(&(struct pollfd){.fd = row->fd, .events = POLLOUT}, 1, WAIT_MS) > 0
+	r = poll(&(struct pollfd){.fd = row->fd, .events = POLLOUT}, 1, WAIT_MS * wait_factor()) > 0
 		    ? connected(row, NULL)
 		    : -EAGAIN;
 	if (r == 0)

@@ -509,14 +509,18 @@ static void fence(const struct spoof *spoof)
 	}
 }
 
-/* The bridge is to learn the victim's address at this port. */
+/* The bridge is to learn the victim's address at this port, as it knows the own one. */
 static void steal(void)
 {
-	struct packet p = {0};
+	const void *const all[] = {own_mac, WEB_MAC};
 
-	ether(&p, NODE_MAC, WEB_MAC, 0x88b5);
-	put_bytes(&p, 4, 1, 2, 3, 4);
-	send_frame(p.data, p.len);
+	for (int i = 0; i < 2; i++) {
+		struct packet p = {0};
+
+		ether(&p, NODE_MAC, all[i], 0x88b5); /* for experiments: nobody takes it */
+		put_bytes(&p, 4, 1, 2, 3, 4);
+		send_frame(p.data, p.len);
+	}
 }
 
 /* ---- orders ---- */
