@@ -162,16 +162,18 @@ static void arp(const void *to, const uint8_t *sender, const uint8_t *target)
 	send_frame(p.data, p.len);
 }
 
-/* "That address is mine", to one who has an entry for it. */
+/* "That address is mine", to one who has an entry for it. Said by an address that is nobody's: what comes
+ * out of a pod in the agent's name is dropped. */
 static void advertise(const void *to, const uint8_t *to_address, const uint8_t *address)
 {
+	static const uint8_t own_address[16] = {0xfe, 0x80, [14] = 0x95, 1};
 	struct nd_neighbor_advert *na;
 	uint32_t sum = IPPROTO_ICMPV6 + 32;
 	struct packet p = {0};
 
 	ether(&p, to, own_mac, ETH_P_IPV6);
 	put_bytes(&p, 8, 0x60, 0, 0, 0, 0, 32, IPPROTO_ICMPV6, 255);
-	put(&p, address, 16);
+	put(&p, own_address, 16);
 	put(&p, to_address, 16);
 	na = (struct nd_neighbor_advert *)(p.data + p.len);
 	put_bytes(&p, 8, ND_NEIGHBOR_ADVERT, 0, 0, 0, 0xa0, 0, 0, 0); /* router, override */
