@@ -49,7 +49,7 @@ static struct podcred_addr mapped(struct in_addr ip)
 
 static int by_map(int fd)
 {
-	struct podcred_stamp stamp;
+	struct podcred_seal seal;
 	struct podcred_pod pod;
 	struct sockaddr_in peer;
 	socklen_t len = sizeof(peer);
@@ -61,9 +61,9 @@ static int by_map(int fd)
 					.agent = mapped(local.sin_addr),
 					.client_port = ntohs(peer.sin_port),
 					.agent_port = ntohs(local.sin_port)};
-	if (bpf_map_lookup_elem(peers_map, &key, &stamp))
+	if (bpf_map_lookup_elem(peers_map, &key, &seal))
 		return -1;
-	return bpf_map_lookup_elem(pods_map, &stamp.pod_cgroup_id, &pod);
+	return bpf_map_lookup_elem(pods_map, &seal.stamp.pod_cgroup_id, &pod);
 }
 
 static int by_index(int fd)
@@ -118,7 +118,7 @@ int main(int argc, char **argv)
 	}
 	local = address(argv[1], argv[2]);
 	pods = ip_index_of((uint32_t)number(argv[3]));
-	peers_map = pinned(argv[4], "podcred_peers");
+	peers_map = pinned(argv[4], "podcred_peers_v2");
 	pods_map = pinned(argv[4], "podcred_pods");
 	kubepods = argv[5];
 	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -21,6 +21,7 @@ VARIANTS = {
     'compat': 'iptables-nft DNAT',
     'nftables': 'nftables DNAT, map',
     'podcred': 'podcred',
+    'bridged': 'podcred, across the bridge',
     'connects': 'podcred, connect hooks only',
     'proxied': 'direct, rules of kube-proxy',
     'neighbours': 'podcred, rules of kube-proxy',

@@ -9,7 +9,7 @@ set -u
 HERE=$(cd "$(dirname "$0")" && pwd)
 OUT=$1
 ROUNDS=${ROUNDS:-250}
-VARIANTS=(direct again legacy compat nftables podcred connects proxied neighbours untracked)
+VARIANTS=(direct again legacy compat nftables podcred bridged connects proxied neighbours untracked)
 RULES=(0 100 1000 10000)
 PODS=(10 110 1000)
 LOOKUP_PODS=(10 110 1000 5000)

@@ -10,6 +10,7 @@
 #   compat       the same by iptables-nft
 #   nftables     the same in nftables' own words: N services in a verdict map, as kube-proxy has them
 #   podcred      all of podcred, with N targets in its configuration
+#   bridged      podcred, whose connections cross the bridge
 #   connects     podcred without the packet programs
 #   proxied      direct, on a node where kube-proxy has N rules in iptables-legacy
 #   neighbours   podcred, on such a node
@@ -21,7 +22,7 @@ DIAL=$IMDS
 DIAL_PORT=80
 
 is_podcred() {
-  case $VARIANT in podcred | connects | neighbours | untracked) true ;; *) false ;; esac
+  case $VARIANT in podcred | bridged | connects | neighbours | untracked) true ;; *) false ;; esac
 }
 
 # ---- rules ----
@@ -99,6 +100,12 @@ podcred_up() {
 podcred_rules() {
   config "$1" >"$ENV_TMP/config.yaml"
   env_load --config "$ENV_TMP/config.yaml"
+}
+
+bridged_up() { podcred_up --without path; }
+bridged_rules() {
+  config "$1" >"$ENV_TMP/config.yaml"
+  env_load --config "$ENV_TMP/config.yaml" --without path
 }
 
 CONNECTS_ALONE=(--without cgroup-egress --without netfilter-link --without tcx --without tc)

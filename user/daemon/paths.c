@@ -109,7 +109,7 @@ int paths_read(const char *pin_dir, struct paths **ret, struct pc_err *err)
 	paths->map_fd = loader_map_open(pin_dir, LOADER_MAP_PATHS, err);
 	if (paths->map_fd < 0)
 		return paths->map_fd == -ENOENT ? 0 : paths->map_fd;
-	if (!is_agent_local(pin_dir, err))
+	if (!loader_uses_path(pin_dir) || !is_agent_local(pin_dir, err))
 		return 0;
 	r = links_each(add_link, paths, err);
 	if (!r)

@@ -13,7 +13,7 @@ struct pc_err;
 struct paths;
 
 /* Of the interfaces as they are now. *ret is NULL where there is no path to know: the agent's address is
- * not the node's own, or the load is older than paths. -errno. */
+ * not the node's own, or the load did without, or is older. -errno. */
 int paths_read(const char *pin_dir, struct paths **ret, struct pc_err *err);
 struct paths *paths_free(struct paths *paths);
 static inline void paths_freep(struct paths **paths)

@@ -171,6 +171,22 @@ static int try_netfilter(void)
 	return try_load(PROG_TYPE_NETFILTER, ATTACH_TYPE_NETFILTER, insns, ARRAY_SIZE(insns));
 }
 
+/* What it takes beside tcx or tc: the storage of the socket that sent a packet. */
+static int try_path(void)
+{
+	const struct bpf_insn insns[] = {
+		LOAD(BPF_REG_1, BPF_REG_1, offsetof(struct __sk_buff, sk)),
+		JUMP_IF_ZERO(BPF_REG_1, 1), CALL(BPF_FUNC_sk_fullsock), MOV_IMM(BPF_REG_0, 0),
+		EXIT()};
+	int r = iface_try_link();
+
+	if (r < 0)
+		r = tc_try();
+	return r < 0 ? r
+		     : try_load(BPF_PROG_TYPE_SCHED_CLS, (enum bpf_attach_type)0, insns,
+				ARRAY_SIZE(insns));
+}
+
 static struct {
 	struct loader_feature feature;
 	int (*try)(void);
@@ -245,6 +261,12 @@ static struct {
 	  .without = "new pods are noticed by inotify, a little later"},
 	 try_tracing,
 	 .bit = 7},
+	{{.name = "path",
+	  .since = "5.2",
+	  .without = "connections to the agent cross the bridge that pods share, where a pod with "
+		     "CAP_NET_RAW can read them and take them over"},
+	 try_path,
+	 .bit = 8},
 };
 
 static const char *without[ARRAY_SIZE(table)];

@@ -110,7 +110,7 @@ static int link_pin_path(char *buf, size_t size, const char *pin_dir, const char
 	return pin_path(buf, size, pin_dir, LINKS_DIR, name);
 }
 
-bool loader_iface_uses_tc(const char *pin_dir)
+static uint64_t loaded_without(const char *pin_dir)
 {
 	struct pc_err err = {};
 	_cleanup_close_ int fd = loader_map_open(pin_dir, LOADER_MAP_RUNTIME, &err);
@@ -118,7 +118,17 @@ bool loader_iface_uses_tc(const char *pin_dir)
 
 	if (fd >= 0)
 		loader_runtime_read(fd, PODCRED_RUNTIME_WITHOUT, &without);
-	return features_use_tc(without);
+	return without;
+}
+
+bool loader_iface_uses_tc(const char *pin_dir)
+{
+	return features_use_tc(loaded_without(pin_dir));
+}
+
+bool loader_uses_path(const char *pin_dir)
+{
+	return !feature_is_missing(loaded_without(pin_dir), "path");
 }
 
 static int attach_link(const char *pin_dir, enum loader_iface kind, int ifindex, int prog_fd,

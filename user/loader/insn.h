@@ -12,6 +12,7 @@
 #define LOAD(dst, src, off)	     INSN(BPF_LDX | BPF_DW | BPF_MEM, dst, src, off, 0)
 #define STORE(dst, src, off)	     INSN(BPF_STX | BPF_DW | BPF_MEM, dst, src, off, 0)
 #define STORE_IMM32(dst, off, value) INSN(BPF_ST | BPF_W | BPF_MEM, dst, 0, off, value)
+#define JUMP_IF_ZERO(reg, off)	     INSN(BPF_JMP | BPF_JEQ | BPF_K, reg, 0, off, 0)
 #define CALL(helper)		     INSN(BPF_JMP | BPF_CALL, 0, 0, 0, helper)
 #define CALL_KERNEL(function)	     INSN(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_KFUNC_CALL, 0, function)
 #define EXIT()			     INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)

@@ -91,6 +91,9 @@ int loader_iface_attach(const char *pin_dir, enum loader_iface kind, int ifindex
 /* Whether it is attached there; where it was not loaded, or this process may not ask: true. */
 bool loader_iface_is_attached(const char *pin_dir, enum loader_iface kind, int ifindex);
 
+/* Whether the load carries connections past bridges: podcred_paths. */
+bool loader_uses_path(const char *pin_dir);
+
 /* Whether that is done by filters of tc in place of tcx links. */
 bool loader_iface_uses_tc(const char *pin_dir);
 
