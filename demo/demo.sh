@@ -94,7 +94,7 @@ peers_are_there() {
   for pod in web db netd; do grep -q "shop/$pod " <<<"$list" || return; done
 }
 wait_for 30 peers_are_there || die "not every pod is among the peers: $(podcred peers)"
-run "$BPFTOOL" map dump pinned "$PIN_DIR/maps/podcred_peers"
+run "$BPFTOOL" map dump pinned "$PIN_DIR/maps/podcred_peers_v2"
 echo
 run "$PODCRED" peers
 echo

@@ -4,7 +4,7 @@
  * usage: lookup ADDRESS PORT PODS PIN_DIR KUBEPODS   (in the agent's cgroup, with podcred loaded)
  *
  *   peer      podcred_peer(): one getsockopt(2), no privilege
- *   map       the same facts by two bpf(2) lookups, in podcred_peers and podcred_pods: needs CAP_BPF
+ *   map       the same facts by two bpf(2) lookups, in podcred_peers_v2 and podcred_pods: needs CAP_BPF
  *   index     getpeername(2), and the source address in an index of PODS addresses in memory
  *   cgroupfs  a walk below KUBEPODS for the directory with the caller's cgroup id
  *

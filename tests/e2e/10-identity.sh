@@ -133,11 +133,11 @@ run_listings() {
   # More than the kernel hands out at once.
   local i rest value
   printf -v rest ' 0%.0s' {1..34}
-  printf -v value ' 0%.0s' {1..64}
+  printf -v value ' 0%.0s' {1..80}
   for i in {0..599}; do
-    echo "map update pinned $PIN_DIR/maps/podcred_peers key $((i % 256)) $((i / 256))$rest value$value"
+    echo "map update pinned $PIN_DIR/maps/podcred_peers_v2 key $((i % 256)) $((i / 256))$rest value$value"
   done >"$ENV_TMP/many"
-  bpftool batch file "$ENV_TMP/many" >/dev/null || env_fail 'podcred_peers cannot be written'
+  bpftool batch file "$ENV_TMP/many" >/dev/null || env_fail 'podcred_peers_v2 cannot be written'
   same 'a map of many entries is listed whole, each once' '600 600' \
     "$(podcred peers --json | jq '"\(length) \([.[].client] | unique | length)"' -r)"
   sed 's/update/delete/; s/ value.*//' "$ENV_TMP/many" >"$ENV_TMP/none"
