@@ -71,8 +71,7 @@ static __always_inline int is_agents_addr(const struct podcred_config *cfg, cons
 static __always_inline int packet_is_elsewhere(const struct podcred_config *cfg, const __u8 *head,
 					       int v6)
 {
-	return packet_is_foreign(cfg, head, v6) &&
-	       !is_agents_addr(cfg, head, v6 ? 24 : 16, v6) &&
+	return packet_is_foreign(cfg, head, v6) && !is_agents_addr(cfg, head, v6 ? 24 : 16, v6) &&
 	       !is_agents_addr(cfg, head, v6 ? 8 : 12, v6);
 }
 

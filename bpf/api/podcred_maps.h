@@ -426,7 +426,7 @@ struct podcred_event {
 	X(13, flow_conflict, "refused: another socket has this 4-tuple and sequence number")       \
 	X(14, unstamped, "a connection reached the agent that no pod's connect announced")         \
 	X(15, seal_failed, "the agent's socket has no room for the stamp")                         \
-	X(16, peers_map_full, "live connection not listed in podcred_peers_v2; its stamp holds")      \
+	X(16, peers_map_full, "live connection not listed in podcred_peers_v2; its stamp holds")   \
 	X(17, cgroup_event_lost, "cgroup event lost: ring buffer full")                            \
 	X(18, unknown_socket, "refused: the socket's cgroup could not be read")                    \
 	X(19, no_pod, "refused: the caller is below kubepods, but in no pod's cgroup")             \
@@ -451,7 +451,7 @@ struct podcred_event {
 	X(34, not_severed, "a diverted connection could not be cut off; its output is dropped")    \
 	X(35, pass_quota, "refused: the pod has too many connections to real addresses")           \
 	X(36, pass_conflict, "refused: another pod's connection has these addresses and ports")    \
-	X(37, severed, "refused: this socket was cut off before, and is good for nothing more")      \
+	X(37, severed, "refused: this socket was cut off before, and is good for nothing more")    \
 	X(38, carried, "connection carried past the bridge, to the node and back")                 \
 	X(39, packet_forged, "packet dropped: no connection to the agent of that pod sent it")     \
 	X(40, packet_spoofed, "packet dropped: a pod sent it in the agent's name")

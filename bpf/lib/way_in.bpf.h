@@ -43,7 +43,7 @@ static __always_inline struct podcred_client *announcer_of(struct __sk_buff *skb
  * is not known nobody minds it.
  */
 static __noinline int is_kernels(struct __sk_buff *skb, const struct segment *s,
-				      const struct sender *sender)
+				 const struct sender *sender)
 {
 	struct podcred_peer_key key = {.client = s->source,
 				       .agent = s->dest,

@@ -174,10 +174,9 @@ static int try_netfilter(void)
 /* What it takes beside tcx or tc: the storage of the socket that sent a packet. */
 static int try_path(void)
 {
-	const struct bpf_insn insns[] = {
-		LOAD(BPF_REG_1, BPF_REG_1, offsetof(struct __sk_buff, sk)),
-		JUMP_IF_ZERO(BPF_REG_1, 1), CALL(BPF_FUNC_sk_fullsock), MOV_IMM(BPF_REG_0, 0),
-		EXIT()};
+	const struct bpf_insn insns[] = {LOAD(BPF_REG_1, BPF_REG_1, offsetof(struct __sk_buff, sk)),
+					 JUMP_IF_ZERO(BPF_REG_1, 1), CALL(BPF_FUNC_sk_fullsock),
+					 MOV_IMM(BPF_REG_0, 0), EXIT()};
 	int r = iface_try_link();
 
 	if (r < 0)

@@ -245,8 +245,7 @@ static void replace_by_filter(void *arg, const char *path, const char *name)
 		size_t len = strlen(kinds[i].prog);
 
 		if (!strncmp(name, kinds[i].prog, len) && name[len] == '_' &&
-		    tc_is_attached(atoi(name + len + 1), &kinds[i].tc,
-				   kinds[i].prog))
+		    tc_is_attached(atoi(name + len + 1), &kinds[i].tc, kinds[i].prog))
 			unlink(path);
 	}
 }

@@ -14,8 +14,7 @@ static const char *const map_names[] = {
 	[LOADER_MAP_QUOTA] = "podcred_quota",		[LOADER_MAP_STATS] = "podcred_stats",
 	[LOADER_MAP_CGROUPS] = "podcred_cgroups",	[LOADER_MAP_RUNTIME] = "podcred_runtime",
 	[LOADER_MAP_EVENTS] = "podcred_events",		[LOADER_MAP_PASSES] = "podcred_passes_v3",
-	[LOADER_MAP_PASS_QUOTA] = "podcred_pass_quota",
-	[LOADER_MAP_PATHS] = "podcred_paths",
+	[LOADER_MAP_PASS_QUOTA] = "podcred_pass_quota", [LOADER_MAP_PATHS] = "podcred_paths",
 };
 
 int loader_map_open(const char *pin_dir, enum loader_map map, struct pc_err *err)

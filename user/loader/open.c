@@ -83,7 +83,8 @@ bool object_has_map(const void *skel, const char *name)
 	const struct podcred *object = skel;
 	const struct bpf_map *map = bpf_object__find_map_by_name(object->obj, name);
 
-	return map && map != object->maps.podcred_flows; /* by the next load they have been claimed */
+	return map &&
+	       map != object->maps.podcred_flows; /* by the next load they have been claimed */
 }
 
 void object_forget_new_maps(struct podcred *skel, const bool *existed)

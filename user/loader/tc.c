@@ -18,7 +18,7 @@
 #define LOOPBACK 1
 
 /* By this macro, as libbpf refuses options with anything in their padding. */
-#define HOOK(name, index, place)                                                                     \
+#define HOOK(name, index, place)                                                                   \
 	LIBBPF_OPTS(bpf_tc_hook, name, .ifindex = (index),                                         \
 		    .attach_point = (place)->egress ? BPF_TC_EGRESS : BPF_TC_INGRESS)
 #define OUR_PLACE(name, place)                                                                     \
@@ -75,7 +75,8 @@ static int attach(int prog_fd, int ifindex, const struct tc_place *place, bool r
 	return bpf_tc_attach(&hook, &opts);
 }
 
-int tc_attach(int prog_fd, const char *prog, int ifindex, const struct tc_place *place, struct pc_err *err)
+int tc_attach(int prog_fd, const char *prog, int ifindex, const struct tc_place *place,
+	      struct pc_err *err)
 {
 	uint32_t id = prog_id_of(prog_fd), old = query(ifindex, place);
 	int r;
@@ -110,7 +111,8 @@ bool tc_is_attached(int ifindex, const struct tc_place *place, const char *prog)
 	return id && is_ours(id, prog);
 }
 
-unsigned tc_each(const struct tc_place *place, bool (*pick)(void *arg, uint32_t prog_id), void *arg, bool remove)
+unsigned tc_each(const struct tc_place *place, bool (*pick)(void *arg, uint32_t prog_id), void *arg,
+		 bool remove)
 {
 	struct if_nameindex *list = if_nameindex();
 	unsigned n = 0;

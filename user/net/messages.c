@@ -191,7 +191,8 @@ int message_pvid(const struct nlmsghdr *msg, int *ret_ifindex, uint16_t *ret_vla
 	attributes_of(msg, sizeof(*info), attr, IFLA_AF_SPEC);
 	if (!attr[IFLA_AF_SPEC])
 		return 0;
-	mnl_attr_for_each_nested (vlan, attr[IFLA_AF_SPEC]) {
+	mnl_attr_for_each_nested(vlan, attr[IFLA_AF_SPEC])
+	{
 		struct bridge_vlan_info one;
 
 		if (mnl_attr_get_type(vlan) == IFLA_BRIDGE_VLAN_INFO &&
