@@ -77,7 +77,8 @@ static __always_inline void way_of_tail(const struct segment *s, struct podcred_
 }
 
 /* By the bridge go those whose SYN was not noted: the connection is older than the programs, its
- * interface has none, or nobody knows it. */
+ * interface has none, or nobody knows it. And of those whose interface is gone what has no payload: another
+ * pod that has the address now learns so that the agent still has the first one's, and ends it. */
 static __noinline int judge_way_out(struct __sk_buff *skb)
 {
 	const struct podcred_config *cfg = config_get();
@@ -93,7 +94,7 @@ static __noinline int judge_way_out(struct __sk_buff *skb)
 		return TCX_NEXT;
 	if (!way_of_socket(skb, &way) && !way_of_flow(&s, &way))
 		way_of_tail(&s, &way);
-	if (!way.ifindex)
+	if (!way.ifindex || (s.bare && way_is_gone(&way)))
 		return TCX_NEXT;
 	if (bpf_skb_store_bytes(skb, 0, way.mac, MAC_LEN, 0))
 		return TCX_DROP;

@@ -347,7 +347,8 @@ struct podcred_client {
 	__u8 redirected; /* the peer address is the agent's; getpeername must show stamp.addr */
 	__u8 pass; /* enum podcred_client_pass */
 	__u8 prove; /* the flow is announced; that it arrives at the agent is not proved yet */
-	__u8 _pad[3];
+	__u8 _pad;
+	__u16 interface; /* low bits of the ifindex that the agent's answers go to; 0: not noted */
 };
 
 /* ---- podcred_told: pod-level cgroup id (__u64) -> when a diverted connection of that pod was

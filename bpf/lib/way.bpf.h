@@ -36,6 +36,28 @@ struct segment {
 	__u8 bare; /* no payload and no SYN */
 };
 
+#define SEGMENT_MAX_OPTIONS 3 /* a socket's: hop by hop, and two for the destination */
+
+/* Behind the options that a socket may have. Fragments of what is no TCP packet go to the node rightfully. */
+static __always_inline void segment_extensions(struct __sk_buff *skb, struct segment *s)
+{
+	__u8 extension[2];
+
+	for (int i = 0; i < SEGMENT_MAX_OPTIONS; i++) {
+		if (s->protocol != NEXT_HOP_BY_HOP && s->protocol != NEXT_DEST)
+			break;
+		if (bpf_skb_load_bytes(skb, s->at, extension, sizeof(extension)))
+			break;
+		s->protocol = extension[0];
+		s->at += (extension[1] + 1) * 8;
+	}
+	s->hidden = is_extension(s->protocol);
+	if (s->protocol == NEXT_FRAGMENT && !bpf_skb_load_bytes(skb, s->at, extension, 1)) {
+		s->protocol = extension[0];
+		s->hidden = extension[0] == IPPROTO_TCP || is_extension(extension[0]);
+	}
+}
+
 /* The addresses of the IP header at that place, and where the next header is. 0: there is none. */
 static __noinline int segment_addresses(struct __sk_buff *skb, __u32 at, struct segment *s)
 {
@@ -57,12 +79,7 @@ static __noinline int segment_addresses(struct __sk_buff *skb, __u32 at, struct 
 	packet_addr(head, 24, 1, &s->dest);
 	s->protocol = head[6];
 	s->at = at + PACKET_V6;
-	s->hidden = is_extension(head[6]);
-	/* Fragments of what is no TCP packet go to the node rightfully. */
-	if (head[6] == NEXT_FRAGMENT && !bpf_skb_load_bytes(skb, s->at, head, 1)) {
-		s->protocol = head[0];
-		s->hidden = head[0] == IPPROTO_TCP || is_extension(head[0]);
-	}
+	segment_extensions(skb, s);
 	return 1;
 }
 
@@ -80,4 +97,11 @@ static __always_inline void segment_read(struct __sk_buff *skb, struct segment *
 		   tcp[TCP_ACK + 3];
 	s->flags = tcp[TCP_FLAGS];
 	s->bare = !(s->flags & TCP_SYN) && skb->len == s->at + (tcp[TCP_OFFSET] >> 4) * 4;
+}
+
+/* The interface is no more, or has left the node: who was behind it cannot be told from who has its address
+ * now. */
+static __always_inline int way_is_gone(const struct podcred_way *way)
+{
+	return !bpf_map_lookup_elem(&podcred_paths, &way->ifindex);
 }

@@ -40,7 +40,8 @@ static __always_inline struct podcred_client *announcer_of(struct __sk_buff *skb
 /*
  * The kernel's own word for a connection that it has forgotten, or that waits out its time: no socket of a
  * pod has sent it. It must come out of the interface that the connection came out of; of a connection that
- * is not known nobody minds it.
+ * is not known nobody minds it, nor when that interface is gone: the pod's address may be another's by
+ * now, whose kernel ends what the agent still has of the first.
  */
 static __noinline int is_kernels(struct __sk_buff *skb, const struct segment *s,
 				 const struct sender *sender)
@@ -56,7 +57,7 @@ static __noinline int is_kernels(struct __sk_buff *skb, const struct segment *s,
 		return 0;
 	seal = bpf_map_lookup_elem(&podcred_peers_v2, &key);
 	way = seal ? &seal->way : bpf_map_lookup_elem(&podcred_tails, &key);
-	return !way || !way->ifindex || way->ifindex == skb->ifindex;
+	return !way || !way->ifindex || way->ifindex == skb->ifindex || way_is_gone(way);
 }
 
 /* Into the node's stack, as if it had come by the bridge, and the bridge had found the node. Without a
@@ -73,12 +74,71 @@ static __always_inline int carry_in(struct __sk_buff *skb, const struct segment 
 	return (int)bpf_redirect(path->gateway, BPF_F_INGRESS);
 }
 
-static __noinline void way_note(struct __sk_buff *skb, const struct podcred_client *client)
+static __always_inline int way_here(struct __sk_buff *skb, struct podcred_way *way)
 {
-	struct podcred_way way = {.ifindex = skb->ifindex};
+	way->ifindex = skb->ifindex;
+	return !bpf_skb_load_bytes(skb, ETH_SOURCE, way->mac, MAC_LEN);
+}
 
-	if (!bpf_skb_load_bytes(skb, ETH_SOURCE, way.mac, MAC_LEN))
-		flow_way(&client->flow, bpf_get_socket_cookie(skb), &way);
+static __noinline void way_note(struct __sk_buff *skb, struct podcred_client *client)
+{
+	struct podcred_way way = {};
+
+	if (!way_here(skb, &way))
+		return;
+	flow_way(&client->flow, bpf_get_socket_cookie(skb), &way);
+	client->interface = (__u16)skb->ifindex;
+}
+
+/* The agent's socket of the connection, to be released. */
+static __always_inline struct bpf_sock *agents_socket(struct __sk_buff *skb,
+						      const struct podcred_flow_key *flow)
+{
+	struct bpf_sock_tuple tuple = {};
+	__u32 size = sizeof(tuple.ipv6);
+
+	if (podcred_addr_is_v4(&flow->agent)) {
+		size = sizeof(tuple.ipv4);
+		__builtin_memcpy(&tuple.ipv4.saddr, &flow->client.ip[12], sizeof(tuple.ipv4.saddr));
+		__builtin_memcpy(&tuple.ipv4.daddr, &flow->agent.ip[12], sizeof(tuple.ipv4.daddr));
+		tuple.ipv4.sport = bpf_htons(flow->client_port);
+		tuple.ipv4.dport = bpf_htons(flow->agent_port);
+	} else {
+		__builtin_memcpy(tuple.ipv6.saddr, flow->client.ip, sizeof(tuple.ipv6.saddr));
+		__builtin_memcpy(tuple.ipv6.daddr, flow->agent.ip, sizeof(tuple.ipv6.daddr));
+		tuple.ipv6.sport = bpf_htons(flow->client_port);
+		tuple.ipv6.dport = bpf_htons(flow->agent_port);
+	}
+	return bpf_sk_lookup_tcp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+}
+
+/*
+ * The pod's interface was made again, or it has another, and the connection goes on there. The segment is
+ * of the socket that announced it; but somebody who had that address and port before may have kept a socket,
+ * so the agent's must be the same pod's.
+ */
+static __noinline void way_move(struct __sk_buff *skb, struct podcred_client *client)
+{
+	struct podcred_peer_key key = {.client = client->flow.client,
+				       .agent = client->flow.agent,
+				       .client_port = client->flow.client_port,
+				       .agent_port = client->flow.agent_port};
+	struct podcred_seal *live = bpf_map_lookup_elem(&podcred_peers_v2, &key), *seal;
+	struct podcred_way way = {};
+	struct bpf_sock *sk;
+
+	if (!live || live->stamp.pod_cgroup_id != client->stamp.pod_cgroup_id ||
+	    !way_here(skb, &way))
+		return;
+	sk = agents_socket(skb, &client->flow);
+	if (!sk)
+		return;
+	seal = bpf_sk_storage_get(&podcred_sealed_v2, sk, NULL, 0);
+	if (seal && seal->stamp.pod_cgroup_id == client->stamp.pod_cgroup_id) {
+		seal->way = live->way = way;
+		client->interface = (__u16)skb->ifindex;
+	}
+	bpf_sk_release(sk);
 }
 
 static __always_inline int is_agents_pod(const struct podcred_config *cfg,
@@ -131,6 +191,8 @@ static __noinline int judge_way_in(struct __sk_buff *skb, __u32 at)
 	if (client) {
 		if (s.flags & TCP_SYN && !is_tagged)
 			way_note(skb, client);
+		else if (client->interface && client->interface != (__u16)ifindex && !is_tagged)
+			way_move(skb, client);
 		return carry_in(skb, &s, path, is_tagged);
 	}
 	sender_of(cfg, skb, &sender);
