@@ -89,6 +89,11 @@ int tc_attach(int prog_fd, const char *prog, int ifindex, const struct tc_place 
 				  "has handle %#x at priority %d; delete it",
 				  prog, ifindex, place->handle, PRIORITY);
 	r = attach(prog_fd, ifindex, place, old);
+	/* A load and the resolver may see an interface at the same time. */
+	if (r == -EEXIST && !old) {
+		old = query(ifindex, place);
+		r = old && is_ours(old, prog) ? attach(prog_fd, ifindex, place, true) : r;
+	}
 	if (r < 0)
 		return pc_err_set(
 			err, r,
