@@ -22,7 +22,8 @@ static __always_inline int is_agents(const struct podcred_config *cfg, struct __
 			return 0;
 		packet_addr(head, 12, 0, &source);
 	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
-		if (head + PACKET_V6 > data_end || head[6] != IPPROTO_TCP)
+		if (head + PACKET_V6 > data_end ||
+		    (head[6] != IPPROTO_TCP && head[6] != NEXT_HOP_BY_HOP)) /* above 64 KiB */
 			return 0;
 		packet_addr(head, 8, 1, &source);
 	} else {

@@ -124,8 +124,8 @@ static __always_inline int guarded_at(const struct podcred_config *cfg, struct _
 	return packet_is_guarded(cfg, head, packet);
 }
 
-/* A function of its own, as hardly any packet comes so far. */
-static __noinline int judge_ingress(struct __sk_buff *skb)
+/* A function of its own, as hardly any packet comes so far; global, so that the verifier looks at it once. */
+__noinline int judge_ingress(struct __sk_buff *skb)
 {
 	const struct podcred_config *cfg = config_get();
 	__u8 head[PACKET_HEAD] = {};
@@ -166,7 +166,13 @@ int podcred_veth(struct __sk_buff *skb)
 		return TCX_NEXT;
 	at = ip_at(skb);
 	verdict = at == AT_NONE ? TCX_NEXT : judge_way_in(skb, at);
-	return verdict == TCX_NEXT ? judge_ingress(skb) : verdict;
+	if (verdict == WAY_CARRY)
+		return carry_in(skb);
+	if (verdict == TCX_DROP)
+		return TCX_DROP;
+	if (judge_ingress(skb) != TCX_NEXT)
+		return TCX_DROP;
+	return verdict == WAY_ASK ? carry_in(skb) : TCX_NEXT;
 }
 
 /* ---- uplink ---- */

@@ -34,11 +34,13 @@ struct segment {
 	__u8 protocol;
 	__u8 hidden; /* the TCP header is, or may be, behind what is not read; a later fragment */
 	__u8 bare; /* no payload and no SYN */
+	__u8 options; /* IPv4: they may name other destinations (packet.bpf.h) */
 };
 
 #define SEGMENT_MAX_OPTIONS 3 /* a socket's: hop by hop, and two for the destination */
 
-/* Behind the options that a socket may have. Fragments of what is no TCP packet go to the node rightfully. */
+/* Behind the options that a socket may have, and the kernel writes into what is above 64 KiB. Fragments of
+ * what is no TCP packet go to the node rightfully. */
 static __always_inline void segment_extensions(struct __sk_buff *skb, struct segment *s)
 {
 	__u8 extension[2];
@@ -70,10 +72,12 @@ static __noinline int segment_addresses(struct __sk_buff *skb, __u32 at, struct 
 		packet_addr(head, 16, 0, &s->dest);
 		s->protocol = head[9];
 		s->at = at + (head[0] & 15) * 4;
-		s->hidden = (head[0] & 15) * 4 < PACKET_V4 || head[6] & 0x1f || head[7];
+		s->options = (head[0] & 15) * 4 != PACKET_V4;
+		s->hidden = (head[0] & 15) * 4 < PACKET_V4 ||
+			    (s->protocol == IPPROTO_TCP && (head[6] & 0x1f || head[7]));
 		return 1;
 	}
-	if (bpf_skb_load_bytes(skb, at, head, PACKET_V6))
+	if (head[0] >> 4 != 6 || bpf_skb_load_bytes(skb, at, head, PACKET_V6))
 		return 0;
 	packet_addr(head, 8, 1, &s->source);
 	packet_addr(head, 24, 1, &s->dest);

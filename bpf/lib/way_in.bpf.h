@@ -4,6 +4,10 @@
 
 #include "way.bpf.h"
 
+/* The verdicts of judge_way_in beside those of tcx. */
+#define WAY_CARRY (-2)
+#define WAY_ASK	  (-3) /* the same, when the guard has nothing against it */
+
 /* Whose socket sent it: also of packets that the kernel sends by itself, which are nobody's. */
 static __always_inline void sender_of(const struct podcred_config *cfg, struct __sk_buff *skb,
 				      struct sender *sender)
@@ -60,17 +64,27 @@ static __noinline int is_kernels(struct __sk_buff *skb, const struct segment *s,
 	return !way || !way->ifindex || way->ifindex == skb->ifindex || way_is_gone(way);
 }
 
-/* Into the node's stack, as if it had come by the bridge, and the bridge had found the node. Without a
- * bridge it is there next; behind a tag it is in another network. */
-static __always_inline int carry_in(struct __sk_buff *skb, const struct segment *s,
-				    const struct podcred_path *path, int is_tagged)
+/* Without a bridge it is there next; behind a tag it is in another network. */
+static __always_inline int carry_verdict(const struct segment *s, const struct podcred_path *path,
+					 int is_tagged)
 {
 	if (!path->gateway || is_tagged)
 		return TCX_NEXT;
-	if (bpf_skb_store_bytes(skb, 0, path->mac, MAC_LEN, 0))
-		return TCX_DROP;
+	if (s->options)
+		return WAY_ASK;
 	if (s->flags & TCP_SYN)
 		count(PODCRED_REASON_carried);
+	return WAY_CARRY;
+}
+
+/* Into the node's stack, as if it had come by the bridge, and the bridge had found the node. */
+static __always_inline int carry_in(struct __sk_buff *skb)
+{
+	__u32 ifindex = skb->ifindex;
+	const struct podcred_path *path = bpf_map_lookup_elem(&podcred_paths, &ifindex);
+
+	if (!path || !path->gateway || bpf_skb_store_bytes(skb, 0, path->mac, MAC_LEN, 0))
+		return TCX_DROP;
 	return (int)bpf_redirect(path->gateway, BPF_F_INGRESS);
 }
 
@@ -170,7 +184,7 @@ static __noinline int judge_way_in(struct __sk_buff *skb, __u32 at)
 {
 	const struct podcred_config *cfg = config_get();
 	int is_tagged = at != ETH_HLEN || skb->vlan_present;
-	const struct podcred_endpoint *agent;
+	const struct podcred_endpoint *agent, *spoofed;
 	const struct podcred_path *path;
 	struct podcred_client *client;
 	__u32 ifindex = skb->ifindex;
@@ -180,23 +194,25 @@ static __noinline int judge_way_in(struct __sk_buff *skb, __u32 at)
 	if (!cfg || !segment_addresses(skb, at, &s))
 		return TCX_NEXT;
 	agent = podcred_agent_at(cfg, &s.dest);
-	if (!agent && !podcred_agent_at(cfg, &s.source))
+	spoofed = podcred_agent_at(cfg, &s.source);
+	if (!agent && !spoofed)
 		return TCX_NEXT;
 	path = bpf_map_lookup_elem(&podcred_paths, &ifindex);
 	if (!path)
 		return TCX_NEXT;
 	if (agent && s.protocol == IPPROTO_TCP && !s.hidden)
 		segment_read(skb, &s);
-	client = s.dest_port ? announcer_of(skb, &s) : NULL;
+	/* Nor may a socket that a pod has bound to the agent's address speak in its name. */
+	client = s.dest_port && !spoofed ? announcer_of(skb, &s) : NULL;
 	if (client) {
 		if (s.flags & TCP_SYN && !is_tagged)
 			way_note(skb, client);
 		else if (client->interface && client->interface != (__u16)ifindex && !is_tagged)
 			way_move(skb, client);
-		return carry_in(skb, &s, path, is_tagged);
+		return carry_verdict(&s, path, is_tagged);
 	}
 	sender_of(cfg, skb, &sender);
-	if (podcred_agent_at(cfg, &s.source) && !is_agents_pod(cfg, &sender))
+	if (spoofed && !is_agents_pod(cfg, &sender))
 		return way_refuse(&s, &sender, PODCRED_REASON_packet_spoofed);
 	if (!agent)
 		return TCX_NEXT;
@@ -205,6 +221,6 @@ static __noinline int judge_way_in(struct __sk_buff *skb, __u32 at)
 	if (s.protocol != IPPROTO_TCP || s.dest_port != bpf_ntohs(agent->port))
 		return TCX_NEXT;
 	if (is_kernels(skb, &s, &sender))
-		return carry_in(skb, &s, path, is_tagged);
+		return carry_verdict(&s, path, is_tagged);
 	return way_refuse(&s, &sender, PODCRED_REASON_packet_forged);
 }
