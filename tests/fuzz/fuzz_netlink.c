@@ -96,6 +96,8 @@ static void check_link(const struct links_link *link)
 	MUST(link->ifindex > 0);
 	MUST(strnlen(link->name, sizeof(link->name)) < sizeof(link->name));
 	MUST(strnlen(link->kind, sizeof(link->kind)) < sizeof(link->kind));
+	MUST(!link->vlan || (!strcmp(link->kind, "vlan") && link->vlan < 4096));
+	MUST(!link->filters_vlans || !strcmp(link->kind, "bridge"));
 }
 
 static int on_link(void *arg, const struct links_link *link)
@@ -114,6 +116,20 @@ static void on_change(void *arg, const struct links_link *link, bool gone)
 
 static int seen[1024];
 static size_t n_seen;
+
+static int on_address(void *arg, int ifindex)
+{
+	(void)arg;
+	MUST(ifindex > 0);
+	return 0;
+}
+
+static int on_pvid(void *arg, int ifindex, uint16_t vlan)
+{
+	(void)arg;
+	MUST(ifindex > 0 && vlan < 4096);
+	return 0;
+}
 
 static int on_uplink(void *arg, int ifindex)
 {
@@ -171,6 +187,12 @@ static void converse(uint8_t what)
 		n_seen = 0;
 		links_uplinks(on_uplink, NULL, NULL);
 		break;
+	case 'i':
+		links_each_address(on_address, NULL, NULL);
+		break;
+	case 'p':
+		links_each_pvid(on_pvid, NULL, NULL);
+		break;
 	case 'o':
 		if (links_route_oif(ip, &ifindex) == 0)
 			MUST(ifindex > 0);
@@ -197,9 +219,16 @@ static void converse(uint8_t what)
 static void read_all_ways(const struct nlmsghdr *msg)
 {
 	struct sockdiag_socket socket;
+	struct message_address address;
 	struct message_route route;
 	struct links_link link;
+	uint16_t vlan;
+	int ifindex;
 
+	if (message_address(msg, &address) == 0)
+		MUST(address.ifindex > 0);
+	if (message_pvid(msg, &ifindex, &vlan) == 0)
+		on_pvid(NULL, ifindex, vlan);
 	if (message_socket(msg, IPPROTO_TCP, &socket) == 0)
 		check_socket(&socket);
 	if (message_link(msg, &link) == 0)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* SOURCES: user/net/messages.c */
 /* LIBS: -lmnl */
-/* Messages as Linux 6.18 sent them, whole, cut and damaged. Each is read from memory that ends with
+/* Messages as Linux 6.18 and 6.12 sent them, whole, cut and damaged. Each is read from memory that ends with
  * it, so that the sanitizer sees a read beyond. */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -82,6 +82,57 @@ static const char link_bridge[] =
 	"010000000c001e0064000000000000000c001f0090650000000000000c0020009c63000000000000"
 	"0c002100d4300000000000000c002200e8030000000000000c002300340c00000000000005002400"
 	"0000000005002500000000000500260000000000";
+
+/* A bridge that filters VLANs, with a port in VLAN 10 and, tagged, 20 to 22, and a VLAN device on it. */
+static const char addr_lo[] =
+	"4c0000001400020001000000d8000000020880fe01000000080001007f000001080002007f000001"
+	"070003006c6f0000080008008000000014000600ffffffffffffffffea010000ea010000";
+static const char addr_v4[] =
+	"500000001400020001000000d80000000218800005000000080001000a630101080002000a630101"
+	"0b0003006272302e31300000080008008000000014000600ffffffffffffffff4a0200004a020000";
+static const char addr_v6[] =
+	"480000001400020001000000d80000000a4082000500000014000100fd9900010000000000000000"
+	"0000000114000600ffffffffffffffff60020000600200000800080082000000";
+static const char addr_link_local[] =
+	"500000001400020001000000d80000000a40c0fd0200000014000100fe80000000000000d89888ff"
+	"fe5740f914000600ffffffffffffffff5b0200005b02000008000800c000000005000b0003000000";
+static const char port_bridge[] =
+	"440000001000020001000000d8000000070001000200000043100100000000000800030062723000"
+	"08000a000200000014001a0008000200060001000800020000000a00";
+static const char port_tagged[] =
+	"540000001000020001000000d8000000070001000400000043100100000000000700030076300000"
+	"08000a000200000024001a000800020006000a000800020000001400080002000000150008000200"
+	"00001600";
+static const char link_filtering[] =
+	"f80100001000020001000000d8000000000001000200000043100100000000000800030062723000"
+	"08000d00e80300000a000100da98885740f90000bc0112000b0001006272696467650000ac010200"
+	"0c00100000000000000000000c00110000000000000000000c00120000000000000000000c001300"
+	"107500000000000008000100dc05000008000200c800000008000300d00700000800040030750000"
+	"08000500000000000600060000800000050007000100000006000900000000000c000b008000da98"
+	"885740f90c000a008000da98885740f906000c000000000008000d000000000005000e0000000000"
+	"05000f00000000000a0014000180c200000000000c002e0000000000070000000800300001000000"
+	"080031000000000006000800810000000600270001000000050029000000000005002d0000000000"
+	"050016000100000005001700010000000500180000000000050019000000000005002a0000000000"
+	"08001a001000000008001b000010000008001c000200000008001d000200000005002b0002000000"
+	"05002c00010000000c001e0064000000000000000c001f0090650000000000000c0020009c630000"
+	"000000000c002100d4300000000000000c002200e8030000000000000c002300340c000000000000"
+	"050024000000000005002500000000000500260000000000";
+static const char link_cable[] =
+	"b80100001000020001000000d8000000000001000400000043100100000000000700030076300000"
+	"08000d00e803000008000a00020000000a000100da98885740f900006c0112000900010076657468"
+	"000000000b0004006272696467650000500105000500010003000000060002002000000008000300"
+	"02000000050004000000000005000500000000000500060000000000050007000000000005001c00"
+	"000000000500080001000000050009000100000005001b000100000005001e000100000005000a00"
+	"0000000005000c00000000000c000d008000da98885740f90c000e008000da98885740f906000f00"
+	"01800000060010000000000006001100018000000600120001000000050013000000000005001400"
+	"0000000005001d000000000006001f00000000000500200000000000050023000000000005002400"
+	"0000000005002100000000000500270000000000050028000000000005002b00000000000c001500"
+	"00000000000000000c001600bd050000000000000c00170000000000000000000500190001000000"
+	"08002500000200000800260000000000080029000100000008002a00000000000800050003000000";
+static const char link_vlan[] =
+	"780000001000020001000000d8000000000001000500000043100100000000000b0003006272302e"
+	"3130000008000d00e80300000a000100da98885740f900003000120009000100766c616e00000000"
+	"200002000600050081000000060001000a0000000c00020001000000ffffffff0800050002000000";
 
 #define V4(a, b, c, d)                                                                             \
 	{                                                                                          \
@@ -208,6 +259,117 @@ static void link_of_bridge_family(void **state)
 	assert_int_equal(message_link(msg, &link), -ENOMSG);
 }
 
+static void links_of_vlans(void **state)
+{
+	static const uint8_t mac[] = {0xda, 0x98, 0x88, 0x57, 0x40, 0xf9}, none[6];
+	struct links_link link = link_of(link_filtering);
+
+	(void)state;
+	assert_string_equal(link.kind, "bridge");
+	assert_true(link.filters_vlans);
+	assert_int_equal(link.vlan, 0);
+	assert_memory_equal(link.mac, mac, sizeof(mac));
+	assert_false(link_of(link_bridge).filters_vlans);
+	link = link_of(link_vlan);
+	assert_string_equal(link.kind, "vlan");
+	assert_int_equal(link.vlan, 10);
+	assert_int_equal(link.link, 2);
+	assert_false(link.filters_vlans);
+	assert_false(link.peer_elsewhere);
+	link = link_of(link_cable);
+	assert_string_equal(link.kind, "veth");
+	assert_int_equal(link.master, 2);
+	assert_int_equal(link.link, 3);
+	assert_false(link.peer_elsewhere);
+	assert_memory_equal(link_of(link_veth).mac, none, sizeof(none));
+}
+
+/* A hardware address of another length is no MAC. */
+static void link_with_long_address(void **state)
+{
+	struct {
+		struct nlmsghdr nl;
+		struct ifinfomsg info;
+		struct nlattr attr;
+		uint8_t mac[20];
+	} msg = {
+		.nl = {.nlmsg_len = sizeof(msg), .nlmsg_type = RTM_NEWLINK},
+		.info = {.ifi_index = 7},
+		.attr = {.nla_len = 4 + 20, .nla_type = IFLA_ADDRESS},
+		.mac = {1, 2, 3},
+	};
+	static const uint8_t none[6];
+	struct links_link link;
+
+	(void)state;
+	assert_int_equal(message_link(&msg.nl, &link), 0);
+	assert_memory_equal(link.mac, none, sizeof(none));
+	msg.attr.nla_len = 4 + 6;
+	assert_int_equal(message_link(&msg.nl, &link), 0);
+	assert_int_equal(link.mac[2], 3);
+}
+
+static struct message_address address_of(const char *hex)
+{
+	size_t len;
+	_cleanup_free_ struct nlmsghdr *msg = message(hex, &len);
+	struct message_address address;
+
+	assert_int_equal(message_address(msg, &address), 0);
+	return address;
+}
+
+static void addresses(void **state)
+{
+	struct message_address address = address_of(addr_v4);
+
+	(void)state;
+	assert_int_equal(address.ifindex, 5);
+	assert_false(address.link_local);
+	address = address_of(addr_v6);
+	assert_int_equal(address.ifindex, 5);
+	assert_false(address.link_local);
+	assert_true(address_of(addr_link_local).link_local);
+	address = address_of(addr_lo);
+	assert_int_equal(address.ifindex, 1);
+	assert_true(address.link_local);
+}
+
+static uint16_t pvid_of(const char *hex, int *ret_ifindex)
+{
+	size_t len;
+	_cleanup_free_ struct nlmsghdr *msg = message(hex, &len);
+	uint16_t vlan;
+
+	assert_int_equal(message_pvid(msg, ret_ifindex, &vlan), 0);
+	return vlan;
+}
+
+/* Of the VLANs of a port one may be that of frames without a tag. */
+static void pvids(void **state)
+{
+	size_t len;
+	_cleanup_free_ struct nlmsghdr *msg = message(port_tagged, &len);
+	uint16_t vlan;
+	int ifindex;
+
+	(void)state;
+	assert_int_equal(pvid_of(port_bridge, &ifindex), 1);
+	assert_int_equal(ifindex, 2);
+	assert_int_equal(pvid_of(port_tagged, &ifindex), 10);
+	assert_int_equal(ifindex, 4);
+	((uint8_t *)msg)[len - 36 + 8] = 4; /* untagged on the way out, but no PVID */
+	assert_int_equal(message_pvid(msg, &ifindex, &vlan), 0);
+	assert_int_equal(vlan, 0);
+	assert_int_equal(pvid_of("200000001000020001000000d80000000700010004000000"
+				 "4310010000000000",
+				 &ifindex),
+			 0);
+	assert_int_equal(ifindex, 4);
+	((struct ifinfomsg *)((char *)msg + NLMSG_HDRLEN))->ifi_index = 0;
+	assert_int_equal(message_pvid(msg, &ifindex, &vlan), -EBADMSG);
+}
+
 /* Attribute strings that are too long, or do not end. */
 static void link_strings(void **state)
 {
@@ -284,10 +446,15 @@ static void route_with_many_hops(void **state)
 static void read_all_ways(const struct nlmsghdr *msg)
 {
 	struct sockdiag_socket socket;
+	struct message_address addr;
 	struct message_route route;
 	struct links_link link;
+	uint16_t vlan;
+	int ifindex;
 
 	message_socket(msg, IPPROTO_TCP, &socket);
+	message_address(msg, &addr);
+	message_pvid(msg, &ifindex, &vlan);
 	if (message_link(msg, &link) == 0) {
 		assert_true(strnlen(link.name, sizeof(link.name)) < sizeof(link.name));
 		assert_true(strnlen(link.kind, sizeof(link.kind)) < sizeof(link.kind));
@@ -301,8 +468,10 @@ static void read_all_ways(const struct nlmsghdr *msg)
 }
 
 static const char *const recorded[] = {
-	tcp4,	     tcp_mapped, listen_dual, listen_v6only, udp6, route_multipath,
-	route_local, link_lo,	 link_veth,   link_bridge,
+	tcp4,	     tcp_mapped,      listen_dual, listen_v6only, udp6,		  route_multipath,
+	route_local, link_lo,	      link_veth,   link_bridge,	  addr_lo,	  addr_v4,
+	addr_v6,     addr_link_local, port_bridge, port_tagged,	  link_filtering, link_cable,
+	link_vlan,
 };
 
 static void cut(void **state)
@@ -328,11 +497,31 @@ static void cut_header(void **state)
 	_cleanup_free_ struct nlmsghdr *diag = message(tcp4, &len);
 	_cleanup_free_ struct nlmsghdr *link = message(link_veth, &len);
 	_cleanup_free_ struct nlmsghdr *route = message(route_local, &len);
+	_cleanup_free_ struct nlmsghdr *addr = message(addr_v4, &len);
+	_cleanup_free_ struct nlmsghdr *port = message(port_tagged, &len);
 	struct sockdiag_socket socket;
+	struct message_address a;
 	struct message_route r;
 	struct links_link l;
+	uint16_t vlan;
+	int ifindex;
 
 	(void)state;
+	addr->nlmsg_len = NLMSG_HDRLEN + sizeof(struct ifaddrmsg) - 1;
+	assert_int_equal(message_address(addr, &a), -EBADMSG);
+	addr->nlmsg_len++;
+	assert_int_equal(message_address(addr, &a), 0);
+	((struct ifaddrmsg *)((char *)addr + NLMSG_HDRLEN))->ifa_index = 0;
+	assert_int_equal(message_address(addr, &a), -EBADMSG);
+	((struct ifaddrmsg *)((char *)addr + NLMSG_HDRLEN))->ifa_index = 5;
+	addr->nlmsg_type = RTM_DELADDR;
+	assert_int_equal(message_address(addr, &a), -EBADMSG);
+	assert_int_equal(message_pvid(link, &ifindex, &vlan), -EBADMSG);
+	port->nlmsg_len = NLMSG_HDRLEN + sizeof(struct ifinfomsg) - 1;
+	assert_int_equal(message_pvid(port, &ifindex, &vlan), -EBADMSG);
+	port->nlmsg_len++;
+	assert_int_equal(message_pvid(port, &ifindex, &vlan), 0);
+	assert_int_equal(vlan, 0);
 	diag->nlmsg_len = NLMSG_HDRLEN + 71;
 	assert_int_equal(message_socket(diag, IPPROTO_TCP, &socket), -EBADMSG);
 	diag->nlmsg_len = NLMSG_HDRLEN + 72;
@@ -373,6 +562,10 @@ int main(void)
 		cmocka_unit_test(socket_mapped),
 		cmocka_unit_test(socket_others),
 		cmocka_unit_test(links),
+		cmocka_unit_test(links_of_vlans),
+		cmocka_unit_test(link_with_long_address),
+		cmocka_unit_test(addresses),
+		cmocka_unit_test(pvids),
 		cmocka_unit_test(link_of_bridge_family),
 		cmocka_unit_test(link_strings),
 		cmocka_unit_test(routes),

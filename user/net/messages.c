@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <net/if.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,6 +15,8 @@
 
 #include "links.h"
 #include "sockdiag.h"
+
+#define VLANS 4096 /* numbers of 802.1Q */
 
 struct table {
 	const struct nlattr **attr;
@@ -133,6 +136,8 @@ static void link_info(const struct nlattr *from, struct links_link *link)
 	if (!strcmp(link->kind, "vlan")) {
 		nested(info[IFLA_INFO_DATA], vlan, IFLA_VLAN_ID);
 		number(vlan[IFLA_VLAN_ID], &link->vlan, sizeof(link->vlan));
+		if (link->vlan >= VLANS)
+			link->vlan = 0;
 	} else if (!strcmp(link->kind, "bridge")) {
 		nested(info[IFLA_INFO_DATA], bridge, IFLA_BR_VLAN_FILTERING);
 		number(bridge[IFLA_BR_VLAN_FILTERING], &filters, sizeof(filters));
@@ -172,7 +177,8 @@ int message_address(const struct nlmsghdr *msg, struct message_address *ret)
 {
 	const struct ifaddrmsg *info = header_of(msg, sizeof(*info));
 
-	if (msg->nlmsg_type != RTM_NEWADDR || !info)
+	if (msg->nlmsg_type != RTM_NEWADDR || !info || !info->ifa_index ||
+	    info->ifa_index > INT_MAX)
 		return -EBADMSG;
 	ret->ifindex = (int)info->ifa_index;
 	ret->link_local = info->ifa_scope >= RT_SCOPE_LINK;
@@ -184,7 +190,8 @@ int message_pvid(const struct nlmsghdr *msg, int *ret_ifindex, uint16_t *ret_vla
 	const struct ifinfomsg *info = header_of(msg, sizeof(*info));
 	const struct nlattr *attr[IFLA_AF_SPEC + 1], *vlan;
 
-	if (msg->nlmsg_type != RTM_NEWLINK || !info || info->ifi_family != AF_BRIDGE)
+	if (msg->nlmsg_type != RTM_NEWLINK || !info || info->ifi_family != AF_BRIDGE ||
+	    info->ifi_index <= 0)
 		return -EBADMSG;
 	*ret_ifindex = info->ifi_index;
 	*ret_vlan = 0;
@@ -196,7 +203,8 @@ int message_pvid(const struct nlmsghdr *msg, int *ret_ifindex, uint16_t *ret_vla
 		struct bridge_vlan_info one;
 
 		if (mnl_attr_get_type(vlan) == IFLA_BRIDGE_VLAN_INFO &&
-		    number(vlan, &one, sizeof(one)) && one.flags & BRIDGE_VLAN_INFO_PVID)
+		    number(vlan, &one, sizeof(one)) && one.vid < VLANS &&
+		    one.flags & BRIDGE_VLAN_INFO_PVID)
 			*ret_vlan = one.vid;
 	}
 	return 0;
