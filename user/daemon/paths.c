@@ -142,7 +142,7 @@ static bool hears(const struct paths *paths, const struct node_link *at,
 {
 	const bool filters = bridge->link.filters_vlans;
 
-	if (!at->has_address)
+	if (!at->has_address || (filters && !vlan)) /* a port that takes no such frames */
 		return false;
 	if (at == bridge)
 		return !filters || bridge->pvid == vlan;
