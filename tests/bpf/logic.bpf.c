@@ -116,6 +116,18 @@ static __always_inline void op_flow(struct logic_ctx *ctx)
 	} else if (ctx->op == LOGIC_CLAIM) {
 		ctx->ret = flow_claim(&key, &seal);
 		ctx->flow.stamp = seal.stamp;
+		ctx->way = seal.way;
+	} else if (ctx->op == LOGIC_WAY) {
+		struct podcred_way way = ctx->way;
+
+		flow_way(&key, flow.owner, &way);
+	} else if (ctx->op == LOGIC_WAY_COPY) {
+		const struct podcred_flow *found = bpf_map_lookup_elem(&podcred_flows_v2, &key);
+
+		if (found)
+			flow_way_copy(found, found->owner, &seal.way);
+		ctx->ret = found != NULL;
+		ctx->way = seal.way;
 	} else {
 		flow_withdraw(&key, flow.owner);
 	}

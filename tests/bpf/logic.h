@@ -13,7 +13,9 @@ enum logic_op {
 	LOGIC_SENDMSG, /* ret := guard_sendmsg(dest) */
 	LOGIC_AGENT_FOR, /* ret := which agent[] serves dest, -1: none */
 	LOGIC_ANNOUNCE, /* ret := flow_announce(key, flow): 0 or the reason */
-	LOGIC_CLAIM, /* ret := flow_claim(key), flow.stamp := its stamp */
+	LOGIC_CLAIM, /* ret := flow_claim(key), flow.stamp := its stamp, way := its way */
+	LOGIC_WAY, /* flow_way(key, flow.owner, way) */
+	LOGIC_WAY_COPY, /* way := flow_way_copy(what is at key, its owner); ret := there is a flow */
 	LOGIC_WITHDRAW, /* flow_withdraw(key, flow.owner) */
 	LOGIC_CHURN, /* ret := of LOGIC_BATCH own flows, how many were claimed back */
 	LOGIC_NEW_PODS, /* asks the quota of LOGIC_BATCH pods and announces a flow of each */
@@ -45,6 +47,7 @@ struct logic_ctx {
 	__u64 second;
 	struct podcred_target_key dest;
 	__u32 _pad;
+	struct podcred_way way;
 };
 
 #endif /* TESTS_BPF_LOGIC_H */

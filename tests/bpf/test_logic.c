@@ -438,6 +438,81 @@ static void test_flow_full(void)
 	quota(POD_A);
 }
 
+static void note_way(unsigned isn, __u64 owner, __u32 ifindex)
+{
+	struct logic_ctx ctx = flow(isn, 0, owner);
+
+	ctx.op = LOGIC_WAY;
+	ctx.way.ifindex = ifindex;
+	memset(ctx.way.mac, (int)ifindex, sizeof(ctx.way.mac));
+	logic(&ctx);
+}
+
+/* Its interface; 0: none is known. -1: nor the flow. */
+static long long way_by(enum logic_op op, unsigned isn)
+{
+	struct logic_ctx ctx = flow(isn, 0, 0);
+
+	ctx.op = op;
+	if (!logic(&ctx))
+		return -1;
+	if (ctx.way.ifindex &&
+	    (ctx.way.mac[0] != ctx.way.ifindex || ctx.way.mac[5] != ctx.way.ifindex))
+		return -2; /* of another */
+	return ctx.way.ifindex;
+}
+
+/* As if it had been written while the entry was another flow's. */
+static void forge_way(unsigned isn, __u64 word)
+{
+	int fd = bpf_map__fd(skel->maps.podcred_flows_v2);
+	struct logic_ctx ctx = flow(isn, 0, 0);
+	struct podcred_flow value;
+
+	if (bpf_map_lookup_elem(fd, &ctx.key, &value))
+		tap_bail("no such flow");
+	value.way = word;
+	if (bpf_map_update_elem(fd, &ctx.key, &value, BPF_EXIST))
+		tap_bail("cannot write podcred_flows_v2");
+}
+
+#define FAR (1ULL << 32) /* owners that share the half that is in the word */
+
+static void test_flow_way(void)
+{
+	note_way(1, 7, 5);
+	tap_same(-1, way_by(LOGIC_WAY_COPY, 1), "way: of no flow is noted nowhere");
+	announce(1, POD_A, 7);
+	tap_same(0, way_by(LOGIC_WAY_COPY, 1), "way: not known before the SYN");
+	note_way(1, 8, 5);
+	tap_same(0, way_by(LOGIC_WAY_COPY, 1), "way: another socket's word does not count");
+	note_way(1, 7 + FAR, 5);
+	tap_same(0, way_by(LOGIC_WAY_COPY, 1), "way: nor one with the same low half");
+	note_way(1, 7, 5);
+	tap_same(5, way_by(LOGIC_WAY_COPY, 1), "way: the owner's does");
+	note_way(1, 8, 6);
+	tap_same(5, way_by(LOGIC_WAY_COPY, 1), "way: and is not overwritten by another");
+	note_way(1, 7, 6);
+	tap_same(6, way_by(LOGIC_WAY_COPY, 1), "way: but by the SYN that is sent again");
+	tap_same(6, way_by(LOGIC_CLAIM, 1), "way: the claim has it");
+	tap_same(-1, way_by(LOGIC_CLAIM, 1), "way: once");
+
+	announce(1, POD_B, 8);
+	tap_same(0, way_by(LOGIC_WAY_COPY, 1), "way: the next flow of that key begins without");
+	note_way(1, 7, 5);
+	tap_same(0, way_by(LOGIC_CLAIM, 1), "way: nor has it that of the one before");
+	announce(1, POD_A, 7);
+	note_way(1, 7, 5);
+	flow_op(LOGIC_WITHDRAW, 1, POD_A, 7);
+	announce(2, POD_B, 8); /* in the same memory */
+	tap_same(0, way_by(LOGIC_CLAIM, 2), "way: nor has a recycled entry");
+	announce(1, POD_A, 7);
+	forge_way(1, PODCRED_FLOW_WAY(5, 8));
+	tap_same(0, way_by(LOGIC_WAY_COPY, 1), "way: written by the entry's last owner, late");
+	tap_same(0, way_by(LOGIC_CLAIM, 1), "way: nor does the claim take it");
+	tap_same(0, pending(POD_A) + pending(POD_B), "way: changes no quota");
+}
+
 /* ---- connections that were let through ---- */
 
 static struct logic_ctx pass(__u32 op, unsigned port, __u64 pod, __u64 owner)
@@ -1065,6 +1140,7 @@ int main(void)
 	test_flow_withdraw();
 	test_flow_conflict();
 	test_flow_full();
+	test_flow_way();
 	test_pass();
 	test_pass_limits();
 	test_races();
