@@ -556,6 +556,10 @@ static void check_way_in(const struct host_skb *skb, const struct model *m, cons
 {
 	const bool own = skb->from_pod && known & KNOWN_ANNOUNCED && p->announced;
 
+	/* The kernel's own word comes out of the interface that the connection came out of. */
+	const bool strange = p->announced && known & (KNOWN_PEER | KNOWN_TAIL) &&
+			     known & KNOWN_ELSEWHERE && !is_gone;
+
 	check_moved(own, p, skb);
 	if (redirected) {
 		MUST(redirected == GATEWAY && redirect_flags == BPF_F_INGRESS);
@@ -574,7 +578,7 @@ static void check_way_in(const struct host_skb *skb, const struct model *m, cons
 		MUST(passes || p->in_agents_name || m->headers || !must_pass(m));
 	else if (p->hidden)
 		MUST(!passes);
-	else if (m->dest_port == 80 && !own && (!p->bare || skb->from_pod))
+	else if (m->dest_port == 80 && !own && (!p->bare || skb->from_pod || strange))
 		MUST(!passes);
 	else if (own && !p->in_agents_name)
 		MUST(passes || !must_pass(m));

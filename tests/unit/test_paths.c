@@ -34,7 +34,7 @@ static int addresses[16];
 static size_t n_addresses;
 
 static int agent_oif; /* by which the agent's address is reached */
-static int map_error, listing_error;
+static int map_error, listing_error, config_error, route_error;
 static bool without_path;
 
 static struct links_link *add(int ifindex, const char *kind)
@@ -94,7 +94,7 @@ int links_route_oif(const uint8_t ip[16], int *ret_ifindex)
 {
 	(void)ip;
 	*ret_ifindex = agent_oif;
-	return agent_oif ? 0 : -ENETUNREACH;
+	return agent_oif ? route_error : -ENETUNREACH;
 }
 
 /* ---- the maps ---- */
@@ -121,7 +121,7 @@ int loader_config_read(int fd, struct podcred_config *ret)
 {
 	(void)fd;
 	*ret = config;
-	return 0;
+	return config_error;
 }
 
 int loader_path_write(int fd, uint32_t ifindex, const struct podcred_path *path)
@@ -164,7 +164,7 @@ static int reset(void **state)
 	(void)state;
 	n_links = n_pvids = n_addresses = 0;
 	agent_oif = LOOPBACK;
-	map_error = listing_error = 0;
+	map_error = listing_error = config_error = route_error = 0;
 	without_path = false;
 	config = (struct podcred_config){.agent[0] = {.port = 80}};
 	for (size_t i = 0; i < ARRAY_SIZE(written); i++)
@@ -442,6 +442,22 @@ static void not_read(void **state)
 	assert_null(paths);
 }
 
+/* What cannot be asked is not known: no reason to forget the paths that are written down. */
+static void not_known(void **state)
+{
+	_cleanup_(paths_freep) struct paths *paths = NULL;
+	struct pc_err err = {};
+
+	(void)state;
+	route_error = -EMFILE;
+	assert_int_equal(paths_read("", &paths, &err), -EMFILE);
+	assert_string_not_equal(err.msg, "");
+	route_error = 0;
+	config_error = -EPERM;
+	assert_int_equal(paths_read("", &paths, &err), -EPERM);
+	assert_null(paths);
+}
+
 static void sweep(void **state)
 {
 	_cleanup_(paths_freep) struct paths *paths = NULL;
@@ -477,6 +493,7 @@ int main(void)
 		cmocka_unit_test_setup(master_not_listed, reset),
 		cmocka_unit_test_setup(port_not_listed, reset),
 		cmocka_unit_test_setup(not_read, reset),
+		cmocka_unit_test_setup(not_known, reset),
 		cmocka_unit_test_setup(sweep, reset),
 	};
 

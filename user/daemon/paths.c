@@ -77,23 +77,30 @@ static int add_pvid(void *arg, int ifindex, uint16_t vlan)
 	return 0;
 }
 
-/* Else it is a pod of its own network, and what is for it or from it is not only the node's. */
-static bool is_agent_local(const char *pin_dir, struct pc_err *err)
+/* 1: the agent's addresses are the node's. 0: it is a pod of its own network, and what is for it or from it
+ * is not only the node's. -errno: not known; what is written down stays, or pods would be at each other's
+ * mercy for want of a descriptor. */
+static int is_agent_local(const char *pin_dir, struct pc_err *err)
 {
 	_cleanup_close_ int fd = loader_map_open(pin_dir, LOADER_MAP_CONFIG, err);
 	struct podcred_config config;
-	bool local = false;
+	int local = 0, r;
 
-	if (fd < 0 || loader_config_read(fd, &config) < 0)
-		return false;
+	r = fd < 0 ? fd : loader_config_read(fd, &config);
+	if (r < 0)
+		return err->msg[0] ? r : pc_err_set(err, r, "podcred_config_v2: %s", strerror(-r));
 	for (size_t i = 0; i < ARRAY_SIZE(config.agent); i++) {
 		int ifindex;
 
 		if (!config.agent[i].port)
 			continue;
-		if (links_route_oif(config.agent[i].addr.ip, &ifindex) < 0 || ifindex != LOOPBACK)
-			return false;
-		local = true;
+		r = links_route_oif(config.agent[i].addr.ip, &ifindex);
+		if (r < 0 && r != -ENETUNREACH)
+			return pc_err_set(err, r, "cannot ask for the agent's route: %s",
+					  strerror(-r));
+		if (r < 0 || ifindex != LOOPBACK)
+			return 0;
+		local = 1;
 	}
 	return local;
 }
@@ -109,8 +116,11 @@ int paths_read(const char *pin_dir, struct paths **ret, struct pc_err *err)
 	paths->map_fd = loader_map_open(pin_dir, LOADER_MAP_PATHS, err);
 	if (paths->map_fd < 0)
 		return paths->map_fd == -ENOENT ? 0 : paths->map_fd;
-	if (!loader_uses_path(pin_dir) || !is_agent_local(pin_dir, err))
+	if (!loader_uses_path(pin_dir))
 		return 0;
+	r = is_agent_local(pin_dir, err);
+	if (r <= 0)
+		return r;
 	r = links_each(add_link, paths, err);
 	if (!r)
 		r = links_each_address(add_address, paths, err);
