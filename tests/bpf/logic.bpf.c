@@ -117,20 +117,26 @@ static __always_inline void op_flow(struct logic_ctx *ctx)
 		ctx->ret = flow_claim(&key, &seal);
 		ctx->flow.stamp = seal.stamp;
 		ctx->way = seal.way;
-	} else if (ctx->op == LOGIC_WAY) {
-		struct podcred_way way = ctx->way;
-
-		flow_way(&key, flow.owner, &way);
-	} else if (ctx->op == LOGIC_WAY_COPY) {
-		const struct podcred_flow *found = bpf_map_lookup_elem(&podcred_flows_v2, &key);
-
-		if (found)
-			flow_way_copy(found, found->owner, &seal.way);
-		ctx->ret = found != NULL;
-		ctx->way = seal.way;
 	} else {
 		flow_withdraw(&key, flow.owner);
 	}
+}
+
+static __noinline void op_way(struct logic_ctx *ctx)
+{
+	struct podcred_flow_key key = ctx->key;
+	struct podcred_way way = ctx->way;
+	struct podcred_flow *flow;
+
+	if (ctx->op == LOGIC_WAY) {
+		flow_way(&key, ctx->flow.owner, &way);
+		return;
+	}
+	flow = bpf_map_lookup_elem(&podcred_flows_v2, &key);
+	if (flow)
+		flow_way_copy(flow, flow->owner, &way);
+	ctx->ret = flow != NULL;
+	ctx->way = way;
 }
 
 /* Many flows in one run, so that runs on several CPUs meet inside the functions. */
@@ -174,6 +180,8 @@ static __always_inline void op_pass(struct logic_ctx *ctx)
 		pass_end(&key, pass.owner);
 	} else {
 		for (int i = 0; i < LOGIC_BATCH; i++) {
+			/* Or clang enters the loop behind the load, which Linux 6.1 refuses. */
+			asm volatile("" ::: "memory");
 			key.client_port++;
 			noted += !pass_note(&key, &pass);
 			pass_end(&key, pass.owner);
@@ -232,6 +240,10 @@ int podcred_logic(struct bpf_raw_tracepoint_args *args)
 		break;
 	case LOGIC_ANNOUNCE ... LOGIC_WITHDRAW:
 		op_flow(ctx);
+		break;
+	case LOGIC_WAY:
+	case LOGIC_WAY_COPY:
+		op_way(ctx);
 		break;
 	case LOGIC_CHURN ... LOGIC_CLAIM_ALL:
 		op_batch(ctx, cfg);

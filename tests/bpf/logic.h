@@ -14,8 +14,6 @@ enum logic_op {
 	LOGIC_AGENT_FOR, /* ret := which agent[] serves dest, -1: none */
 	LOGIC_ANNOUNCE, /* ret := flow_announce(key, flow): 0 or the reason */
 	LOGIC_CLAIM, /* ret := flow_claim(key), flow.stamp := its stamp, way := its way */
-	LOGIC_WAY, /* flow_way(key, flow.owner, way) */
-	LOGIC_WAY_COPY, /* way := flow_way_copy(what is at key, its owner); ret := there is a flow */
 	LOGIC_WITHDRAW, /* flow_withdraw(key, flow.owner) */
 	LOGIC_CHURN, /* ret := of LOGIC_BATCH own flows, how many were claimed back */
 	LOGIC_NEW_PODS, /* asks the quota of LOGIC_BATCH pods and announces a flow of each */
@@ -30,6 +28,8 @@ enum logic_op {
 	LOGIC_POD_OF_CGROUP, /* pod := pod_of_cgroup() of its cgroup */
 	LOGIC_CALLER, /* ret := caller_of(no socket): reason or UNDECIDED; pod */
 	LOGIC_POD_FLAGS, /* ret := pod_flags(pod) */
+	LOGIC_WAY, /* flow_way(key, flow.owner, way) */
+	LOGIC_WAY_COPY, /* way := flow_way_copy(what is at key, its owner); ret := there is a flow */
 	LOGIC_LEVEL, /* ret := depth of its cgroup */
 };
 
