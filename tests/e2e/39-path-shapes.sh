@@ -20,18 +20,6 @@ addresses_add() {
   in_netns "${POD_NETNS[$1]}" ip addr add "${POD_IP[$1]}/$2" dev eth0
   in_netns "${POD_NETNS[$1]}" ip -6 addr add "${POD_IP6[$1]}/$3" dev eth0 nodad
 }
-link_of() { echo "v${POD_NETNS[$1]##*-p}"; }
-index_of() { in_node ip -j link show "$1" | jq '.[0].ifindex'; }
-# path_is DEV GATEWAY: the programs know that the interface leads there; '': that it leads nowhere known
-path_is() {
-  local key index gateway=0
-  index=$(index_of "$1")
-  [ -z "$2" ] || gateway=$(index_of "$2")
-  key=$(printf '%d %d %d %d' $((index & 255)) $((index >> 8 & 255)) 0 0)
-  # shellcheck disable=SC2086 # bytes
-  [ "$(bpftool -j map lookup pinned "$PIN_DIR/maps/podcred_paths" key $key |
-    jq -r '.value[:4] | map(ltrimstr("0x")) | reverse | join("")' | { read -r hex && echo $((16#$hex)); })" = "$gateway" ]
-}
 path_mac_is() { bpftool -j map dump pinned "$PIN_DIR/maps/podcred_paths" | grep -q "$(sed 's/\(..\):*/"0x\1",*/g; s/,\*$//' <<<"$1")"; }
 # carried WHAT POD YES|NO: it is served as itself in both families, by the path or not
 carried() {

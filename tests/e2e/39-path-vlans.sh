@@ -1,17 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The path past a bridge that filters VLANs: it leads to the device that has the VLAN of the pod's port.
-# Many kernels have no VLANs: tests/kernels runs this there, so it uses nothing but podcred's own tools.
+# Many kernels have no VLANs: tests/kernels runs this there, so it uses none but podcred's own tools.
 set -u
 # shellcheck source=tests/lib/env.sh
 . "$(dirname "$0")/../lib/env.sh"
 # shellcheck source=tests/lib/tap.sh
 . "$(dirname "$0")/../lib/tap.sh"
+# shellcheck source=tests/lib/path.sh
+. "$(dirname "$0")/../lib/path.sh"
 
-V4=169.254.170.23
-V6=fd00:ec2::23
-
-stat_of() { podcred status --json | jq ".counters.$1"; }
 gateway() { # DEV N: it is the gateway of 10.N.0.0/16 and fdN::/64
   in_node ip addr add "10.$2.0.1/16" dev "$1"
   in_node ip -6 addr add "fd$2::1/64" dev "$1" nodad
@@ -25,20 +23,11 @@ move() {
   in_netns "$ns" ip -6 addr add "fd$2::1:$n/64" dev eth0 nodad
   in_netns "$ns" ip route replace default via "10.$2.0.1"
   in_netns "$ns" ip -6 route replace default via "fd$2::1"
-  port_vlan "v$n" "$3"
+  port_vlan "$(link_of "$1")" "$3"
 }
 port_vlan() {
   in_node bridge vlan del dev "$1" vid 1
   in_node bridge vlan add dev "$1" vid "$2" pvid untagged
-}
-leads_to() { # POD DEV
-  local index
-  index=$(in_node ip -j link show "v${POD_NETNS[$1]##*-p}" | jq '.[0].ifindex')
-  bpftool -j map dump pinned "$PIN_DIR/maps/podcred_paths" | jq -e --argjson at "$index" \
-    --argjson to "$(in_node ip -j link show "$2" | jq '.[0].ifindex')" \
-    'def number: map(ltrimstr("0x") | explode | map(if . > 96 then . - 87 else . - 48 end) | .[0] * 16 + (.[1] // 0)) | .[0] + .[1] * 256;
-     any(.[]; (.key | map(if length == 3 then "0x0" + .[2:] else . end) | number) == $at and
-       (.value[:4] | map(if length == 3 then "0x0" + .[2:] else . end) | number) == "$to")'
 }
 carried() { # WHAT POD
   local before to
@@ -67,7 +56,7 @@ if in_node ip link add link br0 name br0.10 type vlan id 10 2>/dev/null; then
   in_node bridge vlan add dev br0 vid 10 self
   gateway br0.10 10
   move tagged 10 10
-  check 'a VLAN device on the bridge: the path leads to it' wait_for 10 leads_to tagged br0.10
+  check 'a VLAN device on the bridge: the path leads to it' wait_for 10 path_is "$(link_of tagged)" br0.10
   carried 'a VLAN device on the bridge' tagged
 else
   skip 'a VLAN device on the bridge' 'this kernel has none'
@@ -79,7 +68,7 @@ in_node ip link set vport master br0 up
 port_vlan vport 20
 gateway vgate 20
 move cabled 20 20
-check 'a cable into the bridge: the path leads to its other end' wait_for 10 leads_to cabled vgate
+check 'a cable into the bridge: the path leads to its other end' wait_for 10 path_is "$(link_of cabled)" vgate
 carried 'a cable into the bridge' cabled
 carried 'and the bridge itself' plain
 tap_done

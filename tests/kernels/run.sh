@@ -15,7 +15,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 limit=${VERIFIER_LIMIT:-600000} # instructions for one program; the kernel's own limit is a million
 seconds=${BOOT_SECONDS:-1800}
-tests=(tests/kernels/logic.sh tests/e2e/10-identity.sh tests/kernels/enforcement.sh)
+tests=(tests/kernels/logic.sh tests/e2e/10-identity.sh tests/e2e/39-path-vlans.sh tests/kernels/enforcement.sh)
 consoles=${O:-$here/../../build}/kernels
 rm -rf "$consoles"
 mkdir -p "$consoles"

@@ -10,6 +10,7 @@
 #   once POD ADDRESS COMMAND [WORD...]
 #   pod_named UID                   the pod's name
 #   bridge_counts; crossed          TCP segments of the agent's port that were on the bridge, since last
+#   link_of POD                     the node's end of its interface
 #   stat_of COUNTER; forge POD ...; offload POD|node DEV SETTING...
 #   said WHAT WANT NAME COMMAND     say, and compare
 #   beside WHAT                     of all since the last time nothing was on the bridge or refused;
@@ -35,9 +36,8 @@ pod_named() {
 
 # The file is open for reading here too: a client that has died is no broken pipe.
 hold() {
-  rm -f "$ENV_TMP/$1.in"
+  rm -f "$ENV_TMP/$1.in" "$ENV_TMP/$1.out" # to the old one its shell may yet say that it was killed
   mkfifo "$ENV_TMP/$1.in"
-  : >"$ENV_TMP/$1.out"
   exec {fd}<>"$ENV_TMP/$1.in"
   HELD[$1]=$fd HELD_LINES[$1]=1
   in_pod "$2" python3 "$PATH_PY" client "$3" 80 "${@:4}" <"$ENV_TMP/$1.in" >"$ENV_TMP/$1.out" 2>&1 &
@@ -102,4 +102,17 @@ beside_again() { FORGED=$(stat_of packet_forged) && crossed >/dev/null; }
 beside() {
   same "$1: nothing of it on the bridge, nothing refused" '0 0' "$(crossed) $(($(stat_of packet_forged) - FORGED))"
   FORGED=$(stat_of packet_forged)
+}
+
+link_of() { echo "v${POD_NETNS[$1]##*-p}"; }
+index_of() { in_node ip -j link show "$1" | jq '.[0].ifindex'; }
+# path_is DEV GATEWAY: the programs know that the interface leads there; '': that it leads nowhere known
+path_is() {
+  local key index gateway=0
+  index=$(index_of "$1")
+  [ -z "$2" ] || gateway=$(index_of "$2")
+  key=$(printf '%d %d %d %d' $((index & 255)) $((index >> 8 & 255)) 0 0)
+  # shellcheck disable=SC2086 # bytes
+  [ "$(bpftool -j map lookup pinned "$PIN_DIR/maps/podcred_paths" key $key |
+    jq -r '.value[:4] | map(ltrimstr("0x")) | reverse | join("")' | { read -r hex && echo $((16#$hex)); })" = "$gateway" ]
 }
