@@ -33,6 +33,10 @@ static __always_inline struct podcred_client *announcer_of(struct __sk_buff *skb
 
 	sk = sk ? bpf_sk_fullsock(sk) : NULL;
 	client = sk ? client_of(sk) : NULL;
+	/* One that was cut off may have made itself free again (CAP_NET_ADMIN), and the connection that has
+	 * its addresses be another pod's. What closed may still send a reset. */
+	if (client && !client->has_flow && !s->bare)
+		return NULL;
 	if (!client || client->flow.client_port != s->source_port ||
 	    client->flow.agent_port != s->dest_port ||
 	    !podcred_addr_is_same(&client->flow.client, &s->source) ||

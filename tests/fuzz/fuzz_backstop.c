@@ -150,6 +150,7 @@ static struct podcred_way way_to(uint32_t ifindex)
 /* In the first byte: */
 #define FIRST_OWN_ADDRESS 0x08 /* the socket has the agent's address itself */
 #define FIRST_GONE	  0x10 /* the interface that is noted */
+#define FIRST_CUT_OFF	  0x40 /* the socket, or it is closed: its flow is taken back */
 #define FIRST_OTHER_POD	  0x20 /* the agent's end is of another pod's connection */
 
 static void set_known(const struct host_skb *skb, uint8_t what, uint8_t first)
@@ -176,6 +177,7 @@ static void set_known(const struct host_skb *skb, uint8_t what, uint8_t first)
 	tail = way_to(in ? noted : TRAILING);
 	config.agent_pod_id = in && what & KNOWN_AGENTS ? POD : 0;
 	is_gone = first & FIRST_GONE;
+	announced.has_flow = !(first & FIRST_CUT_OFF);
 	announced.stamp.pod_cgroup_id = POD;
 	announced.interface = what & KNOWN_PEER ? (uint16_t)noted : 0;
 	seal.stamp.pod_cgroup_id = POD;
@@ -554,7 +556,8 @@ static void check_moved(bool own, const struct passage *p, const struct host_skb
 static void check_way_in(const struct host_skb *skb, const struct model *m, const struct passage *p,
 			 bool passes)
 {
-	const bool own = skb->from_pod && known & KNOWN_ANNOUNCED && p->announced;
+	const bool own = skb->from_pod && known & KNOWN_ANNOUNCED && p->announced &&
+			 (announced.has_flow || p->bare);
 
 	/* The kernel's own word comes out of the interface that the connection came out of. */
 	const bool strange = p->announced && known & (KNOWN_PEER | KNOWN_TAIL) &&
