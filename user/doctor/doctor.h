@@ -15,7 +15,7 @@ enum doctor_level {
 struct doctor_result {
 	const char *name;
 	enum doctor_level level;
-	char text[512]; /* what is */
+	char text[1536]; /* what is */
 	char next[320]; /* what to do about it; "" with DOCTOR_OK */
 };
 

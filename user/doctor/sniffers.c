@@ -22,7 +22,8 @@ struct sniffers {
 	const struct doctor *d;
 	int pods_fd;
 	struct stat node; /* this network namespace */
-	struct doctor_names names;
+	char names[1280]; /* of as many as have room */
+	size_t n, named;
 	uint64_t last; /* pod that was named */
 	bool foreign_pids, denied;
 };
@@ -56,6 +57,23 @@ static bool is_on_node(struct sniffers *s, const struct podcred_pod *pod, int pi
 	return false;
 }
 
+/* All of them, as each is one to decide about. */
+static void name_pod(struct sniffers *s, const struct podcred_pod *pod, const char *cgroup)
+{
+	char name[PODCRED_NAMESPACE_LEN + PODCRED_NAME_LEN + 1];
+	size_t used = strlen(s->names);
+
+	if (pod->flags & PODCRED_POD_NAMED)
+		snprintf(name, sizeof(name), "%s/%s", pod->name_space, pod->name);
+	else
+		snprintf(name, sizeof(name), "%s", cgroup + strlen(s->d->kubepods) + 1);
+	s->n++;
+	if (s->named + 1 < s->n || used + strlen(name) + 3 > sizeof(s->names))
+		return;
+	snprintf(s->names + used, sizeof(s->names) - used, "%s%s", used ? ", " : "", name);
+	s->named++;
+}
+
 static void look_at(struct sniffers *s, const struct podcred_pod *pod, const char *cgroup,
 		    const char *text)
 {
@@ -71,10 +89,7 @@ static void look_at(struct sniffers *s, const struct podcred_pod *pod, const cha
 	    !is_on_node(s, pod, (int)pid))
 		return;
 	s->last = pod->cgroup_id;
-	if (pod->flags & PODCRED_POD_NAMED)
-		doctor_name(&s->names, "%s/%s", pod->name_space, pod->name);
-	else
-		doctor_name(&s->names, "%s", cgroup + strlen(s->d->kubepods) + 1);
+	name_pod(s, pod, cgroup);
 }
 
 static int on_cgroup(void *arg, const char *cgroup)
@@ -102,18 +117,21 @@ void check_sniffers(struct doctor *d, struct doctor_result *r)
 {
 	struct sniffers s = {.d = d};
 	_cleanup_close_ int pods_fd = loader_map_open(d->options->pin_dir, LOADER_MAP_PODS, NULL);
+	char more[32] = "";
 
 	s.pods_fd = pods_fd;
 	stat("/proc/self/ns/net", &s.node);
 	doctor_walk(d->kubepods, on_cgroup, &s);
-	if (s.names.n)
+	if (s.n > s.named)
+		snprintf(more, sizeof(more), " and %zu more", s.n - s.named);
+	if (s.n)
 		doctor_say(
 			r, DOCTOR_WARN,
 			"drop NET_RAW from each that you do not trust with the credentials of all "
 			"pods on this node",
-			"hostNetwork with CAP_NET_RAW: %s; such a pod can read the credentials "
+			"hostNetwork with CAP_NET_RAW: %s%s; such a pod can read the credentials "
 			"that any other pod here is given",
-			s.names.text);
+			s.names, more);
 	else if (s.foreign_pids)
 		doctor_say(r, DOCTOR_SKIP, NULL,
 			   "processes of the node are not to be seen here (hostPID: true)");
