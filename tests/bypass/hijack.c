@@ -405,11 +405,6 @@ const struct vector hijack_vectors[] = {
 	 ASTRAY(.setup = "hijack_dnat", ON_NODE)},
 	{"NAT to another pod, SO_BINDTODEVICE", ask_bound, .hijacked = true, .without = "EACCES",
 	 .want = "EACCES", .setup = "hijack_dnat"},
-	{"NAT to another pod, bound after connect(2)", ask_bound_later,
-	 ASTRAY(.setup = "hijack_dnat",
-		.open = "a program that has CAP_NET_RAW and binds its socket to an interface after "
-			"connect(2) undoes what cuts it off; what it sends is dropped all the "
-			"same")},
 	{"NAT to another pod, which reads before it answers", ask4,
 	 ASTRAY(.setup = "hijack_reads")},
 	{"NAT to another pod, masqueraded", ask4, ASTRAY(.setup = "hijack_masquerade")},
@@ -428,5 +423,11 @@ const struct vector hijack_vectors[] = {
 	{"connect hook that runs later", ask4, ASTRAY(.setup = "hijack_connect4")},
 	{"connect hook that runs later, of a hostNetwork pod", ask4,
 	 ASTRAY(.setup = "hijack_connect4", ON_NODE)},
+	/* The last: it is not cut off, and its last words may come late. */
+	{"NAT to another pod, bound after connect(2)", ask_bound_later,
+	 ASTRAY(.setup = "hijack_dnat",
+		.open = "a program that has CAP_NET_RAW and binds its socket to an interface after "
+			"connect(2) undoes what cuts it off; what it sends is dropped all the "
+			"same")},
 	{0},
 };
