@@ -268,4 +268,32 @@ podcred unload >/dev/null
 trace_wait
 same 'unloaded meanwhile: trace ends' 1 $?
 check 'and says so' grep -q "$PIN_DIR was unloaded: .*run podcred load" "$ERR"
+kill "$RESOLVE_PID"
+wait "$RESOLVE_PID"
+
+# ---- what a pod sends for the agent by itself, and in its name ----
+FORGED='
+import socket, struct, sys
+tcp = struct.pack("!HHIIBBHHH", 1020, int(sys.argv[2]), 1, 0, 0x50, 2, 1000, 0, 0)
+socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP).sendto(tcp, (sys.argv[1], 0))'
+SPOOFED='
+import socket, struct, sys
+node, victim = map(socket.inet_aton, sys.argv[1:3])
+tcp = struct.pack("!HHIIBBHHH", int(sys.argv[3]), 1021, 1, 0, 0x50, 4, 0, 0, 0)
+ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40, 0, 0, 64, 6, 0, node, victim)
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(("eth0", 0))
+s.send(b"\xff" * 6 + b"\x02" + b"\0" * 5 + b"\x08\0" + ip + tcp)'
+env_load >/dev/null || env_fail 'load failed'
+env_resolve
+trace_start
+in_pod web python3 -c "$FORGED" $NODE_V4 $AGENT_PORT
+in_pod web python3 -c "$SPOOFED" $NODE_V4 "${POD_IP[evil]}" $AGENT_PORT
+trace_settle
+same 'a packet for the agent that no connection sent' \
+  "shop/web - ingress $NODE_V4:$AGENT_PORT/tcp dropped packet_forged" "$(line packet_forged)"
+same 'one that says that it comes from there' \
+  "shop/web - ingress ${POD_IP[evil]}/tcp dropped packet_spoofed" "$(line packet_spoofed)"
+same 'each is counted' '1 1' "$(counters | jq -r '"\(.packet_forged) \(.packet_spoofed)"')"
+trace_end
 tap_done

@@ -77,6 +77,9 @@ same 'zeros too' "$(podcred status --json | jq '.counters | length')" \
   "$(jq '[keys[] | select(startswith("podcred_decisions_total"))] | length' <<<"$SAMPLES")"
 same 'two refusals' 2 "$(counter denied_destination)"
 same 'pods, flows, peers' '1 0 0' "$(value podcred_pods) $(value podcred_flows) $(value podcred_peers)"
+same 'interfaces, by the way that connections take' '1 0 0' \
+  "$(value 'podcred_interfaces{path="carried"}') $(value 'podcred_interfaces{path="direct"}') $(value 'podcred_interfaces{path="bridged"}')"
+same 'what crosses a bridge would be a gap' 0 "$(value 'podcred_guard_gaps{kind="path"}')"
 same 'nothing about it is unknown' 0 "$(value podcred_guard_unknown)"
 same 'the guard is complete' 1 "$(value podcred_guard_complete)"
 same 'every program is in force' "$(podcred status --json | jq -c '[.links[] | select(.effective) | .program + " " + .hook]')" \

@@ -21,7 +21,7 @@ counters() { podcred status --json | jq -c .counters; }
 counted_since() {
   jq -rn --argjson before "$1" --argjson after "$(counters)" \
     '[$after | to_entries[] | select(.value > $before[.key]) | .key]
-    - ["claimed", "unstamped", "unstamped_node", "audited", "event_lost", "cgroup_event_lost"]
+    - ["claimed", "carried", "unstamped", "unstamped_node", "audited", "event_lost", "cgroup_event_lost"]
     | join(" ")'
 }
 
@@ -200,6 +200,39 @@ check 'as text: the verdict comes first' grep -qx \
   <(podcred explain --pod shop/plain --to $IMDS:22)
 check 'as text: hostNetwork is said' grep -q '^pod shop/hostly, .*, hostNetwork, ' \
   <(podcred explain --pod shop/hostly)
+
+# ---- how it gets to the agent ----
+path_of() { podcred explain --pod "shop/$1" --to "$2" --json | jq -r '.destinations[0].steps[] | select(.about == "path").text'; }
+same 'no process, no network: not known' \
+  'not known: no process of the pod is in a network that leads to the agent' "$(path_of plain $IMDS)"
+in_pod plain sleep 1000 &
+wait_for 10 grep -q . "${POD_CGROUP[plain]}/container/cgroup.procs"
+for to in $IMDS "[$IMDS6]:80" "$NODE_V4:$AGENT_PORT"; do
+  same "the interface of the pod is named, to $to" 'by interface v1 to the node and back, past the bridge br0' \
+    "$(path_of plain "$to")"
+done
+same 'in JSON too' 'v1 carried br0 br0' \
+  "$(podcred explain --pod shop/plain --json | jq -r '.path | "\(.interface) \(.path) \(.bridge) \(.gateway)"')"
+same 'what does not go there has none' '' "$(path_of plain 192.0.2.7)"
+same 'a hostNetwork pod has none' "on the node's own network: no bridge" "$(path_of hostly $IMDS)"
+in_node ip link set v1 nomaster
+in_node ip addr add 10.97.0.1/32 dev v1
+by_itself() { [ "$(path_of plain $IMDS)" = 'by interface v1 to the node: nobody is in between' ]; }
+check 'an interface without a bridge' wait_for 10 by_itself
+in_node ip link add br1 type bridge
+in_node ip addr del 10.97.0.1/32 dev v1
+in_node ip link set v1 master br1
+crosses() { [ "$(path_of plain $IMDS)" = 'by interface v1 across br1: a neighbour there with CAP_NET_RAW can read and take over its connections' ]; }
+check 'one on a bridge that does not lead to the node' wait_for 10 crosses
+same 'and in JSON' 'v1 bridged br1 null' \
+  "$(podcred explain --pod shop/plain --json | jq -r '.path | "\(.interface) \(.path) \(.bridge) \(.gateway)"')"
+in_node ip link set v1 master br0
+in_node ip link del br1
+same 'who may not enter its network is told so' \
+  "not to be seen here (root, hostPID: true, the node's network)" \
+  "$(in_node setpriv --bounding-set=-sys_admin,-sys_ptrace --inh-caps=-sys_admin,-sys_ptrace "$PODCRED" explain \
+    --pin-dir "$PIN_DIR" --pod shop/plain --to $IMDS --json | jq -r '.destinations[0].steps[] | select(.about == "path").text')"
+cgroup_signal "${POD_CGROUP[plain]}/container" KILL
 
 # ---- other modes ----
 sed 's/^policy:/mode: audit\n&/' "$ENV_TMP/config.yaml" >"$ENV_TMP/audit.yaml"

@@ -247,6 +247,19 @@ in_node "$PODCRED" load --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" --agent-cgro
 finds 'no IPv6 address for the agent' 'warn ipv6' 'the agent has not'
 env_load >/dev/null
 
+# ---- the path past the bridge ----
+in_node ip link add br1 type bridge
+in_node ip link set v1 master br1
+crosses() { podcred status --json | jq -e 'any(.gaps[]; .kind == "path")'; }
+wait_for 10 crosses
+finds 'a bridge that does not lead to the node' 'fail path' \
+  'the pod behind interface v1 comes to the agent across br1: a neighbour there with CAP_NET_RAW'
+in_node ip link set v1 master br0
+in_node ip link del br1
+wait_for 10 podcred status
+healthy 'the pod is back on its bridge'
+same 'the path, in words' 'connections to the agent: 2 interfaces past a bridge, 0 without one' "$(text_of path)"
+
 # ---- sysctls ----
 source_route() { in_node bash -c "echo $2 >/proc/sys/net/ipv4/conf/$1/accept_source_route"; }
 source_route br0 1
@@ -280,6 +293,27 @@ bounded() {
 }
 wait_for 10 bounded
 finds 'a hostNetwork pod that may have CAP_NET_RAW' 'warn sniffers' 'CAP_NET_RAW: shop/netd; '
+# There may be as many as a node has agents.
+sniffers=(csi dns flow logs node proxy)
+for name in "${sniffers[@]}"; do
+  pod_add "$name" besteffort host
+  in_pod "$name" sleep 1000 &
+  wait_for 10 grep -q . "${POD_CGROUP[$name]}/container/cgroup.procs"
+done
+examine
+same 'those without a name are listed by their cgroup' 6 \
+  "$(text_of sniffers | grep -o 'besteffort/pod[0-9a-f-]*/container' | wc -l)"
+env_podlist "$ENV_TMP/pods.json"
+named() { podcred pods --json | jq -e 'any(.[]; .name == "proxy")'; }
+wait_for 10 named
+examine
+same 'all of them are listed' "$(printf 'shop/%s\n' netd "${sniffers[@]}" | sort | xargs)" \
+  "$(text_of sniffers | grep -o 'shop/[a-z]*' | sort | xargs)"
+for name in "${sniffers[@]}"; do
+  cgroup_signal "${POD_CGROUP[$name]}/container" KILL
+  rmdir "${POD_CGROUP[$name]}/container" "${POD_CGROUP[$name]}"
+  unset "POD_UID[$name]" "POD_CGROUP[$name]"
+done
 cgroup_signal "${POD_CGROUP[netd]}/container" KILL
 cgroup_signal "${POD_CGROUP[web]}/container" KILL
 rmdir "${POD_CGROUP[netd]}/container" "${POD_CGROUP[netd]}"

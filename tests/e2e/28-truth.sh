@@ -57,6 +57,15 @@ check 'nothing keeps the guard from being complete' complete
 check 'a program for uplinks, on a node without one, is not called missing' \
   status_has 'podcred_uplink +on no interface '
 
+# ---- a load that knows no path past the bridge ----
+rm "$PIN_DIR/maps/podcred_paths"
+status
+same 'a load of an older version: status fails' '1 path' "$? $(gaps)"
+check 'and says what is lost, and what to do' says \
+  'interface v1 comes to the agent across br0, as the load is of an older version: .*; run podcred load again'
+env_load >/dev/null || env_fail 'load failed'
+check 'loaded again: complete' complete
+
 # ---- the pins are hidden: a BPF file system is mounted over them ----
 hide
 doctor

@@ -43,7 +43,7 @@ works_without() {
   env_load $(options "$@") >"$ENV_TMP/load" 2>&1 || env_fail "load: $(cat "$ENV_TMP/load")"
   env_resolve
   env_serve
-  same "$what: status says what the load did without" "$*" "$(said)"
+  same "$what: status says what the load did without" "$*${ALSO:+ $ALSO}" "$(said)"
   same "$what: a pod gets its credentials" AKIAWEB "$(key_of web)"
   mkdir -p "${POD_CGROUP[late]}/container"
   check "$what: a new pod gets its name" wait_for 10 has_pod late
@@ -56,8 +56,34 @@ WANT_ERRNO=EACCES WANT_PEER=$NODE_V4 works_without getpeername
 for feature in cgroup-egress netfilter-link tcx cgroup-tracing; do
   WANT_ERRNO=EACCES WANT_PEER=169.254.170.2 works_without "$feature"
 done
-WANT_ERRNO=EPERM WANT_PEER=$NODE_V4 works_without set-retval getpeername cgroup-egress \
+ALSO=path WANT_ERRNO=EPERM WANT_PEER=$NODE_V4 works_without set-retval getpeername cgroup-egress \
   netfilter-link tcx tc cgroup-tracing
+
+# ---- what is said of the path past the bridge ----
+
+# path_without WANT FEATURE...
+path_without() {
+  local want=$1 what="without ${*:2}"
+  shift
+  env_up
+  pod_add web burstable
+  # shellcheck disable=SC2046 # words of a command
+  env_load $(options "$@") >"$ENV_TMP/load" 2>&1 || env_fail "load: $(cat "$ENV_TMP/load")"
+  env_resolve
+  same "$what: the path" "$want" \
+    "$(podcred status --json | jq -r '"\(.path.off // "on") \(.path.interfaces[0].path) \(.complete)"')"
+  LOST=$(podcred status --json | jq -r '.without[].lost')
+  DOCTOR=$(in_node "$PODCRED" doctor --no-probe --pin-dir "$PIN_DIR" | grep -E '^[a-z]* *path ')
+  env_clean
+}
+path_without 'on carried true' tcx
+check_not 'without tcx: it is not lost' grep -q 'a neighbour' <<<"$LOST"
+check 'without tcx: doctor agrees' grep -q '^ok' <<<"$DOCTOR"
+path_without 'the load did without the feature path bridged true' tcx tc
+check 'without tcx tc: the loss is said' grep -q 'connections to the agent cross the bridge .* can read them and take them over' <<<"$LOST"
+path_without 'the load did without the feature path bridged true' path
+check 'without path: the loss is said' grep -q 'connections to the agent cross the bridge' <<<"$LOST"
+check 'without path: doctor warns' grep -q '^warn .*1 interface of pods cross' <<<"$DOCTOR"
 
 # ---- enforcement ----
 

@@ -192,7 +192,7 @@ static enum paths_kind kind_of_port(int *ret_gateway)
 	for (size_t i = 0; i < n_links; i++)
 		if (links[i].ifindex == PORT)
 			port = &links[i];
-	assert_int_equal(paths_read("", &paths, &err), 0);
+	assert_int_equal(paths_read("", &paths, NULL, &err), 0);
 	assert_non_null(paths);
 	kind = paths_of(paths, port, ret_gateway);
 	assert_int_equal(paths_note(paths, port), 0);
@@ -403,7 +403,7 @@ static void port_not_listed(void **state)
 	(void)state;
 	add(BRIDGE, "bridge");
 	has_address(BRIDGE);
-	assert_int_equal(paths_read("", &paths, &err), 0);
+	assert_int_equal(paths_read("", &paths, NULL, &err), 0);
 	assert_int_equal(paths_of(paths, &port, &gateway), PATHS_UNKNOWN);
 	assert_int_equal(gateway, 0);
 }
@@ -417,28 +417,28 @@ static void not_read(void **state)
 	(void)state;
 	add(BRIDGE, "bridge");
 	agent_oif = GATEWAY; /* the agent is a pod, or elsewhere */
-	assert_int_equal(paths_read("", &paths, &err), 0);
+	assert_int_equal(paths_read("", &paths, NULL, &err), 0);
 	assert_null(paths);
 	agent_oif = 0;
-	assert_int_equal(paths_read("", &paths, &err), 0);
+	assert_int_equal(paths_read("", &paths, NULL, &err), 0);
 	assert_null(paths);
 	agent_oif = LOOPBACK;
 	config.agent[0].port = 0; /* there is no agent */
-	assert_int_equal(paths_read("", &paths, &err), 0);
+	assert_int_equal(paths_read("", &paths, NULL, &err), 0);
 	assert_null(paths);
 	config.agent[1].port = 80;
 	without_path = true;
-	assert_int_equal(paths_read("", &paths, &err), 0);
+	assert_int_equal(paths_read("", &paths, NULL, &err), 0);
 	assert_null(paths);
 	without_path = false;
 	map_error = -ENOENT; /* an older load */
-	assert_int_equal(paths_read("", &paths, &err), 0);
+	assert_int_equal(paths_read("", &paths, NULL, &err), 0);
 	assert_null(paths);
 	map_error = -EPERM;
-	assert_int_equal(paths_read("", &paths, &err), -EPERM);
+	assert_int_equal(paths_read("", &paths, NULL, &err), -EPERM);
 	map_error = 0;
 	listing_error = -ENOBUFS;
-	assert_int_equal(paths_read("", &paths, &err), -ENOBUFS);
+	assert_int_equal(paths_read("", &paths, NULL, &err), -ENOBUFS);
 	assert_null(paths);
 }
 
@@ -450,11 +450,11 @@ static void not_known(void **state)
 
 	(void)state;
 	route_error = -EMFILE;
-	assert_int_equal(paths_read("", &paths, &err), -EMFILE);
+	assert_int_equal(paths_read("", &paths, NULL, &err), -EMFILE);
 	assert_string_not_equal(err.msg, "");
 	route_error = 0;
 	config_error = -EPERM;
-	assert_int_equal(paths_read("", &paths, &err), -EPERM);
+	assert_int_equal(paths_read("", &paths, NULL, &err), -EPERM);
 	assert_null(paths);
 }
 
@@ -466,7 +466,7 @@ static void sweep(void **state)
 	(void)state;
 	add_port(PORT, 0);
 	written[PORT].gateway = written[PLUG].gateway = BRIDGE;
-	assert_int_equal(paths_read("", &paths, &err), 0);
+	assert_int_equal(paths_read("", &paths, NULL, &err), 0);
 	paths_sweep("", paths);
 	assert_int_equal(written[PORT].gateway, BRIDGE);
 	assert_int_equal(written[PLUG].gateway, ABSENT);

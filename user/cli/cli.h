@@ -73,6 +73,10 @@ int cli_flush(int status);
 /* Print and free. Returns 0. */
 int cli_print_json(json_t *value);
 
+/* How the connections of an interface come to the agent. */
+struct ways_way;
+json_t *cli_json_way(const struct ways_way *way);
+
 /* Rows of text, columns as wide as needed. Cells are copied. */
 struct table;
 struct table *table_new(size_t columns, const char *const *headings);

@@ -176,12 +176,60 @@ static json_t *json_pod(const struct podcred_pod *pod)
 			 (int)!!(pod->flags & PODCRED_POD_HOST_NETWORK));
 }
 
+/* To the agent of each family: looked up once. */
+struct paths {
+	bool known[2];
+	char text[2][192];
+	struct ways_way way;
+	bool has_way;
+};
+
+static void find_path(const struct facts_source *source, const struct podcred_pod *pod, int family,
+		      struct paths *ret)
+{
+	const struct podcred_endpoint *agent = &source->status.config.agent[family];
+	char *text = ret->text[family];
+	struct ways_way way;
+	int r;
+
+	if (!agent->port)
+		return;
+	ret->known[family] = true;
+	if (pod->flags & PODCRED_POD_HOST_NETWORK) {
+		snprintf(text, sizeof(ret->text[0]), "on the node's own network: no bridge");
+		return;
+	}
+	r = facts_way(source, pod, agent, &way);
+	if (r == 1) {
+		ways_text(&way, text, sizeof(ret->text[0]));
+		ret->way = ret->has_way ? ret->way : way;
+		ret->has_way = true;
+	} else if (r < 0) {
+		snprintf(text, sizeof(ret->text[0]),
+			 "not to be seen here (root, hostPID: true, the node's network)");
+	} else {
+		snprintf(
+			text, sizeof(ret->text[0]),
+			"not known: no process of the pod is in a network that leads to the agent");
+	}
+}
+
+static const char *path_to(const struct paths *paths, const struct podcred_target_key *dest)
+{
+	int family = net_addr_is_v4(dest->addr.ip) || !paths->known[1] ? 0 : 1;
+
+	return paths->known[family] ? paths->text[family] : NULL;
+}
+
 static void explain_all(const struct facts_source *source, const struct podcred_pod *pod,
 			const struct podcred_target_key *dests, size_t n, bool json)
 {
 	_cleanup_free_ char *outside = facts_outside(source, pod);
 	json_t *array = json_array();
+	struct paths paths = {};
 
+	for (int family = 0; family < 2; family++)
+		find_path(source, pod, family, &paths);
 	if (!json)
 		print_pod(pod);
 	if (!json && outside)
@@ -194,6 +242,7 @@ static void explain_all(const struct facts_source *source, const struct podcred_
 		struct explain_facts facts;
 
 		facts_fill(source, pod, &dests[i], &facts);
+		facts.path = path_to(&paths, &dests[i]);
 		explain_decide(&facts, &verdict);
 		if (json)
 			json_array_append_new(array, json_verdict(&dests[i], &verdict));
@@ -201,7 +250,8 @@ static void explain_all(const struct facts_source *source, const struct podcred_
 			print_verdict(&dests[i], &verdict);
 	}
 	if (json)
-		cli_print_json(json_pack("{soss*so}", "pod", json_pod(pod), "outside", outside,
+		cli_print_json(json_pack("{soss*so*so}", "pod", json_pod(pod), "outside", outside,
+					 "path", paths.has_way ? cli_json_way(&paths.way) : NULL,
 					 "destinations", array));
 	else
 		json_decref(array);

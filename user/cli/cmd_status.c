@@ -79,6 +79,19 @@ static json_t *json_complete(const struct guard *guard)
 	return verdict == GUARD_UNKNOWN ? json_null() : json_boolean(verdict == GUARD_COMPLETE);
 }
 
+/* null: the interfaces are not to be seen from here. */
+static json_t *json_path(const struct guard *guard)
+{
+	json_t *array;
+
+	if (!guard->ways_known)
+		return json_null();
+	array = json_array();
+	for (size_t i = 0; i < guard->ways.n; i++)
+		json_array_append_new(array, cli_json_way(&guard->ways.v[i]));
+	return json_pack("{ss*so}", "off", ways_off_text(guard->ways.off), "interfaces", array);
+}
+
 static json_t *json_status(const struct guard *guard)
 {
 	const struct loader_status *status = &guard->status;
@@ -87,15 +100,16 @@ static json_t *json_status(const struct guard *guard)
 	for (int i = 0; i < PODCRED_REASON_MAX; i++)
 		json_object_set_new(stats, loader_reason_name((enum podcred_reason)i),
 				    json_integer((json_int_t)status->stats[i]));
-	return json_pack("{sososs*s{sbsI}sosososososososo}", "complete", json_complete(guard),
+	return json_pack("{sososs*s{sbsI}sososososososososo}", "complete", json_complete(guard),
 			 "gaps", json_gaps(guard), "kubepods",
 			 guard->kubepods_there ? guard->kubepods : NULL, "resolver", "running",
 			 loader_resolver_is_running(status), "readyNs",
 			 (json_int_t)status->runtime[PODCRED_RUNTIME_RESOLVER_READY], "list",
 			 json_list(status), "pods", json_integer(status->n_pods), "peers",
 			 json_integer(status->n_peers), "flows", json_integer(status->n_flows),
-			 "links", json_links(status), "without", json_losses(status), "counters",
-			 stats, "maxPendingPerPod", json_integer(status->config.max_flows_per_pod));
+			 "links", json_links(status), "path", json_path(guard), "without",
+			 json_losses(status), "counters", stats, "maxPendingPerPod",
+			 json_integer(status->config.max_flows_per_pod));
 }
 
 static const char *link_state(const struct loader_link_status *link)
@@ -144,6 +158,23 @@ static void print_losses(const struct loader_status *status)
 
 	for (size_t i = 0; i < n; i++)
 		printf("without    %s: %s\n", losses[i].feature, losses[i].lost);
+}
+
+static void print_path(const struct guard *guard)
+{
+	const struct ways *ways = &guard->ways;
+	const char *off = ways_off_text(ways->off);
+	size_t bridged = ways_count(ways, WAYS_BRIDGED) + ways_count(ways, WAYS_LACKING);
+	size_t carried = ways_count(ways, WAYS_CARRIED);
+
+	if (!guard->ways_known)
+		return;
+	printf("path       ");
+	if (off)
+		printf("off, as %s: %zu interface%s of pods", off, ways->n, plural(ways->n));
+	else
+		printf("%zu interface%s of pods carried past a bridge", carried, plural(carried));
+	printf(", %zu without a bridge, %zu across one\n", ways_count(ways, WAYS_DIRECT), bridged);
 }
 
 static void print_guard(const struct guard *guard)
@@ -203,6 +234,7 @@ static void print_status(const struct guard *guard)
 					  ? "running"
 					  : "not running: new pods get no credentials");
 	print_agent(&status->config);
+	print_path(guard);
 	print_losses(status);
 	print_list(status);
 	printf("pods       %u known, %u connection%s live, %u pending\n\n", status->n_pods,

@@ -8,6 +8,7 @@
 #include "cleanup.h"
 #include "cli.h"
 #include "log.h"
+#include "ways.h"
 
 int cli_fail(bool json, int code, const struct pc_err *err)
 {
@@ -47,6 +48,16 @@ int cli_print_json(json_t *value)
 	printf("%s\n", text ?: "null");
 	json_decref(value);
 	return 0;
+}
+
+json_t *cli_json_way(const struct ways_way *way)
+{
+	char text[192];
+
+	return json_pack("{ssssss*ss*ss}", "interface", way->name, "path",
+			 ways_kind_name(way->kind), "bridge", way->bridge[0] ? way->bridge : NULL,
+			 "gateway", way->gateway[0] ? way->gateway : NULL, "text",
+			 ways_text(way, text, sizeof(text)));
 }
 
 struct table {

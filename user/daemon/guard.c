@@ -221,6 +221,17 @@ struct interface_arg {
 	const char *kind;
 };
 
+#define SHARED_NEXT                                                                                \
+	"drop NET_RAW from the pods there that you do not trust with their neighbours' "           \
+	"credentials"
+
+/* With neither tcx nor tc there is nothing to be attached to an interface, wherever it is. */
+static bool watches_interfaces(const struct guard *guard)
+{
+	return !loader_did_without(&guard->status, "tcx") ||
+	       !loader_did_without(&guard->status, "tc");
+}
+
 static void on_interface(void *arg, const struct ifaces_gap *gap)
 {
 	const struct interface_arg *in = arg;
@@ -243,14 +254,16 @@ static void on_interface(void *arg, const struct ifaces_gap *gap)
 			  "packets of interface %s of pod %s never come to the node", gap->name,
 			  gap->pod);
 		break;
+	case IFACES_SHARED:
+		if (!loader_did_without(&in->guard->status, "path")) /* else it is a loss of all */
+			guard_gap(in->guard, "path", SHARED_NEXT,
+				  "pod %s comes to the agent by its interface %s, which has no end "
+				  "on "
+				  "the node: a neighbour there with CAP_NET_RAW can read and take "
+				  "over connections",
+				  gap->pod, gap->name);
+		break;
 	}
-}
-
-/* With neither tcx nor tc there is nothing to be attached to an interface, wherever it is. */
-static bool watches_interfaces(const struct guard *guard)
-{
-	return !loader_did_without(&guard->status, "tcx") ||
-	       !loader_did_without(&guard->status, "tc");
 }
 
 /* Who may not enter the networks of pods is not told of what is there: that takes privileges which the
@@ -272,6 +285,96 @@ static void find_interfaces(struct guard *guard, const char *kind)
 	ifaces_find_past_node(guard->pin_dir, guard->mount, on_interface, &arg, &err);
 }
 
+/* ---- path: do connections to the agent go past the bridges that pods share? ---- */
+
+static const char *path_next(enum paths_off off)
+{
+	return off == PATHS_OFF_AGENT ? "give the agent an address of the node (hostNetwork: true)"
+	       : off == PATHS_OFF_OLD ? LOAD_AGAIN
+				      : SHARED_NEXT;
+}
+
+/* Whether they differ in nothing that is told of them. */
+static bool is_same_way(const struct ways_way *a, const struct ways_way *b)
+{
+	return a->kind == b->kind && !strcmp(a->bridge, b->bridge) &&
+	       a->gateway_ifindex == b->gateway_ifindex;
+}
+
+/* How many are the same as that one; 0: one before it is. */
+static size_t count_same(const struct ways *ways, size_t at)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < ways->n; i++) {
+		if (!is_same_way(&ways->v[i], &ways->v[at]))
+			continue;
+		if (i < at)
+			return 0;
+		n++;
+	}
+	return n;
+}
+
+/* One gap for each bridge. */
+static void say_bridged(struct guard *guard, const char *kind, size_t at)
+{
+	const struct ways *ways = &guard->ways;
+	const char *why = ways_off_text(ways->off);
+	size_t n = count_same(ways, at);
+	char more[32] = "";
+
+	if (n > 1)
+		snprintf(more, sizeof(more), " and %zu more", n - 1);
+	if (n)
+		guard_gap(guard, kind, path_next(ways->off),
+			  "the pod%s behind interface %s%s come%s to the agent across %s%s%s: a "
+			  "neighbour there with CAP_NET_RAW can read and take over connections",
+			  plural(n), ways->v[at].name, more, n == 1 ? "s" : "", ways->v[at].bridge,
+			  why ? ", as " : "", why ?: "");
+}
+
+/* That an interface has no podcred_veth was said already. */
+static void say_lacking(struct guard *guard, const char *kind, size_t at)
+{
+	static const char next[] = "start podcred resolve; its log says when it cannot";
+	const struct ways_way *way = &guard->ways.v[at];
+
+	if (!loader_iface_is_attached(guard->pin_dir, LOADER_IFACE_POD, way->ifindex))
+		return;
+	if (!way->gateway_ifindex ||
+	    loader_iface_is_attached(guard->pin_dir, LOADER_IFACE_GATEWAY, way->gateway_ifindex))
+		guard_gap(guard, kind, next,
+			  "the way of interface %s of a pod to the agent is not in podcred_paths",
+			  way->name);
+	else if (count_same(&guard->ways, at))
+		guard_gap(guard, kind, next,
+			  "%s, which the bridge %s of pods leads to, has no podcred_wayout",
+			  way->gateway, way->bridge);
+}
+
+static void find_paths(struct guard *guard, const char *kind)
+{
+	struct pc_err err = {};
+	int r = ways_read(guard->pin_dir, &guard->ways, &err);
+
+	guard->ways_known = r == 0;
+	if (r == -EXDEV)
+		guard_unknown(guard, kind, "run it in the node's network (hostNetwork: true)",
+			      "which connections cross a bridge is not to be seen here");
+	else if (r < 0)
+		guard_unknown(guard, kind, "run as root", "%s",
+			      err.msg[0] ? err.msg : strerror(-r));
+	if (guard->ways.off == PATHS_OFF_WITHOUT) /* a loss of all, not a gap */
+		return;
+	for (size_t i = 0; r == 0 && i < guard->ways.n; i++) {
+		if (guard->ways.v[i].kind == WAYS_BRIDGED)
+			say_bridged(guard, kind, i);
+		if (guard->ways.v[i].kind == WAYS_LACKING)
+			say_lacking(guard, kind, i);
+	}
+}
+
 /* ---- all of them ---- */
 
 static const struct {
@@ -280,6 +383,7 @@ static const struct {
 } finders[] = {
 	{"program", find_programs}, {"kubepods", find_kubepods}, {"other-load", find_other_loads},
 	{"outside", find_outside},  {"absent", find_absent},	 {"interface", find_interfaces},
+	{"path", find_paths},
 };
 
 const char *guard_kind(size_t i)
@@ -392,6 +496,7 @@ void guard_done(struct guard *guard)
 	free(guard->kubepods);
 	free(guard->guarded);
 	free(guard->agent);
+	ways_done(&guard->ways);
 	guard->kubepods = guard->guarded = guard->agent = NULL;
 }
 

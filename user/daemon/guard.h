@@ -10,6 +10,7 @@
 
 #include "err.h"
 #include "loader.h"
+#include "ways.h"
 
 struct cgsurvey; /* cgsurvey.h */
 
@@ -31,6 +32,8 @@ struct guard {
 	struct loader_status status;
 	struct guard_gap gaps[GUARD_MAX_GAPS];
 	size_t n_gaps;
+	bool ways_known;
+	struct ways ways;
 };
 
 enum guard_verdict {

@@ -21,6 +21,7 @@
 struct walk {
 	const char *pin_dir;
 	const struct paths *paths; /* NULL: not known */
+	enum paths_off paths_off;
 	int attached;
 	bool off; /* this kernel, or this load, has neither tcx nor tc */
 };
@@ -41,8 +42,8 @@ static void attach_to(struct walk *walk, enum loader_iface kind, int ifindex)
 		log_warn("%s", err.msg);
 }
 
-/* What a pod's network hangs on: a pair whose other end is in another namespace. */
-static bool is_pod_side(const struct links_link *link)
+/* A pair whose other end is in another namespace. */
+bool ifaces_is_pod_side(const struct links_link *link)
 {
 	return link->peer_elsewhere &&
 	       (!strcmp(link->kind, "veth") || !strcmp(link->kind, "netkit"));
@@ -52,6 +53,21 @@ static bool is_pod_side(const struct links_link *link)
 static bool is_hardware(const struct links_link *link)
 {
 	return !link->kind[0] && strcmp(link->name, "lo") != 0;
+}
+
+/* Once, as it may be only a moment. The state of each is what status is for. */
+static void warn_off(const struct walk *walk, const struct links_link *link)
+{
+	static bool said;
+
+	if (said || !link->master || walk->off || walk->paths_off != PATHS_OFF_AGENT)
+		return;
+	said = true;
+	log_warn(
+		"the agent's address is not the node's own: until it is, connections of pods to "
+		"it cross their bridge (%s is on one), where a neighbour with CAP_NET_RAW can read "
+		"and take them over",
+		link->name);
 }
 
 /* The path is written down first, as the program goes by it; the way back is there before the way to. */
@@ -69,11 +85,12 @@ static void attach_to_pod(struct walk *walk, const struct links_link *link)
 				 link->name, strerror(-r));
 	}
 	attach_to(walk, LOADER_IFACE_POD, link->ifindex);
+	warn_off(walk, link);
 }
 
 static int on_link(void *arg, const struct links_link *link)
 {
-	if (is_pod_side(link))
+	if (ifaces_is_pod_side(link))
 		attach_to_pod(arg, link);
 	if (is_hardware(link))
 		attach_to(arg, LOADER_IFACE_UPLINK, link->ifindex);
@@ -128,7 +145,7 @@ int ifaces_attach(const char *pin_dir)
 
 	note_netns(pin_dir);
 	loader_iface_sweep(pin_dir);
-	if (paths_read(pin_dir, &paths, &err) < 0)
+	if (paths_read(pin_dir, &paths, &walk.paths_off, &err) < 0)
 		log_warn("the way to the agent is not known: %s", err.msg);
 	else
 		paths_sweep(pin_dir, paths);
@@ -160,6 +177,8 @@ void ifaces_follow(int watch_fd, const char *pin_dir)
 
 struct search {
 	const char *pin_dir;
+	struct podcred_config config;
+	int to_agent[2]; /* by which interface its addresses are reached from there */
 	void (*fn)(void *arg, const struct ifaces_gap *gap);
 	void *arg;
 	uint64_t own_netns;
@@ -221,7 +240,7 @@ static int look_at_link(void *arg, const struct links_link *link)
 	struct unwatched_list *list = arg;
 	int r = 0;
 
-	if (link->up && is_pod_side(link))
+	if (link->up && ifaces_is_pod_side(link))
 		r = note_unwatched(list, LOADER_IFACE_POD, link);
 	if (r == 0 && link->up && is_hardware(link))
 		r = note_unwatched(list, LOADER_IFACE_UPLINK, link);
@@ -246,8 +265,7 @@ static void drop_watched(struct unwatched_list *list)
 	}
 }
 
-/* 0: it is; -EXDEV: it is another one. */
-static int check_netns(const char *pin_dir, struct pc_err *err)
+int ifaces_check_netns(const char *pin_dir, struct pc_err *err)
 {
 	_cleanup_close_ int fd = loader_map_open(pin_dir, LOADER_MAP_RUNTIME, err);
 	uint64_t loaded_in = 0, own = 0;
@@ -271,7 +289,7 @@ int ifaces_find_gaps(const char *pin_dir, void (*fn)(void *arg, const struct ifa
 {
 	_cleanup_(cleanup_unwatched) struct unwatched_list list = {.pin_dir = pin_dir};
 	const struct search search = {.pin_dir = pin_dir, .fn = fn, .arg = arg};
-	int r = check_netns(pin_dir, err);
+	int r = ifaces_check_netns(pin_dir, err);
 
 	if (r == 0)
 		r = links_each(look_at_link, &list, err);
@@ -295,15 +313,22 @@ static bool sits_on_other(const struct links_link *link)
 	return false;
 }
 
+bool ifaces_has_no_end(const struct links_link *link)
+{
+	return is_hardware(link) || sits_on_other(link);
+}
+
 static int look_at_pods_link(void *arg, const struct links_link *link)
 {
 	const struct search *search = arg;
 
-	if (link->up &&
-	    (is_hardware(link) ||
-	     (sits_on_other(link) &&
-	      !loader_iface_is_attached(search->pin_dir, LOADER_IFACE_UPLINK, link->link))))
+	if (!link->up || !ifaces_has_no_end(link))
+		return 0;
+	if (is_hardware(link) ||
+	    !loader_iface_is_attached(search->pin_dir, LOADER_IFACE_UPLINK, link->link))
 		found(search, IFACES_PAST_NODE, link->name);
+	if (link->ifindex == search->to_agent[0] || link->ifindex == search->to_agent[1])
+		found(search, IFACES_SHARED, link->name);
 	return 0;
 }
 
@@ -311,6 +336,13 @@ static int look_inside(void *arg)
 {
 	struct search *search = arg;
 
+	for (size_t i = 0; i < ARRAY_SIZE(search->to_agent); i++) {
+		const struct podcred_endpoint *agent = &search->config.agent[i];
+
+		search->to_agent[i] = 0;
+		if (agent->port)
+			links_route_oif(agent->addr.ip, &search->to_agent[i]);
+	}
 	return links_each(look_at_pods_link, search, search->err);
 }
 
@@ -359,9 +391,11 @@ int ifaces_find_past_node(const char *pin_dir, const char *mount,
 	struct pods_walk walk = {.search = {.pin_dir = pin_dir, .fn = fn, .arg = arg, .err = err},
 				 .mount = mount};
 	_cleanup_close_ int fd = loader_map_open(pin_dir, LOADER_MAP_PODS, err);
+	_cleanup_close_ int config_fd = loader_map_open(pin_dir, LOADER_MAP_CONFIG, err);
 
-	if (fd < 0)
-		return fd;
+	if (fd < 0 || config_fd < 0)
+		return fd < 0 ? fd : config_fd;
+	loader_config_read(config_fd, &walk.search.config);
 	if (netns_own(&walk.search.own_netns) < 0)
 		return -EPERM;
 	return loader_map_each(fd, sizeof(uint64_t), sizeof(struct podcred_pod), look_at_pod,

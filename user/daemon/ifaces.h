@@ -2,6 +2,9 @@
 /* The node's interfaces that podcred attaches to, in the network namespace of the caller. */
 #pragma once
 
+#include <stdbool.h>
+
+struct links_link;
 struct pc_err;
 
 /*
@@ -26,9 +29,12 @@ struct ifaces_gap {
 		IFACES_PAST_NODE, /* a pod's interface whose packets never come to the node's own
 				   * (an SR-IOV function, a device of the host), or by an uplink
 				   * that has no program */
+		IFACES_SHARED, /* by which a pod's connections reach the agent, and it has no end of its
+				* own on the node: others on that network (macvlan, ipvlan, a switch
+				* of the hardware) may be in between */
 	} kind;
 	char name[16];
-	char pod[96]; /* IFACES_PAST_NODE: the pod */
+	char pod[96]; /* the last two: the pod */
 };
 
 /* Those of the first two kinds. -EXDEV: this is not the network namespace that was loaded in, and nothing
@@ -36,11 +42,20 @@ struct ifaces_gap {
 int ifaces_find_gaps(const char *pin_dir, void (*fn)(void *arg, const struct ifaces_gap *gap),
 		     void *arg, struct pc_err *err);
 
-/* Those of the third. mount: cgroup2. -EPERM: pods' networks may not be entered (CAP_SYS_ADMIN,
+/* Those of the last two. mount: cgroup2. -EPERM: pods' networks may not be entered (CAP_SYS_ADMIN,
  * CAP_SYS_PTRACE, the node's PID namespace). */
 int ifaces_find_past_node(const char *pin_dir, const char *mount,
 			  void (*fn)(void *arg, const struct ifaces_gap *gap), void *arg,
 			  struct pc_err *err);
+
+/* The node's end of what a pod's network hangs on. */
+bool ifaces_is_pod_side(const struct links_link *link);
+
+/* One that a pod has, without an end on the node: the device itself, or what sits on one of the node. */
+bool ifaces_has_no_end(const struct links_link *link);
+
+/* 0: this is the network namespace that was loaded in. -EXDEV: it is another one. */
+int ifaces_check_netns(const char *pin_dir, struct pc_err *err);
 
 /* Take the events from a links_watch_open() descriptor, and attach to what they brought. */
 void ifaces_follow(int watch_fd, const char *pin_dir);

@@ -71,6 +71,25 @@ static void put_links(FILE *out, const struct loader_status *status)
 				status->links[i].effective);
 }
 
+/* Left out where they are not to be seen. */
+static void put_ways(FILE *out, const struct guard *guard)
+{
+	static const enum ways_kind kinds[] = {WAYS_CARRIED, WAYS_DIRECT, WAYS_BRIDGED};
+
+	if (!guard->ways_known)
+		return;
+	head(out, "podcred_interfaces", "gauge",
+	     "Interfaces of pods, by how their connections come to the agent: carried past a "
+	     "bridge, direct, or bridged.");
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		size_t n = ways_count(&guard->ways, kinds[i]);
+
+		if (kinds[i] == WAYS_BRIDGED)
+			n += ways_count(&guard->ways, WAYS_LACKING);
+		fprintf(out, "podcred_interfaces{path=\"%s\"} %zu\n", ways_kind_name(kinds[i]), n);
+	}
+}
+
 static void put_lease(FILE *out, const struct loader_status *status, uint64_t now_ns)
 {
 	uint64_t until = status->runtime[PODCRED_RUNTIME_LEASE];
@@ -124,6 +143,7 @@ char *metrics_text(const struct guard *guard, uint64_t now_ns)
 	fprintf(out, "podcred_build_info{version=\"%s\"} 1\n", PODCRED_VERSION);
 	if (guard) {
 		put_guard(out, guard);
+		put_ways(out, guard);
 		put_status(out, &guard->status, now_ns);
 	} else {
 		gauge(out, "podcred_guard_complete", COMPLETE_HELP, 0);

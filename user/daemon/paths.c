@@ -77,14 +77,15 @@ static int add_pvid(void *arg, int ifindex, uint16_t vlan)
 	return 0;
 }
 
-/* 1: the agent's addresses are the node's. 0: it is a pod of its own network, and what is for it or from it
+/* 1: an address of the agent is the node's. 0: it is a pod of its own network, and what is for it or from it
  * is not only the node's. -errno: not known; what is written down stays, or pods would be at each other's
- * mercy for want of a descriptor. */
+ * mercy for want of a descriptor. One of two addresses will do: the other may come late, or its family be
+ * off. */
 static int is_agent_local(const char *pin_dir, struct pc_err *err)
 {
 	_cleanup_close_ int fd = loader_map_open(pin_dir, LOADER_MAP_CONFIG, err);
 	struct podcred_config config;
-	int local = 0, r;
+	int failed = 0, r;
 
 	r = fd < 0 ? fd : loader_config_read(fd, &config);
 	if (r < 0)
@@ -95,31 +96,44 @@ static int is_agent_local(const char *pin_dir, struct pc_err *err)
 		if (!config.agent[i].port)
 			continue;
 		r = links_route_oif(config.agent[i].addr.ip, &ifindex);
+		if (r == 0 && ifindex == LOOPBACK)
+			return 1;
 		if (r < 0 && r != -ENETUNREACH)
-			return pc_err_set(err, r, "cannot ask for the agent's route: %s",
-					  strerror(-r));
-		if (r < 0 || ifindex != LOOPBACK)
-			return 0;
-		local = 1;
+			failed = pc_err_set(err, r, "cannot ask for the agent's route: %s",
+					    strerror(-r));
 	}
-	return local;
+	return failed;
 }
 
-int paths_read(const char *pin_dir, struct paths **ret, struct pc_err *err)
+static int read_off(const char *pin_dir, enum paths_off *ret, struct pc_err *err)
+{
+	int r;
+
+	*ret = PATHS_OFF_WITHOUT;
+	if (!loader_uses_path(pin_dir))
+		return 0;
+	r = is_agent_local(pin_dir, err);
+	*ret = r > 0 ? PATHS_ON : PATHS_OFF_AGENT;
+	return r < 0 ? r : 0;
+}
+
+int paths_read(const char *pin_dir, struct paths **ret, enum paths_off *ret_off, struct pc_err *err)
 {
 	_cleanup_(paths_freep) struct paths *paths = calloc(1, sizeof(*paths));
-	int r;
+	enum paths_off off = PATHS_OFF_OLD;
+	int r = 0;
 
 	*ret = NULL;
 	if (!paths)
 		return -ENOMEM;
 	paths->map_fd = loader_map_open(pin_dir, LOADER_MAP_PATHS, err);
-	if (paths->map_fd < 0)
-		return paths->map_fd == -ENOENT ? 0 : paths->map_fd;
-	if (!loader_uses_path(pin_dir))
-		return 0;
-	r = is_agent_local(pin_dir, err);
-	if (r <= 0)
+	if (paths->map_fd >= 0)
+		r = read_off(pin_dir, &off, err);
+	else if (paths->map_fd != -ENOENT)
+		r = paths->map_fd;
+	if (ret_off)
+		*ret_off = off;
+	if (r < 0 || off)
 		return r;
 	r = links_each(add_link, paths, err);
 	if (!r)
@@ -187,7 +201,7 @@ enum paths_kind paths_of(const struct paths *paths, const struct links_link *lin
 	return PATHS_BRIDGE;
 }
 
-int paths_note(const struct paths *paths, const struct links_link *link)
+static struct podcred_path entry_of(const struct paths *paths, const struct links_link *link)
 {
 	struct podcred_path path = {};
 	int gateway;
@@ -196,7 +210,24 @@ int paths_note(const struct paths *paths, const struct links_link *link)
 		path.gateway = (uint32_t)gateway;
 		memcpy(path.mac, find(paths, gateway)->link.mac, sizeof(path.mac));
 	}
+	return path;
+}
+
+int paths_note(const struct paths *paths, const struct links_link *link)
+{
+	const struct podcred_path path = entry_of(paths, link);
+
 	return loader_path_write(paths->map_fd, (uint32_t)link->ifindex, &path);
+}
+
+bool paths_is_noted(const struct paths *paths, const struct links_link *link)
+{
+	const struct podcred_path path = entry_of(paths, link);
+	const uint32_t ifindex = (uint32_t)link->ifindex;
+	struct podcred_path noted;
+
+	return loader_map_lookup(paths->map_fd, &ifindex, &noted) == 0 &&
+	       !memcmp(&noted, &path, sizeof(path));
 }
 
 struct sweep {

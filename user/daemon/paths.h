@@ -12,9 +12,18 @@
 struct pc_err;
 struct paths;
 
-/* Of the interfaces as they are now. *ret is NULL where there is no path to know: the agent's address is
- * not the node's own, or the load did without, or is older. -errno. */
-int paths_read(const char *pin_dir, struct paths **ret, struct pc_err *err);
+/* Why no connection has a path of its own. */
+enum paths_off {
+	PATHS_ON,
+	PATHS_OFF_AGENT, /* the agent's address is not the node's own */
+	PATHS_OFF_OLD, /* the load is older than paths */
+	PATHS_OFF_WITHOUT, /* it did without */
+};
+
+/* Of the interfaces as they are now. *ret is NULL where there is no path to know; *ret_off, which may be
+ * NULL, tells why. -errno. */
+int paths_read(const char *pin_dir, struct paths **ret, enum paths_off *ret_off,
+	       struct pc_err *err);
 struct paths *paths_free(struct paths *paths);
 static inline void paths_freep(struct paths **paths)
 {
@@ -32,6 +41,9 @@ enum paths_kind paths_of(const struct paths *paths, const struct links_link *lin
 
 /* Write down the path of that interface, before podcred_veth is attached to it. -errno. */
 int paths_note(const struct paths *paths, const struct links_link *link);
+
+/* Whether it is written down, as it is now. */
+bool paths_is_noted(const struct paths *paths, const struct links_link *link);
 
 /* Forget those of interfaces that are gone; all of them where paths is NULL. */
 void paths_sweep(const char *pin_dir, const struct paths *paths);

@@ -50,6 +50,7 @@ void check_sysctls(struct doctor *d, struct doctor_result *r);
 /* namespaces.c */
 void check_cgroup_namespace(struct doctor *d, struct doctor_result *r);
 void check_interfaces(struct doctor *d, struct doctor_result *r);
+void check_path(struct doctor *d, struct doctor_result *r);
 void check_network_namespace(struct doctor *d, struct doctor_result *r);
 
 /* guard.c */

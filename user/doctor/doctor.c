@@ -29,6 +29,7 @@ static const struct check {
 	{"network-namespace", check_network_namespace, 0},
 	{"guard", check_guard, NEED_ROOT | NEED_CGROUPS},
 	{"interfaces", check_interfaces, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"path", check_path, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
 	{"kubepods", check_kubepods, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
 	{"other-load", check_other_load, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
 	{"outside", check_outside, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},

@@ -172,6 +172,13 @@ static void follow_stamp(const struct explain_facts *f, struct explain_verdict *
 		step(v, "stamp", "the agent learns which pod is calling");
 }
 
+/* No decision of a program, but of where the pod hangs. */
+static void follow_path(const struct explain_facts *f, struct explain_verdict *v)
+{
+	if (f->path)
+		step(v, "path", "%s", f->path);
+}
+
 static void redirect(const struct explain_facts *f, struct explain_verdict *v)
 {
 	const struct podcred_endpoint *agent = agent_for(f);
@@ -192,6 +199,7 @@ static void redirect(const struct explain_facts *f, struct explain_verdict *v)
 		return;
 	v->agent = *agent;
 	conclude(f, v, PODCRED_REASON_redirected, EXPLAIN_REDIRECTED, 0);
+	follow_path(f, v);
 	follow_stamp(f, v);
 }
 
@@ -225,6 +233,7 @@ static void judge_stream(const struct explain_facts *f, struct explain_verdict *
 		if (!quota_allows(f, v))
 			return;
 		conclude(f, v, PODCRED_REASON_direct, EXPLAIN_DIRECT, 0);
+		follow_path(f, v);
 	} else if (flags & PODCRED_POD_EXEMPT) {
 		pass_stream(f, v, PODCRED_REASON_passed_exempt);
 	} else if (action == PODCRED_ACTION_DENY) {

@@ -27,6 +27,7 @@ struct explain_facts {
 	bool pass_quota_full; /* as quota_full, of podcred_pass_quota */
 	uint64_t now_ns, lease_ns; /* CLOCK_BOOTTIME */
 	bool set_retval; /* the kernel lets a hook choose the errno */
+	const char *path; /* how what goes to the agent gets there; NULL: not known */
 	bool connect, sendmsg, announce, claim, egress, postrouting; /* effective */
 };
 

@@ -176,6 +176,19 @@ char *facts_outside(const struct facts_source *source, const struct podcred_pod 
 	return NULL;
 }
 
+int facts_way(const struct facts_source *source, const struct podcred_pod *pod,
+	      const struct podcred_endpoint *agent, struct ways_way *ret)
+{
+	_cleanup_(ways_done) struct ways ways = {};
+	_cleanup_free_ char *cgroup = NULL;
+	struct pc_err err = {};
+	int r = loader_cgroup_path(source->mount, pod->cgroup_id, &cgroup);
+
+	if (r == 0)
+		r = ways_read(source->pin_dir, &ways, &err);
+	return r < 0 ? r : ways_of_pod(&ways, cgroup, agent->addr.ip, ret);
+}
+
 /* ---- facts ---- */
 
 static bool effective(const struct facts_source *source, const char *program)

@@ -4,6 +4,7 @@
 
 #include "explain.h"
 #include "loader.h"
+#include "ways.h"
 
 struct facts_source {
 	const char *pin_dir;
@@ -28,6 +29,13 @@ int facts_find_pod(const struct facts_source *source, const char *text, struct p
 /* A cgroup with processes of that pod outside of the guarded kubepods, owned by the caller; NULL:
  * there is none, or it may not be looked for. */
 char *facts_outside(const struct facts_source *source, const struct podcred_pod *pod);
+
+/*
+ * How that pod's connections come to the agent's address, by where its processes are: 1 and *ret; 0: it has
+ * no interface that leads there, or none is known; -EPERM, -EXDEV: it may not be looked for here.
+ */
+int facts_way(const struct facts_source *source, const struct podcred_pod *pod,
+	      const struct podcred_endpoint *agent, struct ways_way *ret);
 
 /* Everything about that pod and that destination. */
 void facts_fill(const struct facts_source *source, const struct podcred_pod *pod,

@@ -8,6 +8,7 @@
 
 #include "cleanup.h"
 #include "ifaces.h"
+#include "plural.h"
 
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71
@@ -42,6 +43,29 @@ void check_interfaces(struct doctor *d, struct doctor_result *r)
 			   "the interfaces of pods are not to be seen here (root, hostPID: true)");
 	else
 		doctor_say(r, DOCTOR_OK, NULL, "packets of all pods pass by the programs");
+}
+
+void check_path(struct doctor *d, struct doctor_result *r)
+{
+	const struct ways *ways = &d->truth.ways;
+	size_t bridged = ways_count(ways, WAYS_BRIDGED);
+
+	if (doctor_say_gaps(d, r, "path"))
+		return;
+	if (bridged) /* else a gap */
+		doctor_say(r, DOCTOR_WARN,
+			   "drop NET_RAW from pods that you do not trust with their neighbours' "
+			   "credentials",
+			   "connections by %zu interface%s of pods cross a bridge, as %s", bridged,
+			   plural(bridged), ways_off_text(ways->off));
+	else if (ways_count(ways, WAYS_LACKING))
+		doctor_say(r, DOCTOR_SKIP, NULL, "interfaces have no program, see interfaces");
+	else
+		doctor_say(
+			r, DOCTOR_OK, NULL,
+			"connections to the agent: %zu interface%s past a bridge, %zu without one",
+			ways_count(ways, WAYS_CARRIED), plural(ways_count(ways, WAYS_CARRIED)),
+			ways_count(ways, WAYS_DIRECT));
 }
 
 void check_network_namespace(struct doctor *d, struct doctor_result *r)

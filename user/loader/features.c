@@ -349,6 +349,13 @@ static void note_failure(size_t i, int error, struct loader_feature *ret)
 			 "namespace");
 }
 
+/* The path has programs on interfaces. */
+static bool is_blind(size_t i, uint64_t missing)
+{
+	return !strcmp(table[i].feature.name, "path") && feature_is_missing(missing, "tcx") &&
+	       feature_is_missing(missing, "tc");
+}
+
 const struct loader_feature *loader_features(size_t *ret_n)
 {
 	static struct loader_feature features[ARRAY_SIZE(table)];
@@ -356,7 +363,8 @@ const struct loader_feature *loader_features(size_t *ret_n)
 	uint64_t missing = 0;
 
 	for (size_t i = 0; !done && i < ARRAY_SIZE(table); i++) {
-		int r = without[i] ? -ECANCELED : table[i].try();
+		bool blind = is_blind(i, missing);
+		int r = without[i] || blind ? -ECANCELED : table[i].try();
 
 		features[i] = table[i].feature;
 		features[i].present = r == 0;
@@ -364,6 +372,8 @@ const struct loader_feature *loader_features(size_t *ret_n)
 			missing |= bit_of(i);
 		if (without[i])
 			snprintf(features[i].why, sizeof(features[i].why), "switched off");
+		else if (blind)
+			snprintf(features[i].why, sizeof(features[i].why), "takes tcx or tc");
 		else if (r < 0)
 			note_failure(i, r, &features[i]);
 	}
