@@ -109,7 +109,10 @@ neighbour_table() {
 
 Here a pod with CAP_NET_RAW is on the same bridge as a pod whose connection podcred has sent to the agent. He
 knows all that he might have to guess: ports and sequence numbers. Of $(rows_that is_neighbour) ways
-$(rows_that is_neighbour bridge H) succeed on the bridge, $(rows_that is_neighbour podcred H) with podcred.
+$(rows_that is_neighbour bridge H) succeed on the bridge, $(rows_that is_neighbour podcred H) with podcred. To keep the
+victim from being served is no row: who gives false answers to ARP can do that, and reads nothing for it. Neither is
+what he can do where podcred has no path, which \`podcred status\` names: on a bridge that does not lead to the node,
+Open vSwitch, macvlan and ipvlan.
 
 Columns: **bridge**, what carries the connection past the bridge is detached; **podcred**, after
 \`podcred load\`.
