@@ -190,6 +190,11 @@ in_node ip link set v2 up
 no_paths() { [ "$(bpftool -j map dump pinned "$PIN_DIR/maps/podcred_paths" | jq length)" = 0 ]; }
 check 'and forgets the ways' wait_for 10 no_paths
 same 'and does not say it again' 1 "$(grep -c "not the node's own" "$ENV_TMP/resolve.log")"
+in_node "$PODCRED" load --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" --agent-cgroup "$AGENT_CGROUP" \
+  --agent "$NODE_V4:$AGENT_PORT" --agent '[fd98::7]:7777' >"$ENV_TMP/load" 2>&1 || env_fail "load: $(cat "$ENV_TMP/load")"
+in_node ip link set v2 down
+in_node ip link set v2 up
+check 'one of two addresses is enough' wait_for 10 ways_are 'v1 carried br0 br0, v2 carried br0 br0'
 env_load >/dev/null || env_fail 'load failed'
 check 'back at the node: carried' wait_for 10 ways_are 'v1 carried br0 br0, v2 carried br0 br0'
 
