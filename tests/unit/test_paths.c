@@ -131,6 +131,16 @@ int loader_path_write(int fd, uint32_t ifindex, const struct podcred_path *path)
 	return 0;
 }
 
+int loader_map_lookup(int fd, const void *key, void *ret_value)
+{
+	uint32_t ifindex;
+
+	(void)fd;
+	memcpy(&ifindex, key, sizeof(ifindex));
+	memcpy(ret_value, &written[ifindex], sizeof(written[0]));
+	return written[ifindex].gateway == ABSENT ? -ENOENT : 0;
+}
+
 int loader_path_delete(int fd, uint32_t ifindex)
 {
 	(void)fd;
@@ -196,6 +206,10 @@ static enum paths_kind kind_of_port(int *ret_gateway)
 	assert_non_null(paths);
 	kind = paths_of(paths, port, ret_gateway);
 	assert_int_equal(paths_note(paths, port), 0);
+	assert_true(paths_is_noted(paths, port));
+	written[port->ifindex].mac[5] ^= 1; /* the gateway had another one */
+	assert_false(paths_is_noted(paths, port));
+	written[port->ifindex].mac[5] ^= 1;
 	assert_int_equal(written[PORT].gateway, *ret_gateway);
 	if (*ret_gateway)
 		assert_int_equal(written[PORT].mac[0], *ret_gateway);
