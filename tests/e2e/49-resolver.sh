@@ -61,7 +61,7 @@ for i in {1..20}; do
 done
 "${PAUSE[@]}" nsenter --net="/run/netns/$NODE_NETNS" "$PODCRED" status --pin-dir "$PIN_DIR" --json >"$ENV_TMP/out"
 same '20 interfaces without a program: status names each' 20 "$(jq '[.gaps[] | select(.kind == "interface")] | length' "$ENV_TMP/out")"
-same 'and has waited for all of them at once' 3 "$(wc -l <"$ENV_TMP/begun")"
+same 'and has waited for all of them at once, and once more for their ways' 6 "$(wc -l <"$ENV_TMP/begun")"
 if podcred features --json 2>/dev/null | jq -e '.[] | select(.feature == "tcx") | .present' >/dev/null; then
   for i in {1..20}; do # a directory where the pin would be: nothing can be attached
     mkdir "$PIN_DIR/links/podcred_veth_$(in_node ip -o link show "late$i" | cut -d: -f1)"
