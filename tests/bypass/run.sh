@@ -173,7 +173,7 @@ run_column() {
   sleep 0.3 # their last acknowledgements
   [ "$column" = without ] || bypass_load
   [ "$column" != connect4 ] || detach_all_but_connect4
-  [ "$column" != unproved ] || detach sockops
+  [ "$column" != unproved ] || { detach_path && detach sockops; } # the path takes only what sockops announced
   [ "$column" != bridge ] || detach_path
   for program in ${HOLE//,/ }; do detach "$program"; done
   [ "$column" != podcred ] || read_features
