@@ -383,6 +383,10 @@ static int the_agent(struct row *row)
 
 #define ASTRAY(...) .hijacked = true, .without = "H", .want = "stop", __VA_ARGS__
 #define ON_NODE	    .place = "hostpod"
+#define AT_ONCE                                                                                    \
+	.open = "data right behind the answer, while connect(2) still holds the socket, waits in " \
+		"the socket's backlog: the kernel has found the socket for it before that is cut " \
+		"off. Seen on a loaded machine with Linux 7.2 alone"
 
 const struct vector hijack_vectors[] = {
 	{"NAT to another pod", ask4, ASTRAY(.setup = "hijack_dnat")},
@@ -409,9 +413,11 @@ const struct vector hijack_vectors[] = {
 	 ASTRAY(.setup = "hijack_reads")},
 	{"NAT to another pod, masqueraded", ask4, ASTRAY(.setup = "hijack_masquerade")},
 	{"NAT to another pod, masqueraded, v6", ask6, ASTRAY(.setup = "hijack_masquerade")},
-	{"NAT to a raw socket that answers blindly", ask4, ASTRAY(.setup = "hijack_raw")},
-	{"NAT to a raw socket, client only reads", only_reads, ASTRAY(.setup = "hijack_raw")},
-	{"NAT to a raw socket that sends the agent a copy", ask4, ASTRAY(.setup = "hijack_copy")},
+	{"NAT to a raw socket that answers blindly", ask4, ASTRAY(.setup = "hijack_raw", AT_ONCE)},
+	{"NAT to a raw socket, client only reads", only_reads,
+	 ASTRAY(.setup = "hijack_raw", AT_ONCE)},
+	{"NAT to a raw socket that sends the agent a copy", ask4,
+	 ASTRAY(.setup = "hijack_copy", AT_ONCE)},
 	{"NAT to a port of the node", ask4, ASTRAY(.setup = "hijack_redirect")},
 	{"NAT to a port of the node, v6", ask6, ASTRAY(.setup = "hijack_redirect")},
 	{"NAT to a port of the node, of a hostNetwork pod", ask4,
