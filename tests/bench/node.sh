@@ -38,7 +38,9 @@ in_outside() { in_cgroup "$ENV_CGROUP/host" "$ENV_ID-out" "$@"; }
 # A machine behind the node, for what is none of podcred's business.
 outside_up() {
   ip netns add "$ENV_ID-out"
-  in_node ip link add uplink type veth peer name eth0 netns "$ENV_ID-out"
+  # addresses of their own: podcred_uplink takes longer where one begins like an IP header (4 or 6)
+  in_node ip link add uplink address 02:00:00:00:98:01 type veth \
+    peer name eth0 address 02:00:00:00:98:02 netns "$ENV_ID-out"
   in_node ip addr add 10.98.0.1/24 dev uplink
   in_node ip link set uplink up
   in_node sysctl -qw net.ipv4.ip_forward=1
