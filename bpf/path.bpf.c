@@ -7,29 +7,20 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define ETH_P_IP   0x0800
-#define ETH_P_IPV6 0x86dd
-
 /* Nearly no packet to a pod is. What the node itself sends begins with plain headers, all in one place. */
 static __always_inline int is_agents(const struct podcred_config *cfg, struct __sk_buff *skb)
 {
 	const __u8 *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
 	const __u8 *head = data + ETH_HLEN;
-	struct podcred_addr source;
 
-	if (skb->protocol == bpf_htons(ETH_P_IP)) {
-		if (head + PACKET_V4 > data_end || head[9] != IPPROTO_TCP)
-			return 0;
-		packet_addr(head, 12, 0, &source);
-	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
-		if (head + PACKET_V6 > data_end ||
-		    (head[6] != IPPROTO_TCP && head[6] != NEXT_HOP_BY_HOP)) /* above 64 KiB */
-			return 0;
-		packet_addr(head, 8, 1, &source);
-	} else {
-		return 0;
-	}
-	return podcred_agent_at(cfg, &source) != NULL;
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		return head + PACKET_V4 <= data_end && head[9] == IPPROTO_TCP &&
+		       is_agents_addr(cfg, head, 12, 0);
+	if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		return head + PACKET_V6 <= data_end &&
+		       (head[6] == IPPROTO_TCP || head[6] == NEXT_HOP_BY_HOP) && /* above 64 KiB */
+		       is_agents_addr(cfg, head, 8, 1);
+	return 0;
 }
 
 static __always_inline int way_of_socket(struct __sk_buff *skb, struct podcred_way *way)

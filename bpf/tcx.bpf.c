@@ -11,8 +11,6 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define ETH_P_IP     0x0800
-#define ETH_P_IPV6   0x86dd
 #define ETH_P_8021Q  0x8100
 #define ETH_P_8021AD 0x88a8
 #define ETH_TYPE     12 /* where the type is in the header */
@@ -51,20 +49,6 @@ static __always_inline __u16 skip_tags(struct __sk_buff *skb, __u16 protocol, __
 		*at += VLAN_HLEN;
 	}
 	return protocol;
-}
-
-static __always_inline int is_agents_addr(const struct podcred_config *cfg, const __u8 *head,
-					  __u32 at, int v6)
-{
-	const struct podcred_endpoint *agent = &cfg->agent[v6];
-	const podcred_word *addr = (const podcred_word *)agent->addr.ip;
-
-	if (!agent->port)
-		return 0;
-	if (!v6)
-		return packet_word(head, at) == addr[3];
-	return packet_word(head, at + 12) == addr[3] && packet_word(head, at + 8) == addr[2] &&
-	       packet_word(head, at + 4) == addr[1] && packet_word(head, at) == addr[0];
 }
 
 /* Neither guarded, nor the agent's, nor in its name. */

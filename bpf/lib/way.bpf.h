@@ -15,6 +15,8 @@
 #define TCX_NEXT (-1)
 #define TCX_DROP 2
 
+#define ETH_P_IP   0x0800
+#define ETH_P_IPV6 0x86dd
 #define ETH_HLEN   14
 #define ETH_SOURCE 6 /* where the sender's address is in the header */
 #define MAC_LEN	   6
@@ -24,7 +26,24 @@
 #define TCP_FLAGS  13
 #define TCP_SYN	   2
 
-/* A TCP packet as far as it matters here. */
+/* The source (at 12 and 8) or destination of an IP header is the agent's, as it lies in the packet: each that
+ * comes from a pod, or goes to one, is asked. */
+static __always_inline int is_agents_addr(const struct podcred_config *cfg, const __u8 *head,
+					  __u32 at, int v6)
+{
+	const struct podcred_endpoint *agent = &cfg->agent[v6];
+	const podcred_word *addr = (const podcred_word *)agent->addr.ip;
+
+	if (!agent->port)
+		return 0;
+	if (!v6)
+		return packet_word(head, at) == addr[3];
+	return packet_word(head, at + 12) == addr[3] && packet_word(head, at + 8) == addr[2] &&
+	       packet_word(head, at + 4) == addr[1] && packet_word(head, at) == addr[0];
+}
+
+/* A TCP packet as far as it matters here. Not by packet_parse, which follows any chain of headers: the
+ * verifier would walk it twice for podcred_veth, and there is no stack for both. */
 struct segment {
 	struct podcred_addr source, dest;
 	__u16 source_port, dest_port; /* host byte order */
