@@ -177,7 +177,7 @@ static json_t *json_pod(const struct podcred_pod *pod)
 }
 
 /* To the agent of each family: looked up once. */
-struct paths {
+struct agent_paths {
 	bool known[2];
 	char text[2][192];
 	struct ways_way way;
@@ -185,7 +185,7 @@ struct paths {
 };
 
 static void find_path(const struct facts_source *source, const struct podcred_pod *pod, int family,
-		      struct paths *ret)
+		      struct agent_paths *ret)
 {
 	const struct podcred_endpoint *agent = &source->status.config.agent[family];
 	char *text = ret->text[family];
@@ -214,7 +214,7 @@ static void find_path(const struct facts_source *source, const struct podcred_po
 	}
 }
 
-static const char *path_to(const struct paths *paths, const struct podcred_target_key *dest)
+static const char *path_to(const struct agent_paths *paths, const struct podcred_target_key *dest)
 {
 	int family = net_addr_is_v4(dest->addr.ip) || !paths->known[1] ? 0 : 1;
 
@@ -226,7 +226,7 @@ static void explain_all(const struct facts_source *source, const struct podcred_
 {
 	_cleanup_free_ char *outside = facts_outside(source, pod);
 	json_t *array = json_array();
-	struct paths paths = {};
+	struct agent_paths paths = {};
 
 	for (int family = 0; family < 2; family++)
 		find_path(source, pod, family, &paths);
