@@ -150,7 +150,9 @@ int ifaces_attach(const char *pin_dir)
 	else
 		paths_sweep(pin_dir, paths);
 	walk.paths = paths;
-	if (links_each(on_link, &walk, &err) < 0)
+	if (paths)
+		paths_each_link(paths, on_link, &walk);
+	else if (links_each(on_link, &walk, &err) < 0)
 		log_warn("cannot list the interfaces: %s", err.msg);
 	return walk.attached + ifaces_attach_uplinks(pin_dir);
 }

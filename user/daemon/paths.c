@@ -147,6 +147,16 @@ int paths_read(const char *pin_dir, struct paths **ret, enum paths_off *ret_off,
 	return 0;
 }
 
+int paths_each_link(const struct paths *paths, int (*fn)(void *arg, const struct links_link *link),
+		    void *arg)
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && i < paths->n; i++)
+		r = fn(arg, &paths->links[i].link);
+	return r;
+}
+
 /* The other end of a cable that is plugged into the bridge, as some CNIs make the gateway of a VLAN. */
 static bool is_cable_into(const struct paths *paths, const struct node_link *end,
 			  const struct node_link *bridge, uint16_t vlan)

@@ -30,6 +30,10 @@ static inline void paths_freep(struct paths **paths)
 	paths_free(*paths);
 }
 
+/* The interfaces that it was read of, as links_each. */
+int paths_each_link(const struct paths *paths, int (*fn)(void *arg, const struct links_link *link),
+		    void *arg);
+
 /* What the node's end of a pod's interface leads to. */
 enum paths_kind {
 	PATHS_NO_BRIDGE, /* the node's stack itself: nobody is in between */
