@@ -3,7 +3,7 @@
 
 VERSION := 0.1.0
 
-# ---- settings, each may be given on the command line (README has the table) ----
+# ---- settings, each may be given on the command line (docs/hacking.md has the table) ----
 HOST_ARCH := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
 ARCH      ?= $(HOST_ARCH)
 CROSS     := $(filter-out $(HOST_ARCH),$(ARCH))
@@ -156,7 +156,11 @@ include mk/bench.mk
 include mk/lint.mk
 include mk/install.mk
 
-.PHONY: clean
+# Always made anew: it has a line for each file there is.
+.PHONY: compile_commands.json clean
+compile_commands.json: ## for clangd and the like
+	$(Q)$(MAKE) --no-print-directory -nB V=1 SKIP_DEPS=1 all | mk/compdb.py >$@.tmp && mv $@.tmp $@
+
 clean:
 	$(Q)rm -rf $(O)
 
@@ -164,7 +168,7 @@ clean:
 help: ## this list
 	@echo 'podcred $(VERSION). Targets:'
 	@awk -F ':.*## ' '/^[a-z0-9_-]+:.*## /{printf "  %-14s %s\n",$$1,$$2}' $(MAKEFILE_LIST) | sort
-	@echo 'Variables: O PREFIX DESTDIR V CC CLANG BPFTOOL VMLINUX_H CFLAGS WERROR SANITIZE (README.md)'
+	@echo 'Variables: O PREFIX DESTDIR V CC CLANG BPFTOOL VMLINUX_H CFLAGS WERROR SANITIZE (docs/hacking.md)'
 
 .DELETE_ON_ERROR:
 .SECONDARY:
