@@ -5,7 +5,7 @@ LINT_C := $(wildcard bpf/*.c bpf/*/*.h user/*/*.[ch] user/lib/include/*/*.h exam
 LINT_SH := $(wildcard mk/*.sh vmlinux/*.sh demo/*.sh tests/*.sh tests/*/*.sh deploy/*/*.sh) .ci/run
 
 .PHONY: lint lint-format lint-shell lint-tidy lint-layers lint-spdx
-lint: lint-spdx lint-layers lint-shell lint-format lint-tidy ## format, static analysis, layers, licences
+lint: lint-spdx lint-layers lint-commits lint-shell lint-format lint-tidy ## format, static analysis, layers, licences
 lint-format: | $(O)/.deps-lint
 	$(call msg,LINT,clang-format)
 	$(Q)clang-format-14 --dry-run -Werror $(LINT_C)
@@ -38,4 +38,15 @@ lint-spdx:
 		line=$$(awk 'NR == 1 && /^#!/ { next } { print; exit }' "$$f"); \
 		case $$line in *"SPDX-License-Identifier: $$want"|*"SPDX-License-Identifier: $$want */") ;; \
 		*) echo "$$f: the first line is not its licence, $$want"; bad=1 ;; esac; \
+	done; exit $$bad; }
+
+# Those of the last commits; a tree without history has none.
+.PHONY: lint-commits
+lint-commits:
+	$(call msg,LINT,commits)
+	$(Q)git log -20 --no-merges --format='%h %s' 2>/dev/null | \
+	{ bad=0; while read -r commit subject; do \
+		[ $${#subject} -le 72 ] || { echo "commit $$commit: the subject is longer than 72 characters: $$subject"; bad=1; }; \
+		echo "$$subject" | grep -qE '^[A-Za-z0-9_./-]+(, [A-Za-z0-9_./-]+)*: [^ ].*[^.]$$' || \
+			{ echo "commit $$commit: the subject is not \"area: imperative\": $$subject"; bad=1; }; \
 	done; exit $$bad; }

@@ -116,6 +116,7 @@ same 'docs/reasons.md has every reason under its number and no other' \
 
 check 'README names make demo' grep -q 'make demo' README.md
 check 'README names make test' grep -q 'make test' README.md
+check 'README can be read in ten minutes: under 1,500 words' test "$(wc -w <README.md)" -lt 1500
 check 'there are links to check' test "$(links | wc -l)" -gt 10
 same 'every relative link leads somewhere' '' "$(broken_links)"
 
@@ -136,7 +137,8 @@ phrase_of() {
 }
 # A page as one line without markup, of what it says about that.
 words() { sed -n "$2" "$1" | sed 's/^\.It$//; s/^\.[A-Z][a-z] //; s/\*\*//g' | tr -s '\n ' ' '; }
-readme() { words README.md '/^## What it does not stop/,/^## Out of scope/p'; }
+readme() { words README.md '/^## What it does not stop/,/^## What it needs/p'; }
+limits() { words docs/limits.md '/^## What still gets past/,/^## Neighbours/p'; }
 security() { words SECURITY.md '/^## What is not/,/^## Advice/p'; }
 # shellcheck disable=SC2016 # the last line, to sed
 manual() { words "$MAN" '/^\.Sh SECURITY CONSIDERATIONS/,$p'; }
@@ -144,14 +146,14 @@ table() { words docs/bypass.md '/^## Open/,/^## Not in/p'; }
 check 'docs/bypass.md has open rows' test "$(open_rows | wc -l)" -gt 3
 while read -r row; do
   phrase=$(phrase_of "$row")
-  for page in readme security manual; do
+  for page in limits security manual; do
     check "$page: says that this is open: $row" grep -qiF -- "$phrase" <("$page")
   done
 done < <(open_rows)
-for page in readme security manual; do
+for page in readme limits security manual; do
   check "$page: says that an SR-IOV function is open" grep -qF 'SR-IOV function' <("$page")
 done
-for page in readme security manual table; do
+for page in readme limits security manual table; do
   check "$page: who may open packet sockets on the node's network reads the keys of all" \
     grep -qiE "hostNetwork pod .*CAP_NET_RAW.*(every pod.s keys|keys of every pod)" <("$page")
   check_not "$page: does not claim that raw and packet sockets pass" \
