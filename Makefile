@@ -65,13 +65,14 @@ DEPFLAGS = -MMD -MP -MT $@ -MF $(@:.o=.d)
 LIBS := -lbpf -lelf -lz -lmicrohttpd -ljansson -lcyaml -lyaml -lmnl -lcrypto -pthread
 
 # ---- user modules: <name>_DEPS is the only include permission (docs/architecture.md) ----
-MODULES := base net config identity kube agent loader daemon doctor cli
+MODULES := base net config identity kube credentials agent loader daemon doctor cli
 base_DEPS     :=
 net_DEPS      := base
 config_DEPS   := base
 identity_DEPS := base
 kube_DEPS     := base identity
-agent_DEPS    := base lib/include
+credentials_DEPS := base
+agent_DEPS    := base credentials lib/include
 loader_DEPS   := base
 daemon_DEPS   := base net config identity kube agent loader lib/include
 doctor_DEPS   := base net config identity loader daemon

@@ -16,9 +16,18 @@ $(O)/fuzz/obj/%.o: %.c | $(O)/.deps-test $(SKEL)
 	$(Q)$(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link,$(FUZZ_SAN) $(UNIT_INC) -I$(O)/gen \
 		$(if $(filter tests/fuzz/%,$<),$(call declared,FLAGS,$<)) $(DEPFLAGS) -c $< -o $@
 
+define fuzz_archive
+$(O)/fuzz/lib/$(1).a: $(patsubst %.c,$(O)/fuzz/obj/%.o,$(wildcard user/$(1)/*.c))
+	$$(call msg,AR,$$@)
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)rm -f $$@ && $$(AR) rcsD $$@ $$^
+endef
+$(foreach m,$(UNIT_MODULES),$(eval $(call fuzz_archive,$(m))))
+
 define fuzz_target
 $(O)/fuzz/fuzz_$(1): $(O)/fuzz/obj/tests/fuzz/fuzz_$(1).o \
-		$(patsubst %.c,$(O)/fuzz/obj/%.o,$(call declared,SOURCES,tests/fuzz/fuzz_$(1).c))
+		$(patsubst %.c,$(O)/fuzz/obj/%.o,$(call declared,SOURCES,tests/fuzz/fuzz_$(1).c)) \
+		$(call archives,fuzz/lib,tests/fuzz/fuzz_$(1).c)
 	$$(call msg,LD,$$@)
 	$$(Q)$$(CLANG) $$(FUZZ_CFLAGS) -fsanitize=fuzzer,$$(FUZZ_SAN) -o $$@ $$^ \
 		$(call declared,LIBS,tests/fuzz/fuzz_$(1).c)

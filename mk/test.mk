@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Tests, demo, bench, lint. Unit tests name their own sources in a SOURCES: comment.
+# Tests, demo, bench, lint. Unit tests name what they are linked with in comments: whole modules
+# (MODULES:), of which the linker takes what is used, or single files (SOURCES:).
 
 UNIT_SRCS := $(wildcard tests/unit/test_*.c)
 UNIT_BINS := $(patsubst tests/unit/%.c,$(O)/unit/%,$(UNIT_SRCS))
@@ -7,19 +8,37 @@ TEST_TOOLS := $(patsubst tests/e2e/%.c,$(O)/tests/%,$(wildcard tests/e2e/*.c)) $
 E2E := $(sort $(wildcard tests/e2e/*.sh))
 BPF_TESTS := $(patsubst tests/bpf/%.c,$(O)/bpftest/%,$(wildcard tests/bpf/test_*.c))
 
-UNIT_INC := $(addprefix -Iuser/,base net config identity kube agent loader daemon doctor cli lib/include) -Ibpf/uapi -Ibpf/api
+UNIT_INC := $(addprefix -Iuser/,base net config identity kube credentials agent loader daemon doctor cli lib/include) -Ibpf/uapi -Ibpf/api
 # Unit tests always run under sanitizers: the build's own, or these. Emulated by qemu-user, ASan finds
 # no room for its shadow memory.
 comma := ,
 UNIT_SAN := $(if $(INSTRUMENT),,-fsanitize=$(if $(CROSS),undefined -static-libubsan,address$(comma)undefined) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 declared = $(shell sed -n 's|.*/\* $(1): \(.*\) \*/.*|\1|p' $(2))
 
+# The archives of the modules that $(2) names, below $(O)/$(1).
+archives = $(patsubst %,$(O)/$(1)/%.a,$(call declared,MODULES,$(2)))
+
+UNIT_CFLAGS := $(BASE_CFLAGS) -g -O1 $(UNIT_SAN) $(UNIT_INC)
+$(O)/unit/obj/%.o: %.c | $(O)/.deps-test $(SYSROOT_STAMP)
+	$(call msg,UNIT,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(UNIT_CFLAGS) $(DEPFLAGS) -c $< -o $@
+define unit_archive
+$(O)/unit/lib/$(1).a: $(patsubst %.c,$(O)/unit/obj/%.o,$(wildcard user/$(1)/*.c))
+	$$(call msg,AR,$$@)
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)rm -f $$@ && $$(AR) rcsD $$@ $$^
+endef
+UNIT_MODULES := $(filter-out loader,$(MODULES))
+$(foreach m,$(UNIT_MODULES),$(eval $(call unit_archive,$(m))))
+
 $(O)/unit/%: tests/unit/%.c | $(O)/.deps-test $(SYSROOT_STAMP)
 	$(call msg,UNIT,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(BASE_CFLAGS) -g -O1 $(UNIT_SAN) $(UNIT_INC) -MMD -MP -MF $@.d -o $@ $< \
-		$(call declared,SOURCES,$<) $(call declared,LIBS,$<) -lcmocka -pthread
-$(foreach t,$(UNIT_SRCS),$(eval $(patsubst tests/unit/%.c,$(O)/unit/%,$(t)): $(call declared,SOURCES,$(t))))
+	$(Q)$(CC) $(UNIT_CFLAGS) -MMD -MP -MF $@.d -o $@ $< $(call declared,SOURCES,$<) \
+		$(call archives,unit/lib,$<) $(call declared,LIBS,$<) -lcmocka -pthread
+$(foreach t,$(UNIT_SRCS),$(eval $(patsubst tests/unit/%.c,$(O)/unit/%,$(t)): \
+	$(call declared,SOURCES,$(t)) $(call archives,unit/lib,$(t))))
 $(O)/unit/header_cxx.o: tests/unit/header_cxx.cc | $(O)/.deps-test
 	$(call msg,CXX,$@)
 	$(Q)mkdir -p $(@D)
@@ -68,7 +87,7 @@ $(O)/bpftest/%.skel.h: $(O)/bpftest/%.bpf.o
 $(O)/bpftest/test_%: tests/bpf/test_%.c $(O)/bpftest/%.skel.h | $(SYSROOT_STAMP)
 	$(call msg,CC,$@)
 	$(Q)$(CC) $(BASE_CFLAGS) -O2 -g $(BPF_TEST_INC) -MMD -MP -MF $@.d -o $@ $< -lbpf -lelf -lz -pthread
--include $(UNIT_BINS:=.d) $(TEST_TOOLS:=.d) $(BPF_TESTS:=.d) $(wildcard $(O)/bpftest/*.bpf.d)
+-include $(UNIT_BINS:=.d) $(patsubst %.c,$(O)/unit/obj/%.d,$(wildcard $(UNIT_MODULES:%=user/%/*.c))) $(TEST_TOOLS:=.d) $(BPF_TESTS:=.d) $(wildcard $(O)/bpftest/*.bpf.d)
 
 # The AWS SDK for JavaScript, a real client of the demo and the tests.
 CLIENTS := $(O)/clients/.done

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/agent/dispatch.c user/agent/headers.c user/agent/container.c user/agent/imds.c user/agent/destination.c user/agent/path.c user/agent/response.c user/agent/text.c user/agent/timestamp.c user/agent/token.c user/agent/provider_static.c user/agent/associations.c user/agent/associations_yaml.c user/agent/associations_locate.c user/agent/audit.c user/agent/audit_limit.c user/agent/audit_grants.c user/base/addr.c user/base/parse.c user/base/err.c user/base/log.c */
+/* MODULES: agent credentials base */
 /* LIBS: -ljansson -lcyaml -lyaml -lcrypto */
 /*
  * Requests as libmicrohttpd hands them over: lines for target, method, Host, token, TTL, the dialled

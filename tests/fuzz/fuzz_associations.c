@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/agent/associations.c user/agent/associations_yaml.c user/agent/associations_locate.c user/agent/timestamp.c user/base/err.c */
+/* MODULES: credentials base */
 /* LIBS: -lcyaml -lyaml */
 /* The associations file: whole or not at all, and no message repeats a secret. */
 #include "fuzz.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/agent/token.c user/agent/timestamp.c user/agent/text.c */
+/* MODULES: agent base */
 /* LIBS: -lcrypto -ljansson */
 /* Session tokens, time stamps, and strings in the bodies of answers. */
 #include "fuzz.h"

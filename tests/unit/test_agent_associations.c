@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/agent/associations.c user/agent/associations_file.c user/agent/associations_yaml.c user/agent/associations_locate.c user/agent/provider_static.c user/agent/timestamp.c user/base/err.c */
+/* MODULES: credentials base */
 /* LIBS: -lcyaml -lyaml */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/agent/audit_limit.c user/agent/audit_grants.c */
+/* MODULES: agent */
 /* How many lines a pod may cause, and that none is lost without being counted. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/agent/path.c user/agent/timestamp.c user/agent/text.c */
+/* MODULES: agent base */
 /* Small total functions of the agent: request paths, time stamps, JSON text. */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/agent/dispatch.c user/agent/headers.c user/agent/container.c user/agent/imds.c user/agent/destination.c user/agent/path.c user/agent/response.c user/agent/text.c user/agent/timestamp.c user/agent/token.c user/agent/provider_static.c user/agent/associations.c user/agent/associations_yaml.c user/agent/associations_locate.c user/base/addr.c user/base/parse.c user/base/err.c */
+/* MODULES: agent credentials base */
 /* LIBS: -ljansson -lcyaml -lyaml -lcrypto */
 /* The wire rules R1 to R14 over plain structs: no socket, no clock. */
 #include <errno.h>

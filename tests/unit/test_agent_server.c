@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: tests/unit/agent_harness.c user/agent/server.c user/agent/handler.c user/agent/headers.c user/agent/listen.c user/agent/conns.c user/agent/waiting.c user/agent/audit.c user/agent/audit_limit.c user/agent/audit_grants.c user/agent/dispatch.c user/agent/container.c user/agent/imds.c user/agent/destination.c user/agent/path.c user/agent/response.c user/agent/text.c user/agent/timestamp.c user/agent/token.c user/agent/provider_static.c user/agent/associations.c user/agent/associations_file.c user/agent/associations_yaml.c user/agent/associations_locate.c user/base/addr.c user/base/parse.c user/base/err.c user/base/file.c user/base/log.c user/base/log_out.c */
+/* SOURCES: tests/unit/agent_harness.c */
+/* MODULES: agent credentials base */
 /* LIBS: -lmicrohttpd -ljansson -lcyaml -lyaml -lcrypto */
 /* Requests of every shape over real sockets, and what comes back. */
 #include "agent_harness.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/agent/token.c */
+/* MODULES: agent */
 /* LIBS: -lcrypto */
 #include <errno.h>
 #include <setjmp.h>
