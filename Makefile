@@ -65,14 +65,15 @@ DEPFLAGS = -MMD -MP -MT $@ -MF $(@:.o=.d)
 LIBS := -lbpf -lelf -lz -lmicrohttpd -ljansson -lcyaml -lyaml -lmnl -lcrypto -pthread
 
 # ---- user modules: <name>_DEPS is the only include permission (docs/architecture.md) ----
-MODULES := base net config identity kube credentials agent loader daemon doctor cli
+MODULES := base crypto net config identity kube credentials agent loader daemon doctor cli
 base_DEPS     :=
+crypto_DEPS   := base
 net_DEPS      := base
 config_DEPS   := base
 identity_DEPS := base
 kube_DEPS     := base identity
 credentials_DEPS := base
-agent_DEPS    := base credentials lib/include
+agent_DEPS    := base credentials crypto lib/include
 loader_DEPS   := base
 daemon_DEPS   := base net config identity kube agent loader lib/include
 doctor_DEPS   := base net config identity loader daemon
@@ -107,12 +108,20 @@ $(SKEL): $(O)/bpf/podcred.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name podcred > $@.tmp && mv $@.tmp $@
 
 # ---- modules ----
+# What a module may include is linked into a directory of its own, build/inc/<module>, so that an
+# include names the module it comes from: #include "crypto/hmac.h". <name>_API: only these headers.
+NAMED_MODULES := crypto
 define module
+$(O)/inc/$(1)/.done: Makefile
+	$$(Q)rm -rf $$(@D) && mkdir -p $$(@D)
+	$$(Q)$$(foreach d,$$(filter-out lib/include,$$($(1)_DEPS)),$$(if $$($$(d)_API),mkdir $$(@D)/$$(d) && \
+		ln -sr $$($$(d)_API:%=user/$$(d)/%) $$(@D)/$$(d),ln -sr user/$$(d) $$(@D)) &&) touch $$@
 $(1)_OBJS := $$(patsubst %.c,$(O)/%.o,$$(wildcard user/$(1)/*.c))
-$(O)/user/$(1)/%.o: user/$(1)/%.c | $$(DEPS_STAMP) $$(SYSROOT_STAMP)
+$(O)/user/$(1)/%.o: user/$(1)/%.c | $(O)/inc/$(1)/.done $$(DEPS_STAMP) $$(SYSROOT_STAMP)
 	$$(call msg,CC,$$@)
 	$$(Q)mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(ALL_CFLAGS) $$(addprefix -Iuser/,$$($(1)_DEPS)) $$($(1)_INC) $$(DEPFLAGS) -c $$< -o $$@
+	$$(Q)$$(CC) $$(ALL_CFLAGS) -I$(O)/inc/$(1) $$(addprefix -Iuser/,$$(filter-out $$(NAMED_MODULES),$$($(1)_DEPS))) \
+		$$($(1)_INC) $$(DEPFLAGS) -c $$< -o $$@
 ALL_OBJS += $$($(1)_OBJS)
 endef
 $(foreach m,$(MODULES),$(eval $(call module,$(m))))

@@ -8,7 +8,7 @@ TEST_TOOLS := $(patsubst tests/e2e/%.c,$(O)/tests/%,$(wildcard tests/e2e/*.c)) $
 E2E := $(sort $(wildcard tests/e2e/*.sh))
 BPF_TESTS := $(patsubst tests/bpf/%.c,$(O)/bpftest/%,$(wildcard tests/bpf/test_*.c))
 
-UNIT_INC := $(addprefix -Iuser/,base net config identity kube credentials agent loader daemon doctor cli lib/include) -Ibpf/uapi -Ibpf/api
+UNIT_INC := -Iuser $(addprefix -Iuser/,base net config identity kube credentials agent loader daemon doctor cli lib/include) -Ibpf/uapi -Ibpf/api
 # Unit tests always run under sanitizers: the build's own, or these. Emulated by qemu-user, ASan finds
 # no room for its shadow memory.
 comma := ,

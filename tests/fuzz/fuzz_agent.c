@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* MODULES: agent credentials base */
+/* MODULES: agent credentials crypto base */
 /* LIBS: -ljansson -lcyaml -lyaml -lcrypto */
 /*
  * Requests as libmicrohttpd hands them over: lines for target, method, Host, token, TTL, the dialled

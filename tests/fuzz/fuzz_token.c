@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* MODULES: agent base */
+/* MODULES: agent crypto base */
 /* LIBS: -lcrypto -ljansson */
 /* Session tokens, time stamps, and strings in the bodies of answers. */
 #include "fuzz.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* MODULES: agent credentials base */
+/* MODULES: agent credentials crypto base */
 /* LIBS: -ljansson -lcyaml -lyaml -lcrypto */
 /* The wire rules R1 to R14 over plain structs: no socket, no clock. */
 #include <errno.h>

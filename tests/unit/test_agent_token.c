@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* MODULES: agent */
+/* MODULES: agent crypto */
 /* LIBS: -lcrypto */
 #include <errno.h>
 #include <setjmp.h>

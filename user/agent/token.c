@@ -2,13 +2,12 @@
 #include "token.h"
 
 #include <errno.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <string.h>
 
+#include "crypto/hmac.h"
+
 #define EXPIRY_SIZE 8
-#define MAC_SIZE    32
+#define MAC_SIZE    CRYPTO_SHA256_SIZE
 #define RAW_SIZE    (EXPIRY_SIZE + MAC_SIZE)
 #define UID_MAX	    64
 #define BOOT_ID_MAX 64
@@ -38,18 +37,14 @@ static int mac(const uint8_t *key, const char *pod_uid, const uint8_t expiry[EXP
 {
 	uint8_t input[sizeof(context) + EXPIRY_SIZE + UID_MAX];
 	size_t uid_len = strlen(pod_uid);
-	unsigned len = MAC_SIZE;
 
 	if (!uid_len || uid_len > UID_MAX)
 		return -EINVAL;
 	memcpy(input, context, sizeof(context));
 	memcpy(input + sizeof(context), expiry, EXPIRY_SIZE);
 	memcpy(input + sizeof(context) + EXPIRY_SIZE, pod_uid, uid_len);
-	if (!HMAC(EVP_sha256(), key, AGENT_TOKEN_KEY_SIZE, input,
-		  sizeof(context) + EXPIRY_SIZE + uid_len, ret, &len) ||
-	    len != MAC_SIZE)
-		return -EIO;
-	return 0;
+	return crypto_hmac_sha256(key, AGENT_TOKEN_KEY_SIZE, input,
+				  sizeof(context) + EXPIRY_SIZE + uid_len, ret);
 }
 
 int token_key_of_boot(const uint8_t key[AGENT_TOKEN_KEY_SIZE], const char *boot_id,
@@ -58,16 +53,11 @@ int token_key_of_boot(const uint8_t key[AGENT_TOKEN_KEY_SIZE], const char *boot_
 	static const char purpose[] = "podcred imds session tokens of boot ";
 	uint8_t input[sizeof(purpose) + BOOT_ID_MAX];
 	size_t len = strnlen(boot_id, BOOT_ID_MAX);
-	unsigned mac_len = 0;
 
 	_Static_assert(AGENT_TOKEN_KEY_SIZE == MAC_SIZE, "the MAC is the key");
 	memcpy(input, purpose, sizeof(purpose));
 	memcpy(input + sizeof(purpose), boot_id, len);
-	if (!HMAC(EVP_sha256(), key, AGENT_TOKEN_KEY_SIZE, input, sizeof(purpose) + len, ret,
-		  &mac_len) ||
-	    mac_len != MAC_SIZE)
-		return -EIO;
-	return 0;
+	return crypto_hmac_sha256(key, AGENT_TOKEN_KEY_SIZE, input, sizeof(purpose) + len, ret);
 }
 
 static void encode(const uint8_t raw[RAW_SIZE], char ret[TOKEN_SIZE])
@@ -132,7 +122,7 @@ int token_check(const uint8_t key[AGENT_TOKEN_KEY_SIZE], const char *pod_uid, co
 
 	if (decode(token, raw) < 0 || mac(key, pod_uid, raw, expected) < 0)
 		return -EBADMSG;
-	if (CRYPTO_memcmp(expected, raw + EXPIRY_SIZE, MAC_SIZE) != 0)
+	if (!crypto_equal(expected, raw + EXPIRY_SIZE, MAC_SIZE))
 		return -EBADMSG;
 	expiry = (time_t)get_be64(raw);
 	if (expiry <= now)
@@ -141,11 +131,7 @@ int token_check(const uint8_t key[AGENT_TOKEN_KEY_SIZE], const char *pod_uid, co
 	return 0;
 }
 
-/* libcrypto reads its configuration and loads what that names, at the first digest. */
 void agent_prepare(void)
 {
-	static const uint8_t key[AGENT_TOKEN_KEY_SIZE];
-	char token[TOKEN_SIZE];
-
-	token_make(key, "-", 0, token);
+	crypto_prepare();
 }
