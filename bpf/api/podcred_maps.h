@@ -5,7 +5,7 @@
  * Private to one release, but the maps are pinned: a layout that changes takes a new map name
  * (podcred_flows_v2), so that an old pin is never read with a new struct.
  *
- * Addresses are 16 bytes in network byte order, IPv4 as ::ffff:a.b.c.d. Ports of type __be16 are in
+ * Addresses are those of podcred_addr.h. Ports of type __be16 are in
  * network byte order, as the connect hooks have them; those of type __u16 in host byte order.
  */
 #ifndef PODCRED_MAPS_H
@@ -13,47 +13,15 @@
 
 #include "podcred_uapi.h"
 
+#include "podcred_addr.h"
+#include "podcred_reasons.h"
+
 #ifndef __VMLINUX_H__
 #include <stddef.h>
 #endif
 
 #define PODCRED_AF_INET	 2
 #define PODCRED_AF_INET6 10
-
-/* Aligned: compilers for BPF copy what may lie anywhere in smaller pieces. */
-struct podcred_addr {
-	__u8 ip[16];
-} __attribute__((aligned(4)));
-
-/* A quarter of an address, as it lies in memory. */
-typedef __u32 __attribute__((may_alias)) podcred_word;
-
-static inline __attribute__((always_inline)) int podcred_addr_is_same(const struct podcred_addr *a,
-								      const struct podcred_addr *b)
-{
-	const podcred_word *one = (const podcred_word *)a->ip, *two = (const podcred_word *)b->ip;
-
-	/* the last word first: it is the one that differs */
-	return one[3] == two[3] && one[2] == two[2] && one[1] == two[1] && one[0] == two[0];
-}
-
-/* The masks of words depend on the machine's byte order, as words do. */
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define PODCRED_WORD_FIRST_TWO	 0x0000ffffu
-#define PODCRED_WORD_FIRST_THREE 0x00ffffffu
-#define PODCRED_WORD_V4_MARK	 0xffff0000u
-#else
-#define PODCRED_WORD_FIRST_TWO	 0xffff0000u
-#define PODCRED_WORD_FIRST_THREE 0xffffff00u
-#define PODCRED_WORD_V4_MARK	 0x0000ffffu
-#endif
-
-static inline __attribute__((always_inline)) int podcred_addr_is_v4(const struct podcred_addr *addr)
-{
-	const podcred_word *word = (const podcred_word *)addr->ip;
-
-	return word[0] == 0 && word[1] == 0 && word[2] == PODCRED_WORD_V4_MARK;
-}
 
 /* ---- podcred_config_v2: array of one, written by the loader alone ---- */
 
@@ -406,68 +374,6 @@ struct podcred_event {
 	__u32 uid;
 	char comm[16];
 };
-
-/* ---- podcred_stats: per-CPU array, indexed by reason ----
- *
- * Numbers are never reused. docs/reasons.md explains each to a person. X(number, name, text) */
-#define PODCRED_REASONS(X)                                                                         \
-	X(0, redirected, "connection stamped and sent to the agent")                               \
-	X(1, direct, "connection dialled to the agent itself, stamped")                            \
-	X(2, claimed, "stamp sealed on the agent's accepted socket")                               \
-	X(3, passed_host, "caller is no pod; passed untouched")                                    \
-	X(4, passed_agent, "the agent's own connection; passed untouched")                         \
-	X(5, denied_destination, "refused: this port or protocol of a guarded address")            \
-	X(6, cross_pod_socket, "refused: the socket belongs to another pod than the caller")       \
-	X(7, no_storage, "refused: the socket has no room for the stamp")                          \
-	X(8, quota, "refused: the pod has too many pending connections")                           \
-	X(9, quota_map_full, "refused: no room to count this pod's connections")                   \
-	X(10, no_agent, "refused: no agent address of this family is configured")                  \
-	X(11, no_config, "refused: the configuration map is empty")                                \
-	X(12, flow_map_full, "refused: no room among the pending connections")                     \
-	X(13, flow_conflict, "refused: another socket has this 4-tuple and sequence number")       \
-	X(14, unstamped, "a connection reached the agent that no pod's connect announced")         \
-	X(15, seal_failed, "the agent's socket has no room for the stamp")                         \
-	X(16, peers_map_full, "live connection not listed in podcred_peers_v2; its stamp holds")   \
-	X(17, cgroup_event_lost, "cgroup event lost: ring buffer full")                            \
-	X(18, unknown_socket, "refused: the socket's cgroup could not be read")                    \
-	X(19, no_pod, "refused: the caller is below kubepods, but in no pod's cgroup")             \
-	X(20, name_changing, "identity answered without its name: the record was being rewritten") \
-	X(21, audited, "would have been refused; mode audit let it pass")                          \
-	X(22, passed_exempt, "a policy exempts the pod; passed untouched")                         \
-	X(23, passed_open,                                                                         \
-	  "the agent's lease has ended and failureMode is open; passed untouched")                 \
-	X(24, passed_audit, "the destination has action audit; passed untouched")                  \
-	X(25, denied_policy, "refused: a policy denies this pod")                                  \
-	X(26, packet_forwarded, "packet dropped: it came from a pod's network, around the hooks")  \
-	X(27, packet_socket, "packet dropped: a pod's socket sent it around the hooks")            \
-	X(28, packet_unreadable, "packet dropped: its headers could not be read")                  \
-	X(29, pass_map_full,                                                                       \
-	  "no room to note a connection to the real address; its packets may be dropped")          \
-	X(30, event_lost, "decision not reported: podcred_events is full, nobody reads it")        \
-	X(31, unstamped_node,                                                                      \
-	  "a process of the node itself asked the agent for more than its health")                 \
-	X(32, diverted,                                                                            \
-	  "refused: it did not come to the agent; address translation, or a mesh's sidecar?")      \
-	X(33, bound_to_device, "refused: the socket is bound to an interface")                     \
-	X(34, not_severed, "a diverted connection could not be cut off; its output is dropped")    \
-	X(35, pass_quota, "refused: the pod has too many connections to real addresses")           \
-	X(36, pass_conflict, "refused: another pod's connection has these addresses and ports")    \
-	X(37, severed, "refused: this socket was cut off before, and is good for nothing more")    \
-	X(38, carried, "connection carried past the bridge, to the node and back")                 \
-	X(39, packet_forged, "packet dropped: no connection to the agent of that pod sent it")     \
-	X(40, packet_spoofed, "packet dropped: a pod sent it in the agent's name")
-
-/* Size of podcred_stats: fixed, so that a release with more reasons keeps the pinned map. */
-#define PODCRED_STATS_SIZE 64
-
-enum podcred_reason {
-#define X(number, name, text) PODCRED_REASON_##name = number,
-	PODCRED_REASONS(X)
-#undef X
-		PODCRED_REASON_MAX
-};
-
-_Static_assert(PODCRED_REASON_MAX <= PODCRED_STATS_SIZE, "podcred_stats is full");
 
 /* Offsets are part of the contract with what is pinned. */
 _Static_assert(sizeof(struct podcred_peer) == PODCRED_PEER_SIZE_V0, "podcred_peer");

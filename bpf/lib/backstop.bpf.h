@@ -32,7 +32,7 @@ static __always_inline int packet_is_foreign(const struct podcred_config *cfg, c
 	struct podcred_addr dest;
 
 	packet_addr(head, v6 ? 24 : 16, v6, &dest);
-	return packet_is_plain(head, v6) && addr_is_foreign(cfg, &dest);
+	return packet_is_plain(head, v6) && podcred_is_foreign(cfg, &dest);
 }
 
 /* Of an address with exceptions by port, a packet that hides its port gets the worst. */
@@ -42,7 +42,7 @@ static __always_inline int target_is_guarded(const struct podcred_config *cfg,
 {
 	int action = dest_action(cfg, key);
 
-	return p->ports_hidden ? action != DEST_NOT_GUARDED : !action_lets_pass(action);
+	return p->ports_hidden ? action != PODCRED_NOT_GUARDED : !action_lets_pass(action);
 }
 
 static __always_inline int via_is_guarded(const struct podcred_config *cfg, const __u8 *head,
@@ -73,8 +73,9 @@ static __always_inline int sender_may(const struct podcred_config *cfg, const st
 {
 	if (!sender->has_socket || sender->pod == POD_UNKNOWN)
 		return 0;
-	return sender->pod == POD_NONE || sender->pod == cfg->agent_pod_id ||
-	       (pod_flags(sender->pod) & PODCRED_POD_EXEMPT);
+	/* the policy is a lookup more, for those that would not pass without */
+	return podcred_sender_may(cfg, sender->pod, 0) ||
+	       podcred_sender_may(cfg, sender->pod, pod_flags(sender->pod));
 }
 
 #define INTERFACE_NONE 0 /* cannot be told by it */
@@ -190,11 +191,7 @@ static __always_inline int packet_refuse(const struct podcred_config *cfg, const
 		.pod = sender->pod == POD_UNKNOWN ? POD_NONE : sender->pod,
 		.hook = hook,
 	};
-	__u32 reason = PODCRED_REASON_packet_forwarded;
+	__u32 reason = podcred_decide_packet(p->unreadable, sender->has_socket);
 
-	if (p->unreadable)
-		reason = PODCRED_REASON_packet_unreadable;
-	else if (sender->has_socket)
-		reason = PODCRED_REASON_packet_socket;
 	return conclude(cfg, &decision, reason) ? PACKET_PASS : PACKET_DROP;
 }

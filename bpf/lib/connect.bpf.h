@@ -10,10 +10,8 @@
 #include "pass.bpf.h"
 #include "verdict.bpf.h"
 
-#define UNDECIDED (~0U) /* no reason yet to stop here */
-
 /*
- * Who calls? Fills *pod. UNDECIDED for a pod, else the reason that ends the matter. Any doubt is a
+ * Who calls? Fills *pod. PODCRED_UNDECIDED for a pod, else the reason that ends the matter. Any doubt is a
  * refusal: what is stamped here becomes somebody's credentials. sk is NULL where only the task can
  * be asked (datagrams: those are never stamped, only refused or not).
  */
@@ -21,7 +19,7 @@ static __always_inline __u32 caller_of(const struct podcred_config *cfg, struct 
 				       __u64 *pod)
 {
 	struct pod_tree tree = pod_tree_get(cfg);
-	__u64 task = pod_of_task(&tree);
+	__u64 task = pod_of_task(&tree), socket = task;
 
 	*pod = task == POD_UNKNOWN ? POD_NONE : task;
 	if (sk) {
@@ -31,15 +29,10 @@ static __always_inline __u32 caller_of(const struct podcred_config *cfg, struct 
 		if (!id)
 			return PODCRED_REASON_unknown_socket;
 		/* Same leaf, same pod: the common case skips the walk. */
-		if (id != bpf_get_current_cgroup_id() &&
-		    pod_of_cgroup(&tree, sock_cgroup((struct sock *)tp)) != task)
-			return PODCRED_REASON_cross_pod_socket;
+		if (id != bpf_get_current_cgroup_id())
+			socket = pod_of_cgroup(&tree, sock_cgroup((struct sock *)tp));
 	}
-	if (task == POD_UNKNOWN)
-		return PODCRED_REASON_no_pod;
-	if (task == POD_NONE)
-		return PODCRED_REASON_passed_host;
-	return task == cfg->agent_pod_id ? PODCRED_REASON_passed_agent : UNDECIDED;
+	return podcred_decide_caller(cfg, task, socket);
 }
 
 static __always_inline void stamp_fill(struct bpf_sock_addr *ctx, struct podcred_stamp *stamp,
@@ -126,44 +119,25 @@ static __always_inline void forget_stamp(struct bpf_sock_addr *ctx)
 	}
 }
 
-/* Where a client of this destination is sent: an agent of its own family, or for native IPv6
- * the IPv4 agent as a mapped address. NULL: none is configured. */
-static __always_inline const struct podcred_endpoint *agent_for(
-	const struct podcred_config *cfg, const struct podcred_target_key *dest)
-{
-	if (!podcred_addr_is_v4(&dest->addr) && cfg->agent[1].port)
-		return &cfg->agent[1];
-	return cfg->agent[0].port ? &cfg->agent[0] : NULL;
-}
-
-/* A pod's TCP connect(2): what the policy, the destination and the agent's state make of it. */
+/* A pod's TCP connect(2): what was decided is done. */
 static __always_inline __u32 judge_stream(struct bpf_sock_addr *ctx,
 					  const struct podcred_config *cfg,
 					  const struct podcred_target_key *dest, int action,
 					  __u64 pod)
 {
-	__u32 flags = pod_flags(pod);
+	__u32 reason = podcred_decide_stream(pod_flags(pod), action, agent_is_given_up(cfg),
+					     podcred_agent_for(cfg, &dest->addr) != NULL);
 
-	if (flags & PODCRED_POD_DENIED)
-		return PODCRED_REASON_denied_policy;
-	if (action == PODCRED_ACTION_STAMP)
+	switch (reason) {
+	case PODCRED_REASON_direct:
 		return stamp_socket(ctx, cfg, dest, pod, PODCRED_PEER_DIRECT);
-	if (flags & PODCRED_POD_EXEMPT)
-		return pass_socket(ctx, pod, PODCRED_REASON_passed_exempt);
-	if (action == PODCRED_ACTION_DENY)
-		return PODCRED_REASON_denied_destination;
-	if (agent_is_given_up(cfg))
-		return pass_socket(ctx, pod, PODCRED_REASON_passed_open);
-	if (!agent_for(cfg, dest))
-		return PODCRED_REASON_no_agent;
-	return stamp_socket(ctx, cfg, dest, pod, 0);
-}
-
-/* Datagrams are never redirected, only refused or not. */
-static __always_inline __u32 judge_datagram(__u64 pod)
-{
-	return pod_flags(pod) & PODCRED_POD_EXEMPT ? PODCRED_REASON_passed_exempt
-						   : PODCRED_REASON_denied_destination;
+	case PODCRED_REASON_redirected:
+		return stamp_socket(ctx, cfg, dest, pod, 0);
+	case PODCRED_REASON_passed_exempt:
+	case PODCRED_REASON_passed_open:
+		return pass_socket(ctx, pod, reason);
+	}
+	return reason;
 }
 
 /* As report, where the current task is the one that asks. Other hooks may not ask who that is. */
@@ -196,7 +170,7 @@ static __always_inline int conclude_call(const struct podcred_config *cfg,
 	if (conclude_with(report_call, cfg, &decision, reason))
 		return reason == PODCRED_REASON_redirected ? VERDICT_REDIRECT : VERDICT_ALLOW;
 	if (have_set_retval)
-		bpf_set_retval(-reason_errno(reason));
+		bpf_set_retval(-podcred_reason_errno(reason));
 	return VERDICT_REFUSE;
 }
 
@@ -212,13 +186,14 @@ static __always_inline int guard(struct bpf_sock_addr *ctx, const struct podcred
 	if (!cfg)
 		return conclude_call(cfg, dest, hook, pod, PODCRED_REASON_no_config);
 	action = dest_action(cfg, dest);
-	if (action == DEST_NOT_GUARDED || action == PODCRED_ACTION_ALLOW)
+	if (action == PODCRED_NOT_GUARDED || action == PODCRED_ACTION_ALLOW)
 		return VERDICT_ALLOW;
 	reason = caller_of(cfg, ctx ? ctx->sk : NULL, &pod);
-	if (reason == UNDECIDED && action == PODCRED_ACTION_AUDIT)
+	if (reason == PODCRED_UNDECIDED && action == PODCRED_ACTION_AUDIT)
 		reason = PODCRED_REASON_passed_audit;
-	else if (reason == UNDECIDED)
-		reason = ctx ? judge_stream(ctx, cfg, dest, action, pod) : judge_datagram(pod);
+	else if (reason == PODCRED_UNDECIDED)
+		reason = ctx ? judge_stream(ctx, cfg, dest, action, pod)
+			     : podcred_decide_datagram(pod_flags(pod));
 	return conclude_call(cfg, dest, hook, pod, reason);
 }
 
@@ -259,7 +234,7 @@ static __always_inline int guard_connect(struct bpf_sock_addr *ctx,
 	if (verdict != VERDICT_REDIRECT)
 		return verdict;
 	cfg = config_get();
-	*agent = cfg ? agent_for(cfg, dest) : NULL;
+	*agent = cfg ? podcred_agent_for(cfg, &dest->addr) : NULL;
 	return *agent ? VERDICT_ALLOW : VERDICT_REFUSE;
 }
 

@@ -1,33 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Destination -> action. Pure: plain values in, decision out. */
+/*
+ * Destination -> action. Most connections of a pod go elsewhere, and a trie lookup is the dearest thing on their
+ * way: a bit in the configuration rules it out for nearly all of them.
+ */
 #pragma once
 
 #include "addr.bpf.h"
 #include "maps.bpf.h"
 
-#define DEST_NOT_GUARDED (-1)
-
-/*
- * Most connections of a pod go elsewhere, and a trie lookup is the dearest thing on their way: a
- * bit in the configuration rules it out for nearly all of them.
- */
-static __always_inline int addr_is_foreign(const struct podcred_config *cfg,
-					   const struct podcred_addr *addr)
-{
-	__u32 bit = podcred_filter_bit(addr);
-
-	return !(cfg->guard_filter[(bit >> 6) & 15] & 1ULL << (bit & 63));
-}
-
 /* Without a look at any table; "no" says nothing. */
 static __always_inline int dest_is_foreign(const struct podcred_config *cfg,
 					   const struct podcred_addr *addr)
 {
-	return addr_is_foreign(cfg, addr) && !podcred_agent_at(cfg, addr);
+	return podcred_is_foreign(cfg, addr) && !podcred_agent_at(cfg, addr);
 }
 
 /*
- * DEST_NOT_GUARDED for the many destinations that are none of our business, else enum
+ * PODCRED_NOT_GUARDED for the many destinations that are none of our business, else enum
  * podcred_action. The agent's own address is known without a table, and the filter does not cover
  * it: it is dialled by every redirected connection, and each packet of those would pay. An entry for
  * port and protocol wins over the one of the address, so it is looked up first, and spares the trie.
@@ -40,14 +29,12 @@ static __always_inline int dest_action(const struct podcred_config *cfg,
 	struct podcred_guard_key key = {.prefixlen = 128, .addr = dest->addr};
 
 	if (agent)
-		return dest->port == agent->port && dest->protocol == IPPROTO_TCP
-			       ? PODCRED_ACTION_STAMP
-			       : DEST_NOT_GUARDED;
-	if (addr_is_foreign(cfg, &dest->addr))
-		return DEST_NOT_GUARDED;
+		return podcred_agent_action(agent, dest);
+	if (podcred_is_foreign(cfg, &dest->addr))
+		return PODCRED_NOT_GUARDED;
 	target = bpf_map_lookup_elem(&podcred_targets, dest);
 	if (target)
 		return target->action;
 	guard = bpf_map_lookup_elem(&podcred_guard, &key);
-	return guard ? guard->action : DEST_NOT_GUARDED;
+	return guard ? guard->action : PODCRED_NOT_GUARDED;
 }

@@ -21,10 +21,8 @@ static __always_inline __u32 quota_check(const struct podcred_config *cfg, __u64
 	if (!quota) {
 		bpf_map_update_elem(&podcred_quota, &pod, &fresh, BPF_NOEXIST);
 		quota = bpf_map_lookup_elem(&podcred_quota, &pod);
-		if (!quota)
-			return PODCRED_REASON_quota_map_full;
 	}
-	return quota->pending >= (__s64)cfg->max_flows_per_pod ? PODCRED_REASON_quota : 0;
+	return podcred_decide_quota(cfg, quota);
 }
 
 static __always_inline void quota_add(__u64 pod, __s64 n)

@@ -16,8 +16,8 @@
 #include "copy.bpf.h"
 #include "maps.bpf.h"
 
-#define POD_NONE    0ULL /* not below kubepods: a process of the host */
-#define POD_UNKNOWN (~0ULL) /* below kubepods, but in no pod's cgroup */
+#define POD_NONE    PODCRED_POD_NONE
+#define POD_UNKNOWN PODCRED_POD_UNKNOWN
 
 /* Kernels before 6.1 keep ids instead of pointers. */
 struct cgroup___before61 {

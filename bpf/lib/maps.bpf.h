@@ -10,6 +10,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "podcred_maps.h"
+#include "podcred_decide.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -190,8 +191,9 @@ static __always_inline void runtime_set(__u32 slot, __u64 value)
 	bpf_map_update_elem(&podcred_runtime, &slot, &value, BPF_ANY);
 }
 
-/* The agent has not been seen alive for a while, and the operator wants the real address then. */
 static __always_inline int agent_is_given_up(const struct podcred_config *cfg)
 {
-	return cfg->fail_open && bpf_ktime_get_boot_ns() >= runtime_get(PODCRED_RUNTIME_LEASE);
+	/* the clock and the lease are not looked at for nothing */
+	return cfg->fail_open && podcred_is_given_up(cfg, bpf_ktime_get_boot_ns(),
+						     runtime_get(PODCRED_RUNTIME_LEASE));
 }

@@ -19,10 +19,8 @@ static __always_inline __u32 pass_quota_check(__u64 pod)
 	if (!quota) {
 		bpf_map_update_elem(&podcred_pass_quota, &pod, &fresh, BPF_NOEXIST);
 		quota = bpf_map_lookup_elem(&podcred_pass_quota, &pod);
-		if (!quota)
-			return PODCRED_REASON_quota_map_full;
 	}
-	return quota->open >= PODCRED_PASSES_PER_POD ? PODCRED_REASON_pass_quota : 0;
+	return podcred_decide_pass_quota(quota);
 }
 
 static __always_inline void pass_count(__u64 pod, __s64 n)

@@ -12,50 +12,13 @@
 #define VERDICT_ALLOW	 1
 #define VERDICT_REDIRECT 2 /* ours alone: the hook rewrites the address, then allows */
 
-#define ECONNREFUSED 111
-#define EACCES	     13
-#define EAGAIN	     11
-#define EEXIST	     17
-#define EINVAL	     22
-#define ENOBUFS	     105
-#define ENODATA	     61
+#define EEXIST	17
+#define EINVAL	22
+#define ENODATA 61
 
 /* Set by the loader after a trial load: bpf_set_retval came with 5.18. Without it the caller
  * sees EPERM whatever the reason. */
 const volatile __u8 have_set_retval __weak = 0;
-
-#define REASON(name) (1ULL << PODCRED_REASON_##name)
-
-#define REASONS_REFUSE                                                                             \
-	(REASON(denied_destination) | REASON(cross_pod_socket) | REASON(no_storage) |              \
-	 REASON(quota) | REASON(quota_map_full) | REASON(no_agent) | REASON(no_config) |           \
-	 REASON(unknown_socket) | REASON(no_pod) | REASON(denied_policy) |                         \
-	 REASON(packet_forwarded) | REASON(packet_socket) | REASON(packet_unreadable) |            \
-	 REASON(flow_map_full) | REASON(flow_conflict) | REASON(diverted) |                        \
-	 REASON(bound_to_device) | REASON(pass_quota) | REASON(pass_conflict) | REASON(severed) |  \
-	 REASON(packet_forged) | REASON(packet_spoofed))
-
-/* Nothing is refused by these where they happen, but somebody's connection fails for them. */
-#define REASONS_FAIL (REASON(unstamped) | REASON(seal_failed) | REASON(pass_map_full))
-
-static __always_inline int reason_refuses(__u32 reason)
-{
-	return (REASONS_REFUSE & 1ULL << (reason & 63)) != 0;
-}
-
-static __always_inline int reason_errno(__u32 reason)
-{
-	switch (reason) {
-	case PODCRED_REASON_quota:
-	case PODCRED_REASON_quota_map_full:
-	case PODCRED_REASON_pass_quota:
-		return EAGAIN;
-	case PODCRED_REASON_no_storage:
-		return ENOBUFS;
-	default:
-		return EACCES;
-	}
-}
 
 /* A decision in the making: what is known of it where it is made. */
 struct decision {
@@ -115,8 +78,8 @@ static __always_inline int conclude_with(report_fn tell, const struct podcred_co
 					 const struct decision *d, __u32 reason)
 {
 	count(reason);
-	if (!reason_refuses(reason)) {
-		if (REASONS_FAIL & 1ULL << (reason & 63))
+	if (!podcred_reason_is(reason, PODCRED_CLASS_refuse)) {
+		if (podcred_reason_is(reason, PODCRED_CLASS_fail))
 			tell(d, reason, PODCRED_EVENT_REFUSED);
 		else if (trace_wants_all())
 			tell(d, reason, PODCRED_EVENT_ALLOWED);

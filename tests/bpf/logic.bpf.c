@@ -86,7 +86,7 @@ static __always_inline void op_addr(struct logic_ctx *ctx)
 static __always_inline int op_agent_for(const struct podcred_config *cfg,
 					const struct podcred_target_key *dest)
 {
-	const struct podcred_endpoint *agent = agent_for(cfg, dest);
+	const struct podcred_endpoint *agent = podcred_agent_for(cfg, &dest->addr);
 
 	if (!agent)
 		return -1;

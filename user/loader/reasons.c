@@ -2,13 +2,13 @@
 #include "loader.h"
 
 static const char *const names[] = {
-#define X(number, name, text) [number] = #name,
+#define X(number, name, class, error, text) [number] = #name,
 	PODCRED_REASONS(X)
 #undef X
 };
 
 static const char *const texts[] = {
-#define X(number, name, text) [number] = text,
+#define X(number, name, class, error, text) [number] = text,
 	PODCRED_REASONS(X)
 #undef X
 };
