@@ -40,6 +40,12 @@ PODCRED_DECIDE int podcred_agent_action(const struct podcred_endpoint *agent,
 									  : PODCRED_NOT_GUARDED;
 }
 
+/* Packets may go there: it is open, or what goes there is only counted. */
+PODCRED_DECIDE int podcred_action_lets_pass(int action)
+{
+	return action != PODCRED_ACTION_REDIRECT && action != PODCRED_ACTION_DENY;
+}
+
 /* Where a client of this destination is sent: an agent of its own family, or for native IPv6 the IPv4 agent as a
  * mapped address. NULL: none is configured. */
 PODCRED_DECIDE const struct podcred_endpoint *podcred_agent_for(const struct podcred_config *config,

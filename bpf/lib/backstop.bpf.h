@@ -20,11 +20,6 @@ struct sender {
 	int has_socket; /* 0: forwarded, from another network namespace; or nobody knows whose */
 };
 
-static __always_inline int action_lets_pass(int action)
-{
-	return action != PODCRED_ACTION_REDIRECT && action != PODCRED_ACTION_DENY;
-}
-
 /* The head's first 20 (IPv4) or 40 bytes say that the packet is none of our business. */
 static __always_inline int packet_is_foreign(const struct podcred_config *cfg, const __u8 *head,
 					     int v6)
@@ -42,7 +37,7 @@ static __always_inline int target_is_guarded(const struct podcred_config *cfg,
 {
 	int action = dest_action(cfg, key);
 
-	return p->ports_hidden ? action != PODCRED_NOT_GUARDED : !action_lets_pass(action);
+	return p->ports_hidden ? action != PODCRED_NOT_GUARDED : !podcred_action_lets_pass(action);
 }
 
 static __always_inline int via_is_guarded(const struct podcred_config *cfg, const __u8 *head,

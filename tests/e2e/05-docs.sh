@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.." || exit 1
 PODCRED=${PODCRED:-${O:-build}/podcred}
 MAN=user/cli/man/podcred.8
 COMPLETION=user/cli/completion/podcred.bash
-REASONS_H=bpf/api/podcred_maps.h
+REASONS_H=bpf/api/podcred_reasons.h
 # shellcheck source=user/cli/completion/podcred.bash
 . "$COMPLETION"
 
@@ -56,12 +56,12 @@ completion_options() {
 }
 
 header_reasons() {
-  sed -n 's/^[[:space:]]*X(\([0-9]*\), \([a-z_]*\), .*/\1 \2/p' "$REASONS_H" | sort
+  sed -n 's/^[[:space:]]*X(\([0-9]*\), \([a-z_]*\), [a-z]*, \([A-Z0-9]*\),.*/\1 \2 \3/p' "$REASONS_H" | sort
 }
 
 # The first table only: the second one is about the agent.
 docs_reasons() {
-  sed -n 's/^| \([0-9]*\) | \([a-z_]*\) |.*/\1 \2/p' docs/reasons.md | sort
+  sed -n 's/^| \([0-9]*\) | \([a-z_]*\) | \([A-Z]*\).*/\1 \2 \3/p' docs/reasons.md | sed 's/ $/ 0/' | sort
 }
 
 markdown_files() {
@@ -110,8 +110,8 @@ while read -r command; do
 done < <(program_commands)
 same 'exit status 2 for an unknown option' 2 "$("$PODCRED" status --nonsense 2>/dev/null || echo $?)"
 
-check 'podcred_maps.h has reasons' test "$(header_reasons | wc -l)" -gt 10
-same 'docs/reasons.md has every reason under its number and no other' \
+check 'podcred_reasons.h has reasons' test "$(header_reasons | wc -l)" -gt 10
+same 'docs/reasons.md has every reason, its number and errno, and no other' \
   "$(header_reasons)" "$(docs_reasons)"
 
 check 'README names make demo' grep -q 'make demo' README.md

@@ -10,13 +10,14 @@
 #include "cleanup.h"
 #include "log.h"
 #include "plural.h"
+#include "podcred_decide.h"
 
 struct older {
 	const struct place *place;
 	int guard_fd, targets_fd, pods_fd;
 };
 
-/* As the packet filter sees it: everything that is neither allowed nor only to be counted. */
+/* As dest_action, in bpf/lib/dest.bpf.h; there are no connections to be closed at the agent. */
 static bool is_guarded(void *arg, const uint8_t ip[16], uint16_t port, uint8_t protocol)
 {
 	const struct older *older = arg;
@@ -29,7 +30,7 @@ static bool is_guarded(void *arg, const uint8_t ip[16], uint16_t port, uint8_t p
 	if (loader_map_lookup(older->targets_fd, &target, &value) < 0 &&
 	    loader_map_lookup(older->guard_fd, &guard, &value) < 0)
 		return false;
-	return value.action == PODCRED_ACTION_REDIRECT || value.action == PODCRED_ACTION_DENY;
+	return !podcred_action_lets_pass(value.action);
 }
 
 /* The cgroup of the pod that a cgroup is in; 0: none. */
@@ -55,9 +56,10 @@ static bool is_pods(void *arg, uint64_t cgroup_id)
 	uint64_t id = pod_of(older->place, cgroup_id);
 	struct podcred_pod pod = {};
 
-	if (!id || id == older->place->loader.config.agent_pod_id)
+	if (!id)
 		return false;
-	return loader_pod_read(older->pods_fd, id, &pod) < 0 || !(pod.flags & PODCRED_POD_EXEMPT);
+	loader_pod_read(older->pods_fd, id, &pod); /* without a name it has no policy */
+	return !podcred_sender_may(&older->place->loader.config, id, pod.flags);
 }
 
 void older_reset(const struct place *place, struct reset_report *ret)

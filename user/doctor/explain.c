@@ -44,11 +44,16 @@ bool explain_has_ports(uint8_t protocol)
 	       protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP;
 }
 
-static bool filter_covers(const struct explain_facts *f)
+static int agent_action(const struct explain_facts *f, const struct podcred_endpoint *agent,
+			struct explain_verdict *v)
 {
-	uint32_t bit = podcred_filter_bit(&f->dest.addr);
+	int action = podcred_agent_action(agent, &f->dest);
 
-	return f->config->guard_filter[bit / 64] >> bit % 64 & 1;
+	if (action == EXPLAIN_NONE)
+		step(v, "destination", "not guarded: another port of the agent's address");
+	else
+		step(v, "destination", "the agent itself: %s", explain_action_name(action));
+	return action;
 }
 
 /* As dest_action, in bpf/lib/dest.bpf.h. */
@@ -56,16 +61,10 @@ static int dest_action(const struct explain_facts *f, struct explain_verdict *v)
 {
 	const struct podcred_endpoint *agent = podcred_agent_at(f->config, &f->dest.addr);
 
-	if (agent && (f->dest.port != agent->port || f->dest.protocol != IPPROTO_TCP)) {
-		step(v, "destination", "not guarded: another port of the agent's address");
-		return EXPLAIN_NONE;
-	}
-	if (agent) {
-		step(v, "destination", "the agent itself: %s",
-		     explain_action_name(PODCRED_ACTION_STAMP));
-		return PODCRED_ACTION_STAMP;
-	}
-	if (!filter_covers(f) || (f->guard == EXPLAIN_NONE && f->target == EXPLAIN_NONE)) {
+	if (agent)
+		return agent_action(f, agent, v);
+	if (podcred_is_foreign(f->config, &f->dest.addr) ||
+	    (f->guard == EXPLAIN_NONE && f->target == EXPLAIN_NONE)) {
 		step(v, "destination", "not guarded");
 		return EXPLAIN_NONE;
 	}
@@ -98,14 +97,9 @@ static void conclude(const struct explain_facts *f, struct explain_verdict *v, i
 
 static void refuse_call(const struct explain_facts *f, struct explain_verdict *v, int reason)
 {
-	int error = EACCES;
+	int error = podcred_reason_errno((uint32_t)reason);
 
-	if (reason == PODCRED_REASON_quota || reason == PODCRED_REASON_quota_map_full ||
-	    reason == PODCRED_REASON_pass_quota)
-		error = EAGAIN;
-	if (!f->set_retval)
-		error = EPERM;
-	conclude(f, v, reason, EXPLAIN_REFUSED, error);
+	conclude(f, v, reason, EXPLAIN_REFUSED, f->set_retval ? error : EPERM);
 }
 
 static void pass_call(const struct explain_facts *f, struct explain_verdict *v, int reason)
@@ -113,50 +107,40 @@ static void pass_call(const struct explain_facts *f, struct explain_verdict *v, 
 	conclude(f, v, reason, EXPLAIN_PASSED, 0);
 }
 
-/* As quota_check, in bpf/lib/flow.bpf.h. */
 static bool quota_allows(const struct explain_facts *f, struct explain_verdict *v)
 {
-	if (f->quota_full) {
+	const struct podcred_quota quota = {.pending = f->pending};
+	uint32_t reason = podcred_decide_quota(f->config, f->quota_full ? NULL : &quota);
+
+	if (f->quota_full)
 		step(v, "quota", "no room to count this pod's connections");
-		refuse_call(f, v, PODCRED_REASON_quota_map_full);
-		return false;
-	}
-	step(v, "quota", "%" PRId64 " connections pending of %u", f->pending,
-	     f->config->max_flows_per_pod);
-	if (f->pending < (int64_t)f->config->max_flows_per_pod)
-		return true;
-	refuse_call(f, v, PODCRED_REASON_quota);
-	return false;
+	else
+		step(v, "quota", "%" PRId64 " connections pending of %u", f->pending,
+		     f->config->max_flows_per_pod);
+	if (reason)
+		refuse_call(f, v, (int)reason);
+	return !reason;
 }
 
-/* As pass_socket, in bpf/lib/connect.bpf.h. */
 static void pass_stream(const struct explain_facts *f, struct explain_verdict *v, int reason)
 {
-	if (f->pass_quota_full) {
+	const struct podcred_pass_quota quota = {.open = f->open};
+	uint32_t refused = podcred_decide_pass_quota(f->pass_quota_full ? NULL : &quota);
+
+	if (f->pass_quota_full)
 		step(v, "quota", "no room to count this pod's connections");
-		refuse_call(f, v, PODCRED_REASON_quota_map_full);
-		return;
-	}
-	step(v, "quota", "%" PRId64 " connections to real addresses of %d", f->open,
-	     PODCRED_PASSES_PER_POD);
-	if (f->open < PODCRED_PASSES_PER_POD)
-		pass_call(f, v, reason);
 	else
-		refuse_call(f, v, PODCRED_REASON_pass_quota);
+		step(v, "quota", "%" PRId64 " connections to real addresses of %d", f->open,
+		     PODCRED_PASSES_PER_POD);
+	if (refused)
+		refuse_call(f, v, (int)refused);
+	else
+		pass_call(f, v, reason);
 }
 
 static bool dest_is_v4(const struct explain_facts *f)
 {
 	return net_addr_is_v4(f->dest.addr.ip);
-}
-
-static const struct podcred_endpoint *agent_for(const struct explain_facts *f)
-{
-	const struct podcred_endpoint *agent = f->config->agent;
-
-	if (!dest_is_v4(f) && agent[1].port)
-		return &agent[1];
-	return agent[0].port ? &agent[0] : NULL;
 }
 
 /* Stamped here, but the identity takes two more programs to arrive. */
@@ -181,14 +165,9 @@ static void follow_path(const struct explain_facts *f, struct explain_verdict *v
 
 static void redirect(const struct explain_facts *f, struct explain_verdict *v)
 {
-	const struct podcred_endpoint *agent = agent_for(f);
+	const struct podcred_endpoint *agent = podcred_agent_for(f->config, &f->dest.addr);
 	char text[NET_ADDR_TEXT];
 
-	if (!agent) {
-		step(v, "agent", "none is configured for %s", dest_is_v4(f) ? "IPv4" : "IPv6");
-		refuse_call(f, v, PODCRED_REASON_no_agent);
-		return;
-	}
 	net_addr_format(agent->addr.ip, ntohs(agent->port), text, sizeof(text));
 	if (!dest_is_v4(f) && agent == &f->config->agent[0])
 		step(v, "agent", "%s, as a mapped address: an IPv6-only socket cannot use it",
@@ -203,22 +182,12 @@ static void redirect(const struct explain_facts *f, struct explain_verdict *v)
 	follow_stamp(f, v);
 }
 
-/* The agent has not been seen alive for a while, and the operator wants the real address then. */
-static bool agent_is_given_up(const struct explain_facts *f, struct explain_verdict *v)
+static bool is_given_up(const struct explain_facts *f)
 {
-	bool given_up = f->now_ns >= f->lease_ns;
-
-	if (!f->config->fail_open) {
-		step(v, "failureMode", "closed: the agent or nobody");
-		return false;
-	}
-	step(v, "failureMode", "open, and the agent %s",
-	     given_up ? "has not been seen alive" : "is alive");
-	return given_up;
+	return podcred_is_given_up(f->config, f->now_ns, f->lease_ns);
 }
 
-/* As judge_stream, in bpf/lib/connect.bpf.h. */
-static void judge_stream(const struct explain_facts *f, struct explain_verdict *v, int action)
+static void tell_policy(const struct explain_facts *f, struct explain_verdict *v)
 {
 	uint32_t flags = f->pod_flags;
 
@@ -226,35 +195,66 @@ static void judge_stream(const struct explain_facts *f, struct explain_verdict *
 	     flags & PODCRED_POD_DENIED	  ? "the pod is denied"
 	     : flags & PODCRED_POD_EXEMPT ? "the pod is exempt"
 					  : "no exception for this pod");
-	if (flags & PODCRED_POD_DENIED) {
-		refuse_call(f, v, PODCRED_REASON_denied_policy);
-	} else if (action == PODCRED_ACTION_STAMP) {
-		step(v, "agent", "this is its own address");
-		if (!quota_allows(f, v))
-			return;
-		conclude(f, v, PODCRED_REASON_direct, EXPLAIN_DIRECT, 0);
-		follow_path(f, v);
-	} else if (flags & PODCRED_POD_EXEMPT) {
-		pass_stream(f, v, PODCRED_REASON_passed_exempt);
-	} else if (action == PODCRED_ACTION_DENY) {
-		refuse_call(f, v, PODCRED_REASON_denied_destination);
-	} else if (agent_is_given_up(f, v)) {
-		pass_stream(f, v, PODCRED_REASON_passed_open);
-	} else {
+}
+
+static void tell_failure_mode(const struct explain_facts *f, struct explain_verdict *v)
+{
+	if (!f->config->fail_open)
+		step(v, "failureMode", "closed: the agent or nobody");
+	else
+		step(v, "failureMode", "open, and the agent %s",
+		     is_given_up(f) ? "has not been seen alive" : "is alive");
+}
+
+static void stamp_direct(const struct explain_facts *f, struct explain_verdict *v)
+{
+	step(v, "agent", "this is its own address");
+	if (!quota_allows(f, v))
+		return;
+	conclude(f, v, PODCRED_REASON_direct, EXPLAIN_DIRECT, 0);
+	follow_path(f, v);
+}
+
+/* As judge_stream, in bpf/lib/connect.bpf.h. */
+static void judge_stream(const struct explain_facts *f, struct explain_verdict *v, int action)
+{
+	bool has_agent = podcred_agent_for(f->config, &f->dest.addr) != NULL;
+	uint32_t reason = podcred_decide_stream(f->pod_flags, action, is_given_up(f), has_agent);
+
+	tell_policy(f, v);
+	switch (reason) {
+	case PODCRED_REASON_direct:
+		stamp_direct(f, v);
+		return;
+	case PODCRED_REASON_passed_exempt:
+		pass_stream(f, v, (int)reason);
+		return;
+	case PODCRED_REASON_passed_open:
+		tell_failure_mode(f, v);
+		pass_stream(f, v, (int)reason);
+		return;
+	case PODCRED_REASON_redirected:
+		tell_failure_mode(f, v);
 		redirect(f, v);
+		return;
+	case PODCRED_REASON_no_agent:
+		tell_failure_mode(f, v);
+		step(v, "agent", "none is configured for %s", dest_is_v4(f) ? "IPv4" : "IPv6");
 	}
+	refuse_call(f, v, (int)reason);
 }
 
 static void judge_datagram(const struct explain_facts *f, struct explain_verdict *v)
 {
-	bool exempt = f->pod_flags & PODCRED_POD_EXEMPT;
+	uint32_t reason = podcred_decide_datagram(f->pod_flags);
 
-	step(v, "policy", "%s",
-	     exempt ? "the pod is exempt" : "datagrams are never redirected, only refused");
-	if (exempt)
-		pass_call(f, v, PODCRED_REASON_passed_exempt);
-	else
-		refuse_call(f, v, PODCRED_REASON_denied_destination);
+	if (podcred_reason_is(reason, PODCRED_CLASS_refuse)) {
+		step(v, "policy", "datagrams are never redirected, only refused");
+		refuse_call(f, v, (int)reason);
+	} else {
+		step(v, "policy", "the pod is exempt");
+		pass_call(f, v, (int)reason);
+	}
 }
 
 /* As guard, in bpf/lib/connect.bpf.h, from the caller on. */
@@ -271,7 +271,7 @@ static void judge_call(const struct explain_facts *f, struct explain_verdict *v,
 		step(v, "call", "the hook of %s is not effective: nothing is decided there", call);
 		return;
 	}
-	if (f->pod == f->config->agent_pod_id) {
+	if (podcred_decide_caller(f->config, f->pod, f->pod) == PODCRED_REASON_passed_agent) {
 		step(v, "call", "the agent's own pod is left alone");
 		pass_call(f, v, PODCRED_REASON_passed_agent);
 	} else if (action == PODCRED_ACTION_AUDIT) {
@@ -293,7 +293,7 @@ static bool is_noted(const struct explain_facts *f, const struct explain_verdict
 
 static bool sender_may(const struct explain_facts *f)
 {
-	return f->pod == f->config->agent_pod_id || (f->pod_flags & PODCRED_POD_EXEMPT);
+	return podcred_sender_may(f->config, f->pod, f->pod_flags);
 }
 
 /* As the packet programs (bpf/egress.bpf.c, bpf/netfilter.bpf.c), at the two places where a packet passes. */
@@ -314,7 +314,7 @@ static void judge_packet(const struct explain_facts *f, struct explain_verdict *
 	if (f->egress && !sender_may(f)) {
 		step(v, "packets", "a pod's socket sends them around the agent: refused");
 		/* of a SYN that was refused, connect(2) does not tell: TCP tries again */
-		conclude(f, v, PODCRED_REASON_packet_socket,
+		conclude(f, v, (int)podcred_decide_packet(false, true),
 			 f->dest.protocol == IPPROTO_TCP ? EXPLAIN_DROPPED : EXPLAIN_REFUSED,
 			 EPERM);
 	}
@@ -322,10 +322,10 @@ static void judge_packet(const struct explain_facts *f, struct explain_verdict *
 		return;
 	if (!host) {
 		step(v, "packets", "forwarded by the node, where nothing speaks for them: dropped");
-		conclude(f, v, PODCRED_REASON_packet_forwarded, EXPLAIN_DROPPED, 0);
+		conclude(f, v, (int)podcred_decide_packet(false, false), EXPLAIN_DROPPED, 0);
 	} else if (!sender_may(f)) {
 		step(v, "packets", "of a hostNetwork pod's socket: dropped");
-		conclude(f, v, PODCRED_REASON_packet_socket, EXPLAIN_DROPPED, 0);
+		conclude(f, v, (int)podcred_decide_packet(false, true), EXPLAIN_DROPPED, 0);
 	}
 }
 
@@ -341,7 +341,6 @@ void explain_decide(const struct explain_facts *facts, struct explain_verdict *r
 	if (action == PODCRED_ACTION_ALLOW)
 		return;
 	judge_call(facts, ret, action);
-	if (ret->outcome == EXPLAIN_PASSED &&
-	    (action == PODCRED_ACTION_REDIRECT || action == PODCRED_ACTION_DENY))
+	if (ret->outcome == EXPLAIN_PASSED && !podcred_action_lets_pass(action))
 		judge_packet(facts, ret);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the BPF programs would make of a pod's connection, and by which steps. Pure: facts in,
- * verdict out. It follows bpf/lib/connect.bpf.h and bpf/lib/backstop.bpf.h decision by decision;
- * who changes those changes this, and tests/e2e/25-explain.sh notices when not.
+ * verdict out. The decisions are those of podcred_decide.h, which the programs make, too; here is the story around
+ * them, and in which order the hooks come. tests/e2e/25-explain.sh compares the two.
  */
 #pragma once
 
@@ -10,9 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "podcred_maps.h"
+#include "podcred_decide.h"
 
-#define EXPLAIN_NONE (-1) /* no action, no reason */
+#define EXPLAIN_NONE PODCRED_NOT_GUARDED /* no action, no reason */
 
 /* All that the programs look at. */
 struct explain_facts {
