@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-/* load, unload, run: the commands that change what is attached. */
 #include <stdio.h>
-#include <string.h>
 
 #include "cleanup.h"
 #include "cli.h"
-#include "config.h"
 #include "guard.h"
 #include "ifaces.h"
 #include "loader.h"
-#include "log.h"
 #include "older.h"
 #include "place.h"
 #include "plural.h"
-#include "run.h"
 #include "setup.h"
 
 static int print_load(const struct place *place, const struct loader_report *report,
@@ -100,87 +95,4 @@ int cmd_load(const struct cli_command *self, int argc, char **argv)
 		r = print_load(&place, &report, &older, others);
 	place_done(&place);
 	return r;
-}
-
-int cmd_unload(const struct cli_command *self, int argc, char **argv)
-{
-	struct guard_where where = {};
-	bool json = false, others = false;
-	const struct cli_option options[] = {
-		CLI_PIN_DIR(where.pin_dir),
-		CLI_WHERE(where.kubepods),
-		{"others", NULL, "detach other loads for the same pods, too", NULL, &others, NULL},
-		CLI_JSON(json),
-	};
-	struct guard_unloaded unloaded;
-	struct pc_err err = {};
-	int r = cli_parse(self, options, ARRAY_SIZE(options), argc, argv, 0, NULL, NULL);
-
-	if (r)
-		return r - 1;
-	if (!where.pin_dir)
-		where.pin_dir = LOADER_PIN_DIR;
-	r = guard_unload(&where, others, &unloaded, &err);
-	if (r < 0)
-		return cli_fail(json, r, &err);
-	if (json)
-		r = cli_print_json(json_pack("{sisisb}", "detached", unloaded.detached, "others",
-					     unloaded.others, "unknown", unloaded.unknown));
-	else if (unloaded.unknown)
-		printf("%u program%s detached; whether another load is attached for the same pods "
-		       "may not be asked: it takes CAP_SYS_ADMIN\n",
-		       unloaded.detached + unloaded.others,
-		       plural(unloaded.detached + unloaded.others));
-	else if (unloaded.detached + unloaded.others)
-		printf("%u program%s detached; nothing is guarded any more\n",
-		       unloaded.detached + unloaded.others,
-		       plural(unloaded.detached + unloaded.others));
-	else
-		printf("nothing was attached\n");
-	return r == 0 && unloaded.unknown ? EXIT_UNKNOWN : r;
-}
-
-int cmd_run(const struct cli_command *self, int argc, char **argv)
-{
-	struct cli_setup setup = {};
-	struct run_options run = {};
-	bool verbose = false;
-	const struct cli_option options[] = {
-		CLI_SETUP(setup),
-		CLI_WITHOUT(setup),
-		{"pods", "FILE", "PodList, JSON or YAML: names of the pods", &run.pods, NULL, NULL},
-		CLI_METRICS(run.metrics),
-		{"associations", "FILE", "which service account gets what (required)",
-		 &run.associations, NULL, NULL},
-		{"token-key", "FILE", "keeps IMDS session tokens valid over a restart",
-		 &run.token_key, NULL, NULL},
-		{"user", "USER", "whom the agent becomes (default: podcred, or 60777)", &run.user,
-		 NULL, NULL},
-		{"require-authorization", NULL, "refuse Pod Identity requests without a token",
-		 NULL, &run.require_authorization, NULL},
-		{"keep", NULL, "leave the guard attached when stopped", NULL, &run.keep, NULL},
-		{"verbose", NULL, "show what libbpf and the verifier say", NULL, &verbose, NULL},
-		CLI_LOG(setup),
-	};
-	struct pc_err err = {};
-	int r = cli_parse(self, options, ARRAY_SIZE(options), argc, argv, 0, NULL, NULL);
-
-	if (r)
-		return r - 1;
-	log_queue();
-	loader_verbose(verbose);
-	r = cli_setup_finish(&setup, &err);
-	if (r == 0 && !run.associations)
-		r = pc_err_set(&err, -EINVAL,
-			       "no associations: nobody would get credentials; give --associations "
-			       "FILE");
-	if (r == 0 && !setup.config.agent_v4.port && !setup.config.agent_v6.port)
-		r = run_default_agent(&setup.config, &err);
-	run.place = setup.place;
-	run.config_path = setup.config_path;
-	run.log_json = setup.log_json;
-	run.log_debug = setup.log_debug;
-	if (r == 0)
-		r = run_all(&run, &err);
-	return r < 0 ? cli_fail(false, r, &err) : 0;
 }

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* status, features, check-config, version: the commands that only look. */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,12 +7,10 @@
 #include "cleanup.h"
 #include "cli.h"
 #include "clock.h"
-#include "config.h"
 #include "guard.h"
 #include "loader.h"
 #include "place.h"
 #include "plural.h"
-#include "serve.h"
 
 static json_t *json_links(const struct loader_status *status)
 {
@@ -278,91 +274,4 @@ int cmd_status(const struct cli_command *self, int argc, char **argv)
 		r = exits[guard_verdict(&guard)];
 	guard_done(&guard);
 	return r;
-}
-
-int cmd_features(const struct cli_command *self, int argc, char **argv)
-{
-	static const char *const headings[] = {"FEATURE", "LINUX", "HERE", "WITHOUT IT"};
-	const struct loader_feature *features;
-	struct table *table;
-	json_t *array;
-	bool json = false, missing = false, unknown = false;
-	const struct cli_option options[] = {CLI_JSON(json)};
-	size_t n;
-	int r = cli_parse(self, options, ARRAY_SIZE(options), argc, argv, 0, NULL, NULL);
-
-	if (r)
-		return r - 1;
-	features = loader_features(&n);
-	table = table_new(ARRAY_SIZE(headings), headings);
-	array = json_array();
-	for (size_t i = 0; i < n; i++) {
-		const struct loader_feature *f = &features[i];
-		char here[192];
-
-		missing |= f->required && !f->present && !f->unknown;
-		unknown |= f->required && f->unknown;
-		snprintf(here, sizeof(here), "%s%s",
-			 f->present   ? "yes"
-			 : f->unknown ? "cannot tell: "
-				      : "no: ",
-			 f->why);
-		table_row(table, f->name, f->since, here, f->without);
-		json_array_append_new(
-			array,
-			json_pack("{sssssosbssss}", "feature", f->name, "since", f->since,
-				  "present", f->unknown ? json_null() : json_boolean(f->present),
-				  "required", f->required, "why", f->why, "without", f->without));
-	}
-	if (json)
-		cli_print_json(json_incref(array));
-	else
-		table_print(table);
-	table_free(table);
-	json_decref(array);
-	return missing ? 1 : unknown ? EXIT_UNKNOWN : 0;
-}
-
-int cmd_check_config(const struct cli_command *self, int argc, char **argv)
-{
-	static struct config config;
-	const char *associations = NULL;
-	const struct cli_option options[] = {
-		{"associations", "FILE", "check this associations file too", &associations, NULL,
-		 NULL},
-	};
-	struct pc_err err = {};
-	size_t n_associations = 0;
-	int n, r = cli_parse(self, options, ARRAY_SIZE(options), argc, argv, 1, "[FILE]", &n);
-
-	if (r)
-		return r - 1;
-	if (n != 1 && !associations) {
-		fprintf(stderr, "podcred check-config: no file given; podcred check-config FILE\n");
-		return EXIT_USAGE;
-	}
-	if (n == 1)
-		r = config_load(argv[1], &config, &err);
-	if (r == 0 && associations)
-		r = serve_check_associations(associations, &n_associations, &err);
-	if (r < 0)
-		return cli_fail(false, r, &err);
-	if (n == 1)
-		printf("%s: ok, %zu destination%s, %zu policy rule%s\n", argv[1],
-		       config.n_destinations, plural(config.n_destinations), config.n_policy,
-		       plural(config.n_policy));
-	if (associations)
-		printf("%s: ok, %zu association%s\n", associations, n_associations,
-		       plural(n_associations));
-	return 0;
-}
-
-int cmd_version(const struct cli_command *self, int argc, char **argv)
-{
-	int r = cli_parse(self, NULL, 0, argc, argv, 0, NULL, NULL);
-
-	if (r)
-		return r - 1;
-	printf("podcred %s (libbpf %s)\n", PODCRED_VERSION, loader_libbpf_version());
-	return 0;
 }

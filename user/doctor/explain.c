@@ -11,6 +11,7 @@
 
 #include "addr.h"
 #include "cleanup.h"
+#include "loader.h"
 
 __attribute__((format(printf, 3, 4))) static void step(struct explain_verdict *v, const char *about,
 						       const char *fmt, ...)
@@ -27,17 +28,6 @@ __attribute__((format(printf, 3, 4))) static void step(struct explain_verdict *v
 	va_end(ap);
 }
 
-const char *explain_action_name(int action)
-{
-	static const char *const names[] = {
-		[PODCRED_ACTION_ALLOW] = "allow", [PODCRED_ACTION_REDIRECT] = "redirect",
-		[PODCRED_ACTION_DENY] = "deny",	  [PODCRED_ACTION_STAMP] = "stamp",
-		[PODCRED_ACTION_AUDIT] = "audit",
-	};
-
-	return action >= 0 && (size_t)action < ARRAY_SIZE(names) ? names[action] : "none";
-}
-
 bool explain_has_ports(uint8_t protocol)
 {
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE ||
@@ -52,7 +42,7 @@ static int agent_action(const struct explain_facts *f, const struct podcred_endp
 	if (action == EXPLAIN_NONE)
 		step(v, "destination", "not guarded: another port of the agent's address");
 	else
-		step(v, "destination", "the agent itself: %s", explain_action_name(action));
+		step(v, "destination", "the agent itself: %s", loader_action_name(action));
 	return action;
 }
 
@@ -70,11 +60,11 @@ static int dest_action(const struct explain_facts *f, struct explain_verdict *v)
 	}
 	if (f->target == EXPLAIN_NONE) {
 		step(v, "destination", "guarded, no rule for this port and protocol: %s",
-		     explain_action_name(f->guard));
+		     loader_action_name(f->guard));
 		return f->guard;
 	}
 	step(v, "destination", "guarded, with a rule for this port and protocol: %s",
-	     explain_action_name(f->target));
+	     loader_action_name(f->target));
 	return f->target;
 }
 

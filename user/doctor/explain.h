@@ -59,8 +59,5 @@ struct explain_verdict {
 
 void explain_decide(const struct explain_facts *facts, struct explain_verdict *ret);
 
-/* "redirect", "deny", ... */
-const char *explain_action_name(int action);
-
 /* Whether packets of that protocol show a port. */
 bool explain_has_ports(uint8_t protocol);

@@ -161,6 +161,9 @@ bool loader_resolver_is_running(const struct loader_status *status);
 const char *loader_reason_name(enum podcred_reason reason);
 const char *loader_reason_text(enum podcred_reason reason);
 
+/* "redirect", "deny", ...; "none" for PODCRED_NOT_GUARDED. */
+const char *loader_action_name(int action);
+
 /* ---- podcred features ---- */
 
 struct loader_feature {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "loader.h"
 
+#include "cleanup.h"
+
 static const char *const names[] = {
 #define X(number, name, class, error, text) [number] = #name,
 	PODCRED_REASONS(X)
@@ -12,6 +14,17 @@ static const char *const texts[] = {
 	PODCRED_REASONS(X)
 #undef X
 };
+
+const char *loader_action_name(int action)
+{
+	static const char *const actions[] = {
+		[PODCRED_ACTION_ALLOW] = "allow", [PODCRED_ACTION_REDIRECT] = "redirect",
+		[PODCRED_ACTION_DENY] = "deny",	  [PODCRED_ACTION_STAMP] = "stamp",
+		[PODCRED_ACTION_AUDIT] = "audit",
+	};
+
+	return action >= 0 && (size_t)action < ARRAY_SIZE(actions) ? actions[action] : "none";
+}
 
 const char *loader_reason_name(enum podcred_reason reason)
 {

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+
+#include "cleanup.h"
+#include "cli.h"
+#include "loader.h"
+#include "log.h"
+#include "parse.h"
+#include "resolve.h"
+#include "setup.h"
+#include "supervised.h"
+
+int cmd_resolve(const struct cli_command *self, int argc, char **argv)
+{
+	struct resolve_options resolve = {.conflict_s = RESOLVE_CONFLICT_S};
+	const char *conflict = NULL;
+	struct cli_setup setup = {.program = supervised() ? "podcred-resolve" : NULL};
+	const struct cli_option options[] = {
+		{"config", "FILE", "configuration: the policy", &resolve.config_path, NULL, NULL},
+		{"pods", "FILE", "PodList, JSON or YAML: names of the pods", &resolve.pods, NULL,
+		 NULL},
+		{"kubepods", "DIR", "kubepods cgroup (default: the guarded one)", &resolve.kubepods,
+		 NULL, NULL},
+		CLI_METRICS(resolve.metrics),
+		{"conflict-seconds", "N", "how long a disputed connection key stamps nobody (300)",
+		 &conflict, NULL, NULL},
+		CLI_PIN_DIR(resolve.pin_dir),
+		CLI_LOG(setup),
+	};
+	struct pc_err err = {};
+	int r = cli_parse(self, options, ARRAY_SIZE(options), argc, argv, 0, NULL, NULL);
+
+	if (r)
+		return r - 1;
+	log_queue();
+	cli_setup_log(&setup);
+	if (!resolve.pin_dir)
+		resolve.pin_dir = LOADER_PIN_DIR;
+	if (conflict &&
+	    (parse_u64(conflict, 86400, &resolve.conflict_s) < 0 || !resolve.conflict_s))
+		r = pc_err_set(&err, -EINVAL,
+			       "--conflict-seconds \"%s\" is not a number from 1 to 86400",
+			       conflict);
+	if (r == 0)
+		r = resolve_run(&resolve, &err);
+	return r < 0 ? cli_fail(false, r, &err) : 0;
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <stdio.h>
+
+#include "cleanup.h"
+#include "cli.h"
+#include "guard.h"
+#include "loader.h"
+#include "plural.h"
+
+int cmd_unload(const struct cli_command *self, int argc, char **argv)
+{
+	struct guard_where where = {};
+	bool json = false, others = false;
+	const struct cli_option options[] = {
+		CLI_PIN_DIR(where.pin_dir),
+		CLI_WHERE(where.kubepods),
+		{"others", NULL, "detach other loads for the same pods, too", NULL, &others, NULL},
+		CLI_JSON(json),
+	};
+	struct guard_unloaded unloaded;
+	struct pc_err err = {};
+	int r = cli_parse(self, options, ARRAY_SIZE(options), argc, argv, 0, NULL, NULL);
+
+	if (r)
+		return r - 1;
+	if (!where.pin_dir)
+		where.pin_dir = LOADER_PIN_DIR;
+	r = guard_unload(&where, others, &unloaded, &err);
+	if (r < 0)
+		return cli_fail(json, r, &err);
+	if (json)
+		r = cli_print_json(json_pack("{sisisb}", "detached", unloaded.detached, "others",
+					     unloaded.others, "unknown", unloaded.unknown));
+	else if (unloaded.unknown)
+		printf("%u program%s detached; whether another load is attached for the same pods "
+		       "may not be asked: it takes CAP_SYS_ADMIN\n",
+		       unloaded.detached + unloaded.others,
+		       plural(unloaded.detached + unloaded.others));
+	else if (unloaded.detached + unloaded.others)
+		printf("%u program%s detached; nothing is guarded any more\n",
+		       unloaded.detached + unloaded.others,
+		       plural(unloaded.detached + unloaded.others));
+	else
+		printf("nothing was attached\n");
+	return r == 0 && unloaded.unknown ? EXIT_UNKNOWN : r;
+}
