@@ -65,15 +65,16 @@ DEPFLAGS = -MMD -MP -MT $@ -MF $(@:.o=.d)
 LIBS := -lbpf -lelf -lz -lmicrohttpd -ljansson -lcyaml -lyaml -lmnl -lcrypto -pthread
 
 # ---- user modules: <name>_DEPS is the only include permission (docs/architecture.md) ----
-MODULES := base crypto net config identity kube credentials agent loader daemon doctor cli
+MODULES := base crypto http net config identity kube credentials agent loader daemon doctor cli
 base_DEPS     :=
 crypto_DEPS   := base
+http_DEPS     := base crypto
 net_DEPS      := base
 config_DEPS   := base
 identity_DEPS := base
 kube_DEPS     := base identity
 credentials_DEPS := base
-agent_DEPS    := base credentials crypto lib/include
+agent_DEPS    := base http credentials crypto lib/include
 loader_DEPS   := base
 daemon_DEPS   := base net config identity kube agent loader lib/include
 doctor_DEPS   := base net config identity loader daemon
@@ -110,7 +111,8 @@ $(SKEL): $(O)/bpf/podcred.bpf.o
 # ---- modules ----
 # What a module may include is linked into a directory of its own, build/inc/<module>, so that an
 # include names the module it comes from: #include "crypto/hmac.h". <name>_API: only these headers.
-NAMED_MODULES := crypto
+NAMED_MODULES := crypto http
+http_API      := server.h request.h response.h path.h
 define module
 $(O)/inc/$(1)/.done: Makefile
 	$$(Q)rm -rf $$(@D) && mkdir -p $$(@D)

@@ -25,6 +25,7 @@ lint-layers:
 	$(Q)! grep -nlE '#include <(bpf/|linux/bpf\.h)' $(filter-out $(wildcard user/loader/*),$(wildcard user/*/*.[ch]))
 	$(Q)! grep -nE '#include "(user|base|loader|agent)/' -r bpf
 	$(Q)! grep -nE '#include <openssl/' -r user tests --include='*.[ch]' --exclude-dir=crypto
+	$(Q)! grep -nE '#include <microhttpd' -r user tests --include='*.[ch]' --exclude-dir=http
 # The wall clock is for people: in log lines, trace, and what goes out. These waits know no other.
 	$(Q)! grep -nE '(pthread_cond|pthread_mutex|sem|mq)_timed|gettimeofday\(|CLOCK_REALTIME' -r user \
 		--include='*.[ch]' --exclude=log.c --exclude=cmd_trace.c --exclude=decision.h

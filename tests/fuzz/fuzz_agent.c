@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* MODULES: agent credentials crypto base */
+/* MODULES: agent http credentials crypto base */
 /* LIBS: -ljansson -lcyaml -lyaml -lcrypto */
 /*
  * Requests as libmicrohttpd hands them over: lines for target, method, Host, token, TTL, the dialled
@@ -17,10 +17,10 @@
 #include "addr.h"
 #include "associations.h"
 #include "audit.h"
-#include "headers.h"
+#include "http/headers.h"
 #include "log.h"
 #include "log_out.h"
-#include "path.h"
+#include "http/path.h"
 #include "protocol.h"
 #include "token.h"
 
@@ -78,7 +78,7 @@ static bool container_may(const struct agent_request *req, const char *at, const
 
 	if (!ecs && strcmp(at, "169.254.170.23:80") != 0 && strcmp(at, "[fd00:ec2::23]:80") != 0)
 		return false;
-	if (env.require_authorization && !req->authorization && !ecs)
+	if (env.require_authorization && !req->head.authorization && !ecs)
 		return false;
 	if (!strcmp(path, "/v1/credentials"))
 		return true;
@@ -133,7 +133,8 @@ static bool imds_may(const struct agent_request *req, const char *at, const char
 
 	if (strcmp(at, "169.254.169.254:80") != 0 && strcmp(at, "[fd00:ec2::254]:80") != 0)
 		return false;
-	if (req->imds_token && strcmp(req->imds_token, valid_token) != 0)
+	if (req->head.extra[AGENT_HEADER_IMDS_TOKEN] &&
+	    strcmp(req->head.extra[AGENT_HEADER_IMDS_TOKEN], valid_token) != 0)
 		return false;
 	if (!rest || strncmp(rest, iam, sizeof(iam) - 1) != 0 || !is_version(path + 1, rest))
 		return false;
@@ -146,16 +147,17 @@ static bool may_have_secret(const struct agent_request *req)
 {
 	static const char *const accounts[] = {"web", "plain", NULL};
 	static const char *const methods[] = {"GET", "HEAD", NULL};
-	char path[AGENT_PATH_SIZE], at[NET_ADDR_TEXT];
+	char path[HTTP_PATH_SIZE], at[NET_ADDR_TEXT];
 
-	if (!req->peer || req->forwarded || req->host_repeated || req->ambiguous ||
+	if (!req->peer || req->head.forwarded || req->head.host_repeated || req->head.ambiguous ||
 	    (req->peer->flags & (PODCRED_PEER_NAMED | PODCRED_PEER_DIRECT)) != PODCRED_PEER_NAMED ||
 	    strcmp(req->peer->pod_namespace, "shop") != 0 ||
-	    !is_one_of(req->peer->service_account, accounts) || !is_one_of(req->method, methods) ||
-	    path_normalise(req->target, path, sizeof(path)) < 0)
+	    !is_one_of(req->peer->service_account, accounts) ||
+	    !is_one_of(req->head.method, methods) ||
+	    http_path_normalise(req->head.target, path, sizeof(path)) < 0)
 		return false;
 	net_addr_format(req->peer->address, req->peer->port, at, sizeof(at));
-	if (req->host && !destination_host_ok(destination_of(req->peer), req->host))
+	if (req->head.host && !destination_host_ok(destination_of(req->peer), req->head.host))
 		return false;
 	return container_may(req, at, path) || imds_may(req, at, path);
 }
@@ -164,7 +166,8 @@ static bool may_have_secret(const struct agent_request *req)
 
 static void check_json(const struct agent_response *resp, bool secret)
 {
-	json_t *body = json_loadb(resp->body.data, resp->body.len, JSON_REJECT_DUPLICATES, NULL);
+	json_t *body =
+		json_loadb(resp->http.body.data, resp->http.body.len, JSON_REJECT_DUPLICATES, NULL);
 
 	/* a pod's own names come from the list of pods, where they are plain */
 	MUST(body && json_is_object(body));
@@ -197,27 +200,28 @@ static void check_audit(const struct agent_request *req, const struct agent_resp
 	MUST(!said_len == (resp->audit == AUDIT_NONE));
 	MUST(!said_len || memchr(said, '\n', said_len) == said + said_len - 1);
 	MUST(!strstr(said, SECRET) && !strstr(said, valid_token));
-	MUST(req->target[0] != '/' || strlen(req->target) < 4 || !strstr(said, req->target));
+	MUST(req->head.target[0] != '/' || strlen(req->head.target) < 4 ||
+	     !strstr(said, req->head.target));
 }
 
 static bool harmless; /* all more headers */
 
 static void check_response(const struct agent_request *req, const struct agent_response *resp)
 {
-	bool secret =
-		resp->body.len && memmem(resp->body.data, resp->body.len, SECRET, strlen(SECRET));
-	MUST(resp->status >= 200 && resp->status < 600 && resp->content_type);
-	MUST(resp->n_headers <= RESPONSE_MAX_HEADERS);
-	for (size_t i = 0; i < resp->n_headers; i++)
-		for (const char *c = resp->headers[i].value; *c; c++)
+	bool secret = resp->http.body.len &&
+		      memmem(resp->http.body.data, resp->http.body.len, SECRET, strlen(SECRET));
+	MUST(resp->http.status >= 200 && resp->http.status < 600 && resp->http.content_type);
+	MUST(resp->http.n_headers <= HTTP_RESPONSE_HEADERS);
+	for (size_t i = 0; i < resp->http.n_headers; i++)
+		for (const char *c = resp->http.headers[i].value; *c; c++)
 			MUST(*c >= ' ' && *c <= '~');
-	for (size_t i = 0; i < resp->body.len; i++)
-		MUST((unsigned char)resp->body.data[i] >= ' ');
+	for (size_t i = 0; i < resp->http.body.len; i++)
+		MUST((unsigned char)resp->http.body.data[i] >= ' ');
 	MUST(secret == may_have_secret(req));
 	MUST(!secret || harmless);
 	MUST(secret == (resp->audit == AUDIT_GRANTED));
-	MUST(!secret || resp->status == 200);
-	if (secret || !strcmp(resp->content_type, "application/json"))
+	MUST(!secret || resp->http.status == 200);
+	if (secret || !strcmp(resp->http.content_type, "application/json"))
 		check_json(resp, secret);
 	check_audit(req, resp);
 }
@@ -228,11 +232,12 @@ static void check_session(const struct agent_request *req, const struct agent_re
 	char token[TOKEN_SIZE] = "";
 	time_t left = 0;
 
-	if (resp->status != 200 || strcmp(req->method, "PUT") != 0)
+	if (resp->http.status != 200 || strcmp(req->head.method, "PUT") != 0)
 		return;
-	MUST(resp->body.len == TOKEN_SIZE - 1 && !req->forwarded && req->imds_ttl);
-	MUST(!req->ambiguous);
-	memcpy(token, resp->body.data, resp->body.len);
+	MUST(resp->http.body.len == TOKEN_SIZE - 1 && !req->head.forwarded &&
+	     req->head.extra[AGENT_HEADER_IMDS_TTL]);
+	MUST(!req->head.ambiguous);
+	memcpy(token, resp->http.body.data, resp->http.body.len);
 	MUST(token_check(token_key, req->peer->pod_uid, token, BOOT, &left) == 0);
 	MUST(left >= 1 && left <= TOKEN_TTL_MAX);
 }
@@ -243,7 +248,7 @@ static void dispatch(const struct agent_request *req)
 	int r = agent_dispatch(&env, req, &resp);
 
 	if (r == -EAGAIN) {
-		MUST(req->peer && !(req->peer->flags & PODCRED_PEER_NAMED) && !resp.body.data);
+		MUST(req->peer && !(req->peer->flags & PODCRED_PEER_NAMED) && !resp.http.body.data);
 		MUST(agent_not_resolved(req, "pod_not_resolved", &late) == 0);
 		check_response(req, &late);
 		response_done(&late);
@@ -275,7 +280,7 @@ static struct podcred_peer peer_of(uint8_t flags, const char *at, const char *ac
 
 static void add_header(struct headers *h, const char *name, const char *value)
 {
-	headers_add(h, name, strlen(name), value, strlen(value));
+	http_headers_add(h, name, strlen(name), value, strlen(value));
 }
 
 /* line: as the input has them */
@@ -304,7 +309,8 @@ static void add_more(struct headers *h, struct fuzz_input *in)
 
 		if (colon) {
 			harmless &= header_is_harmless(line);
-			headers_add(h, line, (size_t)(colon - line), colon + 1, strlen(colon + 1));
+			http_headers_add(h, line, (size_t)(colon - line), colon + 1,
+					 strlen(colon + 1));
 		}
 		free(line);
 	}
@@ -323,7 +329,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *line[7];
 	struct podcred_peer peer;
 	struct agent_request req;
-	struct headers headers = {};
+	struct headers headers = {.extra_names = agent_headers};
 
 	if (!env.table)
 		set_up();
@@ -331,8 +337,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		line[i] = fuzz_line(&in);
 	peer = peer_of(flags, line[5], is_name(line[6]) ? line[6] : "web");
 	req = (struct agent_request){
-		.target = line[0],
-		.method = line[1],
+		.head = {.target = line[0], .method = line[1]},
 		.peer = flags & FLAG_UNKNOWN ? NULL : &peer,
 		.peer_error = -ENODATA,
 		.now = NOW,
@@ -340,7 +345,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	};
 	add_headers(&headers, flags, line);
 	add_more(&headers, &in);
-	headers_apply(&headers, &req);
+	http_headers_apply(&headers, &req.head);
 	env.require_authorization = flags & FLAG_REQUIRE;
 	dispatch(&req);
 	for (size_t i = 0; i < 7; i++)

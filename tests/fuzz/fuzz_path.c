@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/agent/path.c */
+/* SOURCES: user/http/path.c */
 /* Request targets, against a second reader that was written for this test alone. */
 #include "fuzz.h"
 
 #include <errno.h>
 
-#include "path.h"
+#include "http/path.h"
 
 #define SEGMENTS 512
 
@@ -107,7 +107,7 @@ static void check_room(const char *target, const char *full, size_t size)
 
 	if (!small)
 		abort();
-	r = path_normalise(target, small, size);
+	r = http_path_normalise(target, small, size);
 	if (r == 0)
 		MUST(strlen(full) < size && !strcmp(small, full));
 	else
@@ -126,7 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (!path)
 		abort();
-	r = path_normalise(target, path, room);
+	r = http_path_normalise(target, path, room);
 	MUST((r == 0) == model_read(&model, target));
 	if (r == 0) {
 		model_write(&model, want);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* SOURCES: tests/unit/agent_harness.c */
-/* MODULES: agent credentials crypto base */
+/* MODULES: agent http credentials crypto base */
 /* LIBS: -lmicrohttpd -ljansson -lcyaml -lyaml -lcrypto */
 /* Waiting for names, shares and limits, reload, start and stop, over real sockets. */
 #include "agent_harness.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* MODULES: agent credentials crypto base */
+/* MODULES: agent http credentials crypto base */
 /* LIBS: -ljansson -lcyaml -lyaml -lcrypto */
 /* The wire rules R1 to R14 over plain structs: no socket, no clock. */
 #include <errno.h>
@@ -17,7 +17,7 @@
 #include "addr.h"
 #include "associations.h"
 #include "cleanup.h"
-#include "headers.h"
+#include "http/headers.h"
 #include "protocol.h"
 #include "token.h"
 
@@ -108,12 +108,12 @@ static int ask(const struct row *row, struct agent_response *resp)
 {
 	struct podcred_peer peer = peer_at(row->at, row->sa);
 	struct agent_request req = {
-		.method = row->method,
-		.target = row->target,
-		.host = row->host,
-		.imds_token = row->token,
-		.imds_ttl = row->ttl,
-		.forwarded = row->forwarded,
+		.head.method = row->method,
+		.head.target = row->target,
+		.head.host = row->host,
+		.head.extra[AGENT_HEADER_IMDS_TOKEN] = row->token,
+		.head.extra[AGENT_HEADER_IMDS_TTL] = row->ttl,
+		.head.forwarded = row->forwarded,
 		.peer = &peer,
 		.now = NOW,
 		.boot_s = BOOT,
@@ -128,16 +128,16 @@ static void check_row(const struct row *row)
 	int r = ask(row, &resp);
 	bool refused = resp.audit == AUDIT_REFUSED;
 
-	if (r != 0 || resp.status != row->status)
+	if (r != 0 || resp.http.status != row->status)
 		fail_msg("%s %s %s Host %s: %d, status %u", row->at, row->method, row->target,
-			 row->host, r, resp.status);
+			 row->host, r, resp.http.status);
 	if (refused != !!row->reason || (refused && strcmp(resp.reason, row->reason) != 0))
 		fail_msg("%s %s: reason %s", row->method, row->target, resp.reason);
-	if (row->body && (resp.body.len != strlen(row->body) ||
-			  memcmp(resp.body.data, row->body, resp.body.len) != 0))
-		fail_msg("%s %s: body %.*s", row->method, row->target, (int)resp.body.len,
-			 resp.body.data);
-	if (row->status != 200 && memmem(resp.body.data, resp.body.len, "se/cret", 7))
+	if (row->body && (resp.http.body.len != strlen(row->body) ||
+			  memcmp(resp.http.body.data, row->body, resp.http.body.len) != 0))
+		fail_msg("%s %s: body %.*s", row->method, row->target, (int)resp.http.body.len,
+			 resp.http.body.data);
+	if (row->status != 200 && memmem(resp.http.body.data, resp.http.body.len, "se/cret", 7))
 		fail_msg("%s %s: leaks", row->method, row->target);
 	response_done(&resp);
 }
@@ -308,7 +308,8 @@ static void test_rows(void **state)
 
 static json_t *body_json(const struct agent_response *resp)
 {
-	json_t *body = json_loadb(resp->body.data, resp->body.len, JSON_REJECT_DUPLICATES, NULL);
+	json_t *body =
+		json_loadb(resp->http.body.data, resp->http.body.len, JSON_REJECT_DUPLICATES, NULL);
 
 	assert_non_null(body);
 	return body;
@@ -332,11 +333,11 @@ static void test_container_body(void **state)
 
 	(void)state;
 	assert_int_equal(ask(&row, &resp), 0);
-	assert_string_equal(resp.content_type, "application/json");
+	assert_string_equal(resp.http.content_type, "application/json");
 	assert_int_equal(resp.audit, AUDIT_GRANTED);
 	assert_string_equal(resp.role, "web-role");
-	assert_false(resp.close);
-	assert_int_equal(resp.n_headers, 0);
+	assert_false(resp.http.close);
+	assert_int_equal(resp.http.n_headers, 0);
 	body = body_json(&resp);
 	assert_int_equal(json_object_size(body), 5);
 	assert_string_equal(member(body, "AccessKeyId"), "AKIAEXAMPLE");
@@ -356,7 +357,7 @@ static void test_imds_body(void **state)
 
 	(void)state;
 	assert_int_equal(ask(&row, &resp), 0);
-	assert_string_equal(resp.content_type, "text/plain");
+	assert_string_equal(resp.http.content_type, "text/plain");
 	assert_int_equal(resp.audit, AUDIT_GRANTED);
 	body = body_json(&resp);
 	assert_int_equal(json_object_size(body), 7);
@@ -368,9 +369,9 @@ static void test_imds_body(void **state)
 	assert_string_equal(member(body, "SecretAccessKey"), "se/cret");
 	assert_string_equal(member(body, "Token"), "to\\\"ken");
 	json_decref(body);
-	assert_int_equal(resp.n_headers, 1);
-	assert_string_equal(resp.headers[0].name, "Server");
-	assert_string_equal(resp.headers[0].value, "EC2ws");
+	assert_int_equal(resp.http.n_headers, 1);
+	assert_string_equal(resp.http.headers[0].name, "Server");
+	assert_string_equal(resp.http.headers[0].value, "EC2ws");
 	response_done(&resp);
 }
 
@@ -399,7 +400,7 @@ static void test_error_body(void **state)
 
 	(void)state;
 	assert_int_equal(ask(&row, &resp), 0);
-	assert_string_equal(resp.content_type, "application/json");
+	assert_string_equal(resp.http.content_type, "application/json");
 	body = body_json(&resp);
 	assert_int_equal(json_object_size(body), 4);
 	assert_string_equal(member(body, "code"), "NoCredentialsAssociated");
@@ -412,9 +413,9 @@ static void test_error_body(void **state)
 
 static const char *header(const struct agent_response *resp, const char *name)
 {
-	for (size_t i = 0; i < resp->n_headers; i++)
-		if (!strcmp(resp->headers[i].name, name))
-			return resp->headers[i].value;
+	for (size_t i = 0; i < resp->http.n_headers; i++)
+		if (!strcmp(resp->http.headers[i].name, name))
+			return resp->http.headers[i].value;
 	return NULL;
 }
 
@@ -429,14 +430,14 @@ static void test_imds_token(void **state)
 	assert_int_equal(ask(&row, &resp), 0);
 	assert_string_equal(header(&resp, "X-aws-ec2-metadata-token-ttl-seconds"), "300");
 	assert_string_equal(header(&resp, "Server"), "EC2ws");
-	assert_string_equal(resp.content_type, "text/plain");
-	assert_int_equal(resp.body.len, TOKEN_SIZE - 1);
-	memcpy(token, resp.body.data, TOKEN_SIZE - 1);
+	assert_string_equal(resp.http.content_type, "text/plain");
+	assert_int_equal(resp.http.body.len, TOKEN_SIZE - 1);
+	memcpy(token, resp.http.body.data, TOKEN_SIZE - 1);
 	assert_null(strchr(token, '\n'));
 	response_done(&resp);
 	row = (struct row)ROW(IMDS, "web", "GET", CREDS, NULL, 200, .token = token);
 	assert_int_equal(ask(&row, &resp), 0);
-	assert_int_equal(resp.status, 200);
+	assert_int_equal(resp.http.status, 200);
 	assert_string_equal(header(&resp, "X-aws-ec2-metadata-token-ttl-seconds"), "300");
 	response_done(&resp);
 }
@@ -457,7 +458,7 @@ static void test_allow(void **state)
 		struct agent_response resp = {};
 
 		assert_int_equal(ask(&row, &resp), 0);
-		assert_int_equal(resp.status, 405);
+		assert_int_equal(resp.http.status, 405);
 		if (strcmp(header(&resp, "Allow"), cases[i].allow) != 0)
 			fail_msg("%s %s: %s", cases[i].method, cases[i].target,
 				 header(&resp, "Allow"));
@@ -471,16 +472,16 @@ static void test_allow(void **state)
 static void read_headers(const char *lines, const char *method, struct headers *h,
 			 struct agent_request *req)
 {
-	*h = (struct headers){};
+	*h = (struct headers){.extra_names = agent_headers};
 	while (*lines) {
 		const char *colon = strchr(lines, ':'), *end = strchr(lines, '\n');
 
-		headers_add(h, lines, (size_t)(colon - lines), colon + 1,
-			    (size_t)(end - colon - 1));
+		http_headers_add(h, lines, (size_t)(colon - lines), colon + 1,
+				 (size_t)(end - colon - 1));
 		lines = end + 1;
 	}
-	*req = (struct agent_request){.method = method};
-	headers_apply(h, req);
+	*req = (struct agent_request){.head.method = method};
+	http_headers_apply(h, &req->head);
 }
 
 static void test_ambiguous_headers(void **state)
@@ -524,19 +525,19 @@ static void test_ambiguous_headers(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		read_headers(cases[i].lines, cases[i].method, &h, &req);
-		if (req.ambiguous != cases[i].ambiguous)
-			fail_msg("%s %s: %d", cases[i].method, cases[i].lines, req.ambiguous);
+		if (req.head.ambiguous != cases[i].ambiguous)
+			fail_msg("%s %s: %d", cases[i].method, cases[i].lines, req.head.ambiguous);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(peers); i++) {
 		struct agent_response resp = {};
 
 		read_headers("Transfer-Encoding:chunked\n", "GET", &h, &req);
-		req.target = peers[i] ? "/v1/credentials" : "/healthz";
+		req.head.target = peers[i] ? "/v1/credentials" : "/healthz";
 		req.peer = peers[i];
 		assert_int_equal(agent_dispatch(&env, &req, &resp), 0);
-		assert_int_equal(resp.status, 400);
+		assert_int_equal(resp.http.status, 400);
 		assert_string_equal(resp.reason, "ambiguous");
-		assert_true(resp.close);
+		assert_true(resp.http.close);
 		assert_string_equal(header(&resp, "Server") ?: "", i == 1 ? "EC2ws" : "");
 		response_done(&resp);
 	}
@@ -568,12 +569,12 @@ static void test_relay_headers(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(relayed); i++) {
 		read_headers(relayed[i], "GET", &h, &req);
-		if (!req.forwarded)
+		if (!req.head.forwarded)
 			fail_msg("not seen: %s", relayed[i]);
 	}
 	read_headers(own, "GET", &h, &req);
-	assert_false(req.forwarded);
-	assert_false(req.ambiguous);
+	assert_false(req.head.forwarded);
+	assert_false(req.head.ambiguous);
 }
 
 /* Blanks around a value belong to no value. */
@@ -587,24 +588,24 @@ static void test_header_values(void **state)
 	read_headers("host: h:80 \t\nX-AWS-EC2-metadata-token:\t token \n"
 		     "X-aws-ec2-metadata-token-ttl-seconds: 60\t\nAuthorization: \t\n",
 		     "PUT", &h, &req);
-	assert_string_equal(req.host, "h:80");
-	assert_string_equal(req.imds_token, "token");
-	assert_string_equal(req.imds_ttl, "60");
-	assert_false(req.authorization || req.host_repeated || req.ambiguous);
+	assert_string_equal(req.head.host, "h:80");
+	assert_string_equal(req.head.extra[AGENT_HEADER_IMDS_TOKEN], "token");
+	assert_string_equal(req.head.extra[AGENT_HEADER_IMDS_TTL], "60");
+	assert_false(req.head.authorization || req.head.host_repeated || req.head.ambiguous);
 	read_headers("Authorization: t\nHost:\nHost:h\n", "GET", &h, &req);
-	assert_true(req.authorization && req.host_repeated);
-	assert_null(req.imds_token);
-	assert_null(req.imds_ttl);
+	assert_true(req.head.authorization && req.head.host_repeated);
+	assert_null(req.head.extra[AGENT_HEADER_IMDS_TOKEN]);
+	assert_null(req.head.extra[AGENT_HEADER_IMDS_TTL]);
 	memset(big, '0', HEADER_VALUE_SIZE - 1);
 	snprintf(lines, sizeof(lines), "Content-Length: %s\n", big);
 	read_headers(lines, "GET", &h, &req);
-	assert_false(req.ambiguous);
+	assert_false(req.head.ambiguous);
 	memset(big, '0', HEADER_VALUE_SIZE);
 	snprintf(lines, sizeof(lines), "Content-Length: %s\nHost: %s\n", big, big);
 	read_headers(lines, "GET", &h, &req);
-	assert_true(req.ambiguous);
-	assert_true(headers_length_above(&h, 4096));
-	assert_string_equal(req.host, "?");
+	assert_true(req.head.ambiguous);
+	assert_true(http_headers_length_above(&h, 4096));
+	assert_string_equal(req.head.host, "?");
 }
 
 /* Callers without a stamp, and those that dialled the agent itself: health and nothing else. */
@@ -617,34 +618,35 @@ static void test_outsiders(void **state)
 	(void)state;
 	direct.flags |= PODCRED_PEER_DIRECT;
 	for (int stamped = 0; stamped < 2; stamped++) {
-		struct agent_request req = {.method = "GET",
+		struct agent_request req = {.head.method = "GET",
 					    .now = NOW,
 					    .boot_s = BOOT,
-					    .host = "10.0.0.1:8080",
+					    .head.host = "10.0.0.1:8080",
 					    .peer = stamped ? &direct : NULL,
 					    .peer_error = stamped ? 0 : -ENODATA};
 		struct agent_response resp = {};
 
 		for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
-			req.target = targets[i];
+			req.head.target = targets[i];
 			assert_int_equal(agent_dispatch(&env, &req, &resp), 0);
-			assert_int_equal(resp.status, 403);
-			assert_true(resp.close);
+			assert_int_equal(resp.http.status, 403);
+			assert_true(resp.http.close);
 			assert_string_equal(resp.reason, stamped ? "direct" : "unknown_caller");
-			assert_null(memmem(resp.body.data, resp.body.len, "se/cret", 7));
-			assert_int_equal(!!memmem(resp.body.data, resp.body.len, "sidecar", 7),
-					 stamped);
+			assert_null(memmem(resp.http.body.data, resp.http.body.len, "se/cret", 7));
+			assert_int_equal(
+				!!memmem(resp.http.body.data, resp.http.body.len, "sidecar", 7),
+				stamped);
 			response_done(&resp);
 		}
-		req.target = "/healthz";
+		req.head.target = "/healthz";
 		assert_int_equal(agent_dispatch(&env, &req, &resp), 0);
-		assert_int_equal(resp.status, 200);
+		assert_int_equal(resp.http.status, 200);
 		assert_int_equal(resp.audit, AUDIT_NONE);
-		assert_memory_equal(resp.body.data, "ok", 2);
+		assert_memory_equal(resp.http.body.data, "ok", 2);
 		response_done(&resp);
-		req.method = "POST";
+		req.head.method = "POST";
 		assert_int_equal(agent_dispatch(&env, &req, &resp), 0);
-		assert_int_equal(resp.status, 403);
+		assert_int_equal(resp.http.status, 403);
 		response_done(&resp);
 	}
 }
@@ -671,9 +673,9 @@ static void test_unnamed(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct podcred_peer peer = peer_at(cases[i].at, "web");
-		struct agent_request req = {.method = cases[i].method,
-					    .target = cases[i].target,
-					    .imds_ttl = "60",
+		struct agent_request req = {.head.method = cases[i].method,
+					    .head.target = cases[i].target,
+					    .head.extra[AGENT_HEADER_IMDS_TTL] = "60",
 					    .peer = &peer,
 					    .now = NOW,
 					    .boot_s = BOOT};
@@ -682,11 +684,12 @@ static void test_unnamed(void **state)
 		/* the names are filled in here, and must not be looked at */
 		peer.flags = 0;
 		assert_int_equal(agent_dispatch(&env, &req, &resp), cases[i].status ? 0 : -EAGAIN);
-		assert_int_equal(resp.status, cases[i].status);
+		assert_int_equal(resp.http.status, cases[i].status);
 		response_done(&resp);
 		assert_int_equal(agent_not_resolved(&req, "pod_not_resolved", &resp), 0);
-		assert_int_equal(resp.status, 503);
-		assert_non_null(memmem(resp.body.data, resp.body.len, "PodNotResolved", 14));
+		assert_int_equal(resp.http.status, 503);
+		assert_non_null(
+			memmem(resp.http.body.data, resp.http.body.len, "PodNotResolved", 14));
 		assert_int_equal(resp.audit, AUDIT_REFUSED);
 		response_done(&resp);
 	}
@@ -699,17 +702,17 @@ static void test_repeated_host(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(at); i++) {
 		struct podcred_peer peer = peer_at(at[i], "web");
-		struct agent_request req = {.method = "GET",
-					    .target = i ? CREDS : "/v1/credentials",
-					    .host = i ? "169.254.169.254" : "169.254.170.23",
-					    .host_repeated = true,
+		struct agent_request req = {.head.method = "GET",
+					    .head.target = i ? CREDS : "/v1/credentials",
+					    .head.host = i ? "169.254.169.254" : "169.254.170.23",
+					    .head.host_repeated = true,
 					    .peer = &peer,
 					    .now = NOW,
 					    .boot_s = BOOT};
 		struct agent_response resp = {};
 
 		assert_int_equal(agent_dispatch(&env, &req, &resp), 0);
-		assert_int_equal(resp.status, 403);
+		assert_int_equal(resp.http.status, 403);
 		response_done(&resp);
 	}
 }
@@ -717,8 +720,8 @@ static void test_repeated_host(void **state)
 static void test_require_authorization(void **state)
 {
 	struct podcred_peer peer = peer_at(EKS, "web");
-	struct agent_request req = {.method = "GET",
-				    .target = "/v1/credentials",
+	struct agent_request req = {.head.method = "GET",
+				    .head.target = "/v1/credentials",
 				    .peer = &peer,
 				    .now = NOW,
 				    .boot_s = BOOT};
@@ -728,17 +731,17 @@ static void test_require_authorization(void **state)
 	(void)state;
 	strict.require_authorization = true;
 	assert_int_equal(agent_dispatch(&strict, &req, &resp), 0);
-	assert_int_equal(resp.status, 400);
+	assert_int_equal(resp.http.status, 400);
 	assert_string_equal(resp.reason, "no_authorization");
 	response_done(&resp);
-	req.authorization = true;
+	req.head.authorization = true;
 	assert_int_equal(agent_dispatch(&strict, &req, &resp), 0);
-	assert_int_equal(resp.status, 200);
+	assert_int_equal(resp.http.status, 200);
 	response_done(&resp);
-	req.authorization = false;
+	req.head.authorization = false;
 	peer = peer_at(ECS, "web");
 	assert_int_equal(agent_dispatch(&strict, &req, &resp), 0);
-	assert_int_equal(resp.status, 200);
+	assert_int_equal(resp.http.status, 200);
 	response_done(&resp);
 }
 

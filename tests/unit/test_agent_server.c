@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* SOURCES: tests/unit/agent_harness.c */
-/* MODULES: agent credentials crypto base */
+/* MODULES: agent http credentials crypto base */
 /* LIBS: -lmicrohttpd -ljansson -lcyaml -lyaml -lcrypto */
 /* Requests of every shape over real sockets, and what comes back. */
 #include "agent_harness.h"

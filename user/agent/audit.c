@@ -66,11 +66,11 @@ void audit_decision(struct audit_limit *limit, const struct agent_request *req,
 	net_addr_format(peer->address, peer->port, destination, sizeof(destination));
 	snprintf(pid, sizeof(pid), "%u", peer->tgid);
 	snprintf(cgroup, sizeof(cgroup), "%llu", (unsigned long long)peer->pod_cgroup_id);
-	snprintf(status, sizeof(status), "%u", resp->status);
+	snprintf(status, sizeof(status), "%u", resp->http.status);
 	log_event(granted ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "credentials", "result",
 		  granted ? "granted" : "refused", "reason", resp->reason, "status",
-		  resp->status ? status : NULL, "namespace", or_null(peer->pod_namespace), "pod",
-		  or_null(peer->pod_name), "uid", or_null(peer->pod_uid), "service_account",
+		  resp->http.status ? status : NULL, "namespace", or_null(peer->pod_namespace),
+		  "pod", or_null(peer->pod_name), "uid", or_null(peer->pod_uid), "service_account",
 		  or_null(peer->service_account), "pod_cgroup", req->peer ? cgroup : NULL, "role",
 		  or_null(resp->role), "destination", req->peer ? destination : NULL, "pid",
 		  req->peer ? pid : NULL, "client", req->peer ? NULL : req->client, "error",

@@ -7,7 +7,7 @@
 
 #include "associations.h"
 #include "cleanup.h"
-#include "path.h"
+#include "http/path.h"
 #include "provider.h"
 
 /* "/v2/credentials", also with a slash at its end, or an id behind it. */
@@ -36,22 +36,22 @@ static bool path_known(enum destination d, const char *path)
 static bool refuse_early(const struct agent_env *env, const struct agent_request *req,
 			 enum destination d, struct agent_response *resp, int *r)
 {
-	char path[AGENT_PATH_SIZE];
+	char path[HTTP_PATH_SIZE];
 
-	if (req->host_repeated || (req->host && !destination_host_ok(d, req->host)))
+	if (req->head.host_repeated || (req->head.host && !destination_host_ok(d, req->head.host)))
 		*r = response_error(resp, 403, "AccessDenied",
 				    "the Host header does not name this endpoint", "bad_host");
-	else if (req->forwarded)
+	else if (req->head.forwarded)
 		*r = response_error(resp, 403, "AccessDenied",
 				    "relayed requests are refused (X-Forwarded-For and the like)",
 				    "forwarded");
-	else if (path_normalise(req->target, path, sizeof(path)) < 0)
+	else if (http_path_normalise(req->head.target, path, sizeof(path)) < 0)
 		*r = response_error(resp, 400, "InvalidRequest", "malformed path", "bad_path");
 	else if (!path_known(d, path))
 		*r = response_error(resp, 404, "NotFound", "no such path", NULL);
-	else if (!request_is_read(req))
+	else if (!http_is_read(&req->head))
 		*r = response_method(resp, "GET, HEAD", false);
-	else if (env->require_authorization && !req->authorization && d != DESTINATION_ECS)
+	else if (env->require_authorization && !req->head.authorization && d != DESTINATION_ECS)
 		*r = response_error(resp, 400, "InvalidRequest",
 				    "the Authorization header is missing; is "
 				    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE set?",
@@ -75,14 +75,14 @@ static int answer_granted(const struct association *a, const struct agent_reques
 				      "credentials_expired");
 	if (r < 0)
 		return r;
-	text_add(&resp->body, "{");
+	text_add(&resp->http.body, "{");
 	if (a->account_id)
-		text_add_member(&resp->body, "AccountId", a->account_id);
+		text_add_member(&resp->http.body, "AccountId", a->account_id);
 	r = response_credentials(resp, &c, "application/json");
 	if (r != -E2BIG)
 		return r;
 	/* R4: aws-c-auth cannot read such a body, and a truncated one is worse than none */
-	text_done(&resp->body);
+	text_done(&resp->http.body);
 	return response_error(resp, 500, "InternalServerError",
 			      "the credentials do not fit into an answer", "body_too_large");
 }

@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <string.h>
 
-#include "path.h"
+#include "http/path.h"
 
-bool request_is_read(const struct agent_request *req)
-{
-	return !strcmp(req->method, "GET") || !strcmp(req->method, "HEAD");
-}
+const char *const agent_headers[HTTP_EXTRA_MAX] = {
+	[AGENT_HEADER_IMDS_TOKEN] = "X-aws-ec2-metadata-token",
+	[AGENT_HEADER_IMDS_TTL] = "X-aws-ec2-metadata-token-ttl-seconds",
+};
 
 int response_method(struct agent_response *resp, const char *allow, bool imds)
 {
@@ -17,7 +17,7 @@ int response_method(struct agent_response *resp, const char *allow, bool imds)
 		     : response_error(resp, 405, "MethodNotAllowed",
 				      "this method is not allowed here", NULL);
 
-	response_add_header(resp, "Allow", allow);
+	http_response_add_header(&resp->http, "Allow", allow);
 	return r;
 }
 
@@ -25,9 +25,10 @@ int response_method(struct agent_response *resp, const char *allow, bool imds)
  * thing: the agent answers. Nothing else is here for anybody. */
 bool agent_is_probe(const struct agent_request *req)
 {
-	char path[AGENT_PATH_SIZE];
+	char path[HTTP_PATH_SIZE];
 
-	return request_is_read(req) && path_normalise(req->target, path, sizeof(path)) == 0 &&
+	return http_is_read(&req->head) &&
+	       http_path_normalise(req->head.target, path, sizeof(path)) == 0 &&
 	       !strcmp(path, "/healthz");
 }
 
@@ -56,7 +57,7 @@ static int answer_ambiguous(const struct agent_request *req, struct agent_respon
 				      "the headers or the body can be read in more than one way",
 				      "ambiguous");
 	r = response_imds_error(resp, 400, "ambiguous");
-	response_add_header(resp, "Server", "EC2ws");
+	http_response_add_header(&resp->http, "Server", "EC2ws");
 	return r;
 }
 
@@ -65,7 +66,7 @@ static int answer(const struct agent_env *env, const struct agent_request *req,
 {
 	enum destination d;
 
-	if (req->ambiguous)
+	if (req->head.ambiguous)
 		return answer_ambiguous(req, resp);
 	if (!req->peer)
 		return answer_outsider(req, false, resp);
@@ -107,7 +108,7 @@ int agent_not_resolved(const struct agent_request *req, const char *reason,
 
 	if (destination_of(req->peer) == DESTINATION_IMDS) {
 		r = response_text(&resp, 503, "503 - PodNotResolved", reason);
-		response_add_header(&resp, "Server", "EC2ws");
+		http_response_add_header(&resp.http, "Server", "EC2ws");
 	} else {
 		r = response_error(&resp, 503, "PodNotResolved",
 				   "this pod's name is not known yet, try again", reason);
@@ -118,4 +119,9 @@ int agent_not_resolved(const struct agent_request *req, const char *reason,
 	}
 	*ret = resp;
 	return 0;
+}
+
+int agent_too_large(struct agent_response *ret)
+{
+	return response_error(ret, 413, "InvalidRequest", "no request here has such a body", NULL);
 }

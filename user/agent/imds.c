@@ -8,7 +8,7 @@
 #include "associations.h"
 #include "cleanup.h"
 #include "parse.h"
-#include "path.h"
+#include "http/path.h"
 #include "provider.h"
 #include "timestamp.h"
 #include "token.h"
@@ -58,11 +58,12 @@ static int answer_token(const struct agent_env *env, const struct agent_request 
 	uint64_t ttl;
 	int r;
 
-	if (req->forwarded)
+	if (req->head.forwarded)
 		return response_imds_error(resp, 403, "forwarded");
 	if (!latest)
 		return response_imds_error(resp, 403, "token_path_not_latest");
-	if (!req->imds_ttl || parse_u64(req->imds_ttl, TOKEN_TTL_MAX, &ttl) < 0 || ttl == 0)
+	if (!req->head.extra[AGENT_HEADER_IMDS_TTL] ||
+	    parse_u64(req->head.extra[AGENT_HEADER_IMDS_TTL], TOKEN_TTL_MAX, &ttl) < 0 || ttl == 0)
 		return response_imds_error(resp, 400, "bad_token_ttl");
 	if (!(req->peer->flags & PODCRED_PEER_NAMED))
 		return -EAGAIN;
@@ -72,7 +73,7 @@ static int answer_token(const struct agent_env *env, const struct agent_request 
 	r = response_text(resp, 200, token, NULL);
 	/* digits only, at most 21600: what the client sent is the canonical text but for zeros */
 	snprintf(token, sizeof(token), "%u", (unsigned)ttl);
-	response_add_header(resp, TTL_HEADER, token);
+	http_response_add_header(&resp->http, TTL_HEADER, token);
 	return r;
 }
 
@@ -84,14 +85,14 @@ static int answer_info(const struct association *a, const char *now, struct agen
 	if (!a->account_id)
 		return response_imds_error(resp, 404, NULL);
 	snprintf(arn, sizeof(arn), "arn:aws:iam::%s:instance-profile/%s", a->account_id, a->role);
-	text_add(&resp->body, "{");
-	text_add_member(&resp->body, "Code", "Success");
-	text_add_member(&resp->body, "LastUpdated", now);
-	text_add_member(&resp->body, "InstanceProfileArn", arn);
-	text_add(&resp->body, "}");
-	resp->status = 200;
-	resp->content_type = "application/json";
-	return text_error(&resp->body);
+	text_add(&resp->http.body, "{");
+	text_add_member(&resp->http.body, "Code", "Success");
+	text_add_member(&resp->http.body, "LastUpdated", now);
+	text_add_member(&resp->http.body, "InstanceProfileArn", arn);
+	text_add(&resp->http.body, "}");
+	resp->http.status = 200;
+	resp->http.content_type = "application/json";
+	return text_error(&resp->http.body);
 }
 
 static int answer_credentials(const struct association *a, const struct agent_request *req,
@@ -105,14 +106,14 @@ static int answer_credentials(const struct association *a, const struct agent_re
 		return response_imds_error(resp, 503, "credentials_expired");
 	if (r < 0)
 		return r;
-	text_add(&resp->body, "{");
-	text_add_member(&resp->body, "Code", "Success");
-	text_add_member(&resp->body, "LastUpdated", now);
-	text_add_member(&resp->body, "Type", "AWS-HMAC");
+	text_add(&resp->http.body, "{");
+	text_add_member(&resp->http.body, "Code", "Success");
+	text_add_member(&resp->http.body, "LastUpdated", now);
+	text_add_member(&resp->http.body, "Type", "AWS-HMAC");
 	r = response_credentials(resp, &c, "text/plain");
 	if (r != -E2BIG)
 		return r;
-	text_done(&resp->body);
+	text_done(&resp->http.body);
 	return response_imds_error(resp, 500, "body_too_large");
 }
 
@@ -133,7 +134,7 @@ static int answer_iam(const struct agent_env *env, const struct agent_request *r
 	if (strncmp(rest, dir, sizeof(dir) - 1) != 0 ||
 	    (rest[sizeof(dir) - 1] && rest[sizeof(dir) - 1] != '/'))
 		return response_imds_error(resp, 404, NULL);
-	if (req->forwarded)
+	if (req->head.forwarded)
 		return response_imds_error(resp, 403, "forwarded");
 	if (!a)
 		return response_imds_error(resp, 404, "no_association");
@@ -156,9 +157,9 @@ static int answer_read(const struct agent_env *env, const struct agent_request *
 
 	if (!(req->peer->flags & PODCRED_PEER_NAMED))
 		return -EAGAIN;
-	if (req->imds_token) {
-		r = token_check(env->token_key, req->peer->pod_uid, req->imds_token, req->boot_s,
-				&left);
+	if (req->head.extra[AGENT_HEADER_IMDS_TOKEN]) {
+		r = token_check(env->token_key, req->peer->pod_uid,
+				req->head.extra[AGENT_HEADER_IMDS_TOKEN], req->boot_s, &left);
 		if (r < 0)
 			return response_imds_error(resp, 401,
 						   r == -EKEYEXPIRED ? "imds_token_expired"
@@ -168,9 +169,9 @@ static int answer_read(const struct agent_env *env, const struct agent_request *
 		r = answer_iam(env, req, rest + sizeof(iam) - 1, resp);
 	else
 		r = response_imds_error(resp, 404, NULL);
-	if (r == 0 && req->imds_token) {
+	if (r == 0 && req->head.extra[AGENT_HEADER_IMDS_TOKEN]) {
 		snprintf(text, sizeof(text), "%lld", (long long)left);
-		response_add_header(resp, TTL_HEADER, text);
+		http_response_add_header(&resp->http, TTL_HEADER, text);
 	}
 	return r;
 }
@@ -184,9 +185,9 @@ static int answer_path(const struct agent_env *env, const struct agent_request *
 	drop_trailing_slash(path);
 	rest = below_version(path, &latest);
 	if (rest && !strcmp(rest, "api/token"))
-		return strcmp(req->method, "PUT") != 0 ? response_method(resp, "PUT", true)
-						       : answer_token(env, req, latest, resp);
-	if (!request_is_read(req))
+		return strcmp(req->head.method, "PUT") != 0 ? response_method(resp, "PUT", true)
+							    : answer_token(env, req, latest, resp);
+	if (!http_is_read(&req->head))
 		return response_method(resp, "GET, HEAD", true);
 	if (!rest)
 		return response_imds_error(resp, 404, NULL);
@@ -196,16 +197,17 @@ static int answer_path(const struct agent_env *env, const struct agent_request *
 int imds_answer(const struct agent_env *env, const struct agent_request *req,
 		struct agent_response *ret)
 {
-	char path[AGENT_PATH_SIZE];
+	char path[HTTP_PATH_SIZE];
 	int r;
 
-	if (req->host_repeated || (req->host && !destination_host_ok(DESTINATION_IMDS, req->host)))
+	if (req->head.host_repeated ||
+	    (req->head.host && !destination_host_ok(DESTINATION_IMDS, req->head.host)))
 		r = response_imds_error(ret, 403, "bad_host");
-	else if (path_normalise(req->target, path, sizeof(path)) < 0)
+	else if (http_path_normalise(req->head.target, path, sizeof(path)) < 0)
 		r = response_imds_error(ret, 400, "bad_path");
 	else
 		r = answer_path(env, req, path, ret);
 	if (r == 0)
-		response_add_header(ret, "Server", "EC2ws");
+		http_response_add_header(&ret->http, "Server", "EC2ws");
 	return r;
 }

@@ -28,11 +28,11 @@ int imds_answer(const struct agent_env *env, const struct agent_request *req,
 int agent_not_resolved(const struct agent_request *req, const char *reason,
 		       struct agent_response *ret);
 
+/* 413 for a request that announces a body. */
+int agent_too_large(struct agent_response *ret);
+
 /* Asks whether the agent is alive, and no more. */
 bool agent_is_probe(const struct agent_request *req);
-
-/* GET or HEAD. */
-bool request_is_read(const struct agent_request *req);
 
 /* A 405 that says what would have worked. */
 int response_method(struct agent_response *resp, const char *allow, bool imds);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One HTTP request as the protocol logic sees it: plain values, no socket, nothing owned. */
+/* One request as the services see it: plain values, no socket, nothing owned. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,18 +8,19 @@
 
 #include <podcred/podcred.h>
 
+#include "http/request.h"
+
 struct association_table;
 
+/* Headers that only services here know, in http_head.extra. */
+enum {
+	AGENT_HEADER_IMDS_TOKEN,
+	AGENT_HEADER_IMDS_TTL,
+};
+extern const char *const agent_headers[HTTP_EXTRA_MAX];
+
 struct agent_request {
-	const char *method;
-	const char *target; /* request target as the client sent it, query included */
-	const char *host; /* NULL: none, which only HTTP/1.0 may */
-	const char *imds_token; /* X-aws-ec2-metadata-token, NULL: none */
-	const char *imds_ttl; /* X-aws-ec2-metadata-token-ttl-seconds, NULL: none */
-	bool host_repeated; /* more than one Host header */
-	bool authorization; /* a non-empty Authorization header; its text is not kept */
-	bool forwarded; /* X-Forwarded-For and the like: somebody relays for somebody else */
-	bool ambiguous; /* another parser might read another request: refused, whatever it is */
+	struct http_head head;
 	const struct podcred_peer *peer; /* NULL: nobody vouches for the caller */
 	int peer_error; /* then why, a negative errno */
 	const char *client; /* remote address, for the audit line of unknown callers */

@@ -10,33 +10,14 @@
 
 void response_done(struct agent_response *resp)
 {
-	text_done(&resp->body);
+	http_response_done(&resp->http);
 	memset(resp, 0, sizeof(*resp));
-}
-
-void response_add_header(struct agent_response *resp, const char *name, const char *value)
-{
-	struct response_header *header = &resp->headers[resp->n_headers];
-
-	if (resp->n_headers == RESPONSE_MAX_HEADERS)
-		return;
-	header->name = name;
-	snprintf(header->value, sizeof(header->value), "%s", value);
-	resp->n_headers++;
-}
-
-/* 404 and 401 belong to a healthy conversation (SDKs probe and renew); the others do not. */
-static bool ends_connection(unsigned status)
-{
-	return status >= 400 && status != 404 && status != 401 && status < 500;
 }
 
 static void response_begin(struct agent_response *resp, unsigned status, const char *content_type,
 			   const char *reason)
 {
-	resp->status = status;
-	resp->content_type = content_type;
-	resp->close = ends_connection(status);
+	http_response_begin(&resp->http, status, content_type);
 	resp->reason = reason;
 	resp->audit = reason ? AUDIT_REFUSED : AUDIT_NONE;
 }
@@ -45,14 +26,14 @@ int response_text(struct agent_response *resp, unsigned status, const char *body
 		  const char *reason)
 {
 	response_begin(resp, status, "text/plain", reason);
-	text_add(&resp->body, body);
-	return text_error(&resp->body);
+	text_add(&resp->http.body, body);
+	return text_error(&resp->http.body);
 }
 
 int response_error(struct agent_response *resp, unsigned status, const char *code,
 		   const char *message, const char *reason)
 {
-	struct text *body = &resp->body;
+	struct text *body = &resp->http.body;
 
 	response_begin(resp, status, "application/json", reason);
 	text_add(body, "{");
@@ -67,7 +48,7 @@ int response_error(struct agent_response *resp, unsigned status, const char *cod
 int response_credentials(struct agent_response *resp, const struct credentials *c,
 			 const char *content_type)
 {
-	struct text *body = &resp->body;
+	struct text *body = &resp->http.body;
 	char expiration[TIMESTAMP_SIZE];
 
 	if (timestamp_format(c->expiration, expiration) < 0)
@@ -77,8 +58,8 @@ int response_credentials(struct agent_response *resp, const struct credentials *
 	text_add_member(body, "Token", c->session_token);
 	text_add_member(body, "Expiration", expiration);
 	text_add(body, "}");
-	resp->status = 200;
-	resp->content_type = content_type;
+	resp->http.status = 200;
+	resp->http.content_type = content_type;
 	resp->audit = AUDIT_GRANTED;
 	snprintf(resp->key_id, sizeof(resp->key_id), "%s", c->access_key_id);
 	return text_error(body);

@@ -4,11 +4,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "text.h"
+#include "http/response.h"
 
 struct credentials;
 
-#define RESPONSE_MAX_HEADERS 3
 #define RESPONSE_ROLE_SIZE   65
 #define RESPONSE_KEY_ID_SIZE 129
 
@@ -18,18 +17,8 @@ enum audit_result {
 	AUDIT_REFUSED,
 };
 
-struct response_header {
-	const char *name; /* static text */
-	char value[32];
-};
-
 struct agent_response {
-	unsigned status;
-	const char *content_type; /* static text */
-	struct text body; /* owned; wiped when freed */
-	struct response_header headers[RESPONSE_MAX_HEADERS];
-	size_t n_headers;
-	bool close; /* end the connection after this answer */
+	struct http_response http;
 	enum audit_result audit;
 	const char *reason; /* static text, for the audit line */
 	char role[RESPONSE_ROLE_SIZE];
@@ -38,8 +27,6 @@ struct agent_response {
 
 /* Wipes and frees; leaves an empty response. */
 void response_done(struct agent_response *resp);
-
-void response_add_header(struct agent_response *resp, const char *name, const char *value);
 
 /* A text/plain answer. reason other than NULL makes it an audited refusal. 0 or -ENOMEM. */
 int response_text(struct agent_response *resp, unsigned status, const char *body,

@@ -2,38 +2,26 @@
 #include "server.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include <podcred/podcred.h>
 
 #include "audit.h"
 #include "cleanup.h"
-#include "clock.h"
 #include "file.h"
-#include "listen.h"
+#include "request.h"
 #include "token.h"
 
 #define THREADS_PER_LISTENER 2
-#define CONNECTION_MEMORY    (32 * 1024)
 #define NAME_POLL_MS	     20
-#define HOUSEKEEPING_MS	     1000
 #define DEFAULT_NAME_WAIT_MS 1500
 #define DEFAULT_IMDS_WAIT_MS 400
-#define DEFAULT_IDLE_S	     10
-#define DEFAULT_REQUEST_MS   15000
 #define DEFAULT_CONNECTIONS  1024
 #define OUTSIDE_CONNECTIONS  256
 #define NODE_CONNECTIONS     256 /* a flood has to be so much ahead of a health check */
-
-/* What conns.c shuts down is libmicrohttpd's for a moment more. At its own limit that would stop to
- * accept, for everybody. */
-#define CONNECTION_SLACK 1024
-
-int64_t agent_now_ms(void)
-{
-	return (int64_t)(clock_mono_ns() / 1000000);
-}
 
 struct association_table *agent_server_table(const struct agent_server *server)
 {
@@ -47,107 +35,55 @@ struct association_table *agent_server_table(const struct agent_server *server)
 }
 
 /* The one thread of ours: names that come late, connections that dawdle, floods that end. */
-static void *tick(void *arg)
+static void *run_ticker(void *arg)
 {
 	struct agent_server *server = arg;
+	struct pollfd fds[] = {{.fd = http_fd(server->http), .events = POLLIN},
+			       {.fd = server->stop_fd, .events = POLLIN}};
 
-	while (waiting_sleep(&server->waiting, NAME_POLL_MS, HOUSEKEEPING_MS)) {
-		int64_t now = agent_now_ms();
-
-		waiting_check(&server->waiting, server->peer, now);
-		conns_expire(&server->conns, now, server->request_timeout_ms);
-		audit_limit_check(&server->audit_limit, now);
-	}
+	while (!fds[1].revents)
+		poll(fds, ARRAY_SIZE(fds), http_turn(server->http));
 	return NULL;
 }
 
-static struct MHD_Daemon *start_daemon(struct agent_server *server, int fd)
+static void tick(void *ctx, int64_t now_ms)
 {
-	const struct conn_limits *limits = &server->conns.limits;
-	/* each thread has its part of the limit, and one of them may accept them all */
-	unsigned connections = THREADS_PER_LISTENER *
-			       (limits->total + limits->outside + limits->node + CONNECTION_SLACK);
+	struct agent_server *server = ctx;
 
-	return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL,
-				NULL, handler_on_request, server, MHD_OPTION_LISTEN_SOCKET, fd,
-				MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS_PER_LISTENER,
-				MHD_OPTION_CONNECTION_LIMIT, connections,
-				MHD_OPTION_CONNECTION_TIMEOUT, server->idle_timeout_s,
-				MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-				MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK,
-				handler_on_uri, server, MHD_OPTION_NOTIFY_COMPLETED,
-				handler_on_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
-				handler_on_connection, server, MHD_OPTION_END);
-}
-
-static int add_listener(struct agent_server *server, size_t i, int fd, struct pc_err *err)
-{
-	/* libmicrohttpd owns fd then, also when it fails */
-	server->daemons[i] = start_daemon(server, fd);
-	if (!server->daemons[i])
-		return pc_err_set(err, -EIO,
-				  "cannot start the HTTP server: out of memory, threads or "
-				  "descriptors; raise the limits of the service");
-	return 0;
+	audit_limit_check(&server->audit_limit, now_ms);
 }
 
 int agent_server_listen(struct agent_server *server, size_t i, struct pc_err *err)
 {
-	int fd, r;
-
-	if (server->daemons[i])
-		return 0;
-	r = listen_open(&server->listen[i], &fd, err);
-	return r < 0 ? r : add_listener(server, i, fd, err);
+	return http_listen(server->http, i, err);
 }
 
-/* One of two families may be off, or its address not be there yet. All else is a mistake. */
-static int start_addresses(struct agent_server *server, struct pc_err *err)
+static int start_http(struct agent_server *server, const struct agent_options *o,
+		      struct pc_err *err)
 {
-	struct pc_err missing = {};
-	size_t listening = 0;
-	int why = 0;
-
-	for (size_t i = 0; i < server->n_listen; i++) {
-		struct pc_err now = {};
-		int r = agent_server_listen(server, i, &now);
-
-		if (r < 0 && !listen_may_come(r))
-			return pc_err_set(err, r, "%s", now.msg);
-		if (r < 0 && !why) {
-			why = r;
-			missing = now;
-		}
-		listening += r == 0;
-	}
-	return why && !listening ? pc_err_set(err, why, "%s", missing.msg) : 0;
-}
-
-static int start_listeners(struct agent_server *server, const struct agent_options *o,
-			   struct pc_err *err)
-{
-	int r;
+	struct http_options http = {
+		.listen = o->listen,
+		.n_listen = o->n_listen,
+		.listen_fds = o->listen_fds,
+		.n_listen_fds = o->n_listen_fds,
+		.limits = server->limits,
+		.threads = THREADS_PER_LISTENER,
+		.idle_timeout_s = o->idle_timeout_s,
+		.request_timeout_ms = o->request_timeout_ms,
+		.ctx = server,
+		.handle = handler_handle,
+		.share = handler_share,
+		.refused = handler_refused,
+		.poll = handler_poll,
+		.poll_ms = NAME_POLL_MS,
+		.tick = tick,
+	};
 
 	if (!o->n_listen && !o->n_listen_fds)
 		return pc_err_set(err, -EINVAL,
 				  "the agent has no address to listen on; give at least one");
-	server->listen = calloc(o->n_listen + 1, sizeof(*server->listen));
-	server->daemons = calloc(o->n_listen + o->n_listen_fds, sizeof(*server->daemons));
-	if (!server->listen || !server->daemons)
-		return pc_err_set(err, -ENOMEM, "out of memory");
-	if (o->n_listen)
-		memcpy(server->listen, o->listen, o->n_listen * sizeof(*server->listen));
-	server->n_listen = o->n_listen;
-	server->n_daemons = o->n_listen + o->n_listen_fds;
-	r = start_addresses(server, err);
-	for (size_t i = 0; r == 0 && i < o->n_listen_fds; i++) {
-		int fd;
-
-		r = listen_adopt(o->listen_fds[i], &fd, err);
-		if (r == 0)
-			r = add_listener(server, o->n_listen + i, fd, err);
-	}
-	return r;
+	memcpy(http.extra_headers, agent_headers, sizeof(http.extra_headers));
+	return http_start(&http, &server->http, err);
 }
 
 static int server_fill(struct agent_server *server, const struct agent_options *o,
@@ -169,10 +105,10 @@ static int server_fill(struct agent_server *server, const struct agent_options *
 	if (r < 0)
 		return r;
 	atomic_store(&server->exposed, exposed);
-	r = start_listeners(server, o, err);
+	r = start_http(server, o, err);
 	if (r < 0)
 		return r;
-	r = pthread_create(&server->ticker, NULL, tick, server);
+	r = pthread_create(&server->ticker, NULL, run_ticker, server);
 	if (r)
 		return pc_err_set(err, -r,
 				  "cannot start a thread: %s; raise the limits of the service",
@@ -205,25 +141,22 @@ static int bind_token_key(const uint8_t *key, uint8_t ret[AGENT_TOKEN_KEY_SIZE],
 
 int agent_server_start(const struct agent_options *o, struct agent_server **ret, struct pc_err *err)
 {
-	const struct conn_limits limits = {
-		.total = part_of(o->max_connections ?: DEFAULT_CONNECTIONS, o->max_files),
-		.outside = part_of(OUTSIDE_CONNECTIONS, o->max_files),
-		.node = part_of(NODE_CONNECTIONS, o->max_files)};
 	struct agent_server *server = calloc(1, sizeof(*server));
 	int r;
 
 	if (!server)
 		return pc_err_set(err, -ENOMEM, "out of memory");
-	waiting_init(&server->waiting);
-	conns_init(&server->conns, &limits);
+	server->limits = (struct http_limits){
+		.total = part_of(o->max_connections ?: DEFAULT_CONNECTIONS, o->max_files),
+		.unknown = part_of(OUTSIDE_CONNECTIONS, o->max_files),
+		.local = part_of(NODE_CONNECTIONS, o->max_files)};
 	audit_limit_init(&server->audit_limit, audit_suppressed, audit_repeated);
 	pthread_mutex_init(&server->table_lock, NULL);
 	server->peer = o->peer ?: podcred_peer;
 	server->name_wait_ms = o->name_wait_ms ?: DEFAULT_NAME_WAIT_MS;
 	server->imds_name_wait_ms = o->imds_name_wait_ms ?: DEFAULT_IMDS_WAIT_MS;
-	server->idle_timeout_s = o->idle_timeout_s ?: DEFAULT_IDLE_S;
-	server->request_timeout_ms = o->request_timeout_ms ?: DEFAULT_REQUEST_MS;
 	server->require_authorization = o->require_authorization;
+	server->stop_fd = eventfd(0, EFD_CLOEXEC);
 	r = bind_token_key(o->token_key, server->token_key, err);
 	if (r == 0)
 		r = server_fill(server, o, err);
@@ -239,20 +172,15 @@ void agent_server_stop(struct agent_server *server)
 {
 	if (!server)
 		return;
-	/* first of all: libmicrohttpd aborts when it is stopped with suspended connections */
-	waiting_close(&server->waiting);
-	if (server->ticking)
+	if (server->ticking) {
+		eventfd_write(server->stop_fd, 1);
 		pthread_join(server->ticker, NULL);
-	for (size_t i = 0; i < server->n_daemons; i++)
-		if (server->daemons[i])
-			MHD_stop_daemon(server->daemons[i]);
-	free(server->daemons);
-	free(server->listen);
+	}
+	cleanup_close(&server->stop_fd);
+	http_stop(server->http);
 	association_table_unref(server->table);
 	free(server->associations_path);
-	conns_done(&server->conns);
 	audit_limit_done(&server->audit_limit);
-	waiting_done(&server->waiting);
 	pthread_mutex_destroy(&server->table_lock);
 	explicit_bzero(server->token_key, sizeof(server->token_key));
 	free(server);
@@ -309,7 +237,7 @@ bool agent_server_file_exposed(const struct agent_server *server)
 
 unsigned agent_server_connections(const struct agent_server *server)
 {
-	return server->conns.limits.total;
+	return server->limits.total;
 }
 
 size_t agent_server_associations(const struct agent_server *server)

@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 /* Longest normalised path that any protocol here knows is far below. */
-#define AGENT_PATH_SIZE 512
+#define HTTP_PATH_SIZE 512
 
 /*
  * Request target -> path: query cut off, percent escapes decoded once, empty and "." segments
@@ -12,4 +12,4 @@
  * what no SDK sends and two parsers might read differently: absolute form, an escaped slash or
  * control byte, a malformed escape, ".." above the root.
  */
-int path_normalise(const char *target, char *ret, size_t size);
+int http_path_normalise(const char *target, char *ret, size_t size);

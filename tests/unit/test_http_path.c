@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* MODULES: agent base */
+/* MODULES: http base */
 /* Small total functions of the agent: request paths, time stamps, JSON text. */
 #include <errno.h>
 #include <setjmp.h>
@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "cleanup.h"
-#include "path.h"
+#include "http/path.h"
 #include "text.h"
 #include "timestamp.h"
 
@@ -63,8 +63,8 @@ static void test_paths(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
-		char out[AGENT_PATH_SIZE] = "untouched";
-		int r = path_normalise(paths[i].target, out, sizeof(out));
+		char out[HTTP_PATH_SIZE] = "untouched";
+		int r = http_path_normalise(paths[i].target, out, sizeof(out));
 
 		if (!paths[i].path) {
 			if (r != -EINVAL)
@@ -85,10 +85,10 @@ static void test_path_sizes(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
 		char full[64];
 
-		assert_int_equal(path_normalise(targets[i], full, sizeof(full)), 0);
+		assert_int_equal(http_path_normalise(targets[i], full, sizeof(full)), 0);
 		for (size_t size = 0; size <= strlen(full) + 2; size++) {
 			char *out = malloc(size + !size);
-			int r = path_normalise(targets[i], out, size);
+			int r = http_path_normalise(targets[i], out, size);
 
 			if (r == 0)
 				assert_string_equal(out, full);

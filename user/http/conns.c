@@ -7,17 +7,17 @@
 /* There while it has connections. */
 struct conn_owner {
 	struct conn_owner *prev, *next;
-	uint64_t pod;
+	uint64_t share;
 	unsigned count;
 	struct conn *head;
 };
 
-static bool is_pod(uint64_t pod)
+static bool is_known(uint64_t share)
 {
-	return pod != CONN_OUTSIDE && pod != CONN_NODE;
+	return share != HTTP_SHARE_UNKNOWN && share != HTTP_SHARE_LOCAL;
 }
 
-void conns_init(struct conns *c, const struct conn_limits *limits)
+void http_conns_init(struct conns *c, const struct http_limits *limits)
 {
 	pthread_mutex_init(&c->lock, NULL);
 	c->limits = *limits;
@@ -25,27 +25,27 @@ void conns_init(struct conns *c, const struct conn_limits *limits)
 	c->count = 0;
 }
 
-void conns_done(struct conns *c)
+void http_conns_done(struct conns *c)
 {
 	pthread_mutex_destroy(&c->lock);
 }
 
-static struct conn_owner *find_owner(struct conns *c, uint64_t pod)
+static struct conn_owner *find_owner(struct conns *c, uint64_t share)
 {
 	struct conn_owner *owner = c->owners;
 
-	while (owner && owner->pod != pod)
+	while (owner && owner->share != share)
 		owner = owner->next;
 	return owner;
 }
 
-static struct conn_owner *new_owner(struct conns *c, uint64_t pod)
+static struct conn_owner *new_owner(struct conns *c, uint64_t share)
 {
 	struct conn_owner *owner = calloc(1, sizeof(*owner));
 
 	if (!owner)
 		return NULL;
-	*owner = (struct conn_owner){.pod = pod, .next = c->owners};
+	*owner = (struct conn_owner){.share = share, .next = c->owners};
 	if (c->owners)
 		c->owners->prev = owner;
 	c->owners = owner;
@@ -71,7 +71,7 @@ static void link_conn(struct conns *c, struct conn_owner *owner, struct conn *co
 		owner->head->prev = conn;
 	owner->head = conn;
 	owner->count++;
-	c->count += is_pod(owner->pod);
+	c->count += is_known(owner->share);
 }
 
 /* Gives its slot back. */
@@ -86,12 +86,12 @@ static void unlink_conn(struct conns *c, struct conn *conn)
 	if (conn->next)
 		conn->next->prev = conn->prev;
 	conn->owner = NULL;
-	c->count -= is_pod(owner->pod);
+	c->count -= is_known(owner->share);
 	if (--owner->count == 0)
 		free_owner(c, owner);
 }
 
-/* Under the lock the fd is open: libmicrohttpd calls conns_remove() before it closes it. */
+/* Under the lock the fd is open: libmicrohttpd calls http_conns_remove() before it closes it. */
 static void drop(struct conns *c, struct conn *conn)
 {
 	unlink_conn(c, conn);
@@ -160,26 +160,26 @@ static struct conn *oldest(const struct conn_owner *owner)
 	return conn;
 }
 
-static struct conn_owner *largest_pod(const struct conns *c)
+static struct conn_owner *largest_known(const struct conns *c)
 {
 	struct conn_owner *largest = NULL;
 
 	for (struct conn_owner *owner = c->owners; owner; owner = owner->next)
-		if (is_pod(owner->pod) && (!largest || owner->count > largest->count))
+		if (is_known(owner->share) && (!largest || owner->count > largest->count))
 			largest = owner;
 	return largest;
 }
 
 /* Sets *ret_victim to the connection that has to go first, if any. false: no room for this one. */
-static bool admit_pod(struct conns *c, const struct conn_owner *owner, int64_t now_ms,
-		      struct conn **ret_victim)
+static bool admit_known(struct conns *c, const struct conn_owner *owner, int64_t now_ms,
+			struct conn **ret_victim)
 {
 	unsigned own = owner ? owner->count : 0;
 	const struct conn_owner *largest;
 
 	if (c->count < c->limits.total)
 		return true;
-	largest = largest_pod(c);
+	largest = largest_known(c);
 	if (!largest)
 		return false;
 	if (largest->count > own) {
@@ -190,14 +190,14 @@ static bool admit_pod(struct conns *c, const struct conn_owner *owner, int64_t n
 	return !is_wanted(*ret_victim, now_ms);
 }
 
-static bool admit(struct conns *c, uint64_t pod, int64_t now_ms, struct conn **ret_victim)
+static bool admit(struct conns *c, uint64_t share, int64_t now_ms, struct conn **ret_victim)
 {
-	const struct conn_owner *owner = find_owner(c, pod);
-	unsigned limit = pod == CONN_NODE ? c->limits.node : c->limits.outside;
+	const struct conn_owner *owner = find_owner(c, share);
+	unsigned limit = share == HTTP_SHARE_LOCAL ? c->limits.local : c->limits.unknown;
 
 	*ret_victim = NULL;
-	if (is_pod(pod))
-		return admit_pod(c, owner, now_ms, ret_victim);
+	if (is_known(share))
+		return admit_known(c, owner, now_ms, ret_victim);
 	/* Nobody tells them apart, and what they may ask takes no time: what has just come is
 	 * about to ask, and what has been there for longest does not mean to. */
 	if (owner && owner->count >= limit)
@@ -205,23 +205,23 @@ static bool admit(struct conns *c, uint64_t pod, int64_t now_ms, struct conn **r
 	return true;
 }
 
-static bool add_locked(struct conns *c, struct conn *conn, uint64_t pod, int64_t now_ms)
+static bool add_locked(struct conns *c, struct conn *conn, uint64_t share, int64_t now_ms)
 {
 	struct conn_owner *owner;
 	struct conn *victim;
 
-	if (!admit(c, pod, now_ms, &victim))
+	if (!admit(c, share, now_ms, &victim))
 		return false;
 	if (victim)
 		drop(c, victim);
-	/* only now: the victim may have been its owner's last, and this pod's */
-	owner = find_owner(c, pod) ?: new_owner(c, pod);
+	/* only now: the victim may have been its owner's last, and of this share */
+	owner = find_owner(c, share) ?: new_owner(c, share);
 	if (owner)
 		link_conn(c, owner, conn);
 	return owner;
 }
 
-struct conn *conns_add(struct conns *c, int fd, uint64_t pod, int64_t now_ms)
+struct conn *http_conns_add(struct conns *c, int fd, uint64_t share, int64_t now_ms)
 {
 	struct conn *conn = calloc(1, sizeof(*conn));
 	bool added;
@@ -229,12 +229,12 @@ struct conn *conns_add(struct conns *c, int fd, uint64_t pod, int64_t now_ms)
 	if (!conn)
 		return NULL;
 	*conn = (struct conn){.fd = fd,
-			      .unknown = !is_pod(pod),
+			      .share = share,
 			      .opened_ms = now_ms,
 			      .since_ms = now_ms,
 			      .began_ms = now_ms};
 	pthread_mutex_lock(&c->lock);
-	added = add_locked(c, conn, pod, now_ms);
+	added = add_locked(c, conn, share, now_ms);
 	pthread_mutex_unlock(&c->lock);
 	if (added)
 		return conn;
@@ -242,7 +242,7 @@ struct conn *conns_add(struct conns *c, int fd, uint64_t pod, int64_t now_ms)
 	return NULL;
 }
 
-void conns_remove(struct conns *c, struct conn *conn)
+void http_conns_remove(struct conns *c, struct conn *conn)
 {
 	pthread_mutex_lock(&c->lock);
 	if (conn->owner)
@@ -251,7 +251,7 @@ void conns_remove(struct conns *c, struct conn *conn)
 	free(conn);
 }
 
-void conns_begin(struct conns *c, struct conn *conn, int64_t now_ms)
+void http_conns_begin(struct conns *c, struct conn *conn, int64_t now_ms)
 {
 	pthread_mutex_lock(&c->lock);
 	conn->state = CONN_ASKING;
@@ -260,14 +260,14 @@ void conns_begin(struct conns *c, struct conn *conn, int64_t now_ms)
 	pthread_mutex_unlock(&c->lock);
 }
 
-void conns_whole(struct conns *c, struct conn *conn)
+void http_conns_whole(struct conns *c, struct conn *conn)
 {
 	pthread_mutex_lock(&c->lock);
 	conn->state = CONN_ANSWERING;
 	pthread_mutex_unlock(&c->lock);
 }
 
-void conns_end(struct conns *c, struct conn *conn, int64_t now_ms)
+void http_conns_end(struct conns *c, struct conn *conn, int64_t now_ms)
 {
 	pthread_mutex_lock(&c->lock);
 	conn->state = CONN_QUIET;
@@ -275,7 +275,7 @@ void conns_end(struct conns *c, struct conn *conn, int64_t now_ms)
 	pthread_mutex_unlock(&c->lock);
 }
 
-bool conns_is_last(struct conns *c, const struct conn *conn, int64_t now_ms)
+bool http_conns_is_last(struct conns *c, const struct conn *conn, int64_t now_ms)
 {
 	bool last;
 
@@ -298,7 +298,7 @@ static void expire_owner(struct conns *c, struct conn_owner *owner, int64_t befo
 	}
 }
 
-void conns_expire(struct conns *c, int64_t now_ms, int64_t limit_ms)
+void http_conns_expire(struct conns *c, int64_t now_ms, int64_t limit_ms)
 {
 	struct conn_owner *owner, *next;
 
@@ -306,6 +306,20 @@ void conns_expire(struct conns *c, int64_t now_ms, int64_t limit_ms)
 	for (owner = c->owners; owner; owner = next) {
 		next = owner->next;
 		expire_owner(c, owner, now_ms - limit_ms);
+	}
+	pthread_mutex_unlock(&c->lock);
+}
+
+void http_conns_count(struct conns *c, struct http_counts *ret)
+{
+	pthread_mutex_lock(&c->lock);
+	ret->known = c->count;
+	ret->unknown = ret->local = 0;
+	for (const struct conn_owner *owner = c->owners; owner; owner = owner->next) {
+		if (owner->share == HTTP_SHARE_UNKNOWN)
+			ret->unknown = owner->count;
+		if (owner->share == HTTP_SHARE_LOCAL)
+			ret->local = owner->count;
 	}
 	pthread_mutex_unlock(&c->lock);
 }

@@ -85,7 +85,7 @@ static int add_segment(const char **s, char *out, size_t size, size_t *len, bool
 	return 0;
 }
 
-int path_normalise(const char *target, char *ret, size_t size)
+int http_path_normalise(const char *target, char *ret, size_t size)
 {
 	const char *s = target;
 	size_t len = 0;

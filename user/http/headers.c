@@ -4,20 +4,18 @@
 #include <string.h>
 #include <strings.h>
 
-#include "cleanup.h"
-#include "parse.h"
-#include "protocol.h"
+#include "base/cleanup.h"
+#include "base/parse.h"
 
 enum header {
 	HEADER_OTHER,
 	HEADER_GLUED, /* a known name and more: its line was folded */
 	HEADER_HOST,
 	HEADER_AUTHORIZATION,
-	HEADER_IMDS_TOKEN,
-	HEADER_IMDS_TTL,
 	HEADER_LENGTH,
 	HEADER_ENCODING,
 	HEADER_RELAY,
+	HEADER_EXTRA, /* + its index */
 };
 
 /* RELAY: what proxies add to say for whom they ask, or what they were asked for. Not here: what a
@@ -28,8 +26,6 @@ static const struct {
 } known[] = {
 	{HEADER_HOST, "Host"},
 	{HEADER_AUTHORIZATION, "Authorization"},
-	{HEADER_IMDS_TOKEN, "X-aws-ec2-metadata-token"},
-	{HEADER_IMDS_TTL, "X-aws-ec2-metadata-token-ttl-seconds"},
 	{HEADER_LENGTH, "Content-Length"},
 	{HEADER_ENCODING, "Transfer-Encoding"},
 	{HEADER_RELAY, "X-Forwarded-For"},
@@ -45,20 +41,39 @@ static const struct {
 	{HEADER_RELAY, "CF-Connecting-IP"},
 };
 
-static enum header look_up(const char *name, size_t len)
+static bool begins(const char *name, size_t len, const char *with)
 {
-	enum header found = HEADER_OTHER;
+	size_t n = strlen(with);
+
+	return len >= n && !strncasecmp(name, with, n);
+}
+
+/* The index of one that was asked for; found: what it is if it is none of them. */
+static unsigned look_up_extra(const char *const *names, const char *name, size_t len,
+			      unsigned found)
+{
+	for (unsigned i = 0; names && i < HTTP_EXTRA_MAX && names[i]; i++) {
+		if (!begins(name, len, names[i]))
+			continue;
+		if (len == strlen(names[i]))
+			return HEADER_EXTRA + i;
+		found = HEADER_GLUED;
+	}
+	return found;
+}
+
+static unsigned look_up(const char *const *extra, const char *name, size_t len)
+{
+	unsigned found = HEADER_OTHER;
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
-		size_t n = strlen(known[i].name);
-
-		if (len < n || strncasecmp(name, known[i].name, n) != 0)
+		if (!begins(name, len, known[i].name))
 			continue;
-		if (len == n)
+		if (len == strlen(known[i].name))
 			return known[i].header;
 		found = known[i].header == HEADER_RELAY ? HEADER_RELAY : HEADER_GLUED;
 	}
-	return found;
+	return look_up_extra(extra, name, len, found);
 }
 
 /* RFC 9110: the characters of a token. */
@@ -101,26 +116,22 @@ static bool take(struct header_value *v, const char *value, size_t len)
 	return first;
 }
 
-void headers_add(struct headers *h, const char *name, size_t name_len, const char *value,
-		 size_t value_len)
+void http_headers_add(struct headers *h, const char *name, size_t name_len, const char *value,
+		      size_t value_len)
 {
+	unsigned header = look_up(h->extra_names, name, name_len);
+
 	for (; value_len && is_blank(*value); value++)
 		value_len--;
 	while (value_len && is_blank(value[value_len - 1]))
 		value_len--;
 	h->ambiguous |= !is_name(name, name_len) || has_control(value, value_len);
-	switch (look_up(name, name_len)) {
+	switch (header) {
 	case HEADER_HOST:
 		h->host_repeated |= !take(&h->host, value, value_len);
 		break;
 	case HEADER_AUTHORIZATION:
 		h->authorization |= value_len > 0;
-		break;
-	case HEADER_IMDS_TOKEN:
-		h->ambiguous |= !take(&h->imds_token, value, value_len);
-		break;
-	case HEADER_IMDS_TTL:
-		h->ambiguous |= !take(&h->imds_ttl, value, value_len);
 		break;
 	case HEADER_LENGTH:
 		h->ambiguous |= !take(&h->length, value, value_len);
@@ -134,10 +145,12 @@ void headers_add(struct headers *h, const char *name, size_t name_len, const cha
 		break;
 	case HEADER_OTHER:
 		break;
+	default:
+		h->ambiguous |= !take(&h->extra[header - HEADER_EXTRA], value, value_len);
 	}
 }
 
-bool headers_length_above(const struct headers *h, size_t max)
+bool http_headers_length_above(const struct headers *h, size_t max)
 {
 	uint64_t n;
 
@@ -149,14 +162,19 @@ static const char *text_of(const struct header_value *v)
 	return v->seen ? v->text : NULL;
 }
 
-void headers_apply(const struct headers *h, struct agent_request *req)
+bool http_is_read(const struct http_head *head)
 {
-	req->host = text_of(&h->host);
-	req->imds_token = text_of(&h->imds_token);
-	req->imds_ttl = text_of(&h->imds_ttl);
-	req->host_repeated = h->host_repeated;
-	req->authorization = h->authorization;
-	req->forwarded = h->forwarded;
+	return !strcmp(head->method, "GET") || !strcmp(head->method, "HEAD");
+}
+
+void http_headers_apply(const struct headers *h, struct http_head *head)
+{
+	head->host = text_of(&h->host);
+	for (size_t i = 0; i < HTTP_EXTRA_MAX; i++)
+		head->extra[i] = text_of(&h->extra[i]);
+	head->host_repeated = h->host_repeated;
+	head->authorization = h->authorization;
+	head->forwarded = h->forwarded;
 	/* a body where none belongs is the next request to somebody who does not expect it */
-	req->ambiguous = h->ambiguous || (request_is_read(req) && headers_length_above(h, 0));
+	head->ambiguous = h->ambiguous || (http_is_read(head) && http_headers_length_above(h, 0));
 }

@@ -8,13 +8,14 @@
 
 #include <stddef.h>
 
-/* aws-c-auth refuses container bodies of 10,000 bytes and more (R4); nobody needs longer ones. */
+/* Unless text.max says otherwise. aws-c-auth refuses bodies of 10,000 bytes and more (R4). */
 #define TEXT_MAX 9999
 
 struct text {
 	char *data; /* not NUL-terminated */
 	size_t len;
 	size_t room;
+	size_t max; /* 0: TEXT_MAX */
 	int error;
 };
 
@@ -24,7 +25,7 @@ void text_add(struct text *t, const char *s);
  * printable ASCII or UTF-8; quotes, backslashes and control bytes are escaped. */
 void text_add_member(struct text *t, const char *key, const char *value);
 
-/* 0, -ENOMEM, or -E2BIG above TEXT_MAX. */
+/* 0, -ENOMEM, or -E2BIG above its bound. */
 int text_error(const struct text *t);
 
 void text_done(struct text *t);

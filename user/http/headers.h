@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct agent_request;
+#include "request.h"
 
 /* Longer than any value that is right. */
 #define HEADER_VALUE_SIZE 64
@@ -20,20 +20,21 @@ struct header_value {
 	char text[HEADER_VALUE_SIZE]; /* without blanks around it; "?" when it does not fit */
 };
 
-/* All zero before the first header. */
+/* All else zero before the first header. */
 struct headers {
-	struct header_value host, imds_token, imds_ttl, length;
+	const char *const *extra_names; /* of http_options: HTTP_EXTRA_MAX; NULL: none */
+	struct header_value host, length, extra[HTTP_EXTRA_MAX];
 	bool host_repeated;
 	bool authorization;
 	bool forwarded;
 	bool ambiguous;
 };
 
-void headers_add(struct headers *h, const char *name, size_t name_len, const char *value,
-		 size_t value_len);
+void http_headers_add(struct headers *h, const char *name, size_t name_len, const char *value,
+		      size_t value_len);
 
-/* To req, whose method is set. What is taken points into h. */
-void headers_apply(const struct headers *h, struct agent_request *req);
+/* To head, whose method is set. What is taken points into h. */
+void http_headers_apply(const struct headers *h, struct http_head *head);
 
 /* Whether a body of more than max bytes is announced. */
-bool headers_length_above(const struct headers *h, size_t max);
+bool http_headers_length_above(const struct headers *h, size_t max);

@@ -3,16 +3,16 @@
 
 #include <stdbool.h>
 
-#include "addr.h"
-#include "err.h"
+#include "base/addr.h"
+#include "base/err.h"
 
 /* A listening plain TCP socket, non-blocking. IPPROTO_TCP by name, never MPTCP, and without
  * SO_REUSEPORT: both would let connections arrive without the stamp of their own socket. */
-int listen_open(const struct net_addr *addr, int *ret_fd, struct pc_err *err);
+int http_listen_open(const struct net_addr *addr, int *ret_fd, struct pc_err *err);
 
-/* Whether what kept listen_open() from listening may end by itself: an address that is not there yet,
+/* Whether what kept http_listen_open() from listening may end by itself: an address that is not there yet,
  * a family that is off, a port that somebody else has. */
-bool listen_may_come(int error);
+bool http_listen_may_come(int error);
 
 /* A copy of the caller's listener, if it is one that stamps can reach. */
-int listen_adopt(int fd, int *ret_fd, struct pc_err *err);
+int http_listen_adopt(int fd, int *ret_fd, struct pc_err *err);

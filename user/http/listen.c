@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 #define BACKLOG 4096
 
@@ -57,12 +57,12 @@ static const char *next_step(int code)
 	}
 }
 
-bool listen_may_come(int error)
+bool http_listen_may_come(int error)
 {
 	return error == -EADDRINUSE || error == -EADDRNOTAVAIL || error == -EAFNOSUPPORT;
 }
 
-int listen_open(const struct net_addr *addr, int *ret_fd, struct pc_err *err)
+int http_listen_open(const struct net_addr *addr, int *ret_fd, struct pc_err *err)
 {
 	char text[NET_ADDR_TEXT];
 	int r;
@@ -86,7 +86,7 @@ static int get_option(int fd, int name, int *ret)
 	return getsockopt(fd, SOL_SOCKET, name, ret, &len) < 0 ? -errno : 0;
 }
 
-int listen_adopt(int fd, int *ret_fd, struct pc_err *err)
+int http_listen_adopt(int fd, int *ret_fd, struct pc_err *err)
 {
 	int listening = 0, protocol = 0, flags, copy;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/agent/conns.c */
+/* SOURCES: user/http/conns.c */
 /* What hostile pods may hold: their share of connections, and each only so long. Time is made up. */
 #include <errno.h>
 #include <poll.h>
@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "conns.h"
+#include "http/conns.h"
 
 /* A connection as the server has it, with the client's end. */
 struct link {
@@ -26,15 +26,15 @@ static struct conns c;
 
 static void start(unsigned total, unsigned outside, unsigned node)
 {
-	const struct conn_limits limits = {total, outside, node};
+	const struct http_limits limits = {total, outside, node};
 
-	conns_init(&c, &limits);
+	http_conns_init(&c, &limits);
 }
 
 static bool open_link(struct link *l, uint64_t pod, int64_t now_ms)
 {
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, l->fds), 0);
-	l->conn = conns_add(&c, l->fds[0], pod, now_ms);
+	l->conn = http_conns_add(&c, l->fds[0], pod, now_ms);
 	if (l->conn)
 		return true;
 	close(l->fds[0]);
@@ -46,7 +46,7 @@ static void close_link(struct link *l)
 {
 	if (!l->conn)
 		return;
-	conns_remove(&c, l->conn);
+	http_conns_remove(&c, l->conn);
 	l->conn = NULL;
 	close(l->fds[0]);
 	close(l->fds[1]);
@@ -58,7 +58,7 @@ static void close_links(struct link *l, size_t n)
 		close_link(&l[i]);
 	assert_null(c.owners);
 	assert_int_equal(c.count, 0);
-	conns_done(&c);
+	http_conns_done(&c);
 }
 
 static bool is_shut(const struct link *l)
@@ -80,9 +80,9 @@ static unsigned count_open(const struct link *l, size_t n)
 /* A request, answered at the same moment. */
 static void use(struct link *l, int64_t now_ms)
 {
-	conns_begin(&c, l->conn, now_ms);
-	conns_whole(&c, l->conn);
-	conns_end(&c, l->conn, now_ms);
+	http_conns_begin(&c, l->conn, now_ms);
+	http_conns_whole(&c, l->conn);
+	http_conns_end(&c, l->conn, now_ms);
 }
 
 /* A pod that holds all there is makes room for itself: what it has not used for longest goes. */
@@ -113,11 +113,11 @@ static void test_newcomers(void **state)
 	(void)state;
 	start(4, 1, 1);
 	assert_true(open_link(&l[0], 7, 0)); /* begins a request and never ends it */
-	conns_begin(&c, l[0].conn, 0);
+	http_conns_begin(&c, l[0].conn, 0);
 	assert_true(open_link(&l[1], 7, 0)); /* never asks */
 	assert_true(open_link(&l[2], 7, 10)); /* waits for its answer */
-	conns_begin(&c, l[2].conn, 10);
-	conns_whole(&c, l[2].conn);
+	http_conns_begin(&c, l[2].conn, 10);
+	http_conns_whole(&c, l[2].conn);
 	assert_true(open_link(&l[3], 7, CONN_PATIENCE_MS - 1)); /* has just come */
 	assert_false(open_link(&l[4], 7, CONN_PATIENCE_MS - 1)); /* all are waited for */
 	assert_int_equal(count_open(l, 4), 4);
@@ -164,7 +164,7 @@ static void test_evict(void **state)
 	assert_true(open_link(&l[3], 8, 0));
 	use(&l[0], 300);
 	use(&l[2], 250);
-	conns_begin(&c, l[1].conn, 300);
+	http_conns_begin(&c, l[1].conn, 300);
 	assert_true(open_link(&l[4], 8, 400));
 	assert_true(is_shut(&l[2]));
 	assert_int_equal(count_open(l, 5), 4);
@@ -184,21 +184,21 @@ static void test_evict_busy(void **state)
 	assert_true(open_link(&l[0], 7, 100));
 	assert_true(open_link(&l[1], 7, 0));
 	for (size_t i = 0; i < 2; i++) {
-		conns_begin(&c, l[i].conn, 100);
-		conns_whole(&c, l[i].conn);
+		http_conns_begin(&c, l[i].conn, 100);
+		http_conns_whole(&c, l[i].conn);
 	}
 	assert_true(open_link(&l[2], 8, 200));
 	assert_true(is_shut(&l[1]));
 	assert_false(is_shut(&l[0]));
 	/* what is shut down may still end its request */
-	conns_end(&c, l[1].conn, 300);
+	http_conns_end(&c, l[1].conn, 300);
 	close_links(l, 3);
 }
 
 /* Callers without a stamp have shares of their own, and there the oldest goes, whatever it does. */
 static void test_unstamped(void **state)
 {
-	static const uint64_t shares[] = {CONN_OUTSIDE, CONN_NODE};
+	static const uint64_t shares[] = {HTTP_SHARE_UNKNOWN, HTTP_SHARE_LOCAL};
 
 	(void)state;
 	for (size_t i = 0; i < 2; i++) {
@@ -212,7 +212,7 @@ static void test_unstamped(void **state)
 		assert_true(open_link(&l[3], other, 0));
 		assert_int_equal(c.count, 1);
 		assert_int_equal(count_open(l, 4), 4);
-		conns_begin(&c, l[0].conn, CONN_PATIENCE_MS); /* a pod's would be kept */
+		http_conns_begin(&c, l[0].conn, CONN_PATIENCE_MS); /* a pod's would be kept */
 		assert_true(open_link(&l[4], shares[i], CONN_PATIENCE_MS));
 		assert_true(is_shut(&l[0]));
 		assert_true(open_link(&l[5], shares[i], CONN_PATIENCE_MS));
@@ -228,9 +228,9 @@ static void test_unstamped_alone(void **state)
 
 	(void)state;
 	start(1, 1, 1);
-	assert_true(open_link(&l[0], CONN_OUTSIDE, 0));
-	assert_true(
-		open_link(&l[1], CONN_OUTSIDE, 0)); /* its owner went with the only connection */
+	assert_true(open_link(&l[0], HTTP_SHARE_UNKNOWN, 0));
+	assert_true(open_link(&l[1], HTTP_SHARE_UNKNOWN,
+			      0)); /* its owner went with the only connection */
 	assert_true(is_shut(&l[0]));
 	assert_false(is_shut(&l[1]));
 	close_links(l, 2);
@@ -255,7 +255,7 @@ static void test_fair(void **state)
 
 		if (open_link(&l[n], pod, now)) {
 			if (random() % 2)
-				conns_begin(&c, l[n].conn, now);
+				http_conns_begin(&c, l[n].conn, now);
 			n++;
 		}
 		if (now >= 1000 && now < 1000 + SHARE)
@@ -292,13 +292,13 @@ static void test_deadline(void **state)
 	assert_true(open_link(&l[0], 7, 1000));
 	assert_true(open_link(&l[1], 7, 1000));
 	use(&l[1], 10000);
-	conns_expire(&c, 15999, 15000);
+	http_conns_expire(&c, 15999, 15000);
 	assert_false(is_shut(&l[0]));
-	conns_expire(&c, 16000, 15000);
+	http_conns_expire(&c, 16000, 15000);
 	assert_true(is_shut(&l[0]));
 	assert_false(is_shut(&l[1]));
 	assert_int_equal(c.count, 1);
-	conns_expire(&c, 25000, 15000);
+	http_conns_expire(&c, 25000, 15000);
 	assert_true(is_shut(&l[1]));
 	assert_null(c.owners);
 	close_links(l, 2);
@@ -313,15 +313,15 @@ static void test_life(void **state)
 	assert_true(open_link(&l[0], 7, 1000));
 	assert_true(open_link(&l[1], 7, 1000));
 	for (int i = 1; i < CONN_MAX_REQUESTS; i++) {
-		conns_begin(&c, l[0].conn, 2000);
-		assert_false(conns_is_last(&c, l[0].conn, 2000));
-		conns_end(&c, l[0].conn, 2000);
+		http_conns_begin(&c, l[0].conn, 2000);
+		assert_false(http_conns_is_last(&c, l[0].conn, 2000));
+		http_conns_end(&c, l[0].conn, 2000);
 	}
-	conns_begin(&c, l[0].conn, 2000);
-	assert_true(conns_is_last(&c, l[0].conn, 2000));
-	conns_begin(&c, l[1].conn, 2000);
-	assert_false(conns_is_last(&c, l[1].conn, 1000 + CONN_MAX_AGE_MS - 1));
-	assert_true(conns_is_last(&c, l[1].conn, 1000 + CONN_MAX_AGE_MS));
+	http_conns_begin(&c, l[0].conn, 2000);
+	assert_true(http_conns_is_last(&c, l[0].conn, 2000));
+	http_conns_begin(&c, l[1].conn, 2000);
+	assert_false(http_conns_is_last(&c, l[1].conn, 1000 + CONN_MAX_AGE_MS - 1));
+	assert_true(http_conns_is_last(&c, l[1].conn, 1000 + CONN_MAX_AGE_MS));
 	close_links(l, 2);
 }
 

@@ -30,7 +30,7 @@ static void text_put(struct text *t, const char *s, size_t len)
 {
 	if (t->error)
 		return;
-	if (len > TEXT_MAX - t->len)
+	if (len > (t->max ?: TEXT_MAX) - t->len)
 		t->error = -E2BIG;
 	else if (t->len + len > t->room)
 		t->error = text_grow(t, t->len + len);

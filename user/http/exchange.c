@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Connections and requests, as libmicrohttpd tells of them. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+#include "internal.h"
+
+/* ---- connections ---- */
+
+static struct conn *conn_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info ? info->socket_context : NULL;
+}
+
+static int fd_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+	return info ? info->connect_fd : -EBADF;
+}
+
+static struct conn *admit(struct http_server *server, int fd)
+{
+	const struct http_options *o = &server->options;
+	uint64_t share = o->share ? o->share(o->ctx, fd) : HTTP_SHARE_UNKNOWN;
+	struct conn *conn = http_conns_add(&server->conns, fd, share, http_now_ms());
+
+	if (conn)
+		return conn;
+	if (o->refused)
+		o->refused(o->ctx, fd);
+	shutdown(fd, SHUT_RDWR);
+	return NULL;
+}
+
+void http_exchange_on_connection(void *cls, struct MHD_Connection *connection,
+				 void **socket_context, enum MHD_ConnectionNotificationCode toe)
+{
+	struct http_server *server = cls;
+
+	if (toe != MHD_CONNECTION_NOTIFY_CLOSED) {
+		*socket_context = admit(server, fd_of(connection));
+		return;
+	}
+	if (*socket_context)
+		http_conns_remove(&server->conns, *socket_context);
+	*socket_context = NULL;
+}
+
+/* ---- from the first line to the end of the answer ---- */
+
+void *http_exchange_on_uri(void *cls, const char *uri, struct MHD_Connection *connection)
+{
+	struct http_server *server = cls;
+	struct conn *conn = conn_of(connection);
+	struct http_request *req;
+
+	/* shut down when it came; what it had sent by then is read all the same */
+	if (!conn)
+		return NULL;
+	http_conns_begin(&server->conns, conn, http_now_ms());
+	req = calloc(1, sizeof(*req));
+	if (!req)
+		return NULL;
+	/* the raw target: libmicrohttpd decodes escapes in the url that it hands to the handler */
+	req->target = strdup(uri);
+	if (!req->target) {
+		free(req);
+		return NULL;
+	}
+	req->server = server;
+	req->headers.extra_names = server->options.extra_headers;
+	req->parked.connection = connection;
+	req->parked.fd = fd_of(connection);
+	return req;
+}
+
+void http_exchange_on_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
+				enum MHD_RequestTerminationCode toe)
+{
+	struct http_server *server = cls;
+	struct conn *conn = conn_of(connection);
+	struct http_request *req = *con_cls;
+
+	(void)toe;
+	if (conn)
+		http_conns_end(&server->conns, conn, http_now_ms());
+	if (!req)
+		return;
+	free(req->target);
+	free(req);
+	*con_cls = NULL;
+}
+
+static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *key,
+				 size_t key_len, const char *value, size_t value_len)
+{
+	(void)kind;
+	http_headers_add(cls, key, key_len, value ?: "", value_len);
+	return MHD_YES;
+}
+
+/* ---- answers ---- */
+
+static void free_body(void *cls)
+{
+	struct text *body = cls;
+
+	text_done(body);
+	free(body);
+}
+
+/* Takes the body over, also when it fails. */
+static struct MHD_Response *make_response(struct http_response *resp)
+{
+	struct text *body = malloc(sizeof(*body));
+	struct MHD_Response *mhd;
+
+	if (!body)
+		return NULL;
+	*body = resp->body;
+	memset(&resp->body, 0, sizeof(resp->body));
+	mhd = MHD_create_response_from_buffer_with_free_callback_cls(body->len, body->data,
+								     free_body, body);
+	if (!mhd)
+		free_body(body);
+	return mhd;
+}
+
+static enum MHD_Result send_response(struct MHD_Connection *connection, struct http_response *resp)
+{
+	struct MHD_Response *mhd = make_response(resp);
+	enum MHD_Result ok;
+
+	if (!mhd)
+		return MHD_NO;
+	ok = MHD_add_response_header(mhd, "Content-Type", resp->content_type);
+	for (size_t i = 0; i < resp->n_headers && ok == MHD_YES; i++)
+		ok = MHD_add_response_header(mhd, resp->headers[i].name, resp->headers[i].value);
+	if (resp->close && ok == MHD_YES)
+		ok = MHD_add_response_header(mhd, "Connection", "close");
+	if (ok == MHD_YES)
+		ok = MHD_queue_response(connection, resp->status, mhd);
+	MHD_destroy_response(mhd);
+	return ok;
+}
+
+/* Again at once when a wake came while it was at work. HTTP_DONE, HTTP_PARKED or -errno. */
+static int run_handler(struct http_request *req, struct http_response *resp)
+{
+	struct http_server *server = req->server;
+	int r;
+
+	do {
+		http_response_done(resp);
+		req->parked.seen = atomic_load(&server->parked.wakes);
+		r = server->options.handle(server->options.ctx, req, resp);
+		if (r != HTTP_PARKED)
+			return r;
+		r = http_parked_add(&server->parked, &req->parked);
+	} while (r == 0);
+	return r < 0 ? r : HTTP_PARKED;
+}
+
+static enum MHD_Result answer(struct http_request *req)
+{
+	_cleanup_(http_response_done) struct http_response resp = {};
+	struct MHD_Connection *connection = req->parked.connection;
+	struct conns *conns = &req->server->conns;
+	int r;
+
+	if (!req->since_ms)
+		req->since_ms = http_now_ms();
+	r = run_handler(req, &resp);
+	if (r == HTTP_PARKED)
+		return MHD_YES; /* it may be with another thread by now, and gone */
+	if (r < 0)
+		return MHD_NO;
+	if (http_conns_is_last(conns, conn_of(connection), http_now_ms()))
+		resp.close = true;
+	return send_response(connection, &resp);
+}
+
+/* An answer already here costs the client its connection, so only those that are refused get one. */
+static enum MHD_Result on_headers(struct http_request *req)
+{
+	MHD_get_connection_values_n(req->parked.connection, MHD_HEADER_KIND, on_header,
+				    &req->headers);
+	http_headers_apply(&req->headers, &req->head);
+	req->head.too_large = http_headers_length_above(&req->headers, REQUEST_BODY_MAX);
+	return req->head.ambiguous || req->head.too_large ? answer(req) : MHD_YES;
+}
+
+enum MHD_Result http_exchange_on_request(void *cls, struct MHD_Connection *connection,
+					 const char *url, const char *method, const char *version,
+					 const char *upload_data, size_t *upload_data_size,
+					 void **con_cls)
+{
+	struct http_server *server = cls;
+	struct http_request *req = *con_cls;
+
+	(void)url;
+	(void)version;
+	(void)upload_data;
+	if (!req)
+		return MHD_NO;
+	/* Called first when the headers are there, then for each piece of a body, then for the
+	 * answer; once more for each time that it was parked. */
+	req->head.method = method;
+	if (!req->headers_seen) {
+		req->headers_seen = true;
+		req->head.target = req->target;
+		return on_headers(req);
+	}
+	if (*upload_data_size) {
+		req->body_len += *upload_data_size;
+		*upload_data_size = 0;
+		return req->body_len > REQUEST_BODY_MAX ? MHD_NO : MHD_YES;
+	}
+	http_conns_whole(&server->conns, conn_of(connection));
+	return answer(req);
+}
+
+/* ---- what a handler may ask ---- */
+
+const struct http_head *http_request_head(const struct http_request *req)
+{
+	return &req->head;
+}
+
+int http_request_fd(const struct http_request *req)
+{
+	return req->parked.fd;
+}
+
+uint64_t http_request_share(const struct http_request *req)
+{
+	return conn_of(req->parked.connection)->share;
+}
+
+int64_t http_request_since_ms(const struct http_request *req)
+{
+	return req->since_ms;
+}
+
+const char *http_request_client(const struct http_request *req, char *buf, size_t size)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(req->parked.connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	const struct sockaddr *sa = info ? info->client_addr : NULL;
+	const void *ip;
+
+	if (!sa || (sa->sa_family != AF_INET && sa->sa_family != AF_INET6))
+		return NULL;
+	ip = sa->sa_family == AF_INET
+		     ? (const void *)&((const struct sockaddr_in *)(const void *)sa)->sin_addr
+		     : &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
+	return inet_ntop(sa->sa_family, ip, buf, (socklen_t)size);
+}
+
+int http_park(struct http_request *req, int64_t deadline_ms, uint64_t key)
+{
+	struct parked *parked = &req->server->parked;
+
+	if (http_now_ms() >= deadline_ms)
+		return -ETIMEDOUT;
+	if (http_parked_is_gone(req->parked.fd))
+		return -EPIPE;
+	if (http_parked_is_closing(parked))
+		return -ESHUTDOWN;
+	req->parked.deadline_ms = deadline_ms;
+	req->parked.wanted = key;
+	return HTTP_PARKED;
+}
