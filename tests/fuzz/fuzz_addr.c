@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/base/addr.c user/base/parse.c user/agent/destination.c */
+/* MODULES: agent http credentials crypto base */
+/* LIBS: -lcyaml -lyaml -lcrypto */
 /* Addresses, prefixes, numbers, Host headers: what is accepted prints and reads as the same. */
 #include "fuzz.h"
 
@@ -7,8 +8,8 @@
 #include <errno.h>
 
 #include "addr.h"
-#include "destination.h"
 #include "parse.h"
+#include "service.h"
 
 static void check_addr(const char *text)
 {
@@ -91,15 +92,9 @@ static size_t host_length(const char *host)
 /* A Host header names a service when it is one of these, however IPv6 is spelled. */
 static void check_host(const char *host)
 {
-	static const struct {
-		const char *addr;
-		enum destination destination;
-	} services[] = {
-		{"169.254.170.23", DESTINATION_POD_IDENTITY},
-		{"fd00:ec2::23", DESTINATION_POD_IDENTITY},
-		{"169.254.170.2", DESTINATION_ECS},
-		{"169.254.169.254", DESTINATION_IMDS},
-		{"fd00:ec2::254", DESTINATION_IMDS},
+	static const char *const services[] = {
+		"169.254.170.23",  "fd00:ec2::23",  "169.254.170.2",
+		"169.254.169.254", "fd00:ec2::254",
 	};
 	char name[INET6_ADDRSTRLEN] = "";
 	struct in6_addr in6;
@@ -119,7 +114,7 @@ static void check_host(const char *host)
 			memmove(name, name + 7, strlen(name + 7) + 1);
 	}
 	for (size_t i = 0; i < sizeof(services) / sizeof(services[0]); i++)
-		if (!strcmp(name, services[i].addr))
+		if (!strcmp(name, services[i]))
 			return;
 	MUST(!"this Host header names no service");
 }
@@ -127,12 +122,14 @@ static void check_host(const char *host)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = fuzz_string(data, size);
+	const struct http_head head = {.host = text};
+	const struct agent_service *service;
 
 	check_addr(text);
 	check_prefix(text);
 	check_number(text);
-	for (int d = DESTINATION_POD_IDENTITY; d <= DESTINATION_IMDS; d++)
-		if (destination_host_ok((enum destination)d, text))
+	for (size_t n = 0; (service = agent_service_at(n)); n++)
+		if (agent_service_host_ok(service, &head))
 			check_host(text);
 	free(text);
 	return 0;

@@ -15,13 +15,11 @@
 #include <unistd.h>
 
 #include "addr.h"
-#include "associations.h"
 #include "audit.h"
 #include "http/headers.h"
 #include "log.h"
 #include "log_out.h"
-#include "http/path.h"
-#include "protocol.h"
+#include "service.h"
 #include "token.h"
 
 #define NOW    1767323045
@@ -147,6 +145,7 @@ static bool may_have_secret(const struct agent_request *req)
 {
 	static const char *const accounts[] = {"web", "plain", NULL};
 	static const char *const methods[] = {"GET", "HEAD", NULL};
+	const struct agent_service *service;
 	char path[HTTP_PATH_SIZE], at[NET_ADDR_TEXT];
 
 	if (!req->peer || req->head.forwarded || req->head.host_repeated || req->head.ambiguous ||
@@ -157,7 +156,8 @@ static bool may_have_secret(const struct agent_request *req)
 	    http_path_normalise(req->head.target, path, sizeof(path)) < 0)
 		return false;
 	net_addr_format(req->peer->address, req->peer->port, at, sizeof(at));
-	if (req->head.host && !destination_host_ok(destination_of(req->peer), req->head.host))
+	service = agent_service_of(req->peer);
+	if (!service || !agent_service_host_ok(service, &req->head))
 		return false;
 	return container_may(req, at, path) || imds_may(req, at, path);
 }
@@ -249,7 +249,7 @@ static void dispatch(const struct agent_request *req)
 
 	if (r == -EAGAIN) {
 		MUST(req->peer && !(req->peer->flags & PODCRED_PEER_NAMED) && !resp.http.body.data);
-		MUST(agent_not_resolved(req, "pod_not_resolved", &late) == 0);
+		MUST(agent_not_resolved(req, &late) == 0);
 		check_response(req, &late);
 		response_done(&late);
 		return;

@@ -103,7 +103,6 @@ static void start(unsigned name_wait_ms, unsigned max_connections)
 		.token_key = {1, 2, 3},
 		.peer = fake_peer,
 		.name_wait_ms = name_wait_ms,
-		.imds_name_wait_ms = name_wait_ms,
 		/* on a busy machine hundreds of connections take longer than the defaults */
 		.idle_timeout_s = 600,
 		.request_timeout_ms = 600000,

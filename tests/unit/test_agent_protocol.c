@@ -15,10 +15,9 @@
 #include <jansson.h>
 
 #include "addr.h"
-#include "associations.h"
 #include "cleanup.h"
 #include "http/headers.h"
-#include "protocol.h"
+#include "service.h"
 #include "token.h"
 
 #define NOW   1767323045 /* 2026-01-02T03:04:05Z */
@@ -131,8 +130,10 @@ static void check_row(const struct row *row)
 	if (r != 0 || resp.http.status != row->status)
 		fail_msg("%s %s %s Host %s: %d, status %u", row->at, row->method, row->target,
 			 row->host, r, resp.http.status);
-	if (refused != !!row->reason || (refused && strcmp(resp.reason, row->reason) != 0))
-		fail_msg("%s %s: reason %s", row->method, row->target, resp.reason);
+	if (refused != !!row->reason ||
+	    (refused && strcmp(agent_reason_name(resp.reason), row->reason) != 0))
+		fail_msg("%s %s: reason %s", row->method, row->target,
+			 agent_reason_name(resp.reason));
 	if (row->body && (resp.http.body.len != strlen(row->body) ||
 			  memcmp(resp.http.body.data, row->body, resp.http.body.len) != 0))
 		fail_msg("%s %s: body %.*s", row->method, row->target, (int)resp.http.body.len,
@@ -536,7 +537,7 @@ static void test_ambiguous_headers(void **state)
 		req.peer = peers[i];
 		assert_int_equal(agent_dispatch(&env, &req, &resp), 0);
 		assert_int_equal(resp.http.status, 400);
-		assert_string_equal(resp.reason, "ambiguous");
+		assert_string_equal(agent_reason_name(resp.reason), "ambiguous");
 		assert_true(resp.http.close);
 		assert_string_equal(header(&resp, "Server") ?: "", i == 1 ? "EC2ws" : "");
 		response_done(&resp);
@@ -631,7 +632,8 @@ static void test_outsiders(void **state)
 			assert_int_equal(agent_dispatch(&env, &req, &resp), 0);
 			assert_int_equal(resp.http.status, 403);
 			assert_true(resp.http.close);
-			assert_string_equal(resp.reason, stamped ? "direct" : "unknown_caller");
+			assert_string_equal(agent_reason_name(resp.reason),
+					    stamped ? "direct" : "unknown_caller");
 			assert_null(memmem(resp.http.body.data, resp.http.body.len, "se/cret", 7));
 			assert_int_equal(
 				!!memmem(resp.http.body.data, resp.http.body.len, "sidecar", 7),
@@ -686,7 +688,7 @@ static void test_unnamed(void **state)
 		assert_int_equal(agent_dispatch(&env, &req, &resp), cases[i].status ? 0 : -EAGAIN);
 		assert_int_equal(resp.http.status, cases[i].status);
 		response_done(&resp);
-		assert_int_equal(agent_not_resolved(&req, "pod_not_resolved", &resp), 0);
+		assert_int_equal(agent_not_resolved(&req, &resp), 0);
 		assert_int_equal(resp.http.status, 503);
 		assert_non_null(
 			memmem(resp.http.body.data, resp.http.body.len, "PodNotResolved", 14));
@@ -732,7 +734,7 @@ static void test_require_authorization(void **state)
 	strict.require_authorization = true;
 	assert_int_equal(agent_dispatch(&strict, &req, &resp), 0);
 	assert_int_equal(resp.http.status, 400);
-	assert_string_equal(resp.reason, "no_authorization");
+	assert_string_equal(agent_reason_name(resp.reason), "no_authorization");
 	response_done(&resp);
 	req.head.authorization = true;
 	assert_int_equal(agent_dispatch(&strict, &req, &resp), 0);

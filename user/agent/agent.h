@@ -35,8 +35,7 @@ struct agent_options {
 	int associations_fd; /* that file, opened by one who may; 0: the path is opened */
 	uint8_t token_key[AGENT_TOKEN_KEY_SIZE]; /* keep it over restarts, and so do IMDS tokens */
 	agent_peer_fn peer; /* podcred_peer */
-	unsigned name_wait_ms; /* container endpoint: wait for a pod's name; 1500 */
-	unsigned imds_name_wait_ms; /* the same for IMDS, where SDKs give up sooner; 400 */
+	unsigned name_wait_ms; /* for a pod's name; as each service has it */
 	unsigned idle_timeout_s; /* a connection on which nothing comes or goes; 10 */
 	unsigned request_timeout_ms; /* a connection without a finished request; 15000 */
 	unsigned max_connections; /* of all pods, who share them; 1024 */

@@ -68,11 +68,12 @@ void audit_decision(struct audit_limit *limit, const struct agent_request *req,
 	snprintf(cgroup, sizeof(cgroup), "%llu", (unsigned long long)peer->pod_cgroup_id);
 	snprintf(status, sizeof(status), "%u", resp->http.status);
 	log_event(granted ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "credentials", "result",
-		  granted ? "granted" : "refused", "reason", resp->reason, "status",
-		  resp->http.status ? status : NULL, "namespace", or_null(peer->pod_namespace),
-		  "pod", or_null(peer->pod_name), "uid", or_null(peer->pod_uid), "service_account",
-		  or_null(peer->service_account), "pod_cgroup", req->peer ? cgroup : NULL, "role",
-		  or_null(resp->role), "destination", req->peer ? destination : NULL, "pid",
-		  req->peer ? pid : NULL, "client", req->peer ? NULL : req->client, "error",
+		  granted ? "granted" : "refused", "reason", agent_reason_name(resp->reason),
+		  "status", resp->http.status ? status : NULL, "namespace",
+		  or_null(peer->pod_namespace), "pod", or_null(peer->pod_name), "uid",
+		  or_null(peer->pod_uid), "service_account", or_null(peer->service_account),
+		  "pod_cgroup", req->peer ? cgroup : NULL, "role", or_null(resp->role),
+		  "destination", req->peer ? destination : NULL, "pid", req->peer ? pid : NULL,
+		  "client", req->peer ? NULL : req->client, "error",
 		  req->peer ? NULL : strerrordesc_np(-req->peer_error), NULL);
 }

@@ -1,28 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "protocol.h"
-
+/* The steps from a request to its answer. Who asks is known before the first one. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "http/path.h"
+#include "cleanup.h"
+#include "service.h"
 
 const char *const agent_headers[HTTP_EXTRA_MAX] = {
 	[AGENT_HEADER_IMDS_TOKEN] = "X-aws-ec2-metadata-token",
 	[AGENT_HEADER_IMDS_TTL] = "X-aws-ec2-metadata-token-ttl-seconds",
 };
 
-int response_method(struct agent_response *resp, const char *allow, bool imds)
-{
-	int r = imds ? response_imds_error(resp, 405, NULL)
-		     : response_error(resp, 405, "MethodNotAllowed",
-				      "this method is not allowed here", NULL);
-
-	http_response_add_header(&resp->http, "Allow", allow);
-	return r;
-}
-
-/* Callers that were not redirected. Probes come this way, unstamped from the host, and learn one
- * thing: the agent answers. Nothing else is here for anybody. */
+/* Probes come without a stamp, from the host, and learn one thing: the agent answers. Nothing else is
+ * here for those that were not redirected. */
 bool agent_is_probe(const struct agent_request *req)
 {
 	char path[HTTP_PATH_SIZE];
@@ -32,96 +23,123 @@ bool agent_is_probe(const struct agent_request *req)
 	       !strcmp(path, "/healthz");
 }
 
-static int answer_outsider(const struct agent_request *req, bool direct,
-			   struct agent_response *resp)
+static int answered(int r)
+{
+	return r < 0 ? r : AGENT_ANSWERED;
+}
+
+static int refuse_outsider(const struct agent_request *req, struct agent_response *resp)
 {
 	if (agent_is_probe(req))
-		return response_text(resp, 200, "ok", NULL);
-	if (!direct)
+		return response_text(resp, 200, "ok", AGENT_NO_REASON);
+	if (!req->peer)
 		return response_error(resp, 403, "AccessDenied",
 				      "this connection is not vouched for by podcred",
-				      "unknown_caller");
+				      AGENT_UNKNOWN_CALLER);
 	return response_error(resp, 403, "AccessDenied",
 			      "this connection was made to the agent's own address; if a sidecar "
 			      "in the pod makes it, exclude that address from what the sidecar "
 			      "takes over",
-			      "direct");
+			      AGENT_DIRECT);
 }
 
-static int answer_ambiguous(const struct agent_request *req, struct agent_response *resp)
-{
-	int r;
+/* ---- the steps ---- */
 
-	if (!req->peer || destination_of(req->peer) != DESTINATION_IMDS)
-		return response_error(resp, 400, "InvalidRequest",
-				      "the headers or the body can be read in more than one way",
-				      "ambiguous");
-	r = response_imds_error(resp, 400, "ambiguous");
-	http_response_add_header(&resp->http, "Server", "EC2ws");
+static int step_read(struct agent_exchange *x)
+{
+	const struct http_head *head = &x->req->head;
+
+	if (x->req->peer)
+		x->service = agent_service_of(x->req->peer);
+	if (head->ambiguous && x->service)
+		return answered(x->service->refuse(x, AGENT_AMBIGUOUS));
+	if (head->ambiguous)
+		return answered(response_ambiguous(x->resp));
+	if (head->too_large)
+		return answered(response_error(x->resp, 413, "InvalidRequest",
+					       "no request here has such a body", AGENT_NO_REASON));
+	return AGENT_GO_ON;
+}
+
+static int step_identify(struct agent_exchange *x)
+{
+	const struct podcred_peer *peer = x->req->peer;
+
+	if (!peer || peer->flags & PODCRED_PEER_DIRECT) {
+		x->service = NULL;
+		return answered(refuse_outsider(x->req, x->resp));
+	}
+	if (!x->service)
+		return answered(response_error(x->resp, 403, "AccessDenied",
+					       "no service is known at the dialled address",
+					       AGENT_UNKNOWN_DESTINATION));
+	return x->service->check(x);
+}
+
+static int step_name(struct agent_exchange *x)
+{
+	return x->req->peer->flags & PODCRED_PEER_NAMED ? AGENT_GO_ON : -EAGAIN;
+}
+
+static int step_associate(struct agent_exchange *x)
+{
+	x->association = association_find(x->env->table, x->req->peer->pod_namespace,
+					  x->req->peer->service_account);
+	return x->service->decide(x);
+}
+
+static int step_credentials(struct agent_exchange *x)
+{
+	int r = provider_static_get(x->association, x->req->now, &x->credentials);
+
+	snprintf(x->resp->role, sizeof(x->resp->role), "%s", x->association->role);
+	if (r == -EKEYEXPIRED)
+		return answered(x->service->refuse(x, AGENT_CREDENTIALS_EXPIRED));
 	return r;
 }
 
-static int answer(const struct agent_env *env, const struct agent_request *req,
-		  struct agent_response *resp)
+static int step_answer(struct agent_exchange *x)
 {
-	enum destination d;
+	return x->service->answer(x);
+}
 
-	if (req->head.ambiguous)
-		return answer_ambiguous(req, resp);
-	if (!req->peer)
-		return answer_outsider(req, false, resp);
-	if (req->peer->flags & PODCRED_PEER_DIRECT)
-		return answer_outsider(req, true, resp);
-	d = destination_of(req->peer);
-	switch (d) {
-	case DESTINATION_POD_IDENTITY:
-	case DESTINATION_ECS:
-		return container_answer(env, req, d, resp);
-	case DESTINATION_IMDS:
-		return imds_answer(env, req, resp);
-	case DESTINATION_OTHER:
-		break;
-	}
-	return response_error(resp, 403, "AccessDenied",
-			      "no service is known at the dialled address", "unknown_destination");
+static const agent_step_fn steps[] = {
+	step_read, step_identify, step_name, step_associate, step_credentials, step_answer,
+};
+
+static void exchange_done(struct agent_exchange *x)
+{
+	credentials_done(&x->credentials);
 }
 
 int agent_dispatch(const struct agent_env *env, const struct agent_request *req,
 		   struct agent_response *ret)
 {
-	struct agent_response resp = {};
-	int r = answer(env, req, &resp);
+	_cleanup_(response_done) struct agent_response resp = {};
+	_cleanup_(exchange_done) struct agent_exchange x = {.env = env, .req = req, .resp = &resp};
+	int r = AGENT_GO_ON;
 
-	if (r < 0) {
-		response_done(&resp);
+	for (size_t i = 0; i < ARRAY_SIZE(steps) && r == AGENT_GO_ON; i++)
+		r = steps[i](&x);
+	if (r < 0)
 		return r;
-	}
+	resp.service = x.service;
 	*ret = resp;
+	resp = (struct agent_response){};
 	return 0;
 }
 
-int agent_not_resolved(const struct agent_request *req, const char *reason,
-		       struct agent_response *ret)
+int agent_not_resolved(const struct agent_request *req, struct agent_response *ret)
 {
-	struct agent_response resp = {};
-	int r;
+	_cleanup_(response_done) struct agent_response resp = {};
+	struct agent_exchange x = {
+		.req = req, .service = agent_service_of(req->peer), .resp = &resp};
+	int r = x.service->refuse(&x, AGENT_POD_NOT_RESOLVED);
 
-	if (destination_of(req->peer) == DESTINATION_IMDS) {
-		r = response_text(&resp, 503, "503 - PodNotResolved", reason);
-		http_response_add_header(&resp.http, "Server", "EC2ws");
-	} else {
-		r = response_error(&resp, 503, "PodNotResolved",
-				   "this pod's name is not known yet, try again", reason);
-	}
-	if (r < 0) {
-		response_done(&resp);
+	if (r < 0)
 		return r;
-	}
+	resp.service = x.service;
 	*ret = resp;
+	resp = (struct agent_response){};
 	return 0;
-}
-
-int agent_too_large(struct agent_response *ret)
-{
-	return response_error(ret, 413, "InvalidRequest", "no request here has such a body", NULL);
 }

@@ -10,7 +10,7 @@
 #include "audit.h"
 #include "cleanup.h"
 #include "clock.h"
-#include "protocol.h"
+#include "service.h"
 
 static int64_t now_ms(void)
 {
@@ -72,7 +72,8 @@ uint64_t handler_share(void *ctx, int fd)
 void handler_refused(void *ctx, int fd)
 {
 	struct agent_server *server = ctx;
-	struct agent_response closed = {.audit = AUDIT_REFUSED, .reason = "too_many_connections"};
+	struct agent_response closed = {.audit = AUDIT_REFUSED,
+					.reason = AGENT_TOO_MANY_CONNECTIONS};
 	struct agent_request req = {};
 	struct podcred_peer peer;
 
@@ -95,6 +96,12 @@ static bool is_known(uint64_t share)
 	return share != HTTP_SHARE_UNKNOWN && share != HTTP_SHARE_LOCAL;
 }
 
+/* The kernel counts who is asked about and has no stamp: not those who need none. */
+static bool is_for_anybody(const struct agent_request *req, bool known)
+{
+	return (!known && agent_is_probe(req)) || (req->head.too_large && !req->head.ambiguous);
+}
+
 /* As agent_dispatch(), but what has to wait for the pod's name is parked. */
 static int answer(struct agent_server *server, struct http_request *http,
 		  const struct agent_request *req, struct agent_response *resp)
@@ -109,11 +116,10 @@ static int answer(struct agent_server *server, struct http_request *http,
 	association_table_unref(table);
 	if (r != -EAGAIN)
 		return r;
-	wait_ms = destination_of(req->peer) == DESTINATION_IMDS ? server->imds_name_wait_ms
-								: server->name_wait_ms;
+	wait_ms = server->name_wait_ms ?: agent_service_of(req->peer)->name_wait_ms;
 	r = http_park(http, http_request_since_ms(http) + wait_ms, req->peer->pod_cgroup_id);
 	if (r == -ETIMEDOUT || r == -ESHUTDOWN)
-		return agent_not_resolved(req, "pod_not_resolved", resp);
+		return agent_not_resolved(req, resp);
 	return r;
 }
 
@@ -128,21 +134,17 @@ int handler_handle(void *ctx, struct http_request *http, struct http_response *r
 	struct podcred_peer peer;
 	int r;
 
-	if (req.head.too_large && !req.head.ambiguous) {
-		r = agent_too_large(&resp);
-	} else {
-		/* Asked in each step, so that a name that is withdrawn counts at once. */
-		if (!is_known(http_request_share(http)) && agent_is_probe(&req))
-			req.peer_error = -ENODATA;
-		else
-			identify(server, http_request_fd(http), &peer, &req);
-		req.client = http_request_client(http, client, sizeof(client));
-		r = answer(server, http, &req, &resp);
-		/* Nobody tells unknown callers apart: one request each, so that they take turns. */
-		resp.http.close |= !req.peer;
-		if (r == HTTP_DONE)
-			audit_decision(&server->audit_limit, &req, &resp, now_ms());
-	}
+	/* Asked in each step, so that a name that is withdrawn counts at once. */
+	if (is_for_anybody(&req, is_known(http_request_share(http))))
+		req.peer_error = -ENODATA;
+	else
+		identify(server, http_request_fd(http), &peer, &req);
+	req.client = http_request_client(http, client, sizeof(client));
+	r = answer(server, http, &req, &resp);
+	/* Nobody tells unknown callers apart: one request each, so that they take turns. */
+	resp.http.close |= !req.peer;
+	if (r == HTTP_DONE)
+		audit_decision(&server->audit_limit, &req, &resp, now_ms());
 	*ret = resp.http;
 	resp.http = (struct http_response){};
 	return r;

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "protocol.h"
-
+/* The instance metadata service: session tokens, and the pod's role in place of the node's. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "associations.h"
-#include "cleanup.h"
 #include "parse.h"
-#include "http/path.h"
-#include "provider.h"
+#include "service.h"
 #include "timestamp.h"
 #include "token.h"
 
+#define IAM	   "meta-data/iam/"
+#define TOKEN_PATH "api/token"
 #define TTL_HEADER "X-aws-ec2-metadata-token-ttl-seconds"
 
 /* "latest", "1.0" or a date of this century, as the real service has them. */
@@ -51,163 +49,209 @@ static void drop_trailing_slash(char *path)
 		path[len - 1] = '\0';
 }
 
-static int answer_token(const struct agent_env *env, const struct agent_request *req, bool latest,
-			struct agent_response *resp)
+static const char *token_of(const struct agent_exchange *x)
 {
-	char token[TOKEN_SIZE];
-	uint64_t ttl;
-	int r;
-
-	if (req->head.forwarded)
-		return response_imds_error(resp, 403, "forwarded");
-	if (!latest)
-		return response_imds_error(resp, 403, "token_path_not_latest");
-	if (!req->head.extra[AGENT_HEADER_IMDS_TTL] ||
-	    parse_u64(req->head.extra[AGENT_HEADER_IMDS_TTL], TOKEN_TTL_MAX, &ttl) < 0 || ttl == 0)
-		return response_imds_error(resp, 400, "bad_token_ttl");
-	if (!(req->peer->flags & PODCRED_PEER_NAMED))
-		return -EAGAIN;
-	r = token_make(env->token_key, req->peer->pod_uid, req->boot_s + (time_t)ttl, token);
-	if (r < 0)
-		return response_imds_error(resp, 500, "token_not_made");
-	r = response_text(resp, 200, token, NULL);
-	/* digits only, at most 21600: what the client sent is the canonical text but for zeros */
-	snprintf(token, sizeof(token), "%u", (unsigned)ttl);
-	http_response_add_header(&resp->http, TTL_HEADER, token);
-	return r;
+	return x->req->head.extra[AGENT_HEADER_IMDS_TOKEN];
 }
 
-static int answer_info(const struct association *a, const char *now, struct agent_response *resp)
+/* How each answer ends. */
+static int answered(struct agent_exchange *x, int r)
 {
+	char text[24];
+
+	if (r < 0)
+		return r;
+	if (x->token_checked) {
+		snprintf(text, sizeof(text), "%lld", (long long)x->token_left);
+		http_response_add_header(&x->resp->http, TTL_HEADER, text);
+	}
+	http_response_add_header(&x->resp->http, "Server", "EC2ws");
+	return AGENT_ANSWERED;
+}
+
+static int refuse_with(struct agent_exchange *x, unsigned status, enum agent_reason reason)
+{
+	return answered(x, response_imds_error(x->resp, status, reason));
+}
+
+/* ---- before the name is known ---- */
+
+/* -ERANGE, -EINVAL */
+static int read_ttl(const struct agent_exchange *x, uint64_t *ret)
+{
+	const char *ttl = x->req->head.extra[AGENT_HEADER_IMDS_TTL];
+
+	if (!ttl || parse_u64(ttl, TOKEN_TTL_MAX, ret) < 0 || *ret == 0)
+		return -EINVAL;
+	return 0;
+}
+
+static int check_token_request(struct agent_exchange *x, bool latest)
+{
+	uint64_t ttl;
+
+	if (strcmp(x->req->head.method, "PUT") != 0)
+		return answered(x, response_method(x->resp, "PUT", true));
+	if (x->req->head.forwarded)
+		return refuse_with(x, 403, AGENT_FORWARDED);
+	if (!latest)
+		return refuse_with(x, 403, AGENT_TOKEN_PATH_NOT_LATEST);
+	if (read_ttl(x, &ttl) < 0)
+		return refuse_with(x, 400, AGENT_BAD_TOKEN_TTL);
+	return AGENT_GO_ON;
+}
+
+static int check(struct agent_exchange *x)
+{
+	bool latest = false;
+
+	if (!agent_service_host_ok(x->service, &x->req->head))
+		return refuse_with(x, 403, AGENT_BAD_HOST);
+	if (http_path_normalise(x->req->head.target, x->path, sizeof(x->path)) < 0)
+		return refuse_with(x, 400, AGENT_BAD_PATH);
+	drop_trailing_slash(x->path);
+	x->rest = below_version(x->path, &latest);
+	if (x->rest && !strcmp(x->rest, TOKEN_PATH))
+		return check_token_request(x, latest);
+	if (!http_is_read(&x->req->head))
+		return answered(x, response_method(x->resp, "GET, HEAD", true));
+	return x->rest ? AGENT_GO_ON : refuse_with(x, 404, AGENT_NO_REASON);
+}
+
+/* ---- the name and the association are known ---- */
+
+static int answer_token(struct agent_exchange *x)
+{
+	const struct agent_request *req = x->req;
+	char token[TOKEN_SIZE];
+	uint64_t ttl = 0;
+	int r = read_ttl(x, &ttl);
+
+	if (r == 0)
+		r = token_make(x->env->token_key, req->peer->pod_uid, req->boot_s + (time_t)ttl,
+			       token);
+	if (r < 0)
+		return refuse_with(x, 500, AGENT_TOKEN_NOT_MADE);
+	r = response_text(x->resp, 200, token, AGENT_NO_REASON);
+	/* digits only, at most 21600: what the client sent is the canonical text but for zeros */
+	snprintf(token, sizeof(token), "%u", (unsigned)ttl);
+	http_response_add_header(&x->resp->http, TTL_HEADER, token);
+	return answered(x, r);
+}
+
+static int answer_info(struct agent_exchange *x, const char *now)
+{
+	const struct association *a = x->association;
+	struct text *body = &x->resp->http.body;
 	char arn[160];
 
 	/* No account, no ARN; and the id of an instance profile that is not there is left out. */
-	if (!a->account_id)
-		return response_imds_error(resp, 404, NULL);
+	if (!a || !a->account_id)
+		return refuse_with(x, 404, AGENT_NO_REASON);
 	snprintf(arn, sizeof(arn), "arn:aws:iam::%s:instance-profile/%s", a->account_id, a->role);
-	text_add(&resp->http.body, "{");
-	text_add_member(&resp->http.body, "Code", "Success");
-	text_add_member(&resp->http.body, "LastUpdated", now);
-	text_add_member(&resp->http.body, "InstanceProfileArn", arn);
-	text_add(&resp->http.body, "}");
-	resp->http.status = 200;
-	resp->http.content_type = "application/json";
-	return text_error(&resp->http.body);
-}
-
-static int answer_credentials(const struct association *a, const struct agent_request *req,
-			      const char *now, struct agent_response *resp)
-{
-	_cleanup_(credentials_done) struct credentials c = {};
-	int r = provider_static_get(a, req->now, &c);
-
-	snprintf(resp->role, sizeof(resp->role), "%s", a->role);
-	if (r == -EKEYEXPIRED)
-		return response_imds_error(resp, 503, "credentials_expired");
-	if (r < 0)
-		return r;
-	text_add(&resp->http.body, "{");
-	text_add_member(&resp->http.body, "Code", "Success");
-	text_add_member(&resp->http.body, "LastUpdated", now);
-	text_add_member(&resp->http.body, "Type", "AWS-HMAC");
-	r = response_credentials(resp, &c, "text/plain");
-	if (r != -E2BIG)
-		return r;
-	text_done(&resp->http.body);
-	return response_imds_error(resp, 500, "body_too_large");
+	http_response_begin(&x->resp->http, 200, "application/json");
+	text_add(body, "{");
+	text_add_member(body, "Code", "Success");
+	text_add_member(body, "LastUpdated", now);
+	text_add_member(body, "InstanceProfileArn", arn);
+	text_add(body, "}");
+	return answered(x, text_error(body));
 }
 
 /* rest: what follows ".../iam/", without a trailing slash. */
-static int answer_iam(const struct agent_env *env, const struct agent_request *req,
-		      const char *rest, struct agent_response *resp)
+static int decide_iam(struct agent_exchange *x, const char *rest)
 {
 	static const char dir[] = "security-credentials";
-	const struct association *a =
-		association_find(env->table, req->peer->pod_namespace, req->peer->service_account);
+	const struct association *a = x->association;
 	char now[TIMESTAMP_SIZE];
 
-	if (timestamp_format(req->now, now) < 0)
-		return response_imds_error(resp, 500, "clock");
+	if (timestamp_format(x->req->now, now) < 0)
+		return refuse_with(x, 500, AGENT_CLOCK);
 	if (!strcmp(rest, "info"))
-		return a ? answer_info(a, now, resp) : response_imds_error(resp, 404, NULL);
+		return answer_info(x, now);
 	/* "-extended" too: newer SDKs then fall back to the plain path (R14) */
 	if (strncmp(rest, dir, sizeof(dir) - 1) != 0 ||
 	    (rest[sizeof(dir) - 1] && rest[sizeof(dir) - 1] != '/'))
-		return response_imds_error(resp, 404, NULL);
-	if (req->head.forwarded)
-		return response_imds_error(resp, 403, "forwarded");
+		return refuse_with(x, 404, AGENT_NO_REASON);
+	if (x->req->head.forwarded)
+		return refuse_with(x, 403, AGENT_FORWARDED);
 	if (!a)
-		return response_imds_error(resp, 404, "no_association");
+		return refuse_with(x, 404, AGENT_NO_ASSOCIATION);
 	rest += sizeof(dir) - 1;
 	if (!*rest)
-		return response_text(resp, 200, a->role, NULL);
-	if (strcmp(rest + 1, a->role) != 0)
-		return response_imds_error(resp, 404, "other_role");
-	return answer_credentials(a, req, now, resp);
+		return answered(x, response_text(x->resp, 200, a->role, AGENT_NO_REASON));
+	return strcmp(rest + 1, a->role) != 0 ? refuse_with(x, 404, AGENT_OTHER_ROLE) : AGENT_GO_ON;
 }
 
-/* GET and HEAD below a version. A token is optional; a wrong one is worse than none. */
-static int answer_read(const struct agent_env *env, const struct agent_request *req,
-		       const char *rest, struct agent_response *resp)
+/* A token is optional; a wrong one is worse than none. */
+static int check_token(struct agent_exchange *x)
 {
-	static const char iam[] = "meta-data/iam/";
-	char text[24];
-	time_t left = 0;
 	int r;
 
-	if (!(req->peer->flags & PODCRED_PEER_NAMED))
-		return -EAGAIN;
-	if (req->head.extra[AGENT_HEADER_IMDS_TOKEN]) {
-		r = token_check(env->token_key, req->peer->pod_uid,
-				req->head.extra[AGENT_HEADER_IMDS_TOKEN], req->boot_s, &left);
-		if (r < 0)
-			return response_imds_error(resp, 401,
-						   r == -EKEYEXPIRED ? "imds_token_expired"
-								     : "imds_token_invalid");
-	}
-	if (!strncmp(rest, iam, sizeof(iam) - 1))
-		r = answer_iam(env, req, rest + sizeof(iam) - 1, resp);
-	else
-		r = response_imds_error(resp, 404, NULL);
-	if (r == 0 && req->head.extra[AGENT_HEADER_IMDS_TOKEN]) {
-		snprintf(text, sizeof(text), "%lld", (long long)left);
-		http_response_add_header(&resp->http, TTL_HEADER, text);
-	}
+	if (!token_of(x))
+		return 0;
+	r = token_check(x->env->token_key, x->req->peer->pod_uid, token_of(x), x->req->boot_s,
+			&x->token_left);
+	x->token_checked = r == 0;
 	return r;
 }
 
-static int answer_path(const struct agent_env *env, const struct agent_request *req, char *path,
-		       struct agent_response *resp)
+static int decide(struct agent_exchange *x)
 {
-	bool latest = false;
-	const char *rest;
-
-	drop_trailing_slash(path);
-	rest = below_version(path, &latest);
-	if (rest && !strcmp(rest, "api/token"))
-		return strcmp(req->head.method, "PUT") != 0 ? response_method(resp, "PUT", true)
-							    : answer_token(env, req, latest, resp);
-	if (!http_is_read(&req->head))
-		return response_method(resp, "GET, HEAD", true);
-	if (!rest)
-		return response_imds_error(resp, 404, NULL);
-	return answer_read(env, req, rest, resp);
-}
-
-int imds_answer(const struct agent_env *env, const struct agent_request *req,
-		struct agent_response *ret)
-{
-	char path[HTTP_PATH_SIZE];
 	int r;
 
-	if (req->head.host_repeated ||
-	    (req->head.host && !destination_host_ok(DESTINATION_IMDS, req->head.host)))
-		r = response_imds_error(ret, 403, "bad_host");
-	else if (http_path_normalise(req->head.target, path, sizeof(path)) < 0)
-		r = response_imds_error(ret, 400, "bad_path");
-	else
-		r = answer_path(env, req, path, ret);
-	if (r == 0)
-		http_response_add_header(&ret->http, "Server", "EC2ws");
-	return r;
+	if (!strcmp(x->rest, TOKEN_PATH))
+		return answer_token(x);
+	r = check_token(x);
+	if (r < 0)
+		return refuse_with(x, 401,
+				   r == -EKEYEXPIRED ? AGENT_IMDS_TOKEN_EXPIRED
+						     : AGENT_IMDS_TOKEN_INVALID);
+	if (!strncmp(x->rest, IAM, sizeof(IAM) - 1))
+		return decide_iam(x, x->rest + sizeof(IAM) - 1);
+	return refuse_with(x, 404, AGENT_NO_REASON);
 }
+
+/* ---- the credentials are there ---- */
+
+static int answer(struct agent_exchange *x)
+{
+	struct text *body = &x->resp->http.body;
+	char now[TIMESTAMP_SIZE];
+	int r = timestamp_format(x->req->now, now);
+
+	if (r < 0)
+		return refuse_with(x, 500, AGENT_CLOCK);
+	text_add(body, "{");
+	text_add_member(body, "Code", "Success");
+	text_add_member(body, "LastUpdated", now);
+	text_add_member(body, "Type", "AWS-HMAC");
+	r = response_credentials(x->resp, &x->credentials, "text/plain");
+	if (r != -E2BIG)
+		return answered(x, r);
+	text_done(body);
+	return refuse_with(x, 500, AGENT_BODY_TOO_LARGE);
+}
+
+static int refuse(struct agent_exchange *x, enum agent_reason reason)
+{
+	int r;
+
+	if (reason == AGENT_POD_NOT_RESOLVED)
+		r = response_text(x->resp, 503, "503 - PodNotResolved", reason);
+	else
+		r = response_imds_error(x->resp, reason == AGENT_AMBIGUOUS ? 400 : 503, reason);
+	r = answered(x, r);
+	return r < 0 ? r : 0;
+}
+
+const struct agent_service agent_imds = {
+	.name = "imds",
+	.addresses = {{{[10] = 0xff, 0xff, 169, 254, 169, 254}},
+		      {{0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, 0x54}}},
+	.name_wait_ms = 400,
+	.check = check,
+	.decide = decide,
+	.answer = answer,
+	.refuse = refuse,
+};

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "provider.h"
+#include "credentials/provider.h"
 #include "timestamp.h"
 
 void response_done(struct agent_response *resp)
@@ -15,7 +15,7 @@ void response_done(struct agent_response *resp)
 }
 
 static void response_begin(struct agent_response *resp, unsigned status, const char *content_type,
-			   const char *reason)
+			   enum agent_reason reason)
 {
 	http_response_begin(&resp->http, status, content_type);
 	resp->reason = reason;
@@ -23,7 +23,7 @@ static void response_begin(struct agent_response *resp, unsigned status, const c
 }
 
 int response_text(struct agent_response *resp, unsigned status, const char *body,
-		  const char *reason)
+		  enum agent_reason reason)
 {
 	response_begin(resp, status, "text/plain", reason);
 	text_add(&resp->http.body, body);
@@ -31,7 +31,7 @@ int response_text(struct agent_response *resp, unsigned status, const char *body
 }
 
 int response_error(struct agent_response *resp, unsigned status, const char *code,
-		   const char *message, const char *reason)
+		   const char *message, enum agent_reason reason)
 {
 	struct text *body = &resp->http.body;
 
@@ -85,7 +85,24 @@ static const char *status_line(unsigned status)
 	}
 }
 
-int response_imds_error(struct agent_response *resp, unsigned status, const char *reason)
+int response_imds_error(struct agent_response *resp, unsigned status, enum agent_reason reason)
 {
 	return response_text(resp, status, status_line(status), reason);
+}
+
+int response_ambiguous(struct agent_response *resp)
+{
+	return response_error(resp, 400, "InvalidRequest",
+			      "the headers or the body can be read in more than one way",
+			      AGENT_AMBIGUOUS);
+}
+
+int response_method(struct agent_response *resp, const char *allow, bool imds)
+{
+	int r = imds ? response_imds_error(resp, 405, AGENT_NO_REASON)
+		     : response_error(resp, 405, "MethodNotAllowed",
+				      "this method is not allowed here", AGENT_NO_REASON);
+
+	http_response_add_header(&resp->http, "Allow", allow);
+	return r;
 }

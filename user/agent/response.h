@@ -5,7 +5,9 @@
 #include <stddef.h>
 
 #include "http/response.h"
+#include "reasons.h"
 
+struct agent_service;
 struct credentials;
 
 #define RESPONSE_ROLE_SIZE   65
@@ -20,7 +22,8 @@ enum audit_result {
 struct agent_response {
 	struct http_response http;
 	enum audit_result audit;
-	const char *reason; /* static text, for the audit line */
+	enum agent_reason reason;
+	const struct agent_service *service; /* that was asked; NULL: none */
 	char role[RESPONSE_ROLE_SIZE];
 	char key_id[RESPONSE_KEY_ID_SIZE]; /* of a grant, to tell it from the next; not logged */
 };
@@ -28,16 +31,22 @@ struct agent_response {
 /* Wipes and frees; leaves an empty response. */
 void response_done(struct agent_response *resp);
 
-/* A text/plain answer. reason other than NULL makes it an audited refusal. 0 or -ENOMEM. */
+/* A text/plain answer. a reason makes it an audited refusal. 0 or -ENOMEM. */
 int response_text(struct agent_response *resp, unsigned status, const char *body,
-		  const char *reason);
+		  enum agent_reason reason);
 
 /* The error body of the container endpoint (R8): every SDK finds its own spelling of the keys. */
 int response_error(struct agent_response *resp, unsigned status, const char *code,
-		   const char *message, const char *reason);
+		   const char *message, enum agent_reason reason);
+
+/* 400: what was asked can be read in more than one way. */
+int response_ambiguous(struct agent_response *resp);
+
+/* A 405 that says what would have worked. */
+int response_method(struct agent_response *resp, const char *allow, bool imds);
 
 /* Same, in the shape of IMDS: one line of text, which no SDK parses. */
-int response_imds_error(struct agent_response *resp, unsigned status, const char *reason);
+int response_imds_error(struct agent_response *resp, unsigned status, enum agent_reason reason);
 
 /* Grants: adds to the JSON object that the body has begun what both protocols spell alike, and ends
  * it. 0, -ENOMEM, or -E2BIG when that does not fit. */

@@ -17,8 +17,6 @@
 
 #define THREADS_PER_LISTENER 2
 #define NAME_POLL_MS	     20
-#define DEFAULT_NAME_WAIT_MS 1500
-#define DEFAULT_IMDS_WAIT_MS 400
 #define DEFAULT_CONNECTIONS  1024
 #define OUTSIDE_CONNECTIONS  256
 #define NODE_CONNECTIONS     256 /* a flood has to be so much ahead of a health check */
@@ -153,8 +151,7 @@ int agent_server_start(const struct agent_options *o, struct agent_server **ret,
 	audit_limit_init(&server->audit_limit, audit_suppressed, audit_repeated);
 	pthread_mutex_init(&server->table_lock, NULL);
 	server->peer = o->peer ?: podcred_peer;
-	server->name_wait_ms = o->name_wait_ms ?: DEFAULT_NAME_WAIT_MS;
-	server->imds_name_wait_ms = o->imds_name_wait_ms ?: DEFAULT_IMDS_WAIT_MS;
+	server->name_wait_ms = o->name_wait_ms;
 	server->require_authorization = o->require_authorization;
 	server->stop_fd = eventfd(0, EFD_CLOEXEC);
 	r = bind_token_key(o->token_key, server->token_key, err);

@@ -12,7 +12,7 @@
 
 struct agent_server {
 	agent_peer_fn peer;
-	unsigned name_wait_ms, imds_name_wait_ms;
+	unsigned name_wait_ms; /* 0: as the service has it */
 	bool require_authorization;
 	uint8_t token_key[AGENT_TOKEN_KEY_SIZE];
 

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The container credentials protocol, which ECS and EKS Pod Identity share. */
+#pragma once
+
+#include "service.h"
+
+/* For agent_service.check, once the service knows its path and what else it minds. */
+int container_check(struct agent_exchange *x, bool (*path_known)(const char *path));
+
+int container_decide(struct agent_exchange *x);
+int container_answer(struct agent_exchange *x);
+int container_refuse(struct agent_exchange *x, enum agent_reason reason);

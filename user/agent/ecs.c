@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The credentials endpoint of ECS. The path is whatever the pod's author wrote into
+ * AWS_CONTAINER_CREDENTIALS_RELATIVE_URI; it selects nothing here, since the kernel says who asks, so
+ * the usual ones are taken: ECS's v1 and v2 with or without an id, the EKS one, "/creds" of AWS's
+ * stand-in for local use, and "/". Not its "/role/NAME", which selects.
+ */
+#include <string.h>
+
+#include "container.h"
+
+/* "/v2/credentials", also with a slash at its end, or an id behind it. */
+static bool is_or_below(const char *path, const char *root)
+{
+	size_t len = strlen(root);
+
+	return !strncmp(path, root, len) && (!path[len] || path[len] == '/');
+}
+
+static bool path_known(const char *path)
+{
+	return !strcmp(path, "/") || !strcmp(path, "/creds") || !strcmp(path, "/creds/") ||
+	       is_or_below(path, "/v1/credentials") || is_or_below(path, "/v2/credentials");
+}
+
+static int check(struct agent_exchange *x)
+{
+	return container_check(x, path_known);
+}
+
+const struct agent_service agent_ecs = {
+	.name = "ecs",
+	.addresses = {{{[10] = 0xff, 0xff, 169, 254, 170, 2}}},
+	.name_wait_ms = 1500,
+	.check = check,
+	.decide = container_decide,
+	.answer = container_answer,
+	.refuse = container_refuse,
+};

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What pods ask for, by the address that they dial. A service is a file with one struct agent_service,
+ * and a line in the table of services.c. It knows no sockets and does not wait: the steps of dispatch.c
+ * find out what it needs, and call it with as much as is known so far.
+ */
+#pragma once
+
+#include "credentials/associations.h"
+#include "credentials/provider.h"
+#include "http/path.h"
+#include "request.h"
+#include "response.h"
+
+/* One request on its way through the steps. */
+struct agent_exchange {
+	const struct agent_env *env;
+	const struct agent_request *req;
+	const struct agent_service *service; /* NULL: none at the dialled address */
+	const struct association *association; /* NULL: the pod has none */
+	struct credentials credentials;
+	struct agent_response *resp;
+	/* for the service, from one of its functions to the next */
+	char path[HTTP_PATH_SIZE];
+	const char *rest; /* of path */
+	time_t token_left;
+	bool token_checked;
+};
+
+/* What a step makes of it, beside a negative errno. */
+enum {
+	AGENT_GO_ON,
+	AGENT_ANSWERED, /* resp is final */
+};
+
+/* -EAGAIN, of the steps alone: waits for the pod's name. */
+typedef int (*agent_step_fn)(struct agent_exchange *x);
+
+#define AGENT_SERVICE_ADDRESSES 2
+
+struct agent_service {
+	const char *name; /* in metrics */
+	struct {
+		uint8_t ip[16];
+	} addresses[AGENT_SERVICE_ADDRESSES]; /* zero: no more */
+	unsigned name_wait_ms; /* for a pod's name: shorter than its SDKs wait for an answer */
+	/* What can be answered before the pod's name is known: what nobody may ask. */
+	agent_step_fn check;
+	/* Its name and association are known: what can be answered without credentials. */
+	agent_step_fn decide;
+	/* Its credentials are there. */
+	agent_step_fn answer;
+	/* A refusal by the steps, in the shape of this service. 0 or -ENOMEM. */
+	int (*refuse)(struct agent_exchange *x, enum agent_reason reason);
+};
+
+extern const struct agent_service agent_pod_identity, agent_ecs, agent_imds;
+
+/* By the address that was dialled; NULL: none. */
+const struct agent_service *agent_service_of(const struct podcred_peer *peer);
+
+/* The table; NULL after the last one. */
+const struct agent_service *agent_service_at(size_t i);
+
+/* Whether a Host header names this service (R12): either family, IPv6 with or without brackets,
+ * with :80 or without a port. A name never does, which defeats DNS rebinding. No header is fine. */
+bool agent_service_host_ok(const struct agent_service *service, const struct http_head *head);
+
+/*
+ * From request to answer, without I/O. 0 with *ret filled; -EAGAIN when the answer depends on the pod's
+ * name, which is not known yet (ask again with a newer peer, or give up with agent_not_resolved());
+ * -ENOMEM. *ret is all zero before and untouched on error.
+ */
+int agent_dispatch(const struct agent_env *env, const struct agent_request *req,
+		   struct agent_response *ret);
+
+/* 503 for a caller whose pod got no name in time. */
+int agent_not_resolved(const struct agent_request *req, struct agent_response *ret);
+
+/* Asks whether the agent is alive, and no more. */
+bool agent_is_probe(const struct agent_request *req);
