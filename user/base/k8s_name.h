@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Names of Kubernetes objects (RFC 1123), as the API server checks them. Sizes are with NUL. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define K8S_LABEL_SIZE	   64
+#define K8S_SUBDOMAIN_SIZE 254
+
+/* Namespaces: 1 to 63 of a-z, 0-9 and '-', no '-' at either end. */
+bool k8s_is_label(const char *s, size_t len);
+
+/* Pods, service accounts, nodes: labels joined by '.', 253 characters in all. Kubernetes knows no
+ * limit for one label in it. */
+bool k8s_is_subdomain(const char *s, size_t len);
