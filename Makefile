@@ -62,18 +62,19 @@ BPF_CFLAGS = -target bpf -mcpu=v2 -O2 -g -Wall $(WERROR) -fno-stack-protector \
 	-Wno-unused-value -Wno-missing-declarations $(PREFIX_MAP) \
 	-Ibpf/uapi -Ibpf/api -Ibpf/lib -I$(VMLINUX_H)
 DEPFLAGS = -MMD -MP -MT $@ -MF $(@:.o=.d)
-LIBS := -lbpf -lelf -lz -lmicrohttpd -ljansson -lcyaml -lyaml -lmnl -lcrypto -pthread
+LIBS := -lbpf -lelf -lz -lmicrohttpd -ljansson -lyaml -lmnl -lcrypto -pthread
 
 # ---- user modules: <name>_DEPS is the only include permission (docs/architecture.md) ----
-MODULES := base crypto http net config identity kube credentials agent loader daemon doctor cli
+MODULES := base yaml crypto http net config identity kube credentials agent loader daemon doctor cli
 base_DEPS     :=
+yaml_DEPS     := base
 crypto_DEPS   := base
 http_DEPS     := base crypto
 net_DEPS      := base
-config_DEPS   := base
+config_DEPS   := base yaml
 identity_DEPS := base
-kube_DEPS     := base identity
-credentials_DEPS := base
+kube_DEPS     := base yaml identity
+credentials_DEPS := base yaml
 agent_DEPS    := base http credentials crypto lib/include
 loader_DEPS   := base
 daemon_DEPS   := base net config identity kube agent loader lib/include
@@ -111,7 +112,7 @@ $(SKEL): $(O)/bpf/podcred.bpf.o
 # ---- modules ----
 # What a module may include is linked into a directory of its own, build/inc/<module>, so that an
 # include names the module it comes from: #include "crypto/hmac.h". <name>_API: only these headers.
-NAMED_MODULES := crypto http
+NAMED_MODULES := crypto http yaml
 http_API      := server.h request.h response.h path.h
 define module
 $(O)/inc/$(1)/.done: Makefile

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* MODULES: agent http credentials crypto base */
-/* LIBS: -ljansson -lcyaml -lyaml -lcrypto */
+/* MODULES: agent http credentials yaml crypto base */
+/* LIBS: -ljansson -lyaml -lcrypto */
 /*
  * Requests as libmicrohttpd hands them over: lines for target, method, Host, token, TTL, the dialled
  * address and the service account, after a byte of flags, then one for each more header. Credentials

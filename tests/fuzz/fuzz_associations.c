@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* MODULES: credentials base */
-/* LIBS: -lcyaml -lyaml */
+/* MODULES: credentials yaml base */
+/* LIBS: -lyaml */
 /* The associations file: whole or not at all, and no message repeats a secret. */
 #include "fuzz.h"
 
 #include "associations.h"
+#include "k8s_name.h"
 #include "timestamp.h"
 
 /* Stands in the seeds where secrets do. Wherever it wanders to, no message may have it. */
@@ -24,8 +25,8 @@ static void check_entry(const struct association *a)
 	time_t when = 0;
 
 	MUST(a && a->namespace && a->service_account && a->role);
-	MUST(*a->namespace && strlen(a->namespace) <= 63 && strlen(a->service_account) <= 253);
-	MUST(!strpbrk(a->namespace, "/. \"\\\n") && !strpbrk(a->service_account, "/ \"\\\n"));
+	MUST(k8s_is_label(a->namespace, strlen(a->namespace)));
+	MUST(k8s_is_subdomain(a->service_account, strlen(a->service_account)));
 	MUST(*a->role && strlen(a->role) <= 64 && !strpbrk(a->role, "/%?#\"\\ \n"));
 	MUST(strcmp(a->role, ".") != 0 && strcmp(a->role, "..") != 0);
 	MUST(!a->account_id ||

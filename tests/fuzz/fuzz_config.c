@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/config/config.c user/config/config_policy.c user/config/config_reader.c user/config/config_yaml.c user/base/addr.c user/base/parse.c user/base/err.c user/base/file.c */
+/* MODULES: config yaml base */
 /* LIBS: -lyaml */
 /* The configuration and its policy: refused as a whole, or written out again to the same. */
 #include "fuzz.h"
@@ -86,8 +86,9 @@ static void put_rule(const struct config_policy_rule *rule)
 
 	MUST(rule->action <= CONFIG_POLICY_DENY);
 	MUST(rule->action != CONFIG_POLICY_EXEMPT || rule->name_space[0]);
-	MUST(strlen(rule->name_space) < sizeof(rule->name_space));
-	MUST(strlen(rule->service_account) < sizeof(rule->service_account));
+	MUST(!rule->name_space[0] || k8s_is_label(rule->name_space, strlen(rule->name_space)));
+	MUST(!rule->service_account[0] ||
+	     k8s_is_subdomain(rule->service_account, strlen(rule->service_account)));
 	put("- {action: %s", names[rule->action]);
 	if (rule->name_space[0])
 		put(", namespace: \"%s\"", rule->name_space);

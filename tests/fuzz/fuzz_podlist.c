@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/kube/podlist.c user/kube/pod_json.c user/kube/project.c user/kube/json_reader.c user/kube/yaml_reader.c user/identity/names.c user/identity/pod.c user/base/err.c user/base/file.c user/base/parse.c */
+/* MODULES: kube yaml identity base */
 /* LIBS: -ljansson -lyaml */
 /* Pod lists, JSON and YAML, up to the table of names that is made of them. */
 #include "fuzz.h"
@@ -7,30 +7,21 @@
 #include <jansson.h>
 
 #include "err.h"
+#include "k8s_name.h"
 #include "names.h"
 #include "pod.h"
 #include "podlist.h"
 #include "project.h"
-
-static void check_text(const char *text, size_t size, bool dots)
-{
-	size_t len = strnlen(text, size);
-
-	MUST(len < size);
-	for (size_t i = 0; i < len; i++)
-		MUST((text[i] >= 'a' && text[i] <= 'z') || (text[i] >= '0' && text[i] <= '9') ||
-		     (i && i + 1 < len && (text[i] == '-' || (dots && text[i] == '.'))));
-}
 
 static void check_pod(const struct pod_name *pod)
 {
 	char uid[POD_UID_SIZE];
 	bool is_static;
 
-	check_text(pod->name_space, sizeof(pod->name_space), false);
-	check_text(pod->name, sizeof(pod->name), true);
-	check_text(pod->service_account, sizeof(pod->service_account), true);
-	MUST(*pod->name_space && *pod->name);
+	MUST(k8s_is_label(pod->name_space, strlen(pod->name_space)));
+	MUST(k8s_is_subdomain(pod->name, strlen(pod->name)));
+	MUST(!*pod->service_account ||
+	     k8s_is_subdomain(pod->service_account, strlen(pod->service_account)));
 	MUST(pod_uid_canonical(pod->uid, strlen(pod->uid), '-', uid, &is_static) == 0);
 	MUST(strcmp(uid, pod->uid) == 0);
 	if (!*pod->config_hash)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* SOURCES: tests/unit/agent_harness.c */
-/* MODULES: agent http credentials crypto base */
-/* LIBS: -lmicrohttpd -ljansson -lcyaml -lyaml -lcrypto */
+/* MODULES: agent http credentials yaml crypto base */
+/* LIBS: -lmicrohttpd -ljansson -lyaml -lcrypto */
 /* Waiting for names, shares and limits, reload, start and stop, over real sockets. */
 #include "agent_harness.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* SOURCES: tests/unit/agent_harness.c */
-/* MODULES: agent http credentials crypto base */
-/* LIBS: -lmicrohttpd -ljansson -lcyaml -lyaml -lcrypto */
+/* MODULES: agent http credentials yaml crypto base */
+/* LIBS: -lmicrohttpd -ljansson -lyaml -lcrypto */
 /* Requests of every shape over real sockets, and what comes back. */
 #include "agent_harness.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/config/config.c user/config/config_policy.c user/config/config_reader.c user/config/config_yaml.c user/base/addr.c user/base/parse.c user/base/err.c user/base/file.c */
+/* MODULES: config yaml base */
 /* LIBS: -lyaml */
 #include <errno.h>
 #include <setjmp.h>

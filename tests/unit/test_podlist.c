@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/kube/podlist.c user/kube/podlist_watch.c user/kube/pod_json.c user/kube/project.c user/kube/json_reader.c user/kube/yaml_reader.c user/identity/pod.c user/base/err.c user/base/file.c user/base/parse.c */
+/* MODULES: kube yaml identity base */
 /* LIBS: -ljansson -lyaml */
 /* Pod lists as kubectl and kubelet write them, as people write them, and as nobody should. */
 #include <errno.h>

@@ -11,6 +11,7 @@
 
 #include "addr.h"
 #include "err.h"
+#include "k8s_name.h"
 
 /* The same numbers as enum podcred_action of the kernel side. */
 enum config_action {
@@ -44,12 +45,9 @@ enum config_policy_action {
 	CONFIG_POLICY_DENY, /* gets no credentials at all */
 };
 
-#define CONFIG_NAMESPACE_SIZE	    64
-#define CONFIG_SERVICE_ACCOUNT_SIZE 254
-
 struct config_policy_rule {
-	char name_space[CONFIG_NAMESPACE_SIZE]; /* empty: any */
-	char service_account[CONFIG_SERVICE_ACCOUNT_SIZE]; /* empty: any, and none */
+	char name_space[K8S_LABEL_SIZE]; /* empty: any */
+	char service_account[K8S_SUBDOMAIN_SIZE]; /* empty: any, and none */
 	enum config_policy_action action;
 	size_t line; /* of the file */
 };

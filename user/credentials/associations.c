@@ -6,13 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "associations_yaml.h"
 #include "cleanup.h"
+#include "k8s_name.h"
+#include "yaml/read.h"
 #include "timestamp.h"
+
+#define MAX_ENTRIES 100000
+#define MAX_NODES   (20 * MAX_ENTRIES) /* an entry with all its keys has 19 */
 
 struct association_table {
 	atomic_uint refs;
-	struct associations_doc *doc;
+	struct yml_tree *tree; /* has the text of all entries */
+	struct association *entries;
 	const struct association **by_name; /* sorted */
 	size_t count;
 };
@@ -33,35 +38,14 @@ static int compare_entries(const void *left, const void *right)
 	return c ? c : (a > b) - (a < b);
 }
 
-/* RFC 1123: lower case letters, digits and dashes; dots between labels when dotted. */
-static bool is_dns_name(const char *s, size_t max, bool dotted)
-{
-	size_t len = strlen(s);
-
-	if (!len || len > max)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		bool inner = i > 0 && i + 1 < len;
-
-		if ((s[i] >= 'a' && s[i] <= 'z') || (s[i] >= '0' && s[i] <= '9'))
-			continue;
-		if (s[i] == '-' && inner && s[i - 1] != '.' && s[i + 1] != '.')
-			continue;
-		if (s[i] == '.' && dotted && inner && s[i - 1] != '.')
-			continue;
-		return false;
-	}
-	return true;
-}
-
 static bool is_namespace(const char *s)
 {
-	return is_dns_name(s, 63, false);
+	return k8s_is_label(s, strlen(s));
 }
 
 static bool is_service_account(const char *s)
 {
-	return is_dns_name(s, 253, true);
+	return k8s_is_subdomain(s, strlen(s));
 }
 
 static bool is_made_of(const char *s, size_t min, size_t max, const char *extra)
@@ -111,106 +95,112 @@ static bool is_timestamp(const char *s)
 	return timestamp_parse(s, &when) == 0;
 }
 
-static const struct rule {
-	const char *key;
-	size_t offset;
-	bool (*valid)(const char *);
-	const char *wants;
-} rules[] = {
-	{"namespace", offsetof(struct association, namespace), is_namespace,
-	 "a Kubernetes namespace: 1 to 63 of a-z, 0-9 and -"},
-	{"serviceAccount", offsetof(struct association, service_account), is_service_account,
-	 "a service account's name, without wildcards"},
-	{"role", offsetof(struct association, role), is_role,
-	 "a role's name, not its ARN: 1 to 64 of A-Z a-z 0-9 + = , . @ _ -"},
-	{"accountId", offsetof(struct association, account_id), is_account_id, "12 digits"},
-	{"accessKeyId", offsetof(struct association, keys.access_key_id), is_access_key_id,
-	 "1 to 128 letters and digits"},
-	{"secretAccessKey", offsetof(struct association, keys.secret_access_key), is_secret,
-	 "printable characters without spaces"},
-	{"sessionToken", offsetof(struct association, keys.session_token), is_secret,
-	 "printable characters without spaces; several SDKs refuse credentials that have none"},
-	{"expiration", offsetof(struct association, keys.expiration), is_timestamp,
-	 "UTC time as 2026-12-01T00:00:00Z"},
-};
+#define KEY(name, member, valid, wants, required)                                                  \
+	YML_TEXT(name, struct association, member, valid, wants, required)
 
-/* What a message needs to point into the file. */
-struct source {
-	const char *name, *text;
-	size_t len;
-};
-
-static int check_entry(const struct source *src, struct association *a, long index,
-		       struct pc_err *err)
+static int read_static(const struct yml_source *src, const struct yml_node *node, void *target)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
-		const char *value = *(char **)((char *)a + rules[i].offset);
+	static const struct yml_key keys[] = {
+		KEY("accessKeyId", keys.access_key_id, is_access_key_id,
+		    "1 to 128 letters and digits", true),
+		KEY("secretAccessKey", keys.secret_access_key, is_secret,
+		    "printable characters without spaces", true),
+		KEY("sessionToken", keys.session_token, is_secret,
+		    "printable characters without spaces; several SDKs refuse credentials that "
+		    "have none",
+		    true),
+		KEY("expiration", keys.expiration, is_timestamp, "UTC time as 2026-12-01T00:00:00Z",
+		    false),
+	};
 
-		if (!value || rules[i].valid(value))
-			continue;
-		return pc_err_set(
-			err, -EINVAL, "%s:%zu: bad value of '%s'; write %s", src->name,
-			associations_yaml_line(src->text, src->len, index, rules[i].key, NULL),
-			rules[i].key, rules[i].wants);
-	}
+	return yml_mapping(src, node, keys, ARRAY_SIZE(keys), target);
+}
+
+static int read_entry(const struct yml_source *src, const struct yml_node *node, void *target)
+{
+	static const struct yml_key keys[] = {
+		KEY("namespace", namespace, is_namespace,
+		    "a Kubernetes namespace: 1 to 63 of a-z, 0-9 and -", true),
+		KEY("serviceAccount", service_account, is_service_account,
+		    "a service account's name, without wildcards", true),
+		KEY("role", role, is_role,
+		    "a role's name, not its ARN: 1 to 64 of A-Z a-z 0-9 + = , . @ _ -", true),
+		KEY("accountId", account_id, is_account_id, "12 digits", false),
+		YML_REQUIRED("static", read_static),
+	};
+	struct association_table *t = target;
+	struct association *a = &t->entries[t->count];
+	int r = yml_mapping(src, node, keys, ARRAY_SIZE(keys), a);
+
+	if (r < 0)
+		return r;
+	a->line = yml_get(node, "serviceAccount")->line;
 	if (a->keys.expiration)
 		timestamp_parse(a->keys.expiration, &a->expires);
+	t->by_name[t->count++] = a;
 	return 0;
 }
 
-static int check_duplicates(const struct source *src, const struct association_table *t,
-			    struct pc_err *err)
+static int read_entries(const struct yml_source *src, const struct yml_node *node, void *target)
+{
+	size_t n = node->kind == YML_LIST ? node->len : 0;
+	struct association_table *t = target;
+
+	if (n > MAX_ENTRIES)
+		return yml_bad(src, node, "more than %d associations; is this the right file?",
+			       MAX_ENTRIES);
+	t->entries = calloc(n + 1, sizeof(*t->entries));
+	t->by_name = calloc(n + 1, sizeof(*t->by_name));
+	if (!t->entries || !t->by_name)
+		return pc_err_set(src->err, -ENOMEM, "%s: out of memory", src->name);
+	return yml_list(src, node, "associations", read_entry, t);
+}
+
+static int check_duplicates(const struct yml_source *src, const struct association_table *t)
 {
 	for (size_t i = 1; i < t->count; i++) {
 		const struct association *a = t->by_name[i - 1], *b = t->by_name[i];
 
 		if (compare(a, b->namespace, b->service_account) != 0)
 			continue;
-		return pc_err_set(
-			err, -EEXIST,
-			"%s:%zu: second association of %s/%s, the first is in line %zu; remove one",
-			src->name,
-			associations_yaml_line(src->text, src->len, b - t->doc->entries,
-					       "serviceAccount", NULL),
-			b->namespace, b->service_account,
-			associations_yaml_line(src->text, src->len, a - t->doc->entries,
-					       "serviceAccount", NULL));
+		return pc_err_set(src->err, -EEXIST,
+				  "%s:%u: second association of %s/%s, the first is in line %u; "
+				  "remove one",
+				  src->name, b->line, b->namespace, b->service_account, a->line);
 	}
 	return 0;
 }
 
-static int table_build(const struct source *src, struct association_table *t, struct pc_err *err)
+static int table_build(const struct yml_source *src, const char *text, size_t len,
+		       struct association_table *t)
 {
-	int r;
+	static const struct yml_key keys[] = {YML_REQUIRED("associations", read_entries)};
+	int r = yml_tree_parse(src, text, len, MAX_NODES, &t->tree);
 
-	r = associations_yaml_load(src->name, src->text, src->len, &t->doc, err);
 	if (r < 0)
 		return r;
-	t->count = t->doc->entries_count;
-	t->by_name = calloc(t->count + 1, sizeof(*t->by_name));
-	if (!t->by_name)
-		return pc_err_set(err, -ENOMEM, "%s: out of memory", src->name);
-	for (size_t i = 0; i < t->count; i++) {
-		r = check_entry(src, &t->doc->entries[i], (long)i, err);
-		if (r < 0)
-			return r;
-		t->by_name[i] = &t->doc->entries[i];
-	}
+	if (!yml_tree_root(t->tree))
+		return pc_err_set(src->err, -EINVAL,
+				  "%s:1: the file is empty; write `associations: []` for none",
+				  src->name);
+	r = yml_mapping(src, yml_tree_root(t->tree), keys, ARRAY_SIZE(keys), t);
+	if (r < 0)
+		return r;
 	qsort(t->by_name, t->count, sizeof(*t->by_name), compare_entries);
-	return check_duplicates(src, t, err);
+	return check_duplicates(src, t);
 }
 
 int association_table_parse(const char *name, const char *text, size_t len,
 			    struct association_table **ret, struct pc_err *err)
 {
-	const struct source src = {.name = name, .text = text, .len = len};
+	const struct yml_source src = {.name = name, .secret = true, .err = err};
 	struct association_table *t = calloc(1, sizeof(*t));
 	int r;
 
 	if (!t)
 		return pc_err_set(err, -ENOMEM, "%s: out of memory", name);
 	atomic_init(&t->refs, 1);
-	r = table_build(&src, t, err);
+	r = table_build(&src, text, len, t);
 	if (r < 0) {
 		association_table_unref(t);
 		return r;
@@ -229,7 +219,8 @@ void association_table_unref(struct association_table *t)
 {
 	if (!t || atomic_fetch_sub(&t->refs, 1) != 1)
 		return;
-	associations_yaml_free(t->doc);
+	yml_tree_free(t->tree);
+	free(t->entries);
 	free(t->by_name);
 	free(t);
 }

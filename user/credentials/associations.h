@@ -10,19 +10,20 @@
 
 /* Field names follow the file's keys; every string is validated, and wiped with the table. */
 struct static_keys {
-	char *access_key_id;
-	char *secret_access_key;
-	char *session_token;
-	char *expiration; /* NULL: none given */
+	const char *access_key_id;
+	const char *secret_access_key;
+	const char *session_token;
+	const char *expiration; /* NULL: none given */
 };
 
 struct association {
-	char *namespace;
-	char *service_account;
-	char *role;
-	char *account_id; /* NULL: none given */
+	const char *namespace;
+	const char *service_account;
+	const char *role;
+	const char *account_id; /* NULL: none given */
 	struct static_keys keys;
 	time_t expires; /* keys.expiration as a number; not from the file directly */
+	unsigned line; /* in the file */
 };
 
 /* Immutable once loaded, counted, shared between threads. */

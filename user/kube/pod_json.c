@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "err.h"
+#include "k8s_name.h"
 #include "project.h"
 
 #define ANNOTATION_HASH	  "kubernetes.io/config.hash"
@@ -45,43 +46,6 @@ static const char *type_name(const json_t *value)
 	default:
 		return "a boolean";
 	}
-}
-
-static bool is_alnum(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
-/* RFC 1123 label: 1 to 63 of a-z, 0-9, '-'; no '-' at either end. */
-static bool is_label(const char *s, size_t len)
-{
-	if (len == 0 || len > 63 || !is_alnum(s[0]) || !is_alnum(s[len - 1]))
-		return false;
-	for (size_t i = 0; i < len; i++)
-		if (!is_alnum(s[i]) && s[i] != '-')
-			return false;
-	return true;
-}
-
-/* RFC 1123 subdomain as Kubernetes checks names: parts joined by '.', 253 in all, no limit on
- * one part. */
-static bool is_subdomain(const char *s, size_t len)
-{
-	size_t start = 0;
-
-	if (len == 0 || len > 253)
-		return false;
-	for (size_t i = 0; i <= len; i++) {
-		if (i < len && s[i] != '.') {
-			if (!is_alnum(s[i]) && s[i] != '-')
-				return false;
-			continue;
-		}
-		if (i == start || !is_alnum(s[start]) || !is_alnum(s[i - 1]))
-			return false;
-		start = i + 1;
-	}
-	return true;
 }
 
 struct text_field {
@@ -165,9 +129,10 @@ static int decode_uid(const json_t *metadata, struct pod_name *pod, bool *ret_is
 static int decode_metadata(const json_t *metadata, struct pod_name *pod, bool *ret_is_static,
 			   struct pc_err *err)
 {
-	static const struct text_field name_space = {"metadata.namespace", "namespace", is_label,
+	static const struct text_field name_space = {"metadata.namespace", "namespace",
+						     k8s_is_label,
 						     "a namespace (1 to 63 of a-z 0-9 -)"};
-	static const struct text_field name = {"metadata.name", "name", is_subdomain,
+	static const struct text_field name = {"metadata.name", "name", k8s_is_subdomain,
 					       "a pod name (1 to 253 of a-z 0-9 - .)"};
 	int r;
 
@@ -219,7 +184,7 @@ static int decode_annotations(const json_t *annotations, struct pod_name *pod, b
 static int decode_spec(const json_t *spec, bool is_static, struct pod_name *pod, struct pc_err *err)
 {
 	static const struct text_field service_account = {
-		"spec.serviceAccountName", "serviceAccountName", is_subdomain,
+		"spec.serviceAccountName", "serviceAccountName", k8s_is_subdomain,
 		"a service account name (1 to 253 of a-z 0-9 - .)"};
 	const json_t *host_network = json_object_get(spec, "hostNetwork");
 	const json_t *account = json_object_get(spec, "serviceAccountName");

@@ -4,43 +4,22 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
-#include <yaml.h>
 
 #include "err.h"
 #include "parse.h"
 #include "reader.h"
+#include "yaml/stream.h"
 
 struct yaml_reader {
 	struct reader reader;
-	yaml_parser_t parser;
-	size_t line; /* of the event that was read last */
+	struct yml_stream *stream;
 };
 
-static void cleanup_event(yaml_event_t *event)
+static int next_event(const struct yaml_reader *yaml, struct yml_event *ret)
 {
-	yaml_event_delete(event);
-}
+	int r = yml_stream_next(yaml->stream, ret);
 
-#define _cleanup_event_ _cleanup_(cleanup_event)
-
-static int next_event(struct yaml_reader *yaml, yaml_event_t *ret)
-{
-	const yaml_parser_t *parser = &yaml->parser;
-
-	if (yaml_parser_parse(&yaml->parser, ret)) {
-		yaml->line = ret->start_mark.line + 1; /* libyaml counts from 0 */
-		return 0;
-	}
-	memset(ret, 0, sizeof(*ret));
-	if (parser->error == YAML_MEMORY_ERROR)
-		return pc_err_set(yaml->reader.err, -ENOMEM, "no memory");
-	/* Errors of the reader (encoding) know an offset only. */
-	if (parser->error == YAML_READER_ERROR)
-		return pc_err_set(yaml->reader.err, -EINVAL, "byte %zu: %s; write YAML in UTF-8",
-				  parser->problem_offset, parser->problem);
-	return pc_err_set(yaml->reader.err, -EINVAL, "line %zu: not YAML: %s; correct it",
-			  parser->problem_mark.line + 1,
-			  parser->problem ? parser->problem : "syntax error");
+	return r < 0 ? pc_err_set(yaml->reader.err, r, "line %zu: %s", ret->line, ret->text) : 0;
 }
 
 static bool is_one_of(const char *text, const char *const *words)
@@ -71,119 +50,61 @@ static json_t *plain_scalar(const char *text, size_t len)
 	return json_stringn(text, len);
 }
 
-static bool tag_is(const yaml_char_t *tag, const char *want)
+static json_t *scalar(const struct yml_event *event)
 {
-	return tag && strcmp((const char *)tag, want) == 0;
-}
-
-static json_t *scalar(const yaml_event_t *event)
-{
-	const char *text = (const char *)event->data.scalar.value;
-	size_t len = event->data.scalar.length;
-	const yaml_char_t *tag = event->data.scalar.tag;
-
-	if (tag && !tag_is(tag, "!") && !tag_is(tag, YAML_STR_TAG))
+	if (event->tagged)
 		return reader_mark("tagged");
-	if (event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && !tag)
-		return plain_scalar(text, len);
-	return json_stringn(text, len) ?: reader_mark("unreadable");
-}
-
-static bool has_anchor(const yaml_event_t *event)
-{
-	switch (event->type) {
-	case YAML_ALIAS_EVENT:
-		return true;
-	case YAML_SCALAR_EVENT:
-		return event->data.scalar.anchor;
-	case YAML_SEQUENCE_START_EVENT:
-		return event->data.sequence_start.anchor;
-	case YAML_MAPPING_START_EVENT:
-		return event->data.mapping_start.anchor;
-	default:
-		return false;
-	}
-}
-
-static enum node node_of(const yaml_event_t *event)
-{
-	switch (event->type) {
-	case YAML_SCALAR_EVENT:
-		return NODE_SCALAR;
-	case YAML_SEQUENCE_START_EVENT:
-		return NODE_LIST;
-	case YAML_MAPPING_START_EVENT:
-		return NODE_MAPPING;
-	default:
-		return NODE_END;
-	}
+	if (event->plain)
+		return plain_scalar(event->text, event->len);
+	return json_stringn(event->text, event->len) ?: reader_mark("unreadable");
 }
 
 static int next(struct reader *reader, enum node *ret, json_t **ret_value)
 {
-	struct yaml_reader *yaml = (struct yaml_reader *)reader;
-	_cleanup_event_ yaml_event_t event = {0};
-	int r = next_event(yaml, &event);
+	static const enum node nodes[] = {
+		[YML_SCALAR] = NODE_SCALAR, [YML_MAPPING] = NODE_MAPPING, [YML_LIST] = NODE_LIST,
+		[YML_END] = NODE_END,	    [YML_DOCUMENT] = NODE_END,	  [YML_EOF] = NODE_END};
+	struct yml_event event;
+	int r = next_event((struct yaml_reader *)reader, &event);
 
 	if (r < 0)
 		return r;
-	/* No program writes them. Whoever does by hand must not lose what a merge would bring. */
-	if (has_anchor(&event))
-		return pc_err_set(
-			reader->err, -EINVAL,
-			"line %zu: anchors and aliases are not supported; write the value out",
-			yaml->line);
-	*ret = node_of(&event);
+	*ret = nodes[event.kind];
 	if (*ret != NODE_SCALAR || !ret_value)
 		return 0;
 	*ret_value = scalar(&event);
 	return *ret_value ? 0 : pc_err_set(reader->err, -ENOMEM, "no memory");
 }
 
-/* The marks of stream and document around the root. *ret_end: the stream is over. */
-static int next_document(struct yaml_reader *yaml, bool *ret_end)
-{
-	for (;;) {
-		_cleanup_event_ yaml_event_t event = {0};
-		int r = next_event(yaml, &event);
-
-		if (r < 0)
-			return r;
-		*ret_end = event.type == YAML_STREAM_END_EVENT;
-		if (*ret_end || event.type == YAML_DOCUMENT_START_EVENT)
-			return 0;
-	}
-}
-
+/* *ret stays NULL when there is no document. */
 static int load(struct yaml_reader *yaml, const struct project_shape *shape, json_t **ret)
 {
-	bool end;
-	int r = next_document(yaml, &end);
+	struct yml_event event;
+	int r = reader_project(&yaml->reader, shape, ret);
 
-	if (r == 0 && !end)
-		r = reader_project(&yaml->reader, shape, ret);
-	if (r == 0 && !end)
-		r = next_document(yaml, &end);
-	if (r == 0 && !end)
-		return pc_err_set(yaml->reader.err, -EINVAL,
-				  "line %zu: a second YAML document; write one list (kind: List) "
-				  "with all pods",
-				  yaml->line);
-	return r;
+	if (r < 0 || !*ret)
+		return r;
+	r = next_event(yaml, &event);
+	if (r < 0 || event.kind == YML_EOF)
+		return r;
+	return pc_err_set(yaml->reader.err, -EINVAL,
+			  "line %zu: a second YAML document; write one list (kind: List) with all "
+			  "pods",
+			  event.line);
 }
 
 int project_yaml(const char *text, size_t len, const struct project_shape *shape, json_t **ret,
 		 struct pc_err *err)
 {
+	_cleanup_yml_stream_ struct yml_stream *stream = NULL;
 	struct yaml_reader yaml = {.reader = {.next = next, .err = err}};
 	_cleanup_json_ json_t *root = NULL;
-	int r;
+	int r = yml_stream_new(text, len, &stream);
 
-	if (!yaml_parser_initialize(&yaml.parser))
-		return pc_err_set(err, -ENOMEM, "no memory");
-	yaml_parser_set_input_string(&yaml.parser, (const unsigned char *)text, len);
+	if (r < 0)
+		return pc_err_set(err, r, "no memory");
+	yaml.stream = stream;
 	r = load(&yaml, shape, &root);
-	yaml_parser_delete(&yaml.parser);
 	if (r < 0)
 		return r;
 	*ret = root ? TAKE_PTR(root) : json_null();
