@@ -562,6 +562,32 @@ static void change_other(struct end *end)
 	assert_int_equal(loop_watch_change(other->watch, LOOP_WRITE), 0);
 }
 
+static void stop_here(struct end *end)
+{
+	(void)end;
+	loop_stop(loop, 0);
+}
+
+/* Many are ready: the first one that stops is the last one that is called. */
+static void test_stop_among_descriptors(void **state)
+{
+	struct end ends[4];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		ends[i] =
+			(struct end){.name = "x", .then = stop_here, .fd = eventfd(1, EFD_CLOEXEC)};
+		watch_end(&ends[i], LOOP_READ);
+	}
+	trace[0] = '\0';
+	assert_int_equal(loop_run(loop), 0);
+	assert_string_equal(trace, "x");
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+		loop_unwatch(ends[i].watch);
+		close(ends[i].fd);
+	}
+}
+
 /* What is not watched for any more is not reported, though it was seen. */
 static void test_changed_by_another(void **state)
 {
@@ -797,6 +823,7 @@ int main(void)
 		TEST(test_removed_by_another),
 		TEST(test_numbers_used_again),
 		TEST(test_changed_by_another),
+		TEST(test_stop_among_descriptors),
 		TEST(test_nobody_is_left_out),
 		TEST(test_signals),
 		TEST(test_signal_storm),

@@ -5,48 +5,59 @@
 #include <errno.h>
 #include <fts.h>
 #include <netinet/in.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "clock.h"
 #include "loader.h"
 #include "log.h"
+#include "loop.h"
 #include "sockdiag.h"
 
-#define PROBE_NS  CLOCK_S
-#define TIMEOUT_S 1
-#define LEASE_NS  (5 * CLOCK_S)
+#define PROBE_NS   CLOCK_S
+#define TIMEOUT_NS CLOCK_S /* to connect, and again for the answer */
+#define CHECK_NS   (CLOCK_S / 2)
+#define LEASE_NS   (5 * CLOCK_S)
 
+static const char request[] =
+	"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+static const char ok[] = "HTTP/1.1 200 ";
+
+/* A probe asks the agent's addresses one after the other, and never waits itself. */
 struct lease {
+	struct loop *loop;
 	const char *mount;
 	int config_fd, runtime_fd;
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t stopped;
-	bool stop;
+	struct podcred_config config; /* as of this probe */
+	struct loop_timer *checks;
+	struct loop_timer *timer; /* the next probe; in one: that is enough of this address */
+	size_t address; /* of config.agent, asked now */
+	int fd; /* the connection to it; negative: no probe */
+	struct loop_watch *watch;
+	bool asked;
+	char answer[sizeof(ok) - 1];
+	size_t got; /* of the answer */
 	bool alive; /* as of the last probe */
 	bool ended; /* and that was said */
 };
 
 /* The agent's cgroup, or one below it (a container of its pod). Walked, not opened by id: that would
  * take a capability more. */
-static bool is_agents(const struct lease *lease, const struct podcred_config *config, uint64_t id)
+static bool is_agents(const struct lease *lease, uint64_t id)
 {
 	_cleanup_free_ char *agent = NULL;
 	char *roots[2] = {};
-	bool found = id == config->agent_cgroup_id;
+	bool found = id == lease->config.agent_cgroup_id;
 	FTSENT *entry;
 	FTS *tree;
 
-	if (found || asprintf(&agent, "%s%s", lease->mount, config->agent_path) < 0)
+	if (found || asprintf(&agent, "%s%s", lease->mount, lease->config.agent_path) < 0)
 		return found;
 	roots[0] = agent;
 	tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
@@ -58,84 +69,55 @@ static bool is_agents(const struct lease *lease, const struct podcred_config *co
 }
 
 /* Somebody else on the agent's port must not keep pods waiting for credentials. */
-static bool listens(const struct lease *lease, const struct podcred_config *config,
-		    const struct net_addr *addr)
+static bool listens(const struct lease *lease, const struct net_addr *addr)
 {
 	struct sockdiag_socket listener;
 
-	return sockdiag_listener(addr, &listener) == 0 &&
-	       is_agents(lease, config, listener.cgroup_id);
+	return sockdiag_listener(addr, &listener) == 0 && is_agents(lease, listener.cgroup_id);
 }
 
 static int dial(const struct net_addr *addr)
 {
-	static const struct timeval timeout = {.tv_sec = TIMEOUT_S};
 	struct sockaddr_in6 sin6 = {.sin6_family = AF_INET6, .sin6_port = htons(addr->port)};
-	_cleanup_close_ int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	_cleanup_close_ int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd < 0)
 		return -errno;
 	memcpy(&sin6.sin6_addr, addr->ip, sizeof(addr->ip)); /* IPv4 as ::ffff:a.b.c.d */
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-	if (connect(fd, (const struct sockaddr *)&sin6, sizeof(sin6)) < 0)
+	if (connect(fd, (const struct sockaddr *)&sin6, sizeof(sin6)) < 0 && errno != EINPROGRESS)
 		return -errno;
 	return TAKE_FD(fd);
 }
 
-/* A process that hangs still has its listener; only an answer shows that it works. */
-static bool answers(const struct net_addr *addr)
+static void hang_up(struct lease *lease)
 {
-	static const char request[] = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
-				      "Connection: close\r\n\r\n";
-	static const char ok[] = "HTTP/1.1 200 ";
-	_cleanup_close_ int fd = dial(addr);
-	char status[sizeof(ok) - 1];
-
-	return fd >= 0 && send(fd, request, strlen(request), MSG_NOSIGNAL) > 0 &&
-	       recv(fd, status, sizeof(status), MSG_WAITALL) == (ssize_t)sizeof(status) &&
-	       !memcmp(status, ok, sizeof(status));
+	lease->watch = loop_unwatch(lease->watch);
+	cleanup_close(&lease->fd);
+	lease->fd = -EBADF;
 }
 
-static bool agent_is_alive(const struct lease *lease, const struct podcred_config *config)
-{
-	for (int i = 0; i < 2; i++) {
-		struct net_addr addr = {.port = ntohs(config->agent[i].port)};
+/* ---- what a probe came to ---- */
 
-		memcpy(addr.ip, config->agent[i].addr.ip, sizeof(addr.ip));
-		if (addr.port && listens(lease, config, &addr) && answers(&addr))
-			return true;
-	}
-	return false;
-}
-
-void lease_check(struct lease *lease)
+static void check(void *arg)
 {
+	struct lease *lease = arg;
 	struct podcred_config config;
 	uint64_t until;
 
-	pthread_mutex_lock(&lease->lock);
-	if (!lease->ended && loader_config_read(lease->config_fd, &config) == 0 &&
-	    config.fail_open &&
-	    loader_runtime_read(lease->runtime_fd, PODCRED_RUNTIME_LEASE, &until) == 0 &&
-	    clock_boot_ns() > until) {
-		log_warn("the agent's lease has ended: pods reach the real address (failureMode "
-			 "open) until it is seen alive");
-		lease->ended = true;
-	}
-	pthread_mutex_unlock(&lease->lock);
+	if (lease->ended || loader_config_read(lease->config_fd, &config) < 0 ||
+	    !config.fail_open ||
+	    loader_runtime_read(lease->runtime_fd, PODCRED_RUNTIME_LEASE, &until) < 0 ||
+	    clock_boot_ns() <= until)
+		return;
+	log_warn("the agent's lease has ended: pods reach the real address (failureMode open) "
+		 "until it is seen alive");
+	lease->ended = true;
 }
 
-static void probe(struct lease *lease)
+static void end_probe(struct lease *lease, bool alive)
 {
-	struct podcred_config config;
-	bool alive;
-
-	if (loader_config_read(lease->config_fd, &config) < 0 || !config.fail_open)
-		return;
-	alive = agent_is_alive(lease, &config);
-	lease_check(lease); /* before it is renewed: we may have been stopped */
-	pthread_mutex_lock(&lease->lock);
+	hang_up(lease);
+	check(lease); /* before it is renewed: we may have been stopped */
 	if (alive)
 		loader_runtime_write(lease->runtime_fd, PODCRED_RUNTIME_LEASE,
 				     clock_boot_ns() + LEASE_NS);
@@ -147,54 +129,119 @@ static void probe(struct lease *lease)
 			 LEASE_NS / CLOCK_S);
 	lease->alive = alive;
 	lease->ended = lease->ended && !alive;
-	pthread_mutex_unlock(&lease->lock);
+	loop_timer_after(lease->timer, PROBE_NS);
 }
 
-static void *run(void *arg)
+/* ---- one address after the other ---- */
+
+static void on_socket(void *arg, unsigned ready);
+
+static bool ask(struct lease *lease, size_t i)
+{
+	struct net_addr addr = {.port = ntohs(lease->config.agent[i].port)};
+
+	memcpy(addr.ip, lease->config.agent[i].addr.ip, sizeof(addr.ip));
+	if (!addr.port || !listens(lease, &addr))
+		return false;
+	lease->fd = dial(&addr);
+	lease->asked = false;
+	lease->got = 0;
+	return lease->fd >= 0 &&
+	       loop_watch(lease->loop, lease->fd, LOOP_WRITE, on_socket, lease, &lease->watch) == 0;
+}
+
+static void ask_from(struct lease *lease, size_t first)
+{
+	for (size_t i = first; i < ARRAY_SIZE(lease->config.agent); i++) {
+		hang_up(lease);
+		if (ask(lease, i)) {
+			lease->address = i;
+			loop_timer_after(lease->timer, TIMEOUT_NS);
+			return;
+		}
+	}
+	end_probe(lease, false);
+}
+
+static int send_request(struct lease *lease)
+{
+	if (send(lease->fd, request, strlen(request), MSG_NOSIGNAL) < 0)
+		return -errno;
+	lease->asked = true;
+	loop_timer_after(lease->timer, TIMEOUT_NS);
+	return loop_watch_change(lease->watch, LOOP_READ);
+}
+
+/* A process that hangs still has its listener; only an answer shows that it works. 1: it is there. */
+static int read_answer(struct lease *lease)
+{
+	ssize_t n =
+		recv(lease->fd, lease->answer + lease->got, sizeof(lease->answer) - lease->got, 0);
+
+	if (n <= 0)
+		return n ? -errno : -EPIPE;
+	lease->got += (size_t)n;
+	if (lease->got < sizeof(lease->answer))
+		return 0;
+	return memcmp(lease->answer, ok, sizeof(lease->answer)) ? -EPROTO : 1;
+}
+
+static void on_socket(void *arg, unsigned ready)
 {
 	struct lease *lease = arg;
-	struct timespec until;
+	int r = lease->asked ? read_answer(lease) : send_request(lease);
 
-	pthread_mutex_lock(&lease->lock);
-	while (!lease->stop) {
-		pthread_mutex_unlock(&lease->lock);
-		probe(lease);
-		until = clock_timespec(clock_mono_ns() + PROBE_NS);
-		pthread_mutex_lock(&lease->lock);
-		if (!lease->stop)
-			pthread_cond_clockwait(&lease->stopped, &lease->lock, CLOCK_MONOTONIC,
-					       &until);
-	}
-	pthread_mutex_unlock(&lease->lock);
-	return NULL;
+	(void)ready;
+	if (r == 1)
+		end_probe(lease, true);
+	else if (r < 0 && r != -EAGAIN && r != -EINTR)
+		ask_from(lease, lease->address + 1);
 }
 
-int lease_start(const char *pin_dir, const char *mount, struct lease **ret, struct pc_err *err)
+static void on_time(void *arg)
 {
-	_cleanup_close_ int config_fd = loader_map_open(pin_dir, LOADER_MAP_CONFIG, err);
-	_cleanup_close_ int runtime_fd = -EBADF;
-	struct lease *lease;
+	struct lease *lease = arg;
+
+	if (lease->fd >= 0)
+		ask_from(lease, lease->address + 1);
+	else if (loader_config_read(lease->config_fd, &lease->config) < 0 ||
+		 !lease->config.fail_open)
+		loop_timer_after(lease->timer, PROBE_NS);
+	else
+		ask_from(lease, 0);
+}
+
+/* ---- life ---- */
+
+static int start_timers(struct lease *lease)
+{
+	int r = loop_timer_new(lease->loop, on_time, lease, &lease->timer);
+
+	if (r < 0)
+		return r;
+	loop_timer_after(lease->timer, 0);
+	return loop_every(lease->loop, CHECK_NS, CHECK_NS, check, lease, &lease->checks);
+}
+
+int lease_start(struct loop *loop, const char *pin_dir, const char *mount, struct lease **ret,
+		struct pc_err *err)
+{
+	struct lease *lease = calloc(1, sizeof(*lease));
 	int r;
 
-	if (config_fd < 0)
-		return config_fd;
-	runtime_fd = loader_map_open(pin_dir, LOADER_MAP_RUNTIME, err);
-	if (runtime_fd < 0)
-		return runtime_fd;
-	lease = calloc(1, sizeof(*lease));
 	if (!lease)
 		return -ENOMEM;
+	lease->loop = loop;
 	lease->mount = mount;
-	lease->config_fd = TAKE_FD(config_fd);
-	lease->runtime_fd = TAKE_FD(runtime_fd);
-	pthread_mutex_init(&lease->lock, NULL);
-	pthread_cond_init(&lease->stopped, NULL);
-	r = pthread_create(&lease->thread, NULL, run, lease);
-	if (r) {
-		close(lease->config_fd);
-		close(lease->runtime_fd);
-		free(lease);
-		return pc_err_set(err, -r, "cannot start a thread: %s", strerror(r));
+	lease->fd = lease->runtime_fd = -EBADF;
+	r = lease->config_fd = loader_map_open(pin_dir, LOADER_MAP_CONFIG, err);
+	if (r >= 0)
+		r = lease->runtime_fd = loader_map_open(pin_dir, LOADER_MAP_RUNTIME, err);
+	if (r >= 0)
+		r = start_timers(lease);
+	if (r < 0) {
+		lease_stop(lease);
+		return r;
 	}
 	*ret = lease;
 	return 0;
@@ -204,15 +251,11 @@ struct lease *lease_stop(struct lease *lease)
 {
 	if (!lease)
 		return NULL;
-	pthread_mutex_lock(&lease->lock);
-	lease->stop = true;
-	pthread_cond_signal(&lease->stopped);
-	pthread_mutex_unlock(&lease->lock);
-	pthread_join(lease->thread, NULL);
-	close(lease->config_fd);
-	close(lease->runtime_fd);
-	pthread_cond_destroy(&lease->stopped);
-	pthread_mutex_destroy(&lease->lock);
+	loop_timer_free(lease->timer);
+	loop_timer_free(lease->checks);
+	hang_up(lease);
+	cleanup_close(&lease->config_fd);
+	cleanup_close(&lease->runtime_fd);
 	free(lease);
 	return NULL;
 }
