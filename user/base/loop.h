@@ -27,6 +27,10 @@ int loop_new(struct loop **ret);
 /* Frees all watches and timers of it too, so that pointers to them are void; descriptors stay open.
  * What was posted and not called is forgotten. Signals stay blocked. Returns NULL; NULL is fine. */
 struct loop *loop_free(struct loop *loop);
+static inline void loop_freep(struct loop **loop)
+{
+	loop_free(*loop);
+}
 
 /* Until loop_stop(): its status, or -errno. May be called again then; nothing that happened meanwhile
  * is lost. */

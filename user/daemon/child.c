@@ -2,7 +2,6 @@
 #include "child.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,10 +11,8 @@
 #include "cleanup.h"
 #include "clock.h"
 #include "log.h"
-#include "signals.h"
 #include "supervised.h"
 
-#define MS	     1000000ULL
 #define DELAY_MAX_S  30
 #define GOOD_WHILE_S 60 /* one that ran for so long starts from the shortest delay again */
 #define STOP_S	     10
@@ -89,31 +86,23 @@ static int child_start(struct child *child, struct pc_err *err)
 }
 
 /* Twice as long each time, until one has run for a good while. */
-static void put_off(struct child *child, uint64_t now_ns, bool good)
+static void put_off(struct child *child, bool good)
 {
 	unsigned delay = good ? 1 : child->delay_s * 2 ?: 1;
 
 	child->delay_s = delay < DELAY_MAX_S ? delay : DELAY_MAX_S;
-	child->next_ns = now_ns + child->delay_s * CLOCK_S;
+	loop_timer_after(child->start, child->delay_s * CLOCK_S);
 }
 
-int children_start(struct child *children, size_t n)
+static void on_start(void *arg)
 {
-	uint64_t now_ns = clock_mono_ns(), next_ns = UINT64_MAX;
+	struct child *child = arg;
+	struct pc_err err = {};
 
-	setenv(SUPERVISED_ENV, CHANNEL_TEXT, 1);
-	for (size_t i = 0; i < n; i++) {
-		struct child *child = &children[i];
-		struct pc_err err = {};
-
-		if (!child->pid && child->next_ns <= now_ns && child_start(child, &err) < 0) {
-			put_off(child, now_ns, false);
-			log_error("%s; trying again in %u s", err.msg, child->delay_s);
-		}
-		if (!child->pid && child->next_ns < next_ns)
-			next_ns = child->next_ns;
-	}
-	return next_ns == UINT64_MAX ? -1 : (int)((next_ns - now_ns) / MS) + 1;
+	if (child_start(child, &err) == 0)
+		return;
+	put_off(child, false);
+	log_error("%s; trying again in %u s", err.msg, child->delay_s);
 }
 
 /* ---- ending ---- */
@@ -141,23 +130,12 @@ static void ended(struct child *child)
 	child->pid = 0;
 }
 
-void children_reap(struct child *children, size_t n)
+static void start_again(struct child *child, int status)
 {
-	uint64_t now_ns = clock_mono_ns();
-	int status;
-	pid_t pid;
+	uint64_t ran_ns = clock_mono_ns() - child->started_ns;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		for (size_t i = 0; i < n; i++) {
-			uint64_t ran_ns = now_ns - children[i].started_ns;
-
-			if (children[i].pid != pid)
-				continue;
-			ended(&children[i]);
-			put_off(&children[i], now_ns, ran_ns >= GOOD_WHILE_S * CLOCK_S);
-			say_end(&children[i], status, ran_ns);
-		}
-	}
+	put_off(child, ran_ns >= GOOD_WHILE_S * CLOCK_S);
+	say_end(child, status, ran_ns);
 }
 
 void child_signal(const struct child *child, int sig)
@@ -166,40 +144,77 @@ void child_signal(const struct child *child, int sig)
 		kill(child->pid, sig);
 }
 
-static size_t reap_for_good(struct child *children, size_t n)
+static void stop_when_all_are_gone(const struct children *children)
 {
 	size_t left = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		if (children[i].pid && waitpid(children[i].pid, NULL, WNOHANG) == children[i].pid)
-			ended(&children[i]);
-		left += children[i].pid != 0;
-	}
-	return left;
+	for (size_t i = 0; i < children->n; i++)
+		left += children->v[i].pid != 0;
+	if (!left)
+		loop_stop(children->loop, 0);
 }
 
-void children_stop(struct child *children, size_t n, int signal_fd)
+static void on_sigchld(void *arg, int sig)
 {
-	uint64_t deadline_ns = clock_mono_ns() + STOP_S * CLOCK_S;
-	struct pollfd fd = {.fd = signal_fd, .events = POLLIN};
-	bool killed = false;
+	struct children *children = arg;
+	int status;
+	pid_t pid;
 
-	for (size_t i = 0; i < n; i++)
-		child_signal(&children[i], SIGTERM);
-	while (reap_for_good(children, n)) {
-		uint64_t now_ns = clock_mono_ns();
+	(void)sig;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		for (size_t i = 0; i < children->n; i++) {
+			struct child *child = &children->v[i];
 
-		if (!killed && now_ns >= deadline_ns) {
-			for (size_t i = 0; i < n; i++) {
-				if (children[i].pid)
-					log_warn("%s does not end within %d s; killed",
-						 children[i].name, STOP_S);
-				child_signal(&children[i], SIGKILL);
-			}
-			killed = true;
+			if (child->pid != pid)
+				continue;
+			ended(child);
+			if (!children->ending)
+				start_again(child, status);
 		}
-		poll(&fd, 1, killed ? -1 : (int)((deadline_ns - now_ns) / MS) + 1);
-		while (signals_next(signal_fd))
-			;
 	}
+	if (children->ending)
+		stop_when_all_are_gone(children);
+}
+
+static void kill_all(void *arg)
+{
+	const struct children *children = arg;
+
+	for (size_t i = 0; i < children->n; i++) {
+		if (children->v[i].pid)
+			log_warn("%s does not end within %d s; killed", children->v[i].name,
+				 STOP_S);
+		child_signal(&children->v[i], SIGKILL);
+	}
+}
+
+void children_end(struct children *children)
+{
+	if (children->ending)
+		return;
+	children->ending = true;
+	for (size_t i = 0; i < children->n; i++) {
+		loop_timer_cancel(children->v[i].start);
+		child_signal(&children->v[i], SIGTERM);
+	}
+	loop_timer_after(children->deadline, STOP_S * CLOCK_S);
+	stop_when_all_are_gone(children);
+}
+
+int children_start(struct children *children, struct loop *loop)
+{
+	int r = loop_timer_new(loop, kill_all, children, &children->deadline);
+
+	children->loop = loop;
+	if (r == 0)
+		r = loop_signal(loop, SIGCHLD, on_sigchld, children);
+	for (size_t i = 0; i < children->n && r == 0; i++) {
+		struct child *child = &children->v[i];
+
+		r = loop_timer_new(loop, on_start, child, &child->start);
+		if (r == 0)
+			loop_timer_after(child->start, 0);
+	}
+	setenv(SUPERVISED_ENV, CHANNEL_TEXT, 1);
+	return r;
 }

@@ -3,11 +3,13 @@
  * to it. It is started again when it ends, later each time that it ends soon. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "err.h"
+#include "loop.h"
 
 #define CHILD_MAX_ARGS 40
 
@@ -20,19 +22,24 @@ struct child {
 	void *arg;
 	pid_t pid; /* 0: not running */
 	int channel; /* the end of run, see supervised.h; -EBADF when not running */
-	uint64_t started_ns, next_ns; /* CLOCK_MONOTONIC */
+	uint64_t started_ns; /* CLOCK_MONOTONIC */
 	unsigned delay_s; /* before the next start */
+	struct loop_timer *start; /* the next one */
 };
 
-/* Start those that are due. What goes wrong is in the log, and tried again. Returns for how many
- * milliseconds nothing is to do, -1: for ever. */
-int children_start(struct child *children, size_t n);
+struct children {
+	struct child *v;
+	size_t n;
+	struct loop *loop;
+	struct loop_timer *deadline; /* of an end */
+	bool ending;
+};
 
-/* Take note of those that ended. */
-void children_reap(struct child *children, size_t n);
+/* Start them, v and n, when the loop runs, and again when they end: SIGCHLD is theirs. What goes wrong
+ * with one is in the log, and tried again. children must stay where it is as long as the loop. -errno. */
+int children_start(struct children *children, struct loop *loop);
 
-/* SIGTERM, and SIGKILL for who does not heed it in time; returns when all are gone. signal_fd: of
- * signals_open(), which SIGCHLD wakes. */
-void children_stop(struct child *children, size_t n, int signal_fd);
+/* SIGTERM, and SIGKILL for who does not heed it in time. The loop stops, with 0, when all are gone. */
+void children_end(struct children *children);
 
 void child_signal(const struct child *child, int sig);

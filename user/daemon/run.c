@@ -12,7 +12,6 @@
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,11 +21,11 @@
 #include "guard.h"
 #include "ifaces.h"
 #include "log.h"
+#include "loop.h"
 #include "older.h"
 #include "metrics.h"
 #include "plural.h"
 #include "privileges.h"
-#include "signals.h"
 #include "supervised.h"
 
 #define DEFAULT_PORT 7777
@@ -64,7 +63,8 @@ struct run {
 	const struct run_options *options;
 	struct privileges_user user;
 	char agents[2][NET_ADDR_TEXT], uid[16];
-	struct child children[2];
+	struct child v[2]; /* resolve, serve */
+	struct children children;
 };
 
 /* Paths only: everybody can read the arguments of a process. A NULL value leaves the option out. */
@@ -159,32 +159,51 @@ static void serve_args(struct run *run, const struct place *place, struct child 
 
 /* ---- and how they are kept running ---- */
 
-static void reload(struct run *run)
+static void on_reload(void *arg, int sig)
 {
-	struct child *resolve = &run->children[0], *serve = &run->children[1];
+	struct run *run = arg;
+	const struct child *resolve = &run->v[0], *serve = &run->v[1];
 	struct pc_err err = {};
 
+	(void)sig;
+	if (run->children.ending)
+		return;
 	child_signal(resolve, SIGHUP);
 	if (serve->pid && send_associations(serve, serve->arg, &err) < 0)
 		log_warn("%s; the associations read before stay in force", err.msg);
 }
 
-static void supervise(struct run *run, int signal_fd)
+static void on_stop(void *arg, int sig)
 {
-	struct pollfd fd = {.fd = signal_fd, .events = POLLIN};
+	struct run *run = arg;
 
-	for (;;) {
-		int sig;
+	(void)sig;
+	children_end(&run->children);
+}
 
-		poll(&fd, 1, children_start(run->children, ARRAY_SIZE(run->children)));
-		while ((sig = signals_next(signal_fd))) {
-			if (sig == SIGTERM || sig == SIGINT)
-				return;
-			if (sig == SIGHUP)
-				reload(run);
-		}
-		children_reap(run->children, ARRAY_SIZE(run->children));
-	}
+static int open_loop(struct run *run, struct loop **ret)
+{
+	int r = loop_new(ret);
+
+	if (r == 0)
+		r = loop_signal(*ret, SIGTERM, on_stop, run);
+	if (r == 0)
+		r = loop_signal(*ret, SIGINT, on_stop, run);
+	if (r == 0)
+		r = loop_signal(*ret, SIGHUP, on_reload, run);
+	return r;
+}
+
+static int supervise(struct run *run, const struct place *place, struct loop *loop)
+{
+	int r;
+
+	resolve_args(run, place, &run->v[0]);
+	serve_args(run, place, &run->v[1]);
+	run->children.v = run->v;
+	run->children.n = ARRAY_SIZE(run->v);
+	r = children_start(&run->children, loop);
+	return r < 0 ? r : loop_run(loop);
 }
 
 static int attach(const struct run_options *options, const struct place *place, struct pc_err *err)
@@ -253,21 +272,36 @@ static int check_resolver(const struct run_options *options, int *ret_lock, stru
 	return 0;
 }
 
+/* What was attached before stays attached. */
+static int leave(const struct run *run, const struct place *place, bool was_loaded,
+		 struct pc_err *err)
+{
+	if (!run->options->keep && !was_loaded)
+		return detach(run->options, place, err);
+	log_info("stopped; the guard stays attached and refuses");
+	return 0;
+}
+
+static int prepare(struct run *run, int *ret_lock, struct pc_err *err)
+{
+	int r = log_start(); /* a reader that stalls must not keep children from being started again */
+
+	if (r == 0)
+		r = check_before(run, err);
+	return r < 0 ? r : check_resolver(run->options, ret_lock, err);
+}
+
 int run_all(const struct run_options *options, struct pc_err *err)
 {
 	struct run run = {.options = options};
 	bool was_loaded = loader_is_loaded(options->place.pin_dir);
-	_cleanup_close_ int signal_fd = signals_open(), resolver_lock = -EBADF;
+	_cleanup_(loop_freep) struct loop *loop = NULL;
+	_cleanup_close_ int resolver_lock = -EBADF;
 	struct place place;
-	int r;
+	int r = open_loop(&run, &loop); /* from now on no signal ends what is half done */
 
-	if (signal_fd < 0)
-		return signal_fd;
-	r = log_start(); /* a reader that stalls must not keep children from being started again */
 	if (r == 0)
-		r = check_before(&run, err);
-	if (r == 0)
-		r = check_resolver(options, &resolver_lock, err);
+		r = prepare(&run, &resolver_lock, err);
 	if (r < 0)
 		return r;
 	r = place_find(&options->place, &place, err);
@@ -275,15 +309,8 @@ int run_all(const struct run_options *options, struct pc_err *err)
 	if (r == 0)
 		r = attach(options, &place, err);
 	if (r == 0) {
-		resolve_args(&run, &place, &run.children[0]);
-		serve_args(&run, &place, &run.children[1]);
-		supervise(&run, signal_fd);
-		children_stop(run.children, ARRAY_SIZE(run.children), signal_fd);
-		if (!options->keep && !was_loaded) {
-			r = detach(options, &place, err) ?: r;
-		} else {
-			log_info("stopped; the guard stays attached and refuses");
-		}
+		r = supervise(&run, &place, loop);
+		r = leave(&run, &place, was_loaded, err) ?: r;
 	}
 	place_done(&place);
 	return r;

@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <linux/capability.h>
 #include <malloc.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,11 +19,11 @@
 #include "clock.h"
 #include "file.h"
 #include "log.h"
+#include "loop.h"
 #include "plural.h"
 #include "podcred/podcred.h"
 #include "privileges.h"
 #include "sandbox.h"
-#include "signals.h"
 #include "supervised.h"
 
 #define RETRY_MAX_S 30
@@ -80,7 +79,20 @@ static int token_key(const char *path, uint8_t key[AGENT_TOKEN_KEY_SIZE], struct
 		     : 0;
 }
 
-static void say_reload(struct agent_server *server, int r, const struct pc_err *err)
+/* The main thread's own: signals, the channel, and addresses that come late. Requests are answered by
+ * threads of libmicrohttpd. */
+struct serve {
+	const struct serve_options *options;
+	struct agent_server *server;
+	struct loop *loop;
+	int channel; /* to podcred run; negative: it did not start us */
+	bool listens
+		[SERVE_LISTEN_MAX]; /* the node has that address by now: IPv6 may be off, or late */
+	struct loop_timer *retry;
+	unsigned delay_s; /* before the next try */
+};
+
+static void say_reload(const struct agent_server *server, int r, const struct pc_err *err)
 {
 	if (r < 0)
 		log_warn("%s; the associations read before stay in force", err->msg);
@@ -89,109 +101,100 @@ static void say_reload(struct agent_server *server, int r, const struct pc_err *
 			 plural(agent_server_associations(server)));
 }
 
-/* Addresses that the node did not have when the agent started: IPv6 is off, or late. */
-struct missing {
-	bool listens[SERVE_LISTEN_MAX];
-	size_t count;
-	unsigned delay_s; /* before the next try */
-	uint64_t next_ns;
-};
-
 static const char *listen_text(const struct net_addr *addr, char text[NET_ADDR_TEXT])
 {
 	return net_addr_format(addr->ip, addr->port, text, NET_ADDR_TEXT);
 }
 
-/* Says once what is missing, and once that it has come. */
-static void listen_again(struct agent_server *server, const struct serve_options *options,
-			 struct missing *m)
+static bool listen_on(const struct serve *serve, size_t i, bool first)
 {
-	bool first = m->delay_s == 0;
-
-	m->count = 0;
-	for (size_t i = 0; i < options->n_listen; i++) {
-		char text[NET_ADDR_TEXT];
-		struct pc_err err = {};
-
-		if (m->listens[i])
-			continue;
-		m->listens[i] = agent_server_listen(server, i, &err) == 0;
-		if (m->listens[i])
-			log_info("agent ready on %s: %zu association%s",
-				 listen_text(&options->listen[i], text),
-				 agent_server_associations(server),
-				 plural(agent_server_associations(server)));
-		else if (first)
-			log_warn("%s. Pods that are sent there are refused; the agent serves the "
-				 "others, and tries again",
-				 err.msg);
-		m->count += !m->listens[i];
-	}
-	m->delay_s = first ? 1 : m->delay_s * 2;
-	if (m->delay_s > RETRY_MAX_S)
-		m->delay_s = RETRY_MAX_S;
-	m->next_ns = clock_mono_ns() + m->delay_s * CLOCK_S;
-}
-
-/* For poll(2). */
-static int until_next_try(const struct missing *m)
-{
-	uint64_t now = clock_mono_ns();
-
-	if (!m->count)
-		return -1;
-	return m->next_ns <= now ? 0 : (int)((m->next_ns - now) / (CLOCK_S / 1000)) + 1;
-}
-
-static void reload(struct agent_server *server, int channel)
-{
+	char text[NET_ADDR_TEXT];
 	struct pc_err err = {};
 
-	if (channel >= 0)
+	if (agent_server_listen(serve->server, i, &err) == 0) {
+		log_info("agent ready on %s: %zu association%s",
+			 listen_text(&serve->options->listen[i], text),
+			 agent_server_associations(serve->server),
+			 plural(agent_server_associations(serve->server)));
+		return true;
+	}
+	if (first)
+		log_warn("%s. Pods that are sent there are refused; the agent serves the others, "
+			 "and tries again",
+			 err.msg);
+	return false;
+}
+
+/* Says once what is missing, and once that it has come. */
+static void listen_again(void *arg)
+{
+	struct serve *serve = arg;
+	bool first = serve->delay_s == 0, missing = false;
+
+	for (size_t i = 0; i < serve->options->n_listen; i++) {
+		serve->listens[i] = serve->listens[i] || listen_on(serve, i, first);
+		missing = missing || !serve->listens[i];
+	}
+	serve->delay_s = first ? 1 : serve->delay_s * 2;
+	if (serve->delay_s > RETRY_MAX_S)
+		serve->delay_s = RETRY_MAX_S;
+	if (missing)
+		loop_timer_after(serve->retry, serve->delay_s * CLOCK_S);
+}
+
+static void on_reload(void *arg, int sig)
+{
+	const struct serve *serve = arg;
+	struct pc_err err = {};
+
+	(void)sig;
+	if (serve->channel >= 0)
 		log_warn("only podcred run may open the associations; send SIGHUP to it");
 	else
-		say_reload(server, agent_server_reload(server, NULL, &err), &err);
+		say_reload(serve->server, agent_server_reload(serve->server, NULL, &err), &err);
 }
 
-/* 0, or -EPIPE when podcred run is gone. */
-static int on_channel(struct agent_server *server, int channel)
+static void on_stop(void *arg, int sig)
 {
-	_cleanup_close_ int fd = supervised_receive(channel);
+	const struct serve *serve = arg;
+
+	(void)sig;
+	loop_stop(serve->loop, 0);
+}
+
+static void on_channel(void *arg, unsigned ready)
+{
+	const struct serve *serve = arg;
+	_cleanup_close_ int fd = supervised_receive(serve->channel);
 	struct pc_err err = {};
 
-	if (fd >= 0)
-		say_reload(server, agent_server_reread(server, fd, &err), &err);
-	else if (fd == -EMFILE)
+	(void)ready;
+	if (fd >= 0) {
+		say_reload(serve->server, agent_server_reread(serve->server, fd, &err), &err);
+	} else if (fd == -EMFILE) {
 		log_warn("cannot receive the associations: %s; the associations read before stay "
 			 "in force: raise LimitNOFILE of the service, then send SIGHUP again",
 			 strerror(-fd));
-	else if (fd != -EAGAIN)
+	} else if (fd != -EAGAIN) {
 		log_info(SUPERVISED_GONE);
-	return fd >= 0 || fd == -EAGAIN || fd == -EMFILE ? 0 : -EPIPE;
+		loop_stop(serve->loop, 0);
+	}
 }
 
-static void loop(struct agent_server *server, const struct serve_options *options,
-		 struct missing *missing, int signal_fd, int channel)
+/* All of it before the process is confined: then no signalfd is made any more. */
+static int open_loop(struct serve *serve)
 {
-	struct pollfd fds[] = {{.fd = signal_fd, .events = POLLIN},
-			       {.fd = channel, .events = POLLIN}};
+	int r = loop_new(&serve->loop);
 
-	for (;;) {
-		int sig;
-
-		if (poll(fds, ARRAY_SIZE(fds), until_next_try(missing)) < 0 && errno != EINTR)
-			return;
-		while ((sig = signals_next(signal_fd))) {
-			if (sig == SIGHUP)
-				reload(server, channel);
-			else if (sig != SIGCHLD)
-				return;
-		}
-		if (fds[1].revents && on_channel(server, channel) < 0)
-			return;
-		if (until_next_try(missing) == 0)
-			listen_again(server, options, missing);
-	}
+	if (r == 0)
+		r = loop_signal(serve->loop, SIGTERM, on_stop, serve);
+	if (r == 0)
+		r = loop_signal(serve->loop, SIGINT, on_stop, serve);
+	if (r == 0)
+		r = loop_signal(serve->loop, SIGHUP, on_reload, serve);
+	if (r == 0)
+		r = loop_timer_new(serve->loop, listen_again, serve, &serve->retry);
+	return r;
 }
 
 /* What the limits of the process leave the agent; said, as nothing else shows it. */
@@ -259,6 +262,51 @@ static int find_channel(int *ret_file, struct pc_err *err)
 	return pc_err_set(err, file, "podcred run is gone");
 }
 
+static void say_doubts(const struct serve *serve, unsigned files)
+{
+	if (geteuid() == 0)
+		log_warn("the agent runs as root, though without capabilities; give it a user of "
+			 "its own with --user");
+	if (agent_server_file_exposed(serve->server))
+		log_warn("%s holds keys, and other users can read it; chmod 0400 it",
+			 serve->options->associations);
+	say_limits(serve->server, files);
+}
+
+/* Confined, from then on. */
+static int start(struct serve *serve, struct agent_options *agent, struct pc_err *err)
+{
+	struct loop_watch *watch;
+	int r = 0;
+
+	if (supervised()) {
+		r = serve->channel = find_channel(&agent->associations_fd, err);
+		if (r >= 0)
+			r = loop_watch(serve->loop, serve->channel, LOOP_READ, on_channel, serve,
+				       &watch);
+	}
+	/* before we become somebody else: the key may be root's */
+	if (r == 0)
+		r = token_key(serve->options->token_key, agent->token_key, err);
+	if (r == 0)
+		r = confine(serve->options, err);
+	if (r == 0)
+		r = log_start(); /* its thread has no more rights than we have now */
+	if (r == 0)
+		r = agent_server_start(agent, &serve->server, err);
+	if (agent->associations_fd)
+		close(agent->associations_fd);
+	explicit_bzero(agent->token_key, sizeof(agent->token_key));
+	return r;
+}
+
+static void finish(struct serve *serve)
+{
+	agent_server_stop(serve->server);
+	loop_free(serve->loop);
+	cleanup_close(&serve->channel);
+}
+
 int serve_run(const struct serve_options *options, struct pc_err *err)
 {
 	struct agent_options agent = {
@@ -268,44 +316,19 @@ int serve_run(const struct serve_options *options, struct pc_err *err)
 		.peer = podcred_peer,
 		.require_authorization = options->require_authorization,
 	};
-	_cleanup_close_ int signal_fd = signals_open(), channel = -EBADF;
-	struct agent_server *server = NULL;
-	struct missing missing = {};
-	int r;
+	_cleanup_(finish) struct serve serve = {.options = options, .channel = -EBADF};
+	int r = open_loop(&serve);
 
-	if (signal_fd < 0)
-		return signal_fd;
-	harden();
-	agent.max_files = open_files();
-	if (supervised()) {
-		channel = find_channel(&agent.associations_fd, err);
-		if (channel < 0)
-			return channel;
-	}
-	/* before we become somebody else: the key may be root's */
-	r = token_key(options->token_key, agent.token_key, err);
-	if (r == 0)
-		r = confine(options, err);
-	if (r == 0)
-		r = log_start(); /* its thread has no more rights than we have now */
-	if (r == 0)
-		r = agent_server_start(&agent, &server, err);
-	if (agent.associations_fd)
-		close(agent.associations_fd);
-	explicit_bzero(agent.token_key, sizeof(agent.token_key));
 	if (r < 0)
 		return r;
-	if (geteuid() == 0)
-		log_warn("the agent runs as root, though without capabilities; give it a user of "
-			 "its own with --user");
-	if (agent_server_file_exposed(server))
-		log_warn("%s holds keys, and other users can read it; chmod 0400 it",
-			 options->associations);
-	say_limits(server, agent.max_files);
-	listen_again(server, options, &missing);
-	loop(server, options, &missing, signal_fd, channel);
-	agent_server_stop(server);
-	return 0;
+	harden();
+	agent.max_files = open_files();
+	r = start(&serve, &agent, err);
+	if (r < 0)
+		return r;
+	say_doubts(&serve, agent.max_files);
+	listen_again(&serve);
+	return loop_run(serve.loop);
 }
 
 int serve_check_associations(const char *path, size_t *ret_n, struct pc_err *err)
