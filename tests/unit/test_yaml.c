@@ -204,18 +204,15 @@ static void blocks(void **state)
 
 struct target {
 	const char *text;
-	uint64_t number;
-	size_t word;
+	uint16_t number;
+	bool flag;
+	enum { ZERO, ONE } which;
+	uint64_t word;
 };
 
 static bool is_lower(const char *text)
 {
 	return *text >= 'a' && *text <= 'z';
-}
-
-static int read_number(const struct yml_source *src, const struct yml_node *node, void *target)
-{
-	return yml_number(src, node, "number", 2, 10, &((struct target *)target)->number);
 }
 
 static int read_word(const struct yml_source *src, const struct yml_node *node, void *target)
@@ -233,9 +230,12 @@ static int read_words(const struct yml_source *src, const struct yml_node *node,
 
 static int read_target(const struct yml_source *src, const struct yml_tree *tree, void *target)
 {
+	static const char *const flags[] = {"no", "yes"}, *const which[] = {NULL, "one"};
 	static const struct yml_key keys[] = {
+		YML_WORD("flag", struct target, flag, flags),
+		YML_WORD("which", struct target, which, which),
 		YML_TEXT("text", struct target, text, is_lower, "a word", true),
-		YML_KEY("number", read_number), YML_KEY("words", read_words)};
+		YML_NUMBER("number", struct target, number, 10), YML_KEY("words", read_words)};
 
 	return yml_mapping(src, yml_tree_root(tree), keys, ARRAY_SIZE(keys), target);
 }
@@ -243,7 +243,7 @@ static int read_target(const struct yml_source *src, const struct yml_tree *tree
 static void typed(void **state)
 {
 	_cleanup_yml_tree_ struct yml_tree *tree =
-		parse("text: abc\nnumber: \"10\"\nwords: [red, green]\n");
+		parse("text: abc\nnumber: \"10\"\nwords: [red, green]\nflag: yes\nwhich: one\n");
 	struct target target = {};
 
 	(void)state;
@@ -251,6 +251,8 @@ static void typed(void **state)
 	assert_string_equal(target.text, "abc");
 	assert_int_equal(target.number, 10);
 	assert_int_equal(target.word, 3);
+	assert_true(target.flag);
+	assert_int_equal(target.which, ONE);
 }
 
 static void ill_typed(void **state)
@@ -258,9 +260,11 @@ static void ill_typed(void **state)
 	static const struct {
 		const char *text, *want, *want_secret;
 	} cases[] = {
-		{"[]", "1: expected a mapping with text, number, words; write", NULL},
-		{"text: a\n\nnumber: 1", "3: number \"1\" is not a number from 2 to 10",
-		 "3: number \"(hidden, it may be a secret)\" is not a number from 2 to 10"},
+		{"[]", "1: expected a mapping with flag, which, text, number, words; write", NULL},
+		{"text: a\n\nnumber: 0", "3: number \"0\" is not a number from 1 to 10",
+		 "3: number \"(hidden, it may be a secret)\" is not a number from 1 to 10"},
+		{"flag: true", "1: flag \"true\" is not no or yes", NULL},
+		{"which: zero", "1: which \"zero\" is not one", NULL},
 		{"number: 11", "1: number \"11\" is not a number",
 		 "1: number \"(hidden, it may be a secret)\" is not"},
 		{"number: -3", "1: number \"-3\" is not a number", "1: number \"(hidden, "},
@@ -273,11 +277,14 @@ static void ill_typed(void **state)
 		{"text: 1", "1: bad value of 'text'; write a word", NULL},
 		{"text: \"a\\0\"", "1: bad value of 'text'; write a word", NULL},
 		{"\nnumber: 3", "2: missing key 'text'; add it", NULL},
-		{"\"text\\0\": a", "1: unknown key \"(not a word)\"; known are text, number", NULL},
-		{"[text]: a", "1: unknown key \"(not a word)\"; known are text, number", NULL},
-		{"txt: a", "1: unknown key \"txt\"; known are text, number, words", NULL},
+		{"\"text\\0\": a",
+		 "1: unknown key \"(not a word)\"; known are flag, which, text, number", NULL},
+		{"[text]: a",
+		 "1: unknown key \"(not a word)\"; known are flag, which, text, number", NULL},
+		{"txt: a", "1: unknown key \"txt\"; known are flag, which, text, number, words",
+		 NULL},
 		{"AKIA7: a", "1: unknown key \"AKIA7\"; known",
-		 "1: unknown key \"(hidden, it may be a secret)\"; known are text"},
+		 "1: unknown key \"(hidden, it may be a secret)\"; known are flag"},
 		{"text: a\ntext: b", "2: key \"text\" is there twice; remove one", NULL},
 	};
 

@@ -74,7 +74,7 @@ static int rule_service_account(const struct yml_source *src, const struct yml_n
 static int rule_action(const struct yml_source *src, const struct yml_node *node, void *target)
 {
 	struct draft *draft = target;
-	size_t action = 0;
+	uint64_t action = 0;
 	int ret = yml_word(src, node, "policy action", action_names, ARRAY_SIZE(action_names),
 			   &action);
 

@@ -21,50 +21,16 @@ static const char *const action_words[] = {
 	[CONFIG_DENY] = "deny",
 	[CONFIG_AUDIT] = "audit",
 };
-
-static int read_action(const struct yml_source *src, const struct yml_node *node,
-		       enum config_action *ret)
-{
-	size_t word = 0;
-	int err = yml_word(src, node, "action", action_words, ARRAY_SIZE(action_words), &word);
-
-	if (err == 0)
-		*ret = (enum config_action)word;
-	return err;
-}
-
-static int port_port(const struct yml_source *src, const struct yml_node *node, void *target)
-{
-	struct config_port *port = target;
-	uint64_t value = 0;
-	int ret = yml_number(src, node, "port", 1, 65535, &value);
-
-	if (ret == 0)
-		port->port = (uint16_t)value;
-	return ret;
-}
-
-static int port_protocol(const struct yml_source *src, const struct yml_node *node, void *target)
-{
-	static const char *const words[] = {"tcp", "udp"};
-	struct config_port *port = target;
-	size_t word = 0;
-	int ret = yml_word(src, node, "protocol", words, ARRAY_SIZE(words), &word);
-
-	port->protocol = word ? IPPROTO_UDP : IPPROTO_TCP;
-	return ret;
-}
-
-static int port_action(const struct yml_source *src, const struct yml_node *node, void *target)
-{
-	return read_action(src, node, &((struct config_port *)target)->action);
-}
+static const char *const protocol_words[] = {[IPPROTO_TCP] = "tcp", [IPPROTO_UDP] = "udp"};
+static const char *const mode_words[] = {"enforce", "audit"};
+static const char *const failure_mode_words[] = {"closed", "open"};
 
 static int dest_port(const struct yml_source *src, const struct yml_node *node, void *target)
 {
-	static const struct yml_key keys[] = {YML_KEY("port", port_port),
-					      YML_KEY("protocol", port_protocol),
-					      YML_KEY("action", port_action)};
+	static const struct yml_key keys[] = {
+		YML_NUMBER("port", struct config_port, port, 65535),
+		YML_WORD("protocol", struct config_port, protocol, protocol_words),
+		YML_WORD("action", struct config_port, action, action_words)};
 	struct config_port port = {.protocol = IPPROTO_TCP, .action = CONFIG_REDIRECT};
 	struct config_destination *dest = target;
 	int ret = yml_mapping(src, node, keys, ARRAY_SIZE(keys), &port);
@@ -99,11 +65,6 @@ static int dest_address(const struct yml_source *src, const struct yml_node *nod
 	return 0;
 }
 
-static int dest_action(const struct yml_source *src, const struct yml_node *node, void *target)
-{
-	return read_action(src, node, &((struct config_destination *)target)->action);
-}
-
 static int dest_ports(const struct yml_source *src, const struct yml_node *node, void *target)
 {
 	return yml_list(src, node, "ports", dest_port, target);
@@ -112,9 +73,10 @@ static int dest_ports(const struct yml_source *src, const struct yml_node *node,
 static int config_destination(const struct yml_source *src, const struct yml_node *node,
 			      void *target)
 {
-	static const struct yml_key keys[] = {YML_KEY("address", dest_address),
-					      YML_KEY("action", dest_action),
-					      YML_KEY("ports", dest_ports)};
+	static const struct yml_key keys[] = {
+		YML_KEY("address", dest_address),
+		YML_WORD("action", struct config_destination, action, action_words),
+		YML_KEY("ports", dest_ports)};
 	struct config_destination dest = {.action = CONFIG_DENY};
 	struct config *config = target;
 	int ret = yml_mapping(src, node, keys, ARRAY_SIZE(keys), &dest);
@@ -160,38 +122,6 @@ static int config_agent(const struct yml_source *src, const struct yml_node *nod
 	return yml_list(src, node, "agent", config_agent_item, target);
 }
 
-static int config_max_pending(const struct yml_source *src, const struct yml_node *node,
-			      void *target)
-{
-	uint64_t value = 0;
-	int ret = yml_number(src, node, "maxPendingPerPod", 1, 16384, &value);
-
-	if (ret == 0)
-		((struct config *)target)->max_pending_per_pod = (uint32_t)value;
-	return ret;
-}
-
-static int config_mode(const struct yml_source *src, const struct yml_node *node, void *target)
-{
-	static const char *const words[] = {"enforce", "audit"};
-	size_t word = 0;
-	int ret = yml_word(src, node, "mode", words, ARRAY_SIZE(words), &word);
-
-	((struct config *)target)->audit = word == 1;
-	return ret;
-}
-
-static int config_failure_mode(const struct yml_source *src, const struct yml_node *node,
-			       void *target)
-{
-	static const char *const words[] = {"closed", "open"};
-	size_t word = 0;
-	int ret = yml_word(src, node, "failureMode", words, ARRAY_SIZE(words), &word);
-
-	((struct config *)target)->fail_open = word == 1;
-	return ret;
-}
-
 static int config_policy(const struct yml_source *src, const struct yml_node *node, void *target)
 {
 	return yml_list(src, node, "policy", config_policy_read, target);
@@ -199,12 +129,13 @@ static int config_policy(const struct yml_source *src, const struct yml_node *no
 
 static int parse(const struct yml_source *src, const char *text, size_t len, struct config *config)
 {
-	static const struct yml_key keys[] = {YML_KEY("agent", config_agent),
-					      YML_KEY("destinations", config_destinations),
-					      YML_KEY("policy", config_policy),
-					      YML_KEY("mode", config_mode),
-					      YML_KEY("failureMode", config_failure_mode),
-					      YML_KEY("maxPendingPerPod", config_max_pending)};
+	static const struct yml_key keys[] = {
+		YML_KEY("agent", config_agent),
+		YML_KEY("destinations", config_destinations),
+		YML_KEY("policy", config_policy),
+		YML_WORD("mode", struct config, audit, mode_words),
+		YML_WORD("failureMode", struct config, fail_open, failure_mode_words),
+		YML_NUMBER("maxPendingPerPod", struct config, max_pending_per_pod, 16384)};
 	_cleanup_yml_tree_ struct yml_tree *tree = NULL;
 	const struct yml_node *root;
 	int r = yml_tree_parse(src, text, len, MAX_NODES, &tree);

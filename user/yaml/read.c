@@ -29,7 +29,7 @@ const char *yml_text(const struct yml_node *node)
 	return node->kind == YML_SCALAR && strlen(node->text) == node->len ? node->text : NULL;
 }
 
-static bool is_key(const struct yml_node *node, const char *name)
+static bool is_word(const struct yml_node *node, const char *name)
 {
 	const char *text = yml_text(node);
 
@@ -39,7 +39,7 @@ static bool is_key(const struct yml_node *node, const char *name)
 const struct yml_node *yml_get(const struct yml_node *mapping, const char *key)
 {
 	for (const struct yml_node *name = mapping->first; name; name = name->next->next)
-		if (is_key(name, key))
+		if (is_word(name, key))
 			return name->next;
 	return NULL;
 }
@@ -75,23 +75,95 @@ static const struct yml_key *find_key(const struct yml_key *keys, size_t n,
 				      const struct yml_node *name)
 {
 	for (size_t i = 0; i < n; i++)
-		if (is_key(name, keys[i].name))
+		if (is_word(name, keys[i].name))
 			return &keys[i];
 	return NULL;
+}
+
+/* "a, b or c" */
+static const char *word_list(const char *const words[], size_t n, char *buf, size_t size)
+{
+	size_t used = 0, last = 0;
+
+	for (size_t i = 0; i < n; i++)
+		last = words[i] ? i : last;
+	for (size_t i = 0; i <= last && used < size; i++)
+		if (words[i])
+			used += (size_t)snprintf(buf + used, size - used, "%s%s",
+						 !used	     ? ""
+						 : i == last ? " or "
+							     : ", ",
+						 words[i]);
+	return buf;
+}
+
+int yml_word(const struct yml_source *src, const struct yml_node *node, const char *what,
+	     const char *const words[], size_t n, uint64_t *ret)
+{
+	char list[128] = "";
+
+	for (size_t i = 0; i < n; i++) {
+		if (words[i] && is_word(node, words[i])) {
+			*ret = i;
+			return 0;
+		}
+	}
+	return yml_bad(src, node, "%s \"%.64s\" is not %s", what, shown(src, node),
+		       word_list(words, n, list, sizeof(list)));
+}
+
+static int read_text(const struct yml_source *src, const struct yml_key *key,
+		     const struct yml_node *value, const char **ret)
+{
+	const char *text = yml_text(value);
+
+	if (!text || !key->valid(text))
+		return yml_bad(src, value, "bad value of '%s'; write %s", key->name, key->wants);
+	*ret = text;
+	return 0;
+}
+
+static int read_number(const struct yml_source *src, const struct yml_key *key,
+		       const struct yml_node *value, uint64_t *ret)
+{
+	const char *text = yml_text(value);
+
+	if (!text || parse_u64(text, key->max, ret) < 0 || !*ret)
+		return yml_bad(src, value, "%s \"%.64s\" is not a number from 1 to %llu", key->name,
+			       shown(src, value), (unsigned long long)key->max);
+	return 0;
+}
+
+static void store(void *to, size_t size, uint64_t number)
+{
+	const uint8_t byte = (uint8_t)number;
+	const uint16_t half = (uint16_t)number;
+	const uint32_t word = (uint32_t)number;
+
+	memcpy(to,
+	       size == 1   ? (const void *)&byte
+	       : size == 2 ? (const void *)&half
+	       : size == 4 ? (const void *)&word
+			   : (const void *)&number,
+	       size);
 }
 
 static int read_value(const struct yml_source *src, const struct yml_key *key,
 		      const struct yml_node *value, void *target)
 {
-	const char *text;
+	void *member = (char *)target + key->offset;
+	uint64_t number = 0;
+	int r;
 
 	if (key->read)
 		return key->read(src, value, target);
-	text = yml_text(value);
-	if (!text || !key->valid(text))
-		return yml_bad(src, value, "bad value of '%s'; write %s", key->name, key->wants);
-	*(const char **)((char *)target + key->offset) = text;
-	return 0;
+	if (key->valid)
+		return read_text(src, key, value, member);
+	r = key->words ? yml_word(src, value, key->name, key->words, key->n_words, &number)
+		       : read_number(src, key, value, &number);
+	if (r == 0)
+		store(member, key->size, number);
+	return r;
 }
 
 static int check_missing(const struct yml_source *src, const struct yml_node *node,
@@ -145,54 +217,4 @@ int yml_list(const struct yml_source *src, const struct yml_node *node, const ch
 			return r;
 	}
 	return 0;
-}
-
-int yml_number(const struct yml_source *src, const struct yml_node *node, const char *what,
-	       uint64_t min, uint64_t max, uint64_t *ret)
-{
-	const char *text = yml_text(node);
-	uint64_t number;
-
-	if (!text || parse_u64(text, max, &number) < 0 || number < min)
-		return yml_bad(src, node, "%s \"%.64s\" is not a number from %llu to %llu", what,
-			       shown(src, node), (unsigned long long)min, (unsigned long long)max);
-	*ret = number;
-	return 0;
-}
-
-/* "a, b or c" */
-static const char *word_list(const char *const words[], size_t n, char *buf, size_t size)
-{
-	size_t used = 0, left = 0;
-
-	buf[0] = '\0';
-	for (size_t i = 0; i < n; i++)
-		left += words[i] != NULL;
-	for (size_t i = 0, first = 1; i < n && used < size; i++) {
-		if (!words[i])
-			continue;
-		left--;
-		used += (size_t)snprintf(buf + used, size - used, "%s%s",
-					 first	? ""
-					 : left ? ", "
-						: " or ",
-					 words[i]);
-		first = 0;
-	}
-	return buf;
-}
-
-int yml_word(const struct yml_source *src, const struct yml_node *node, const char *what,
-	     const char *const words[], size_t n, size_t *ret)
-{
-	char list[128];
-
-	for (size_t i = 0; i < n; i++) {
-		if (words[i] && is_key(node, words[i])) {
-			*ret = i;
-			return 0;
-		}
-	}
-	return yml_bad(src, node, "%s \"%.64s\" is not %s", what, shown(src, node),
-		       word_list(words, n, list, sizeof(list)));
 }

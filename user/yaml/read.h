@@ -19,14 +19,17 @@ const char *yml_text(const struct yml_node *node);
 /* The value of a key in a mapping, or NULL. */
 const struct yml_node *yml_get(const struct yml_node *mapping, const char *key);
 
-/* A key that a mapping may have, and what to do with its value. Without read: its text, if valid, is
- * pointed to by the const char * at offset in target, as long as the tree lives. */
+/* A key that a mapping may have, and what to do with its value: read() decides, or else it is checked
+ * by itself, and written to the member of target that has this offset and size. */
 struct yml_key {
 	const char *name;
 	int (*read)(const struct yml_source *src, const struct yml_node *value, void *target);
-	size_t offset;
-	bool (*valid)(const char *text);
-	const char *wants; /* what to write instead */
+	size_t offset, size;
+	bool (*valid)(const char *text); /* of a text */
+	const char *wants; /* what to write instead of one that is not valid */
+	const char *const *words; /* or one of these; else a number from 1 to max */
+	size_t n_words;
+	uint64_t max;
 	bool required;
 };
 
@@ -38,10 +41,27 @@ struct yml_key {
 	{                                                                                          \
 		.name = (name_), .read = (read_), .required = true                                 \
 	}
+#define YML_MEMBER(type_, member_)                                                                 \
+	.offset = offsetof(type_, member_), .size = sizeof(((type_ *)NULL)->member_)
+
+/* To a const char *, which points into the tree. */
 #define YML_TEXT(name_, type_, member_, valid_, wants_, required_)                                 \
 	{                                                                                          \
-		.name = (name_), .offset = offsetof(type_, member_), .valid = (valid_),            \
-		.wants = (wants_), .required = (required_)                                         \
+		.name = (name_), YML_MEMBER(type_, member_), .valid = (valid_), .wants = (wants_), \
+		.required = (required_)                                                            \
+	}
+
+/* To an integer, an enum or a bool: the index in an array of words, which may have holes (NULL). */
+#define YML_WORD(name_, type_, member_, words_)                                                    \
+	{                                                                                          \
+		.name = (name_), YML_MEMBER(type_, member_), .words = (words_),                    \
+		.n_words = ARRAY_SIZE(words_)                                                      \
+	}
+
+/* To an integer. */
+#define YML_NUMBER(name_, type_, member_, max_)                                                    \
+	{                                                                                          \
+		.name = (name_), YML_MEMBER(type_, member_), .max = (max_)                         \
 	}
 
 /* Unknown, repeated and missing keys are refused. At most 32 keys. */
@@ -52,10 +72,6 @@ int yml_mapping(const struct yml_source *src, const struct yml_node *node,
 int yml_list(const struct yml_source *src, const struct yml_node *node, const char *key,
 	     int (*item)(const struct yml_source *, const struct yml_node *, void *), void *target);
 
-/* min to max. */
-int yml_number(const struct yml_source *src, const struct yml_node *node, const char *what,
-	       uint64_t min, uint64_t max, uint64_t *ret);
-
 /* One of the words; *ret is its index. Words may have holes (NULL). */
 int yml_word(const struct yml_source *src, const struct yml_node *node, const char *what,
-	     const char *const words[], size_t n, size_t *ret);
+	     const char *const words[], size_t n, uint64_t *ret);
