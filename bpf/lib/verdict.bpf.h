@@ -12,6 +12,9 @@
 #define VERDICT_ALLOW	 1
 #define VERDICT_REDIRECT 2 /* ours alone: the hook rewrites the address, then allows */
 
+#define PACKET_PASS 1
+#define PACKET_DROP 0
+
 #define ECONNREFUSED 111
 #define EACCES	     13
 #define EAGAIN	     11

@@ -53,11 +53,11 @@ works_without() {
 }
 WANT_ERRNO=EPERM WANT_PEER=169.254.170.2 works_without set-retval
 WANT_ERRNO=EACCES WANT_PEER=$NODE_V4 works_without getpeername
-for feature in cgroup-egress netfilter-link tcx cgroup-tracing; do
+for feature in cgroup-egress cgroup-ingress netfilter-link tcx cgroup-tracing; do
   WANT_ERRNO=EACCES WANT_PEER=169.254.170.2 works_without "$feature"
 done
 ALSO=path WANT_ERRNO=EPERM WANT_PEER=$NODE_V4 works_without set-retval getpeername cgroup-egress \
-  netfilter-link tcx tc cgroup-tracing
+  cgroup-ingress netfilter-link tcx tc cgroup-tracing
 
 # ---- what is said of the path past the bridge ----
 
@@ -99,6 +99,7 @@ stops_without() {
 }
 stops_without 'port 81' set-retval
 stops_without 'raw TCP' cgroup-egress
+stops_without 'NAT to another pod, client only reads' cgroup-ingress
 stops_without 'AF_PACKET raw' netfilter-link
 stops_without 'AF_PACKET' netfilter-link tcx # tc alone
 stops_without 'AF_PACKET raw' tcx tc # netfilter alone
