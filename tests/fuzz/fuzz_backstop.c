@@ -559,12 +559,12 @@ static void check_moved(bool own, const struct passage *p, const struct host_skb
 static void check_way_in(const struct host_skb *skb, const struct model *m, const struct passage *p,
 			 bool passes)
 {
-	const bool own = skb->from_pod && known & KNOWN_ANNOUNCED && p->announced &&
-			 (announced.has_flow || p->bare);
-
-	/* The kernel's own word comes out of the interface that the connection came out of. */
+	/* What the kernel says by itself, or for a socket that was cut off or has closed, comes out of the
+	 * interface that the connection came out of. */
 	const bool strange = p->announced && known & (KNOWN_PEER | KNOWN_TAIL) &&
 			     known & KNOWN_ELSEWHERE && !is_gone;
+	const bool own = skb->from_pod && known & KNOWN_ANNOUNCED && p->announced &&
+			 (announced.has_flow || (p->bare && !strange));
 
 	check_moved(own, p, skb);
 	if (redirected) {
