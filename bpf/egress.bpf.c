@@ -6,13 +6,12 @@
  */
 #include "backstop.bpf.h"
 #include "client.bpf.h"
+#include "unproved.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define ETH_P_IP   0x0800
 #define ETH_P_IPV6 0x86dd
-
-#define TCP_DATA_OFFSET 12 /* where the header says how long it is */
 
 static __always_inline void sender_of(const struct podcred_config *cfg, struct __sk_buff *skb,
 				      struct sender *sender)
@@ -48,31 +47,6 @@ static __noinline int judge_egress(struct __sk_buff *skb, int v6)
 	return packet_refuse(cfg, &packet, &sender, PODCRED_HOOK_egress);
 }
 
-/*
- * Data in the SYN, of a connection that has yet to prove that it arrives (arrival.bpf.h). The kernel then
- * sends the SYN without, and the data behind the handshake. By the socket, not by the destination: address
- * translation comes before this hook. Behind options and extension headers the kernel knows where the TCP
- * header is.
- */
-static __noinline int is_unproved_data(struct __sk_buff *skb)
-{
-	struct sk_buff *kernel_skb = (void *)skb;
-	struct bpf_sock *sk = skb->sk;
-	struct podcred_client *client;
-	__u32 at;
-	__u8 size;
-
-	sk = sk ? bpf_sk_fullsock(sk) : NULL;
-	client = sk ? client_of(sk) : NULL;
-	if (!client || !client->prove)
-		return 0;
-	at = (__u16)(BPF_CORE_READ(kernel_skb, transport_header) -
-		     BPF_CORE_READ(kernel_skb, network_header));
-	if (bpf_skb_load_bytes(skb, at + TCP_DATA_OFFSET, &size, sizeof(size)))
-		return 1;
-	return skb->len > at + (size >> 4) * 4;
-}
-
 static __always_inline int backstop(struct __sk_buff *skb, int v6)
 {
 	const struct podcred_config *cfg = config_get();
@@ -92,7 +66,8 @@ int podcred_egress(struct __sk_buff *skb)
 
 	if (skb->mark == SEVERED_MARK)
 		return PACKET_DROP;
-	if (sk && sk->state == BPF_TCP_SYN_SENT && is_unproved_data(skb))
+	/* Data in the SYN: the kernel then sends it without, and the data behind the handshake. */
+	if (sk && sk->state == BPF_TCP_SYN_SENT && is_unproved_data(skb, sk, SYN_COUNTS))
 		return PACKET_DROP;
 	if (skb->protocol == bpf_htons(ETH_P_IP))
 		return backstop(skb, 0);

@@ -137,7 +137,7 @@ static __always_inline void client_passes(struct bpf_sock_ops *ctx, struct podcr
 	}
 	decision = decision_of(&client->flow, &client->stamp, PODCRED_HOOK_announce);
 	if (!conclude(config_get(), &decision, reason))
-		sever(ctx);
+		sever(ctx, client);
 }
 
 /* What stands in the way of a connection. Not only connect(2) asks for the quota, where the caller
@@ -176,22 +176,23 @@ static __always_inline void client_announces(struct bpf_sock_ops *ctx, struct bp
 	if (!tp || !cfg) { /* neither is known to happen; it could only arrive without a stamp */
 		conclude(NULL, &decision,
 			 cfg ? PODCRED_REASON_unknown_socket : PODCRED_REASON_no_config);
-		sever(ctx);
+		sever(ctx, client);
 		return;
 	}
 	client->flow.isn = tp->write_seq;
 	reason = announce_check(cfg, client);
 	if (reason && !announce_concludes(cfg, &decision, reason)) {
-		sever(ctx);
+		sever(ctx, client);
 		return;
 	}
 	flow.stamp = client->stamp;
 	flow.owner = bpf_get_socket_cookie(ctx);
 	reason = flow_announce(&client->flow, &flow);
-	client->has_flow = client->prove = !reason;
+	client->has_flow = !reason;
+	client->prove = reason ? PODCRED_PROOF_NONE : PODCRED_PROOF_AWAITED;
 	watch_close(ctx);
 	if (reason && !conclude(cfg, &decision, reason))
-		sever(ctx);
+		sever(ctx, client);
 }
 
 static __always_inline void client_connects(struct bpf_sock_ops *ctx, struct bpf_sock *sk,
@@ -231,24 +232,25 @@ static __always_inline void client_proves(struct bpf_sock_ops *ctx, struct bpf_s
 	const struct podcred_config *cfg = config_get();
 	struct decision decision;
 
-	if (!client->prove)
-		return;
-	client->prove = 0;
-	if (answered && has_arrived(ctx, sk, client))
+	if (client->prove != PODCRED_PROOF_AWAITED)
 		return;
 	decision = decision_of(&client->flow, &client->stamp, PODCRED_HOOK_announce);
-	if (conclude_diverted(cfg, &decision))
+	if ((answered && has_arrived(ctx, sk, client)) || conclude_diverted(cfg, &decision)) {
+		client->prove = PODCRED_PROOF_NONE;
 		return;
+	}
 	/* Now, and not when it closes: its FIN cannot leave, so that takes a while. */
 	client->has_flow = 0;
 	flow_withdraw(&client->flow, bpf_get_socket_cookie(ctx));
-	sever(ctx);
+	sever(ctx, client);
 }
 
 static __always_inline void client_closes(struct bpf_sock_ops *ctx, struct podcred_client *client)
 {
 	__u64 owner = bpf_get_socket_cookie(ctx);
 
+	if (client->prove == PODCRED_PROOF_AWAITED) /* nobody answered; it may listen next */
+		client->prove = PODCRED_PROOF_NONE;
 	if (client->has_flow) {
 		client->has_flow = 0;
 		flow_withdraw(&client->flow, owner);

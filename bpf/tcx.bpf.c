@@ -59,26 +59,38 @@ static __always_inline int packet_is_elsewhere(const struct podcred_config *cfg,
 	       !is_agents_addr(cfg, head, v6 ? 8 : 12, v6);
 }
 
+static __always_inline __u16 version_to_type(__u8 first)
+{
+	return first >> 4 == 4 ? ETH_P_IP : first >> 4 == 6 ? ETH_P_IPV6 : 0;
+}
+
+static __always_inline int is_elsewhere_at(const struct podcred_config *cfg, const __u8 *head,
+					   const __u8 *end, __u16 type)
+{
+	if (type == ETH_P_IP)
+		return head + PACKET_V4 <= end && packet_is_elsewhere(cfg, head, 0);
+	return type == ETH_P_IPV6 && head + PACKET_V6 <= end && packet_is_elsewhere(cfg, head, 1);
+}
+
 /*
  * Nearly every packet: no tags, no options, and for somebody else. Read in place, behind an Ethernet
- * header. That there is one need not be asked: an IP packet of this type would begin with its version,
- * and whoever addresses a frame so that it seems to is looked at more closely below. A function of its
- * own, as its stack is needed there.
+ * header. Whether there is one need be asked only where an IP packet of this type could begin: the
+ * Ethernet addresses of an eighth of all machines do so, too. A function of its own, as its stack is
+ * needed there.
  */
 static __noinline int is_plainly_foreign(struct __sk_buff *skb)
 {
-	const __u8 *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
+	const __u8 *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	const struct podcred_config *cfg = config_get();
+	__u16 type = bpf_ntohs((__u16)skb->protocol);
 
 	if (!cfg)
 		return 1;
-	if (skb->protocol == bpf_htons(ETH_P_IP))
-		return data + ETH_HLEN + PACKET_V4 <= data_end && data[0] >> 4 != 4 &&
-		       packet_is_elsewhere(cfg, data + ETH_HLEN, 0);
-	if (skb->protocol == bpf_htons(ETH_P_IPV6))
-		return data + ETH_HLEN + PACKET_V6 <= data_end && data[0] >> 4 != 6 &&
-		       packet_is_elsewhere(cfg, data + ETH_HLEN, 1);
-	return 0;
+	if (data + ETH_HLEN > end)
+		return 0;
+	if (version_to_type(data[0]) == type && !link_header_size(skb))
+		return is_elsewhere_at(cfg, data, end, type);
+	return is_elsewhere_at(cfg, data + ETH_HLEN, end, type);
 }
 
 /* Fills *head and *packet and returns 1 when there is an IP packet at that place, and it is guarded. */
@@ -171,34 +183,40 @@ int podcred_veth(struct __sk_buff *skb)
 		value_;                                                                            \
 	})
 
-static __always_inline __u16 version_to_type(__u8 first)
+static __always_inline int is_ethernet(struct net_device *dev)
 {
-	return first >> 4 == 4 ? ETH_P_IP : first >> 4 == 6 ? ETH_P_IPV6 : 0;
+	return BPF_CORE_READ(dev, type) == ARPHRD_ETHER;
+}
+
+static __always_inline int is_foreign_at(const struct podcred_config *cfg, const __u8 *head,
+					 const __u8 *end, __u16 type)
+{
+	if (type == ETH_P_IP)
+		return head + PACKET_V4 <= end && packet_is_foreign(cfg, head, 0);
+	return type == ETH_P_IPV6 && head + PACKET_V6 <= end && packet_is_foreign(cfg, head, 1);
 }
 
 /*
  * As is_plainly_foreign, where the packet's own word for its type (skb->protocol) is worth nothing:
- * whoever sends by a packet socket chooses it. So by the frame, as an Ethernet frame and as a packet
- * without a link header, whichever it can be. A frame that is neither is looked at more closely.
+ * whoever sends by a packet socket chooses it. So by the frame. When it begins as an IP packet does, the
+ * device says what it is. A frame that is neither an Ethernet frame nor a packet without a link header
+ * is looked at more closely.
  */
-static __always_inline int frame_is_plainly_foreign(const struct podcred_config *cfg,
-						    struct __sk_buff *skb)
+static __noinline int frame_is_plainly_foreign(const struct podcred_config *cfg,
+					       struct __sk_buff *skb)
 {
-	const __u8 *data = (void *)(long)skb->data, *data_end = (void *)(long)skb->data_end;
-	__u16 bare, type;
+	const __u8 *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct net_device *dev;
+	__u16 bare;
 
-	if (data + ETH_HLEN + PACKET_V6 > data_end)
-		return data + ETH_HLEN + PACKET_V4 <= data_end && !version_to_type(data[0]) &&
-		       data[ETH_TYPE] == ETH_P_IP >> 8 && !data[ETH_TYPE + 1] &&
-		       packet_is_foreign(cfg, data + ETH_HLEN, 0);
-	type = (__u16)(data[ETH_TYPE] << 8 | data[ETH_TYPE + 1]);
+	if (data + ETH_HLEN > end)
+		return 0;
 	bare = version_to_type(data[0]);
-	if (bare)
-		return type != ETH_P_IP && type != ETH_P_IPV6 && !is_tag(type) &&
-		       packet_is_foreign(cfg, data, bare == ETH_P_IPV6);
-	if (type == ETH_P_IP)
-		return packet_is_foreign(cfg, data + ETH_HLEN, 0);
-	return type == ETH_P_IPV6 && packet_is_foreign(cfg, data + ETH_HLEN, 1);
+	dev = bare ? SKB_READ(skb, dev) : NULL;
+	if (bare && !is_ethernet(dev))
+		return !BPF_CORE_READ(dev, hard_header_len) && is_foreign_at(cfg, data, end, bare);
+	return is_foreign_at(cfg, data + ETH_HLEN, end,
+			     (__u16)(data[ETH_TYPE] << 8 | data[ETH_TYPE + 1]));
 }
 
 /* What the frame is, by the device that sends it, and where the IP packet begins: with an Ethernet
@@ -208,7 +226,7 @@ static __always_inline __u16 frame_type(struct __sk_buff *skb, __u32 *at)
 	struct net_device *dev = SKB_READ(skb, dev);
 	__u8 type[2] = {};
 
-	if (BPF_CORE_READ(dev, type) == ARPHRD_ETHER) {
+	if (is_ethernet(dev)) {
 		*at = ETH_HLEN;
 		bpf_skb_load_bytes(skb, ETH_TYPE, type, sizeof(type));
 		return (__u16)(type[0] << 8 | type[1]);

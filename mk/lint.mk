@@ -36,7 +36,7 @@ lint-spdx:
 	$(Q)git ls-files '*.c' '*.h' '*.cc' '*.sh' '*.py' '*.mjs' '*.mk' Makefile .ci/run | grep -v '^vmlinux/.*\.h$$' | \
 	{ bad=0; while read -r f; do \
 		[ -e "$$f" ] || continue; \
-		case $$f in bpf/*|tests/bpf/logic.*) want='GPL-2.0-only OR BSD-2-Clause' ;; *) want=Apache-2.0 ;; esac; \
+		case $$f in bpf/*|tests/bpf/logic.*|tests/bpf/*.bpf.c) want='GPL-2.0-only OR BSD-2-Clause' ;; *) want=Apache-2.0 ;; esac; \
 		line=$$(awk 'NR == 1 && /^#!/ { next } { print; exit }' "$$f"); \
 		case $$line in *"SPDX-License-Identifier: $$want"|*"SPDX-License-Identifier: $$want */") ;; \
 		*) echo "$$f: the first line is not its licence, $$want"; bad=1 ;; esac; \

@@ -59,9 +59,9 @@ $(O)/tests/%.so: tests/lib/%.c | $(O)/.deps-test
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE_CFLAGS) -O2 -g -fPIC -shared -o $@ $<
 
-# The bypass suite: a file for each family of rows, one program.
+# The bypass suite: a file for each family of rows, one program. And a hijacker in BPF.
 BYPASS_SRCS := $(wildcard tests/bypass/*.c)
-$(O)/tests/bypass: $(BYPASS_SRCS) tests/bypass/bypass.h | $(O)/.deps-test
+$(O)/tests/bypass: $(BYPASS_SRCS) tests/bypass/bypass.h | $(O)/.deps-test $(O)/bpftest/answer.bpf.o
 	$(call msg,CC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE_CFLAGS) -Wno-missing-field-initializers -O2 -g -o $@ $(BYPASS_SRCS) -pthread

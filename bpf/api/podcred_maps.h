@@ -307,6 +307,13 @@ enum podcred_client_pass {
 	PODCRED_PASS_NOTED, /* in podcred_passes_v3, under flow's addresses and ports */
 };
 
+/* Whether the connection has come to the agent. Until that is proved the socket takes no data. */
+enum podcred_client_proof {
+	PODCRED_PROOF_NONE, /* proved, or there is nothing to prove */
+	PODCRED_PROOF_AWAITED, /* the flow is announced */
+	PODCRED_PROOF_FAILED, /* the socket is cut off, for good */
+};
+
 struct podcred_client {
 	struct podcred_stamp stamp;
 	struct podcred_flow_key flow; /* valid when has_flow */
@@ -314,7 +321,7 @@ struct podcred_client {
 	__u8 has_flow; /* flow was recorded by this socket */
 	__u8 redirected; /* the peer address is the agent's; getpeername must show stamp.addr */
 	__u8 pass; /* enum podcred_client_pass */
-	__u8 prove; /* the flow is announced; that it arrives at the agent is not proved yet */
+	__u8 prove; /* enum podcred_client_proof */
 	__u8 _pad;
 	__u16 interface; /* low bits of the ifindex that the agent's answers go to; 0: not noted */
 };

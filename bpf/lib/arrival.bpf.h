@@ -6,7 +6,7 @@
  *
  * So the agent's side notes in the flow what sequence number it answers the SYN with, before the answer
  * is made. The client's side compares that with the answer that its socket has taken, before the socket
- * sends a byte or has one to read. It needs the number, not a mark alone: who answers in the agent's
+ * sends a byte or takes one. It needs the number, not a mark alone: who answers in the agent's
  * place may also send the agent a copy of the SYN.
  */
 #pragma once
@@ -60,10 +60,12 @@ static __always_inline int bind_to_nothing(struct bpf_sock_ops *ctx)
 /*
  * Cut a client's socket off, from here on and for good. In connect(2) that ends the call with
  * EHOSTUNREACH before a SYN leaves, as the kernel looks for a route after this. Later the timers tell
- * the application: some 200 ms after it has written, some 2 s if it only reads.
+ * the application: some 200 ms after it has written, some 2 s if it only reads. What is in the socket's
+ * backlog by then has found the socket already: podcred_ingress has kept data out of there.
  */
-static __noinline void sever(struct bpf_sock_ops *ctx)
+static __noinline void sever(struct bpf_sock_ops *ctx, struct podcred_client *client)
 {
+	client->prove = PODCRED_PROOF_FAILED;
 	if (!bind_to_nothing(ctx))
 		count(PODCRED_REASON_not_severed);
 	set_option(ctx, SOL_SOCKET, SO_MARK, SEVERED_MARK);

@@ -11,9 +11,6 @@
 #include "pass.bpf.h"
 #include "verdict.bpf.h"
 
-#define PACKET_PASS 1
-#define PACKET_DROP 0
-
 /* Whose packet it is. */
 struct sender {
 	__u64 cgroup_id, pod; /* of the packet's socket */

@@ -113,7 +113,7 @@ static __always_inline void forget_stamp(struct bpf_sock_addr *ctx)
 	if (client) {
 		client->announce = 0;
 		client->redirected = 0;
-		client->prove = 0;
+		client->prove = PODCRED_PROOF_NONE;
 		if (client->pass == PODCRED_PASS_WANTED)
 			client->pass = PODCRED_PASS_NONE;
 	}

@@ -12,6 +12,9 @@
 #define VERDICT_ALLOW	 1
 #define VERDICT_REDIRECT 2 /* ours alone: the hook rewrites the address, then allows */
 
+#define PACKET_PASS 1
+#define PACKET_DROP 0
+
 #define EEXIST	17
 #define EINVAL	22
 #define ENODATA 61

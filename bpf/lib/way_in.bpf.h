@@ -23,6 +23,24 @@ static __always_inline void sender_of(const struct podcred_config *cfg, struct _
 	sender->has_socket = sender->pod != POD_NONE;
 }
 
+/*
+ * Whether the connection came out of this interface. One that is not known nobody minds, nor when the
+ * interface is gone: the pod's address may be another's by now, whose kernel ends what the agent still has of
+ * the first.
+ */
+static __noinline int is_from_here(struct __sk_buff *skb, const struct segment *s)
+{
+	struct podcred_peer_key key = {.client = s->source,
+				       .agent = s->dest,
+				       .client_port = s->source_port,
+				       .agent_port = s->dest_port};
+	const struct podcred_seal *seal = bpf_map_lookup_elem(&podcred_peers_v2, &key);
+	const struct podcred_way *way =
+		seal ? &seal->way : bpf_map_lookup_elem(&podcred_tails, &key);
+
+	return !way || !way->ifindex || way->ifindex == skb->ifindex || way_is_gone(way);
+}
+
 /* The socket that sent the segment, when it is of the connection that this socket announced. NULL: of
  * another's, of a raw or packet socket, of none at all. */
 static __always_inline struct podcred_client *announcer_of(struct __sk_buff *skb,
@@ -33,39 +51,24 @@ static __always_inline struct podcred_client *announcer_of(struct __sk_buff *skb
 
 	sk = sk ? bpf_sk_fullsock(sk) : NULL;
 	client = sk ? client_of(sk) : NULL;
-	/* One that was cut off may have made itself free again (CAP_NET_ADMIN), and the connection that has
-	 * its addresses be another pod's. What closed may still send a reset. */
-	if (client && !client->has_flow && !s->bare)
-		return NULL;
 	if (!client || client->flow.client_port != s->source_port ||
 	    client->flow.agent_port != s->dest_port ||
 	    !podcred_addr_is_same(&client->flow.client, &s->source) ||
 	    !podcred_addr_is_same(&client->flow.agent, &s->dest))
 		return NULL;
+	/* One that was cut off may have made itself free again (CAP_NET_ADMIN), and the connection that has
+	 * its addresses be another pod's. What closed may still send a reset. */
+	if (!client->has_flow && (!s->bare || !is_from_here(skb, s)))
+		return NULL;
 	return client;
 }
 
-/*
- * The kernel's own word for a connection that it has forgotten, or that waits out its time: no socket of a
- * pod has sent it. It must come out of the interface that the connection came out of; of a connection that
- * is not known nobody minds it, nor when that interface is gone: the pod's address may be another's by
- * now, whose kernel ends what the agent still has of the first.
- */
-static __noinline int is_kernels(struct __sk_buff *skb, const struct segment *s,
-				 const struct sender *sender)
+/* The kernel's own word for a connection that it has forgotten, or that waits out its time: no socket of a
+ * pod has sent it. */
+static __always_inline int is_kernels(struct __sk_buff *skb, const struct segment *s,
+				      const struct sender *sender)
 {
-	struct podcred_peer_key key = {.client = s->source,
-				       .agent = s->dest,
-				       .client_port = s->source_port,
-				       .agent_port = s->dest_port};
-	const struct podcred_seal *seal;
-	const struct podcred_way *way;
-
-	if (sender->has_socket || !s->bare)
-		return 0;
-	seal = bpf_map_lookup_elem(&podcred_peers_v2, &key);
-	way = seal ? &seal->way : bpf_map_lookup_elem(&podcred_tails, &key);
-	return !way || !way->ifindex || way->ifindex == skb->ifindex || way_is_gone(way);
+	return !sender->has_socket && s->bare && is_from_here(skb, s);
 }
 
 /* Without a bridge it is there next; behind a tag it is in another network. */

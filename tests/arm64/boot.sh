@@ -13,7 +13,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../lib/guest.sh"
 build=$O
 limit=${BOOT_SECONDS:-900}
-GUEST=(bash coreutils curl jq iproute2 util-linux mount grep sed mawk findutils kmod procps)
+GUEST=(bash bpftool coreutils curl jq iproute2 util-linux mount grep sed mawk findutils kmod procps)
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

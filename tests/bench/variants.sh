@@ -108,7 +108,7 @@ bridged_rules() {
   env_load --config "$ENV_TMP/config.yaml" --without path
 }
 
-CONNECTS_ALONE=(--without cgroup-egress --without netfilter-link --without tcx --without tc)
+CONNECTS_ALONE=(--without cgroup-egress --without cgroup-ingress --without netfilter-link --without tcx --without tc)
 connects_up() { podcred_up "${CONNECTS_ALONE[@]}"; }
 connects_rules() {
   config "$1" >"$ENV_TMP/config.yaml"

@@ -66,7 +66,17 @@ enum neighbour_mode {
 	NEIGHBOUR_ANSWER, /* hands the handshake on, and answers in the agent's name */
 };
 
-enum spoof_kind { SPOOF_NONE, SPOOF_SYN, SPOOF_SYNACK, SPOOF_DATA, SPOOF_RST };
+enum spoof_kind {
+	SPOOF_NONE,
+	SPOOF_SYN,
+	SPOOF_SYNACK,
+	SPOOF_DATA,
+	SPOOF_RST,
+	/* by a socket that TCP_REPAIR has put into the victim's place */
+	SPOOF_REPAIR_DATA,
+	SPOOF_REPAIR_FIN,
+	SPOOF_REPAIR_RST,
+};
 
 enum spoof_carrier {
 	PLAIN,

@@ -22,4 +22,5 @@ hole smsg4 'UDP sendto v4'
 hole egress 'raw'
 hole post4,uplink 'DNAT in the node, TCP'
 hole uplink 'AF_PACKET that says IPv6'
+hole ingress 'answers in the softirq'
 tap_done

@@ -419,7 +419,8 @@ static int spoof_live(struct row *row)
 		return r;
 	learn(tap, &spoof, 0);
 	spoofed(&spoof);
-	if (spoof.kind == SPOOF_DATA && !spoof.as_agent && is_acknowledged(tap, &spoof))
+	if ((spoof.kind == SPOOF_DATA || spoof.kind == SPOOF_REPAIR_DATA) && !spoof.as_agent &&
+	    is_acknowledged(tap, &spoof))
 		return as_line(row, REACHED);
 	r = say_and_hear(row, "again\n", NULL);
 	return r == -ECONNRESET || r == -EPIPE ? as_line(row, ENDED) : r;
@@ -488,6 +489,14 @@ static int spoof(struct row *row)
 		    "H ended", .setup = "neighbour_hole")
 #define BOTH(way, how) KINDS("", false, way, how), KINDS(", v6", true, way, how)
 
+#define REPAIR(v, is_v6)                                                                           \
+	ROW("TCP_REPAIR into the victim's connection" v ", data", is_v6, false, SPOOF_REPAIR_DATA, \
+	    PLAIN, "H reached"),                                                                   \
+		ROW("TCP_REPAIR into the victim's connection" v ", FIN", is_v6, false,             \
+		    SPOOF_REPAIR_FIN, PLAIN, "H ended"),                                           \
+		ROW("TCP_REPAIR into the victim's connection" v ", RST", is_v6, false,             \
+		    SPOOF_REPAIR_RST, PLAIN, "H ended")
+
 const struct vector neighbour_vectors[] = {
 	POISON("relay", NEIGHBOUR_RELAY, "H read"),
 	POISON("SYN-ACK withheld, handshake completed", NEIGHBOUR_COMPLETE, "H taken"),
@@ -507,5 +516,7 @@ const struct vector neighbour_vectors[] = {
 	BOTH(FRAGMENTS, ", in fragments"),
 	BOTH(OPTIONS, ", with options"),
 	KINDS(", v6", true, HOP_BY_HOP, ", hop-by-hop"),
+	REPAIR("", false),
+	REPAIR(", v6", true),
 	{0},
 };

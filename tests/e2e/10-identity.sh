@@ -117,7 +117,7 @@ run_listings() {
   exec 9>&-
   check 'peers: the entry goes when the client does' wait_for 10 no_peers
   check 'status --json is complete' listing_has status \
-    ".complete and .flows == 0 and (.links | length) == 17 and .counters.claimed > 0"
+    ".complete and .flows == 0 and (.links | length) == 18 and .counters.claimed > 0"
 
   # The kubelet's probes are no finding; whoever wants more of the agent is.
   asks() { in_host curl -s -o /dev/null -w '%{http_code}\n' "http://$1$2"; }

@@ -186,11 +186,13 @@ for flag in multi override ''; do
     "run first: foreign (id .*${POD_CGROUP[web]})"
   "$EXCLUSIVE" detach "${POD_CGROUP[web]}"
 done
-"$EXCLUSIVE" attach "${POD_CGROUP[web]}" egress
-healthy "a packet filter on a pod, as systemd's"
-same "a packet filter on a pod, as systemd's: is counted" 'none in the way, 1 that share' \
-  "$(text_of foreign-programs)"
-"$EXCLUSIVE" detach "${POD_CGROUP[web]}" egress
+for hook in egress ingress; do
+  "$EXCLUSIVE" attach "${POD_CGROUP[web]}" $hook
+  healthy "a packet filter on a pod, as systemd's ($hook)"
+  same "a packet filter on a pod, as systemd's ($hook): is counted" 'none in the way, 1 that share' \
+    "$(text_of foreign-programs)"
+  "$EXCLUSIVE" detach "${POD_CGROUP[web]}" $hook
+done
 mkdir -p "$ENV_CGROUP/twin/kubepods" "$ENV_CGROUP/twin/agent"
 in_node "$PODCRED" load --pin-dir "$PIN_DIR-twin" --kubepods "$ENV_CGROUP/twin/kubepods" \
   --agent-cgroup "$ENV_CGROUP/twin/agent" --agent "$NODE_V4:7778" >/dev/null || env_fail 'load of the twin failed'

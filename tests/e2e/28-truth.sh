@@ -120,7 +120,7 @@ check_not 'and makes none' test -e "$PIN_DIR-twin"
 mkdir -p "$ENV_CGROUP/more/kubepods.slice" "$ENV_CGROUP/more/agent"
 in_node "$PODCRED" load --pin-dir "$PIN_DIR-twin" --kubepods "$ENV_CGROUP/more/kubepods.slice" \
   --agent-cgroup "$ENV_CGROUP/more/agent" --agent "$NODE_V4:7778" >"$ENV_TMP/out" 2>"$ENV_TMP/err"
-check 'on cgroups of its own another load is welcome' says '14 programs attached' || cat "$ENV_TMP/err"
+check 'on cgroups of its own another load is welcome' says '15 programs attached' || cat "$ENV_TMP/err"
 check 'and no concern of the first' complete
 "$PODCRED" unload --pin-dir "$PIN_DIR-twin" >/dev/null || env_fail 'unload of the neighbour failed'
 

@@ -209,6 +209,40 @@ for how in tcx tc; do
 done
 in_node ip route del 169.254.169.254/32 dev br0
 
+# ---- somebody else's XDP program at the node's end ----
+# refused WHAT: in both families, and counted
+refused() {
+  local to before
+  for to in $V4 $V6; do
+    before=$(stat_of packet_forged)
+    same "$1: refused, $to" EINPROGRESS "$(once web "$to" who brief)"
+    check "$1: and counted, $to" test "$(stat_of packet_forged)" -gt "$before"
+  done
+}
+bulk() {
+  said "$1: to the agent" 'left 0' four 'take 1048576'
+  said "$1: and from it" 'got 1048576' four 'give 1048576'
+}
+hold_both web
+xdp_on v1 generic
+carried 'generic XDP' web yes
+both_go_on 'generic XDP' web
+bulk 'generic XDP'
+same 'generic XDP: the guard is complete' true "$(podcred status --json | jq .complete)"
+xdp_off
+let_both_go
+xdp_on v1 native
+refused 'native XDP'
+carried 'native XDP at another' db yes
+xdp_off
+carried 'native XDP is gone' web yes
+offload node v1 gro=1
+offload web eth0 tso=0
+refused "GRO at the node's end without TSO at the pod's"
+offload node v1 gro=0
+offload web eth0 tso=1
+carried 'without that' web yes
+
 # ---- mode audit ----
 echo 'mode: audit' >"$ENV_TMP/config.yaml"
 env_load --config "$ENV_TMP/config.yaml" >/dev/null || env_fail 'load failed'

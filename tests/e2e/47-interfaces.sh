@@ -82,6 +82,20 @@ kill -CONT "$RESOLVE_PID"
 in_node ip link del late
 check 'an interface that is gone is none' wait_for 10 no_gaps
 
+# ---- somebody else's XDP program ----
+xdp_on v1 native
+id=$(in_node ip -j -d link show v1 | jq '.[0].xdp.prog.id')
+text="native XDP on v1 (program let_pass, id $id) hides whose packets come from the pod there: its connections to the agent are refused as packet_forged"
+same 'native XDP is named, with the interface' "$text" "$(gaps)"
+check 'doctor fails' grep -qF "$text" <<<"$(doctor)"
+check 'and says what to do' grep -q 'generic mode' <(status)
+same 'metrics: one gap' 1 "$(metric 'podcred_guard_gaps{kind="interface"}')"
+xdp_off
+check 'it is gone: all is well' wait_for 10 no_gaps
+xdp_on v1 generic
+same 'generic XDP hides nothing' '' "$(gaps)"
+xdp_off
+
 # ---- a pod's interface whose packets do not come to the node's own ----
 if in_node ip link add mv0 link br0 type macvlan mode bridge 2>/dev/null; then
   in_node ip link set mv0 netns "${POD_NETNS[web]}"

@@ -53,11 +53,11 @@ works_without() {
 }
 WANT_ERRNO=EPERM WANT_PEER=169.254.170.2 works_without set-retval
 WANT_ERRNO=EACCES WANT_PEER=$NODE_V4 works_without getpeername
-for feature in cgroup-egress netfilter-link tcx cgroup-tracing; do
+for feature in cgroup-egress cgroup-ingress netfilter-link tcx cgroup-tracing; do
   WANT_ERRNO=EACCES WANT_PEER=169.254.170.2 works_without "$feature"
 done
 ALSO=path WANT_ERRNO=EPERM WANT_PEER=$NODE_V4 works_without set-retval getpeername cgroup-egress \
-  netfilter-link tcx tc cgroup-tracing
+  cgroup-ingress netfilter-link tcx tc cgroup-tracing
 
 # ---- what is said of the path past the bridge ----
 
@@ -99,6 +99,7 @@ stops_without() {
 }
 stops_without 'port 81' set-retval
 stops_without 'raw TCP' cgroup-egress
+stops_without 'NAT to another pod, client only reads' cgroup-ingress
 stops_without 'AF_PACKET raw' netfilter-link
 stops_without 'AF_PACKET' netfilter-link tcx # tc alone
 stops_without 'AF_PACKET raw' tcx tc # netfilter alone
@@ -159,6 +160,26 @@ in_node tc filter add dev v1 ingress protocol all prio 1 handle 0x706f6463 \
 load --without tcx
 check "somebody else's filter at our place is named" grep -q "a tc filter of somebody else" "$ENV_TMP/load"
 same 'and stays, as does the link' '1 podcred_uplink: 1' "$(filters) $(links)"
+
+# ---- unload beside a resolver, which puts back what goes ----
+
+in_node tc qdisc del dev v1 clsact
+load --without tcx
+env_resolve
+check 'unload beside a resolver: there is a filter' wait_for 10 one_filter
+mkfifo "$ENV_TMP/pause"
+exec 8<>"$ENV_TMP/pause"
+in_node env LD_PRELOAD="$ENV_BUILD/tests/pause.so" PAUSE_UNLINK=1 PAUSE_FIFO="$ENV_TMP/pause" \
+  PAUSE_BEGUN="$ENV_TMP/begun" "$PODCRED" unload --pin-dir "$PIN_DIR" >"$ENV_TMP/unload" 2>&1 8>&- &
+UNLOAD_PID=$!
+check 'unload beside a resolver: it is at work' wait_for 30 test -s "$ENV_TMP/begun"
+check 'unload beside a resolver: the filter was put back' wait_for 30 one_filter
+rm "$ENV_TMP/pause" && exec 8>&-
+wait "$UNLOAD_PID"
+same 'unload beside a resolver: it succeeds, and no filter is left' '0 ' "$? $(filters)" ||
+  sed 's/^/#   /' "$ENV_TMP/unload"
+kill "$RESOLVE_PID"
+wait "$RESOLVE_PID" 2>/dev/null
 
 # ---- what podcred cannot do without ----
 

@@ -184,7 +184,7 @@ check 'no other pod does' [ "$(real_answer cart)" != 'the real one' ]
 # ---- restart, upgrade, death ----
 
 check 'init container again: updates in place' load_container
-check 'each of them, able to go back, and none anew' grep -q '^0 programs attached, 14 updated' \
+check 'each of them, able to go back, and none anew' grep -q '^0 programs attached, 15 updated' \
   "$ENV_TMP/load.log"
 same 'credentials still flow' AKIACART "$(key_of cart)"
 runc kill serve TERM

@@ -2,10 +2,11 @@
 /*
  * exclusive - somebody else's program on a cgroup, attached the old way.
  *
- *	exclusive attach|detach CGROUP [multi|override|egress]
+ *	exclusive attach|detach CGROUP [multi|override|egress|ingress]
  *
- * On cgroup/connect6, or cgroup_skb/egress (with the multi flag, as systemd does), without a link: it stays when this process ends. Without a flag it shuts
- * every other program of that hook out, here and below.
+ * On cgroup/connect6, or cgroup_skb/egress or ingress (with the multi flag, as systemd does), without a
+ * link: it stays when this process ends. Without a flag it shuts every other program of that hook out, here
+ * and below.
  */
 #include <fcntl.h>
 #include <linux/bpf.h>
@@ -27,9 +28,9 @@ static int load(void)
 		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 1},
 		{.code = BPF_JMP | BPF_EXIT},
 	};
-	union bpf_attr attr = {.prog_type = hook == BPF_CGROUP_INET_EGRESS
-						    ? BPF_PROG_TYPE_CGROUP_SKB
-						    : BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
+	union bpf_attr attr = {.prog_type = hook == BPF_CGROUP_INET6_CONNECT
+						    ? BPF_PROG_TYPE_CGROUP_SOCK_ADDR
+						    : BPF_PROG_TYPE_CGROUP_SKB,
 			       .expected_attach_type = hook,
 			       .insns = (uintptr_t)insns,
 			       .insn_cnt = sizeof(insns) / sizeof(insns[0]),
@@ -60,27 +61,29 @@ int main(int argc, char **argv)
 	union bpf_attr attr = {0};
 	bool attach = argc > 1 && !strcmp(argv[1], "attach");
 	const char *flag = argc > 3 ? argv[3] : "";
-	bool egress = !strcmp(flag, "egress");
+	bool filter = !strcmp(flag, "egress") || !strcmp(flag, "ingress");
 	int cgroup, prog;
 
 	if (argc < 3) {
-		fprintf(stderr, "usage: exclusive attach|detach CGROUP [multi|override|egress]\n");
+		fprintf(stderr,
+			"usage: exclusive attach|detach CGROUP [multi|override|egress|ingress]\n");
 		return 2;
 	}
 	cgroup = open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (cgroup < 0)
 		die(argv[2]);
-	if (egress)
-		hook = BPF_CGROUP_INET_EGRESS;
+	if (filter)
+		hook = flag[0] == 'e' ? BPF_CGROUP_INET_EGRESS : BPF_CGROUP_INET_INGRESS;
 	attr.attach_type = hook;
 	prog = attach ? load() : find(cgroup);
 	if (prog < 0)
 		die("program");
 	attr.target_fd = (uint32_t)cgroup;
 	attr.attach_bpf_fd = (uint32_t)prog;
-	attr.attach_flags = !strcmp(flag, "multi") || egress ? BPF_F_ALLOW_MULTI
-			    : !strcmp(flag, "override")	     ? BPF_F_ALLOW_OVERRIDE
-							     : 0;
+	if (attach && (filter || !strcmp(flag, "multi")))
+		attr.attach_flags = BPF_F_ALLOW_MULTI;
+	else if (attach && !strcmp(flag, "override"))
+		attr.attach_flags = BPF_F_ALLOW_OVERRIDE;
 	if (sys_bpf(attach ? BPF_PROG_ATTACH : BPF_PROG_DETACH, &attr) < 0)
 		die(argv[1]);
 	return 0;

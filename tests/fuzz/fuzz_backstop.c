@@ -276,6 +276,7 @@ long bpf_map_update_elem(const void *map, const void *key, const void *value, __
 /* ---- the helpers ---- */
 
 static const struct host_skb *sent; /* the one that runs through */
+static bool is_copied; /* something of it: it was looked at closely */
 static uint8_t stored[MAC_LEN]; /* the frame's new destination */
 static uint32_t redirected; /* to that interface */
 static uint64_t redirect_flags;
@@ -305,6 +306,7 @@ long bpf_skb_load_bytes(const void *skb, __u32 offset, void *to, __u32 len)
 {
 	const struct host_skb *s = skb;
 
+	is_copied = true;
 	MUST(len > 0 && len <= PACKET_HEAD); /* the verifier's own demand */
 	if (offset > s->len || len > s->len - offset) {
 		memset(to, 0, len);
@@ -452,6 +454,7 @@ static bool runs_through(struct host_skb *skb)
 
 	counter = 0;
 	redirected = 0;
+	is_copied = false;
 	sent = skb;
 	dropped_by_report = false;
 	verdict = run(skb);
@@ -556,12 +559,12 @@ static void check_moved(bool own, const struct passage *p, const struct host_skb
 static void check_way_in(const struct host_skb *skb, const struct model *m, const struct passage *p,
 			 bool passes)
 {
-	const bool own = skb->from_pod && known & KNOWN_ANNOUNCED && p->announced &&
-			 (announced.has_flow || p->bare);
-
-	/* The kernel's own word comes out of the interface that the connection came out of. */
+	/* What the kernel says by itself, or for a socket that was cut off or has closed, comes out of the
+	 * interface that the connection came out of. */
 	const bool strange = p->announced && known & (KNOWN_PEER | KNOWN_TAIL) &&
 			     known & KNOWN_ELSEWHERE && !is_gone;
+	const bool own = skb->from_pod && known & KNOWN_ANNOUNCED && p->announced &&
+			 (announced.has_flow || (p->bare && !strange));
 
 	check_moved(own, p, skb);
 	if (redirected) {
@@ -623,28 +626,57 @@ static void check_way_out(const struct host_skb *skb, const struct model *m,
 	MUST(!memcmp(stored, way_to(redirected).mac, sizeof(stored)));
 }
 
+/* In the second byte: */
+#define HOW_LINK     0x01 /* an Ethernet header */
+#define HOW_ADDRS    0x10 /* its addresses are a copy of how the packet begins */
+#define HOW_FIRST_4  0x20 /* its first byte is that of an IPv4 header, */
+#define HOW_FIRST_6  0x40 /* of an IPv6 header */
+#define HOW_CUT	     0x80 /* the lower bits are the length of the linear part */
+#define OUTER_HEADER 24 /* instead of Ethernet's: that of a GRE device with header_ops */
+
+/* Who sends may choose addresses that look like an IP header. */
+static void write_addresses(uint8_t *frame, uint8_t how, const uint8_t *packet, size_t size)
+{
+	memset(frame, 0x02, ETH_TYPE);
+	memcpy(frame, packet, how & HOW_ADDRS ? (size < ETH_TYPE ? size : ETH_TYPE) : 0);
+	if (how & HOW_FIRST_4)
+		frame[0] = 0x45;
+	if (how & HOW_FIRST_6)
+		frame[0] = 0x60;
+}
+
+/* An IP header to somewhere else. */
+static void write_outer(uint8_t *to)
+{
+	memset(to, 8, OUTER_HEADER);
+	to[0] = 0x45;
+	to[9] = IPPROTO_GRE;
+}
+
 /* The frame: a link header when there is one, tags, the packet. */
 static uint8_t *build(struct host_skb *skb, uint8_t how, bool v6, const uint8_t *packet,
 		      size_t size)
 {
 	static const uint16_t tag_types[] = {ETH_P_8021Q, ETH_P_8021AD};
-	const bool has_link = skb->program && how & 1;
+	const bool has_link = skb->program && how & HOW_LINK;
+	const bool has_outer = skb->program == UPLINK && !has_link && how & HOW_FIRST_4;
 	const unsigned tags = skb->program ? how >> 1 & 3 : 0;
 	const uint16_t ip = v6 ? ETH_P_IPV6 : ETH_P_IP;
 	const uint16_t outer = tags ? tag_types[how >> 3 & 1] : ip;
 	static struct net_device device;
 	static struct bpf_sock client = {.state = BPF_TCP_SYN_SENT};
-	uint8_t *frame = malloc(ETH_HLEN + tags * VLAN_HLEN + size), *to = frame;
+	uint8_t *frame = malloc(OUTER_HEADER + tags * VLAN_HLEN + size), *to = frame;
 
 	if (!frame)
 		abort();
 	if (has_link) {
-		/* who sends may choose addresses that look like an IP header */
-		memset(frame, 0x02, 12);
-		memcpy(frame, packet, how & 0x10 ? (size < 12 ? size : 12) : 0);
-		frame[12] = (uint8_t)(outer >> 8);
-		frame[13] = (uint8_t)outer;
+		write_addresses(frame, how, packet, size);
+		frame[ETH_TYPE] = (uint8_t)(outer >> 8);
+		frame[ETH_TYPE + 1] = (uint8_t)outer;
 		to += ETH_HLEN;
+	} else if (has_outer) {
+		write_outer(frame);
+		to += OUTER_HEADER;
 	}
 	skb->net = (size_t)(to - frame);
 	for (unsigned i = 0; i < tags; i++, to += VLAN_HLEN) {
@@ -656,7 +688,9 @@ static uint8_t *build(struct host_skb *skb, uint8_t how, bool v6, const uint8_t 
 	memcpy(to, packet, size);
 	skb->len = (size_t)(to - frame) + size;
 	skb->frame = frame;
-	device.type = has_link ? ARPHRD_ETHER : 0xfffe;
+	device = (struct net_device){.type = has_link ? ARPHRD_ETHER : 0xfffe,
+				     .header_ops = has_outer ? &device : NULL,
+				     .hard_header_len = has_outer ? OUTER_HEADER : 0};
 	skb->kernel.dev = &device;
 	skb->ctx = (struct __sk_buff){.len = (__u32)skb->len,
 				      .protocol = htons(outer),
@@ -671,7 +705,7 @@ static uint8_t *build(struct host_skb *skb, uint8_t how, bool v6, const uint8_t 
 static void set_linear(struct host_skb *skb, uint8_t how)
 {
 	static uint8_t *page;
-	size_t linear = how & 0x80 ? (size_t)(how & 0x7f) : skb->len;
+	size_t linear = how & HOW_CUT ? (size_t)(how & 0x7f) : skb->len;
 
 	if (!page) {
 		page = mmap(NULL, 8192, PROT_READ | PROT_WRITE,
@@ -696,7 +730,7 @@ static void set_linear(struct host_skb *skb, uint8_t how)
 static bool is_comparable(const struct host_skb *skb, const struct model *m, uint8_t how, bool v6,
 			  const uint8_t *packet)
 {
-	const bool bare = skb->program && !(how & 1);
+	const bool bare = skb->program && !(how & HOW_LINK);
 
 	return !m->short_packet && (!bare || packet[0] >> 4 == (v6 ? 6 : 4)) &&
 	       (!bare || skb->program == VETH || !(how >> 1 & 3));
@@ -721,6 +755,21 @@ static void check(const struct host_skb *skb, const struct model *m, const uint8
 		check_way_in(skb, m, &p, passes);
 	if (skb->program == WAYOUT)
 		check_way_out(skb, m, &p, passes);
+}
+
+/* An untagged packet with nothing but its header, for somewhere else, all in place: nearly every one. What
+ * the frame's addresses look like does not matter. */
+static bool is_plain(const struct host_skb *skb, uint8_t how, const uint8_t *packet, size_t size,
+		     bool v6)
+{
+	const size_t min = v6 ? PACKET_V6 : PACKET_V4;
+
+	if ((skb->program != VETH && skb->program != UPLINK) || how >> 1 & 3 || size < min ||
+	    skb->linear < skb->net + min || skb->net == OUTER_HEADER ||
+	    packet[0] >> 4 != (v6 ? 6 : 4))
+		return false;
+	return skb->program == VETH ? packet_is_elsewhere(&config, packet, v6)
+				    : packet_is_foreign(&config, packet, v6);
 }
 
 static struct host_skb sender_of_input(uint8_t first)
@@ -748,7 +797,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (in.size > 1500)
 		in.size = 1500;
 	if (skb.program == WAYOUT)
-		how |= 1; /* bridges, and what else is there, have Ethernet frames */
+		how |= HOW_LINK; /* bridges, and what else is there, have Ethernet frames */
 	frame = build(&skb, how, v6, in.data, in.size);
 	set_linear(&skb, how);
 	passes = runs_through(&skb);
@@ -758,6 +807,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		model_v4(&m, in.data, in.size);
 	if (is_comparable(&skb, &m, how, v6, in.data))
 		check(&skb, &m, in.data, in.size, v6, passes);
+	MUST(!is_copied || !is_plain(&skb, how, in.data, in.size, v6));
 	MUST(passes == !dropped_by_report);
 	MUST(passes || counter == 1);
 	free(frame);

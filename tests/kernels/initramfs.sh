@@ -16,7 +16,7 @@ TOOLS=(awk base64 bash bpftool bridge cat chmod chown cmp cp curl cut date dirna
   rmdir sed seq setpriv sh sleep sort ss stat sync sysctl tail tc tee timeout touch tr umount uname uniq
   unshare wc xargs)
 BUILT=(podcred tests/attack tests/bypass tests/client tests/exclusive tests/hammer tests/netdiag
-  tests/starve tests/verifier tests/who bpftest/test_logic)
+  tests/starve tests/verifier tests/who bpftest/test_logic bpftest/answer.bpf.o)
 
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT

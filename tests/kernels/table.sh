@@ -88,9 +88,9 @@ MD
   cat <<'MD'
 
 Before Linux 6.1 a diverted connection's socket cannot be bound to an interface that does not exist, and is
-bound to the loopback instead. That is as good for a pod with a network of its own. A hostNetwork pod may still
-read what a raw socket of the node answers blindly over the loopback; what the pod sends is dropped (by
-cgroup-egress, where Fast Open's data is held back as well).
+bound to the loopback instead. That is as good for a pod with a network of its own. For a hostNetwork pod, what
+it sends is dropped by cgroup-egress, where Fast Open's data is held back as well, and data that come over the
+loopback by cgroup-ingress.
 MD
   printf '\n## Ways that stay open\n\nOf the ways in [bypass.md](bypass.md), those that reach the real address, or lead a redirected connection\nastray, with podcred on one of these kernels; its tables explain the outcomes. n/a: this kernel cannot do that at all.\n\n'
   head_row way

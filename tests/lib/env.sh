@@ -15,6 +15,7 @@
 #   env_run [OPTION...]       podcred run on the files in $ENV_TMP, as ENV_RUN says; not waited for
 #   wait_for SECONDS CMD...   until CMD succeeds (WAIT_FACTOR: times that, on a slow machine)
 #   background FILE WORD CMD  CMD runs on, what it says goes to FILE; returns when WORD is there
+#   xdp_on DEV native|generic somebody else's XDP program on an interface of the node; xdp_off
 #   link_cut PROGRAM          the program off its hook, and its pin away
 #   cgroup_signal DIR SIGNAL  end the processes of a cgroup, and wait for that
 #   env_clean                 everything away, in the middle of a script
@@ -251,6 +252,12 @@ background() {
   "${@:3}" >"$1" 2>&1 &
   wait_for 10 grep -q "$2" "$1" || env_fail "no '$2' of ${*:3}: $(cat "$1")"
 }
+
+xdp_on() {
+  background "$ENV_TMP/xdp" ready nsenter --net="/run/netns/$NODE_NETNS" python3 "$ENV_ROOT/tests/lib/path.py" xdp "$@"
+  XDP_PID=$!
+}
+xdp_off() { kill "$XDP_PID" && wait "$XDP_PID"; }
 
 # Only a detach is done when it returns: a link whose last pin goes stays for some milliseconds.
 # The tracepoints' (podcred_cg*) know no detach.

@@ -133,6 +133,14 @@ static const char link_vlan[] =
 	"780000001000020001000000d8000000000001000500000043100100000000000b0003006272302e"
 	"3130000008000d00e80300000a000100da98885740f900003000120009000100766c616e00000000"
 	"200002000600050081000000060001000a0000000c00020001000000ffffffff0800050002000000";
+static const char link_xdp[] =
+	"54000000100002000100000000000000000001000300000003100000000000000700030076310000"
+	"1c002b0008000500e7c30500050002000100000008000400e7c30500100012000900010076657468"
+	"00000000";
+static const char link_xdp_generic[] =
+	"54000000100002000100000000000000000001000300000003100000000000000700030076310000"
+	"1c002b0008000600e8c30500050002000200000008000400e8c30500100012000900010076657468"
+	"00000000";
 
 #define V4(a, b, c, d)                                                                             \
 	{                                                                                          \
@@ -237,6 +245,19 @@ static void links(void **state)
 	link = link_of(link_lo);
 	assert_string_equal(link.name, "lo");
 	assert_string_equal(link.kind, "");
+}
+
+/* In generic mode frames are packets already. */
+static void links_with_xdp(void **state)
+{
+	struct links_link link = link_of(link_xdp);
+
+	(void)state;
+	assert_string_equal(link.name, "v1");
+	assert_string_equal(link.kind, "veth");
+	assert_int_equal(link.xdp, 0x5c3e7);
+	assert_int_equal(link_of(link_xdp_generic).xdp, 0);
+	assert_int_equal(link_of(link_veth).xdp, 0);
 }
 
 /* A port that leaves its bridge: not the end of the interface. */
@@ -468,10 +489,27 @@ static void read_all_ways(const struct nlmsghdr *msg)
 }
 
 static const char *const recorded[] = {
-	tcp4,	     tcp_mapped,      listen_dual, listen_v6only, udp6,		  route_multipath,
-	route_local, link_lo,	      link_veth,   link_bridge,	  addr_lo,	  addr_v4,
-	addr_v6,     addr_link_local, port_bridge, port_tagged,	  link_filtering, link_cable,
+	tcp4,
+	tcp_mapped,
+	listen_dual,
+	listen_v6only,
+	udp6,
+	route_multipath,
+	route_local,
+	link_lo,
+	link_veth,
+	link_bridge,
+	addr_lo,
+	addr_v4,
+	addr_v6,
+	addr_link_local,
+	port_bridge,
+	port_tagged,
+	link_filtering,
+	link_cable,
 	link_vlan,
+	link_xdp,
+	link_xdp_generic,
 };
 
 static void cut(void **state)
@@ -562,6 +600,7 @@ int main(void)
 		cmocka_unit_test(socket_mapped),
 		cmocka_unit_test(socket_others),
 		cmocka_unit_test(links),
+		cmocka_unit_test(links_with_xdp),
 		cmocka_unit_test(links_of_vlans),
 		cmocka_unit_test(link_with_long_address),
 		cmocka_unit_test(addresses),

@@ -343,7 +343,8 @@ int main(void)
 	};
 
 	if (has_seccomp(NULL)) {
-		print_message("1..0 # SKIP no seccomp filters\n");
+		printf("1..1\nok 1 - what serve may not do any more # SKIP no seccomp filters "
+		       "here\n");
 		return 0;
 	}
 	return cmocka_run_group_tests(tests, NULL, NULL);

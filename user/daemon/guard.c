@@ -232,11 +232,27 @@ static bool watches_interfaces(const struct guard *guard)
 	       !loader_did_without(&guard->status, "tc");
 }
 
+/* Those pods are not served, rather than perhaps as another one. */
+static void say_xdp(const struct interface_arg *in, const struct ifaces_gap *gap)
+{
+	char name[LOADER_PROG_NAME];
+
+	guard_gap(in->guard, in->kind,
+		  "run it in generic mode (xdpgeneric), or on another interface",
+		  "native XDP on %s (program %s, id %" PRIu32
+		  ") hides whose packets come from the pod there: its connections to the agent "
+		  "are refused as packet_forged",
+		  gap->name, loader_prog_name(gap->xdp, name), gap->xdp);
+}
+
 static void on_interface(void *arg, const struct ifaces_gap *gap)
 {
 	const struct interface_arg *in = arg;
 
 	switch (gap->kind) {
+	case IFACES_XDP:
+		say_xdp(in, gap);
+		break;
 	case IFACES_POD:
 		guard_gap(in->guard, in->kind,
 			  "start podcred resolve; its log says when it cannot attach",

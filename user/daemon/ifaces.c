@@ -286,11 +286,23 @@ int ifaces_check_netns(const char *pin_dir, struct pc_err *err)
 				    "another network namespace than this one");
 }
 
+static int look_for_xdp(void *arg, const struct links_link *link)
+{
+	const struct search *search = arg;
+	struct ifaces_gap gap = {.kind = IFACES_XDP, .xdp = link->xdp};
+
+	if (!link->up || !link->xdp || !ifaces_is_pod_side(link))
+		return 0;
+	snprintf(gap.name, sizeof(gap.name), "%s", link->name);
+	search->fn(search->arg, &gap);
+	return 0;
+}
+
 int ifaces_find_gaps(const char *pin_dir, void (*fn)(void *arg, const struct ifaces_gap *gap),
 		     void *arg, struct pc_err *err)
 {
 	_cleanup_(cleanup_unwatched) struct unwatched_list list = {.pin_dir = pin_dir};
-	const struct search search = {.pin_dir = pin_dir, .fn = fn, .arg = arg};
+	struct search search = {.pin_dir = pin_dir, .fn = fn, .arg = arg};
 	int r = ifaces_check_netns(pin_dir, err);
 
 	if (r == 0)
@@ -301,7 +313,7 @@ int ifaces_find_gaps(const char *pin_dir, void (*fn)(void *arg, const struct ifa
 	for (size_t i = 0; i < list.n; i++)
 		found(&search, list.v[i].kind == LOADER_IFACE_POD ? IFACES_POD : IFACES_UPLINK,
 		      list.v[i].name);
-	return 0;
+	return links_each(look_for_xdp, &search, err);
 }
 
 /* Made in this namespace, and leading nowhere by themselves: bridges, tunnels. */

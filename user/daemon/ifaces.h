@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct links_link;
 struct pc_err;
@@ -25,7 +26,9 @@ int ifaces_attach_uplinks(const char *pin_dir);
 struct ifaces_gap {
 	enum ifaces_gap_kind {
 		IFACES_POD, /* the node's end of a pod's interface has no program */
-		IFACES_UPLINK, /* nor has one by which packets leave the node */
+		IFACES_XDP, /* its driver runs an XDP program there, and the packets come out of that
+			     * without their sockets: podcred_veth takes them for forged */
+		IFACES_UPLINK, /* one by which packets leave the node has no program */
 		IFACES_PAST_NODE, /* a pod's interface whose packets never come to the node's own
 				   * (an SR-IOV function, a device of the host), or by an uplink
 				   * that has no program */
@@ -35,9 +38,10 @@ struct ifaces_gap {
 	} kind;
 	char name[16];
 	char pod[96]; /* the last two: the pod */
+	uint32_t xdp; /* IFACES_XDP: the program's id */
 };
 
-/* Those of the first two kinds. -EXDEV: this is not the network namespace that was loaded in, and nothing
+/* Those of the first three kinds. -EXDEV: this is not the network namespace that was loaded in, and nothing
  * was looked at. */
 int ifaces_find_gaps(const char *pin_dir, void (*fn)(void *arg, const struct ifaces_gap *gap),
 		     void *arg, struct pc_err *err);

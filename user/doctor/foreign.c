@@ -32,10 +32,10 @@ static bool is_ours(const struct survey *s, uint32_t id)
 }
 
 /* Below us: what can change neither an address nor an answer. systemd filters the packets of units
- * there (sd_fw_egress), and may only drop them. */
+ * there (sd_fw_egress, sd_fw_ingress), and may only drop them. */
 static bool is_harmless(const char *hook)
 {
-	return !strcmp(hook, "cgroup_skb/egress") || !strcmp(hook, "sockops");
+	return !strncmp(hook, "cgroup_skb/", strlen("cgroup_skb/")) || !strcmp(hook, "sockops");
 }
 
 static int on_program(void *arg, const struct loader_attached *attached)

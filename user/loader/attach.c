@@ -20,6 +20,8 @@ const struct attachment attachments[] = {
 	{"podcred_claim", "sockops", SITE_AGENT, BPF_CGROUP_SOCK_OPS, NULL},
 	{"podcred_getsock", "cgroup/getsockopt", SITE_AGENT, BPF_CGROUP_GETSOCKOPT, NULL},
 	{"podcred_sockops", "sockops", SITE_GUARD, BPF_CGROUP_SOCK_OPS, NULL},
+	{"podcred_ingress", "cgroup_skb/ingress", SITE_GUARD, BPF_CGROUP_INET_INGRESS,
+	 "cgroup-ingress"},
 	{"podcred_peern4", "cgroup/getpeername4", SITE_GUARD, BPF_CGROUP_INET4_GETPEERNAME,
 	 "getpeername"},
 	{"podcred_peern6", "cgroup/getpeername6", SITE_GUARD, BPF_CGROUP_INET6_GETPEERNAME,

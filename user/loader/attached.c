@@ -3,6 +3,7 @@
 #include "internal.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cleanup.h"
@@ -14,7 +15,7 @@ static enum loader_sharing sharing_of(uint32_t flags)
 	return flags & BPF_F_ALLOW_OVERRIDE ? LOADER_OVERRIDABLE : LOADER_EXCLUSIVE;
 }
 
-static void read_name(uint32_t id, char ret_name[16])
+static void read_name(uint32_t id, char ret_name[LOADER_PROG_NAME])
 {
 	_cleanup_close_ int fd = bpf_prog_get_fd_by_id(id);
 	struct bpf_prog_info info = {};
@@ -24,6 +25,14 @@ static void read_name(uint32_t id, char ret_name[16])
 	if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0)
 		memcpy(ret_name, info.name, 16);
 	ret_name[15] = '\0';
+}
+
+const char *loader_prog_name(uint32_t id, char buf[LOADER_PROG_NAME])
+{
+	read_name(id, buf);
+	if (!buf[0])
+		snprintf(buf, LOADER_PROG_NAME, "?");
+	return buf;
 }
 
 int loader_attached_each(const char *cgroup, bool agent_side,

@@ -155,6 +155,11 @@ static int try_cgroup_egress(void)
 	return try_hook(BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_EGRESS);
 }
 
+static int try_cgroup_ingress(void)
+{
+	return try_hook(BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_INGRESS);
+}
+
 /* The program, with a kernel function, which takes the JIT compiler. That it can be attached shows
  * when the loader does it. */
 static int try_netfilter(void)
@@ -242,6 +247,12 @@ static struct {
 		     "pods pass"},
 	 try_cgroup_egress,
 	 .bit = 3},
+	{{.name = "cgroup-ingress",
+	  .since = "4.10",
+	  .without = "somebody to whom the node's rules lead a pod's connection may give it false "
+		     "credentials, with data right behind his answer"},
+	 try_cgroup_ingress,
+	 .bit = 9},
 	{{.name = "netfilter-link",
 	  .since = "6.4",
 	  .without = "packets pass that a container outside kubepods sends, and those of no socket "

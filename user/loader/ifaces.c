@@ -158,6 +158,15 @@ static int attach_link(const char *pin_dir, enum loader_iface kind, int ifindex,
 	return 1;
 }
 
+static void detach_again(const char *pin_dir, enum loader_iface kind, int ifindex)
+{
+	char path[4096];
+
+	tc_detach(ifindex, &kinds[kind].tc, kinds[kind].prog);
+	if (link_pin_path(path, sizeof(path), pin_dir, kinds[kind].prog, ifindex) == 0)
+		unlink(path);
+}
+
 int loader_iface_attach(const char *pin_dir, enum loader_iface kind, int ifindex,
 			struct pc_err *err)
 {
@@ -176,8 +185,14 @@ int loader_iface_attach(const char *pin_dir, enum loader_iface kind, int ifindex
 				  "not at all",
 				  path);
 	if (loader_iface_uses_tc(pin_dir))
-		return tc_attach(prog_fd, prog, ifindex, &kinds[kind].tc, err);
-	return attach_link(pin_dir, kind, ifindex, prog_fd, err);
+		r = tc_attach(prog_fd, prog, ifindex, &kinds[kind].tc, err);
+	else
+		r = attach_link(pin_dir, kind, ifindex, prog_fd, err);
+	if (r < 0 || access(path, F_OK) == 0)
+		return r;
+	/* An unload has taken the program away, and may have looked at this interface before. */
+	detach_again(pin_dir, kind, ifindex);
+	return pc_err_set(err, -ENOENT, "%s was unloaded meanwhile", prog);
 }
 
 bool loader_iface_is_attached(const char *pin_dir, enum loader_iface kind, int ifindex)

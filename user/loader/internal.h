@@ -153,6 +153,7 @@ struct tc_place {
 int tc_attach(int prog_fd, const char *prog, int ifindex, const struct tc_place *place,
 	      struct pc_err *err);
 bool tc_is_attached(int ifindex, const struct tc_place *place, const char *prog);
+void tc_detach(int ifindex, const struct tc_place *place, const char *prog); /* if it is ours */
 
 /* In this network namespace, by the name of the program. */
 unsigned tc_count(const struct tc_place *place, const char *prog);

@@ -297,10 +297,15 @@ enum loader_sharing {
 	LOADER_EXCLUSIVE, /* shuts others out */
 };
 
+#define LOADER_PROG_NAME 16
+
+/* The name of the program with that id, in buf; "?": it may not be asked. */
+const char *loader_prog_name(uint32_t id, char buf[LOADER_PROG_NAME]);
+
 struct loader_attached {
 	const char *hook; /* cgroup/connect4 */
 	uint32_t id; /* of the program */
-	char name[16]; /* "" when it may not be asked */
+	char name[LOADER_PROG_NAME]; /* "" when it may not be asked */
 	enum loader_sharing sharing;
 };
 

@@ -188,16 +188,12 @@ bool loader_resolver_lock_holds(int fd, const char *pin_dir)
 	       held.st_ino == now.st_ino;
 }
 
-int pins_remove_kind(const char *pin_dir, const char *kind)
+static int empty_dir(const char *path)
 {
-	char path[4096];
+	DIR *dir = opendir(path);
 	struct dirent *entry;
-	int n = 0, r = pin_path(path, sizeof(path), pin_dir, kind, "");
-	DIR *dir;
+	int n = 0, r = 0;
 
-	if (r < 0)
-		return r;
-	dir = opendir(path);
 	if (!dir)
 		return errno == ENOENT ? 0 : -errno;
 	while ((entry = readdir(dir))) {
@@ -209,9 +205,26 @@ int pins_remove_kind(const char *pin_dir, const char *kind)
 			n++;
 	}
 	closedir(dir);
-	if (r == 0 && rmdir(path) < 0)
-		r = -errno;
 	return r < 0 ? r : n;
+}
+
+int pins_remove_kind(const char *pin_dir, const char *kind)
+{
+	char path[4096];
+	int n, all = 0, r = pin_path(path, sizeof(path), pin_dir, kind, "");
+
+	if (r < 0)
+		return r;
+	/* a resolver may pin one more, until it sees that its programs are gone */
+	do {
+		n = empty_dir(path);
+		if (n < 0)
+			return n;
+		all += n;
+		if (rmdir(path) == 0 || errno == ENOENT)
+			return all;
+	} while (errno == ENOTEMPTY);
+	return -errno;
 }
 
 void pins_remove_unknown(const char *pin_dir, const char *kind,

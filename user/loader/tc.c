@@ -116,6 +116,12 @@ bool tc_is_attached(int ifindex, const struct tc_place *place, const char *prog)
 	return id && is_ours(id, prog);
 }
 
+void tc_detach(int ifindex, const struct tc_place *place, const char *prog)
+{
+	if (tc_is_attached(ifindex, place, prog))
+		detach(ifindex, place);
+}
+
 unsigned tc_each(const struct tc_place *place, bool (*pick)(void *arg, uint32_t prog_id), void *arg,
 		 bool remove)
 {

@@ -130,11 +130,11 @@ static int wait_gone(const struct pinned_links *links, struct pc_err *err)
 
 static int remove_pins(const char *pin_dir, struct pc_err *err)
 {
-	int n = pins_remove_kind(pin_dir, LINKS_DIR);
-	int r = n < 0 ? n : pins_remove_kind(pin_dir, PROGS_DIR);
+	/* the programs first: who finds none there attaches none */
+	int r = pins_remove_kind(pin_dir, PROGS_DIR);
+	int n = r < 0 ? r : pins_remove_kind(pin_dir, LINKS_DIR);
 
-	if (r >= 0)
-		r = pins_remove_kind(pin_dir, MAPS_DIR);
+	r = n < 0 ? n : pins_remove_kind(pin_dir, MAPS_DIR);
 	/* busy: somebody has mounted a file system of its own there */
 	if (r >= 0 && rmdir(pin_dir) < 0 && errno != EBUSY)
 		r = -errno;
@@ -147,6 +147,7 @@ static int remove_pins(const char *pin_dir, struct pc_err *err)
 static int unload_locked(const char *pin_dir, unsigned *ret_removed, struct pc_err *err)
 {
 	_cleanup_(pinned_links_done) struct pinned_links links = {};
+	bool uses_tc = loader_iface_uses_tc(pin_dir);
 	unsigned filters = detach_filters(pin_dir);
 	int n, r = each_link(pin_dir, &links, true);
 
@@ -156,6 +157,9 @@ static int unload_locked(const char *pin_dir, unsigned *ret_removed, struct pc_e
 	n = remove_pins(pin_dir, err);
 	if (n < 0)
 		return n;
+	/* a resolver has put some back until its programs were gone, see loader_iface_attach */
+	if (uses_tc)
+		iface_detach_filters();
 	*ret_removed = (unsigned)n + filters;
 	return wait_gone(&links, err);
 }

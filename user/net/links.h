@@ -15,6 +15,7 @@ struct links_link {
 	char kind[16]; /* "veth", "netkit", "bridge", ...; empty for hardware and lo */
 	uint8_t mac[6]; /* zeros where there is none, or it is of another length */
 	uint16_t vlan; /* of kind "vlan" (802.1Q): its number, or 0 */
+	uint32_t xdp; /* id of the XDP program in the driver (native mode), or 0 */
 	bool filters_vlans; /* of kind "bridge" */
 	bool up; /* IFF_UP: switched on; there may be no carrier */
 	bool peer_elsewhere; /* the other end, or what it sits on, is in another namespace */

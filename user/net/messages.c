@@ -145,10 +145,20 @@ static void link_info(const struct nlattr *from, struct links_link *link)
 	}
 }
 
+static uint32_t native_xdp(const struct nlattr *from)
+{
+	const struct nlattr *xdp[IFLA_XDP_DRV_PROG_ID + 1];
+	uint32_t id = 0;
+
+	nested(from, xdp, IFLA_XDP_DRV_PROG_ID);
+	number(xdp[IFLA_XDP_DRV_PROG_ID], &id, sizeof(id));
+	return id;
+}
+
 int message_link(const struct nlmsghdr *msg, struct links_link *ret)
 {
 	const struct ifinfomsg *info = header_of(msg, sizeof(*info));
-	const struct nlattr *attr[IFLA_LINK_NETNSID + 1];
+	const struct nlattr *attr[IFLA_XDP + 1];
 	struct links_link link = {};
 
 	if (msg->nlmsg_type != RTM_NEWLINK && msg->nlmsg_type != RTM_DELLINK)
@@ -161,7 +171,7 @@ int message_link(const struct nlmsghdr *msg, struct links_link *ret)
 		return -EBADMSG;
 	link.ifindex = info->ifi_index;
 	link.up = info->ifi_flags & IFF_UP;
-	attributes_of(msg, sizeof(*info), attr, IFLA_LINK_NETNSID);
+	attributes_of(msg, sizeof(*info), attr, IFLA_XDP);
 	string(attr[IFLA_IFNAME], link.name, sizeof(link.name));
 	number(attr[IFLA_LINK], &link.link, sizeof(link.link));
 	number(attr[IFLA_MASTER], &link.master, sizeof(link.master));
@@ -169,6 +179,7 @@ int message_link(const struct nlmsghdr *msg, struct links_link *ret)
 	if (attr[IFLA_ADDRESS] && mnl_attr_get_payload_len(attr[IFLA_ADDRESS]) == sizeof(link.mac))
 		number(attr[IFLA_ADDRESS], link.mac, sizeof(link.mac));
 	link_info(attr[IFLA_LINKINFO], &link);
+	link.xdp = native_xdp(attr[IFLA_XDP]);
 	*ret = link;
 	return 0;
 }
