@@ -228,8 +228,8 @@ struct interface_arg {
 /* With neither tcx nor tc there is nothing to be attached to an interface, wherever it is. */
 static bool watches_interfaces(const struct guard *guard)
 {
-	return !loader_did_without(&guard->status, "tcx") ||
-	       !loader_did_without(&guard->status, "tc");
+	return !loader_did_without(&guard->status, FEATURE_TCX) ||
+	       !loader_did_without(&guard->status, FEATURE_TC);
 }
 
 /* Those pods are not served, rather than perhaps as another one. */
@@ -271,7 +271,7 @@ static void on_interface(void *arg, const struct ifaces_gap *gap)
 			  gap->pod);
 		break;
 	case IFACES_SHARED:
-		if (!loader_did_without(&in->guard->status, "path")) /* else it is a loss of all */
+		if (!loader_did_without(&in->guard->status, FEATURE_PATH)) /* else it is a loss of all */
 			guard_gap(in->guard, "path", SHARED_NEXT,
 				  "pod %s comes to the agent by its interface %s, which has no end "
 				  "on "

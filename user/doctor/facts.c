@@ -39,7 +39,7 @@ int facts_open(const char *pin_dir, struct facts_source *ret, struct pc_err *err
 	if (ret->guard_fd < 0 || ret->targets_fd < 0 || ret->pods_fd < 0 || ret->quota_fd < 0 ||
 	    ret->pass_quota_fd < 0)
 		return -EIO; /* err has the last one's line */
-	ret->set_retval = !loader_did_without(&ret->status, "set-retval");
+	ret->set_retval = !loader_did_without(&ret->status, FEATURE_SET_RETVAL);
 	return 0;
 }
 

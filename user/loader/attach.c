@@ -17,28 +17,35 @@
 /* In the order of attaching: the agent's side first and connect last, so that nothing is redirected
  * before it can be claimed; the backstop behind that, as it drops what connect has not seen. */
 const struct attachment attachments[] = {
-	{"podcred_claim", "sockops", SITE_AGENT, BPF_CGROUP_SOCK_OPS, NULL},
-	{"podcred_getsock", "cgroup/getsockopt", SITE_AGENT, BPF_CGROUP_GETSOCKOPT, NULL},
-	{"podcred_sockops", "sockops", SITE_GUARD, BPF_CGROUP_SOCK_OPS, NULL},
+	{"podcred_claim", "sockops", SITE_AGENT, BPF_CGROUP_SOCK_OPS, FEATURE_SOCKOPS},
+	{"podcred_getsock", "cgroup/getsockopt", SITE_AGENT, BPF_CGROUP_GETSOCKOPT,
+	 FEATURE_GETSOCKOPT},
+	{"podcred_sockops", "sockops", SITE_GUARD, BPF_CGROUP_SOCK_OPS, FEATURE_SOCKOPS},
 	{"podcred_ingress", "cgroup_skb/ingress", SITE_GUARD, BPF_CGROUP_INET_INGRESS,
-	 "cgroup-ingress"},
+	 FEATURE_CGROUP_INGRESS},
 	{"podcred_peern4", "cgroup/getpeername4", SITE_GUARD, BPF_CGROUP_INET4_GETPEERNAME,
-	 "getpeername"},
+	 FEATURE_GETPEERNAME},
 	{"podcred_peern6", "cgroup/getpeername6", SITE_GUARD, BPF_CGROUP_INET6_GETPEERNAME,
-	 "getpeername"},
-	{"podcred_smsg4", "cgroup/sendmsg4", SITE_GUARD, BPF_CGROUP_UDP4_SENDMSG, NULL},
-	{"podcred_smsg6", "cgroup/sendmsg6", SITE_GUARD, BPF_CGROUP_UDP6_SENDMSG, NULL},
-	{"podcred_conn4", "cgroup/connect4", SITE_GUARD, BPF_CGROUP_INET4_CONNECT, NULL},
-	{"podcred_conn6", "cgroup/connect6", SITE_GUARD, BPF_CGROUP_INET6_CONNECT, NULL},
+	 FEATURE_GETPEERNAME},
+	{"podcred_smsg4", "cgroup/sendmsg4", SITE_GUARD, BPF_CGROUP_UDP4_SENDMSG, FEATURE_SENDMSG},
+	{"podcred_smsg6", "cgroup/sendmsg6", SITE_GUARD, BPF_CGROUP_UDP6_SENDMSG, FEATURE_SENDMSG},
+	{"podcred_conn4", "cgroup/connect4", SITE_GUARD, BPF_CGROUP_INET4_CONNECT,
+	 FEATURE_CONNECT4},
+	{"podcred_conn6", "cgroup/connect6", SITE_GUARD, BPF_CGROUP_INET6_CONNECT,
+	 FEATURE_CONNECT6},
 	{"podcred_egress", "cgroup_skb/egress", SITE_GUARD, BPF_CGROUP_INET_EGRESS,
-	 "cgroup-egress"},
-	{"podcred_post4", "netfilter/postrouting4", SITE_NETNS, NFPROTO_IPV4, "netfilter-link"},
-	{"podcred_post6", "netfilter/postrouting6", SITE_NETNS, NFPROTO_IPV6, "netfilter-link"},
-	{"podcred_veth", "tcx/ingress", SITE_IFACE, LOADER_IFACE_POD, "tcx"},
-	{"podcred_uplink", "tcx/egress", SITE_IFACE, LOADER_IFACE_UPLINK, "tcx"},
-	{"podcred_wayout", "tcx/egress", SITE_IFACE, LOADER_IFACE_GATEWAY, "tcx"},
-	{"podcred_cgmkdir", "tp_btf/cgroup_mkdir", SITE_TRACE, BPF_TRACE_RAW_TP, "cgroup-tracing"},
-	{"podcred_cgrmdir", "tp_btf/cgroup_rmdir", SITE_TRACE, BPF_TRACE_RAW_TP, "cgroup-tracing"},
+	 FEATURE_CGROUP_EGRESS},
+	{"podcred_post4", "netfilter/postrouting4", SITE_NETNS, NFPROTO_IPV4,
+	 FEATURE_NETFILTER_LINK},
+	{"podcred_post6", "netfilter/postrouting6", SITE_NETNS, NFPROTO_IPV6,
+	 FEATURE_NETFILTER_LINK},
+	{"podcred_veth", "tcx/ingress", SITE_IFACE, LOADER_IFACE_POD, FEATURE_TCX},
+	{"podcred_uplink", "tcx/egress", SITE_IFACE, LOADER_IFACE_UPLINK, FEATURE_TCX},
+	{"podcred_wayout", "tcx/egress", SITE_IFACE, LOADER_IFACE_GATEWAY, FEATURE_TCX},
+	{"podcred_cgmkdir", "tp_btf/cgroup_mkdir", SITE_TRACE, BPF_TRACE_RAW_TP,
+	 FEATURE_CGROUP_TRACING},
+	{"podcred_cgrmdir", "tp_btf/cgroup_rmdir", SITE_TRACE, BPF_TRACE_RAW_TP,
+	 FEATURE_CGROUP_TRACING},
 };
 const size_t n_attachments = ARRAY_SIZE(attachments);
 
@@ -79,8 +86,8 @@ bool is_cgroup_site(enum site site)
 
 bool attachment_wanted(const struct attachment *att)
 {
-	return !att->feature || feature_present(att->feature) ||
-	       (att->site == SITE_IFACE && feature_present("tc"));
+	return feature_is_required(att->feature) || feature_present(att->feature) ||
+	       (att->site == SITE_IFACE && feature_present(FEATURE_TC));
 }
 
 static int open_site(const struct loader_options *options, enum site site, uint64_t *ret_id,

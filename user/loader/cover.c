@@ -76,7 +76,7 @@ static bool all_alive(const char *pin_dir, const struct cover *cover)
 
 		if (!is_coverable(cover, att))
 			continue;
-		if (att->feature &&
+		if (!feature_is_required(att->feature) &&
 		    pin_path(path, sizeof(path), pin_dir, LINKS_DIR, att->name) == 0 &&
 		    access(path, F_OK) < 0)
 			continue; /* the loader did without */

@@ -191,92 +191,66 @@ static int try_path(void)
 				ARRAY_SIZE(insns));
 }
 
+#define REQUIRED(name_, since_, try_)                                                              \
+	{                                                                                          \
+		.feature = {.name = (name_),                                                       \
+			    .since = (since_),                                                     \
+			    .without = "required",                                                 \
+			    .required = true},                                                     \
+		.try = (try_)                                                                      \
+	}
+
+#define OPTIONAL(name_, since_, bit_, try_, lost_)                                                 \
+	{                                                                                          \
+		.feature = {.name = (name_), .since = (since_), .without = (lost_)},               \
+		.try = (try_), .bit = (bit_)                                                       \
+	}
+
 static struct {
 	struct loader_feature feature;
 	int (*try)(void);
 	unsigned bit; /* of PODCRED_RUNTIME_WITHOUT; 0: required */
-} table[] = {
-	{{.name = "btf", .since = "5.4", .without = "required", .required = true}, try_btf, 0},
-	{{.name = "connect4", .since = "4.17", .without = "required", .required = true},
-	 try_connect4,
-	 0},
-	{{.name = "connect6", .since = "4.17", .without = "required", .required = true},
-	 try_connect6,
-	 0},
-	{{.name = "sendmsg", .since = "4.18", .without = "required", .required = true},
-	 try_sendmsg,
-	 0},
-	{{.name = "sockops", .since = "4.13", .without = "required", .required = true},
-	 try_sockops,
-	 0},
-	{{.name = "getsockopt", .since = "5.3", .without = "required", .required = true},
-	 try_getsockopt,
-	 0},
-	{{.name = "sk-storage", .since = "5.2", .without = "required", .required = true},
-	 try_sk_storage,
-	 0},
-	{{.name = "tcp-sock", .since = "5.9", .without = "required", .required = true},
-	 try_tcp_sock,
-	 0},
-	{{.name = "ancestor-cgroup-id", .since = "5.7", .without = "required", .required = true},
-	 try_ancestor_id,
-	 0},
-	{{.name = "netns-cookie", .since = "5.7", .without = "required", .required = true},
-	 try_netns_cookie,
-	 0},
-	{{.name = "cgroup-link", .since = "5.7", .without = "required", .required = true},
-	 try_cgroup_link,
-	 0},
-	{{.name = "ring-buffer", .since = "5.8", .without = "required", .required = true},
-	 try_ringbuf,
-	 0},
+} table[FEATURE_MAX] = {
+	[FEATURE_BTF] = REQUIRED("btf", "5.4", try_btf),
+	[FEATURE_CONNECT4] = REQUIRED("connect4", "4.17", try_connect4),
+	[FEATURE_CONNECT6] = REQUIRED("connect6", "4.17", try_connect6),
+	[FEATURE_SENDMSG] = REQUIRED("sendmsg", "4.18", try_sendmsg),
+	[FEATURE_SOCKOPS] = REQUIRED("sockops", "4.13", try_sockops),
+	[FEATURE_GETSOCKOPT] = REQUIRED("getsockopt", "5.3", try_getsockopt),
+	[FEATURE_SK_STORAGE] = REQUIRED("sk-storage", "5.2", try_sk_storage),
+	[FEATURE_TCP_SOCK] = REQUIRED("tcp-sock", "5.9", try_tcp_sock),
+	[FEATURE_ANCESTOR_CGROUP_ID] = REQUIRED("ancestor-cgroup-id", "5.7", try_ancestor_id),
+	[FEATURE_NETNS_COOKIE] = REQUIRED("netns-cookie", "5.7", try_netns_cookie),
+	[FEATURE_CGROUP_LINK] = REQUIRED("cgroup-link", "5.7", try_cgroup_link),
+	[FEATURE_RING_BUFFER] = REQUIRED("ring-buffer", "5.8", try_ringbuf),
 	/* Optional. Bits are never reused: the map that has them stays through upgrades. */
-	{{.name = "set-retval",
-	  .since = "5.18",
-	  .without = "refused connections fail with EPERM, whatever the reason"},
-	 try_set_retval,
-	 .bit = 1},
-	{{.name = "getpeername",
-	  .since = "5.8",
-	  .without = "clients that ask getpeername() see the agent's address"},
-	 try_getpeername,
-	 .bit = 2},
-	{{.name = "cgroup-egress",
-	  .since = "4.10",
-	  .without = "packets of pods' sockets are dropped without an errno; those of SR-IOV "
-		     "pods pass"},
-	 try_cgroup_egress,
-	 .bit = 3},
-	{{.name = "cgroup-ingress",
-	  .since = "4.10",
-	  .without = "somebody to whom the node's rules lead a pod's connection may give it false "
-		     "credentials, with data right behind his answer"},
-	 try_cgroup_ingress,
-	 .bit = 9},
-	{{.name = "netfilter-link",
-	  .since = "6.4",
-	  .without = "packets pass that a container outside kubepods sends, and those of no socket "
-		     "from a network that has no veth"},
-	 try_netfilter,
-	 .bit = 4},
-	{{.name = "tcx",
-	  .since = "6.6",
-	  .without = "tc does the same, but whoever has CAP_NET_ADMIN on the node can delete its "
-		     "filters, and another CNI's filter may come first"},
-	 iface_try_link,
-	 .bit = 5},
-	{{.name = "tc", .since = "4.5", .without = "nothing where there is tcx"}, tc_try, .bit = 6},
-	{{.name = "cgroup-tracing",
-	  .since = "5.5",
-	  .without = "new pods are noticed by inotify, a little later"},
-	 try_tracing,
-	 .bit = 7},
-	{{.name = "path",
-	  .since = "5.2",
-	  .without = "connections to the agent cross the bridge that pods share, where a pod with "
-		     "CAP_NET_RAW can read them and take them over"},
-	 try_path,
-	 .bit = 8},
+	[FEATURE_SET_RETVAL] = OPTIONAL("set-retval", "5.18", 1, try_set_retval,
+					"refused connections fail with EPERM, whatever the reason"),
+	[FEATURE_GETPEERNAME] = OPTIONAL("getpeername", "5.8", 2, try_getpeername,
+					 "clients that ask getpeername() see the agent's address"),
+	[FEATURE_CGROUP_EGRESS] =
+		OPTIONAL("cgroup-egress", "4.10", 3, try_cgroup_egress,
+			 "packets of pods' sockets are dropped without an errno; those of SR-IOV "
+			 "pods pass"),
+	[FEATURE_CGROUP_INGRESS] =
+		OPTIONAL("cgroup-ingress", "4.10", 9, try_cgroup_ingress,
+			 "somebody to whom the node's rules lead a pod's connection may give it "
+			 "false credentials, with data right behind his answer"),
+	[FEATURE_NETFILTER_LINK] =
+		OPTIONAL("netfilter-link", "6.4", 4, try_netfilter,
+			 "packets pass that a container outside kubepods sends, and those of no "
+			 "socket from a network that has no veth"),
+	[FEATURE_TCX] =
+		OPTIONAL("tcx", "6.6", 5, iface_try_link,
+			 "tc does the same, but whoever has CAP_NET_ADMIN on the node can delete "
+			 "its filters, and another CNI's filter may come first"),
+	[FEATURE_TC] = OPTIONAL("tc", "4.5", 6, tc_try, "nothing where there is tcx"),
+	[FEATURE_CGROUP_TRACING] = OPTIONAL("cgroup-tracing", "5.5", 7, try_tracing,
+					    "new pods are noticed by inotify, a little later"),
+	[FEATURE_PATH] =
+		OPTIONAL("path", "5.2", 8, try_path,
+			 "connections to the agent cross the bridge that pods share, where a pod "
+			 "with CAP_NET_RAW can read them and take them over"),
 };
 
 static const char *without[ARRAY_SIZE(table)];
@@ -286,35 +260,37 @@ static uint64_t bit_of(size_t i)
 	return table[i].bit ? 1ULL << table[i].bit : 0;
 }
 
-bool feature_is_missing(uint64_t missing, const char *name)
+bool feature_is_required(enum loader_feature_id id)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
-		if (!strcmp(table[i].feature.name, name))
-			return missing & bit_of(i);
-	return false;
+	return table[id].feature.required;
+}
+
+bool feature_is_missing(uint64_t missing, enum loader_feature_id id)
+{
+	return missing & bit_of(id);
 }
 
 bool features_use_tc(uint64_t missing)
 {
-	return feature_is_missing(missing, "tcx") && !feature_is_missing(missing, "tc");
+	return feature_is_missing(missing, FEATURE_TCX) && !feature_is_missing(missing, FEATURE_TC);
 }
 
 /* Nothing is lost: another one does it. */
 static bool is_spare(size_t i, uint64_t missing)
 {
-	return !strcmp(table[i].feature.name, "tc") && !feature_is_missing(missing, "tcx");
+	return i == FEATURE_TC && !feature_is_missing(missing, FEATURE_TCX);
 }
 
 /* What is lost depends on what else is missing. */
 static const char *without_text(size_t i, uint64_t missing)
 {
-	bool blind = feature_is_missing(missing, "tcx") && feature_is_missing(missing, "tc");
-	const char *name = table[i].feature.name;
+	bool blind =
+		feature_is_missing(missing, FEATURE_TCX) && feature_is_missing(missing, FEATURE_TC);
 
-	if (blind && (!strcmp(name, "tcx") || !strcmp(name, "tc")))
+	if (blind && (i == FEATURE_TCX || i == FEATURE_TC))
 		return "packet sockets of hostNetwork pods pass, and of all pods where the CNI "
 		       "forwards below netfilter";
-	if (blind && !strcmp(name, "netfilter-link"))
+	if (blind && i == FEATURE_NETFILTER_LINK)
 		return "packets that no pod's socket sent pass: packet sockets, sockets made by "
 		       "the host";
 	return table[i].feature.without;
@@ -340,7 +316,7 @@ static bool is_answer(size_t i, int error, const char *lacking)
 {
 	if (error == -EPERM || error == -EACCES)
 		return false;
-	return table[i].try == try_btf || !lacking[0] || error == -EOPNOTSUPP || error == -ENOENT;
+	return i == FEATURE_BTF || !lacking[0] || error == -EOPNOTSUPP || error == -ENOENT;
 }
 
 static void note_failure(size_t i, int error, struct loader_feature *ret)
@@ -363,8 +339,8 @@ static void note_failure(size_t i, int error, struct loader_feature *ret)
 /* The path has programs on interfaces. */
 static bool is_blind(size_t i, uint64_t missing)
 {
-	return !strcmp(table[i].feature.name, "path") && feature_is_missing(missing, "tcx") &&
-	       feature_is_missing(missing, "tc");
+	return i == FEATURE_PATH && feature_is_missing(missing, FEATURE_TCX) &&
+	       feature_is_missing(missing, FEATURE_TC);
 }
 
 const struct loader_feature *loader_features(size_t *ret_n)
@@ -423,21 +399,16 @@ size_t loader_losses(const struct loader_status *status, struct loader_loss ret[
 	return n;
 }
 
-bool loader_did_without(const struct loader_status *status, const char *feature)
+bool loader_did_without(const struct loader_status *status, enum loader_feature_id id)
 {
-	return feature_is_missing(status->runtime[PODCRED_RUNTIME_WITHOUT], feature);
+	return feature_is_missing(status->runtime[PODCRED_RUNTIME_WITHOUT], id);
 }
 
-bool feature_present(const char *name)
+bool feature_present(enum loader_feature_id id)
 {
-	const struct loader_feature *features;
 	size_t n;
 
-	features = loader_features(&n);
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(features[i].name, name))
-			return features[i].present;
-	return false;
+	return loader_features(&n)[id].present;
 }
 
 int features_require(struct pc_err *err)
@@ -461,7 +432,7 @@ int features_require(struct pc_err *err)
 				  "cannot load BPF programs: %s: %s; run as root, or with CAP_BPF, "
 				  "CAP_NET_ADMIN and CAP_PERFMON",
 				  unknown->name, unknown->why);
-	if (!strcmp(features[first].name, "btf"))
+	if (first == FEATURE_BTF)
 		return pc_err_set(err, -ENOTSUP,
 				  "/sys/kernel/btf/vmlinux: %s; podcred needs a kernel built with "
 				  "CONFIG_DEBUG_INFO_BTF (5.10 or later of any large distribution)",

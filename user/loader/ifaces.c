@@ -128,7 +128,7 @@ bool loader_iface_uses_tc(const char *pin_dir)
 
 bool loader_uses_path(const char *pin_dir)
 {
-	return !feature_is_missing(loaded_without(pin_dir), "path");
+	return !feature_is_missing(loaded_without(pin_dir), FEATURE_PATH);
 }
 
 static int attach_link(const char *pin_dir, enum loader_iface kind, int ifindex, int prog_fd,

@@ -26,7 +26,8 @@ struct attachment {
 	const char *hook; /* for people */
 	enum site site;
 	int type; /* enum bpf_attach_type; netfilter: the protocol family */
-	const char *feature; /* that it needs; NULL: required of every kernel */
+	enum loader_feature_id
+		feature; /* that it needs; without a required one nothing is loaded */
 };
 
 extern const struct attachment attachments[];
@@ -171,11 +172,12 @@ int cgroup_open_by_id(const char *cgroup_mount, uint64_t id);
 
 /* ---- features.c ---- */
 
-bool feature_present(const char *name);
+bool feature_is_required(enum loader_feature_id id);
+bool feature_present(enum loader_feature_id id);
 
 /* Of the features that are not present, for PODCRED_RUNTIME_WITHOUT; and asked of its value. */
 uint64_t features_missing(void);
-bool feature_is_missing(uint64_t without, const char *name);
+bool feature_is_missing(uint64_t without, enum loader_feature_id id);
 bool features_use_tc(uint64_t without); /* in place of tcx */
 
 /* Names the first required feature that this kernel lacks: -ENOTSUP. */

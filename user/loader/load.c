@@ -33,7 +33,7 @@ static bool is_attachment(const void *arg, const char *name)
 		if (!strcmp(attachments[i].name, name) && attachment_wanted(&attachments[i]))
 			return true;
 	/* with tc, those are taken away when the filters are in place */
-	return iface_is_pin(name) && (feature_present("tcx") || feature_present("tc"));
+	return iface_is_pin(name) && (feature_present(FEATURE_TCX) || feature_present(FEATURE_TC));
 }
 
 /* Of another version, or of a feature that is switched off now. */
@@ -42,7 +42,7 @@ static void remove_leftovers(const char *pin_dir, const struct podcred *skel)
 	pins_remove_unknown(pin_dir, LINKS_DIR, is_attachment, NULL);
 	pins_remove_unknown(pin_dir, PROGS_DIR, is_attachment, NULL);
 	pins_remove_unknown(pin_dir, MAPS_DIR, object_has_map, skel);
-	if (!feature_present("tcx") && !feature_present("tc"))
+	if (!feature_present(FEATURE_TCX) && !feature_present(FEATURE_TC))
 		iface_detach_filters();
 }
 

@@ -166,6 +166,32 @@ const char *loader_action_name(int action);
 
 /* ---- podcred features ---- */
 
+/* In the order in which they are listed. */
+enum loader_feature_id {
+	FEATURE_BTF,
+	FEATURE_CONNECT4,
+	FEATURE_CONNECT6,
+	FEATURE_SENDMSG,
+	FEATURE_SOCKOPS,
+	FEATURE_GETSOCKOPT,
+	FEATURE_SK_STORAGE,
+	FEATURE_TCP_SOCK,
+	FEATURE_ANCESTOR_CGROUP_ID,
+	FEATURE_NETNS_COOKIE,
+	FEATURE_CGROUP_LINK,
+	FEATURE_RING_BUFFER,
+	FEATURE_SET_RETVAL,
+	FEATURE_GETPEERNAME,
+	FEATURE_CGROUP_EGRESS,
+	FEATURE_CGROUP_INGRESS,
+	FEATURE_NETFILTER_LINK,
+	FEATURE_TCX,
+	FEATURE_TC,
+	FEATURE_CGROUP_TRACING,
+	FEATURE_PATH,
+	FEATURE_MAX
+};
+
 struct loader_feature {
 	const char *name;
 	const char *since; /* kernel that brought it */
@@ -177,7 +203,7 @@ struct loader_feature {
 	char why[160]; /* why not, "" when present */
 };
 
-/* Tries each feature for real, once. Returns the table, valid for the process's life. */
+/* Tries each feature for real, once. Returns the table, by id, valid for the process's life. */
 const struct loader_feature *loader_features(size_t *ret_n);
 
 /* Do without an optional feature, as on a kernel that lacks it. To be called before anything else
@@ -191,7 +217,7 @@ struct loader_loss {
 /* What the load of this status did without, where something is lost by it. */
 #define LOADER_MAX_LOSSES 16
 size_t loader_losses(const struct loader_status *status, struct loader_loss ret[LOADER_MAX_LOSSES]);
-bool loader_did_without(const struct loader_status *status, const char *feature);
+bool loader_did_without(const struct loader_status *status, enum loader_feature_id id);
 
 /* ---- reading and writing the pinned maps of a running podcred ---- */
 

@@ -137,10 +137,10 @@ int object_open(struct podcred **ret)
 	skel = podcred__open();
 	if (!skel)
 		return -EINVAL; /* the object is part of this program: it is sound, or never was */
-	skel->rodata->have_set_retval = feature_present("set-retval");
+	skel->rodata->have_set_retval = feature_present(FEATURE_SET_RETVAL);
 	bpf_map__set_autocreate(skel->maps.podcred_flows, false);
 	bpf_map__set_autocreate(skel->maps.podcred_sealed, false);
-	skel->rodata->have_tc = feature_present("tcx") || feature_present("tc");
+	skel->rodata->have_tc = feature_present(FEATURE_TCX) || feature_present(FEATURE_TC);
 	for (size_t i = 0; i < n_attachments; i++)
 		if (!attachment_wanted(&attachments[i]))
 			bpf_program__set_autoload(

@@ -140,8 +140,9 @@ static bool is_loaded(const char *pin_dir, const struct attachment *att)
 {
 	char path[4096];
 
-	return !att->feature || (pin_path(path, sizeof(path), pin_dir, PROGS_DIR, att->name) == 0 &&
-				 access(path, F_OK) == 0);
+	return feature_is_required(att->feature) ||
+	       (pin_path(path, sizeof(path), pin_dir, PROGS_DIR, att->name) == 0 &&
+		access(path, F_OK) == 0);
 }
 
 /* The resolver says that it lives twice a second. On a starved node it may be late. */
