@@ -4,10 +4,13 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -93,6 +96,54 @@ int make_listener(uint16_t *ret_port)
 	return fd;
 }
 
+/* In place of the loop of podcred serve. */
+static pthread_t ticker;
+static int stop_fd = -EBADF;
+
+static void *run_ticker(void *arg)
+{
+	struct agent_server *of = arg;
+	struct pollfd fds[] = {{.fd = agent_server_fd(of), .events = POLLIN},
+			       {.fd = stop_fd, .events = POLLIN}};
+
+	while (!fds[1].revents)
+		poll(fds, ARRAY_SIZE(fds), agent_server_turn(of));
+	return NULL;
+}
+
+void start_loop(void)
+{
+	stop_fd = eventfd(0, EFD_CLOEXEC);
+	assert_true(stop_fd >= 0);
+	assert_int_equal(pthread_create(&ticker, NULL, run_ticker, server), 0);
+}
+
+void stop_loop(void)
+{
+	eventfd_write(stop_fd, 1);
+	pthread_join(ticker, NULL);
+	close(TAKE_FD(stop_fd));
+}
+
+int start_server(const struct agent_options *options, struct pc_err *err)
+{
+	int r = agent_server_start(options, &server, err);
+
+	if (r == 0)
+		start_loop();
+	return r;
+}
+
+void stop_server(void)
+{
+	if (!server)
+		return;
+	if (stop_fd >= 0)
+		stop_loop();
+	agent_server_stop(server);
+	server = NULL;
+}
+
 static void start(unsigned name_wait_ms, unsigned max_connections)
 {
 	_cleanup_close_ int fd = make_listener(&port);
@@ -110,7 +161,7 @@ static void start(unsigned name_wait_ms, unsigned max_connections)
 	};
 	struct pc_err err = {};
 
-	if (agent_server_start(&options, &server, &err) < 0)
+	if (start_server(&options, &err) < 0)
 		fail_msg("%s", err.msg);
 }
 
@@ -128,14 +179,13 @@ int setup(void **state)
 int teardown(void **state)
 {
 	(void)state;
-	agent_server_stop(server);
-	server = NULL;
+	stop_server();
 	return 0;
 }
 
 void restart(unsigned name_wait_ms, unsigned max_connections)
 {
-	agent_server_stop(server);
+	stop_server();
 	start(name_wait_ms, max_connections);
 }
 

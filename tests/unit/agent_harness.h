@@ -55,6 +55,12 @@ int fake_peer(int fd, struct podcred_peer *ret, size_t size);
 void write_file(const char *text);
 int make_listener(uint16_t *ret_port);
 
+/* server, and a thread that does what the loop of podcred serve does. */
+int start_server(const struct agent_options *options, struct pc_err *err);
+void stop_server(void);
+void start_loop(void);
+void stop_loop(void); /* as one that hangs */
+
 int setup(void **state);
 int teardown(void **state);
 /* 0: the default. */

@@ -324,8 +324,7 @@ static void test_stop(void **state)
 	/* answered after the waiting one was sent, so that one is most likely suspended by now */
 	a = ask("GET /nothing HTTP/1.1\r\n" HOST23 "\r\n");
 	assert_int_equal(a.status, 404);
-	agent_server_stop(server);
-	server = NULL;
+	stop_server();
 	assert_true(at_end(idle));
 	assert_true(at_end(half));
 	assert_true(at_end(used));
@@ -421,9 +420,8 @@ static void test_own_listeners(void **state)
 	if (six < 0 || bind(six, (struct sockaddr *)&probe, sizeof(probe)) < 0)
 		skip(); /* no IPv6 here */
 	hold_port(addrs, held);
-	agent_server_stop(server);
-	server = NULL;
-	assert_int_equal(agent_server_start(&options, &server, NULL), 0);
+	stop_server();
+	assert_int_equal(start_server(&options, NULL), 0);
 	release_port(held);
 	a = ask(GET23 "\r\n");
 	assert_credentials(&a);
@@ -442,13 +440,12 @@ static void test_missing_address(void **state)
 	int taken, held[2];
 
 	(void)state;
-	agent_server_stop(server);
-	server = NULL;
+	stop_server();
 	hold_port(addrs, held);
 	taken = bound(&addrs[0]);
 	assert_true(taken >= 0);
 	assert_int_equal(listen(taken, 1), 0);
-	assert_int_equal(agent_server_start(&options, &server, &err), 0);
+	assert_int_equal(start_server(&options, &err), 0);
 	assert_int_equal(agent_server_listen(server, 1, &err), 0);
 	assert_int_equal(agent_server_listen(server, 0, &err), -EADDRINUSE);
 	assert_non_null(strstr(err.msg, "cannot listen on 127.0.0.1:"));
@@ -458,11 +455,10 @@ static void test_missing_address(void **state)
 	release_port(held);
 	a = ask(GET23 "\r\n");
 	assert_credentials(&a);
-	agent_server_stop(server);
-	server = NULL;
+	stop_server();
 	/* an address that can never be listened on is a mistake, whatever the other one is */
 	addrs[1].port = 0;
-	assert_int_equal(agent_server_start(&options, &server, &err), -EINVAL);
+	assert_int_equal(start_server(&options, &err), -EINVAL);
 	assert_null(server);
 }
 
@@ -476,9 +472,8 @@ static void test_few_files(void **state)
 
 	(void)state;
 	assert_int_equal(agent_server_connections(server), 1024);
-	agent_server_stop(server);
-	server = NULL;
-	assert_int_equal(agent_server_start(&options, &server, NULL), 0);
+	stop_server();
+	assert_int_equal(start_server(&options, NULL), 0);
 	assert_int_equal(agent_server_connections(server), 256);
 	close(options.listen_fds[0]);
 }

@@ -5,6 +5,7 @@
 /* Requests of every shape over real sockets, and what comes back. */
 #include "agent_harness.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -294,6 +295,31 @@ static void test_outsiders(void **state)
 	}
 }
 
+static int health(void)
+{
+	return ask("GET /healthz HTTP/1.1\r\nHost: 10.0.0.1:8080\r\n\r\n").status;
+}
+
+/* The lease lives by health checks: it must not outlive a loop that hangs. */
+static void test_stalled_loop(void **state)
+{
+	struct answer a;
+
+	(void)state;
+	stop_loop();
+	atomic_store(&identity, UNSTAMPED);
+	while (health() == 200) /* as long as it takes */
+		poll(NULL, 0, 20);
+	assert_int_equal(health(), 503);
+	atomic_store(&identity, NAMED); /* who can be served is served */
+	a = ask(GET23 "\r\n");
+	assert_credentials(&a);
+	start_loop();
+	atomic_store(&identity, UNSTAMPED);
+	while (health() != 200)
+		poll(NULL, 0, 20);
+}
+
 /* An identity that ends, ends at once, also on a connection that had it before. */
 static void test_identity_per_request(void **state)
 {
@@ -315,12 +341,11 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_container),	  TEST(test_keep_alive),
-		TEST(test_pipelined),	  TEST(test_http10),
-		TEST(test_large_headers), TEST(test_odd_requests),
-		TEST(test_token),	  TEST(test_large_body),
-		TEST(test_outsiders),	  TEST(test_identity_per_request),
-		TEST(test_relayed),	  TEST(test_ambiguous),
+		TEST(test_container),	 TEST(test_keep_alive),		  TEST(test_pipelined),
+		TEST(test_http10),	 TEST(test_large_headers),	  TEST(test_odd_requests),
+		TEST(test_token),	 TEST(test_large_body),		  TEST(test_outsiders),
+		TEST(test_stalled_loop), TEST(test_identity_per_request), TEST(test_relayed),
+		TEST(test_ambiguous),
 	};
 
 	return run_agent_tests(tests, ARRAY_SIZE(tests));

@@ -44,7 +44,8 @@ struct agent_options {
 	bool require_authorization; /* 400 without an Authorization header on Pod Identity */
 };
 
-/* Reads the associations, listens, answers in threads of its own. To be called inside the cgroup
+/* Reads the associations, listens, answers in threads of its own; what else is to be done, does the
+ * caller's loop by agent_server_turn(). To be called inside the cgroup
  * that podcred knows as the agent's: a listener belongs to the cgroup it was made in. An address that
  * the node does not have yet is no error, while there is another to listen on. */
 int agent_server_start(const struct agent_options *options, struct agent_server **ret,
@@ -53,6 +54,15 @@ int agent_server_start(const struct agent_options *options, struct agent_server 
 /* Whether it listens on options->listen[i]; if not, tries again. 0, or why not. For one thread at a
  * time, as agent_server_reload(). */
 int agent_server_listen(struct agent_server *server, size_t i, struct pc_err *err);
+
+/*
+ * Requests that wait, connections that dawdle, floods that end: the loop calls agent_server_turn(), which
+ * returns after how many milliseconds to call it again, or earlier, when agent_server_fd() is readable.
+ * One thread at a time. When it is not called for seconds, health checks fail: the lease ends with
+ * the loop.
+ */
+int agent_server_fd(const struct agent_server *server);
+int agent_server_turn(struct agent_server *server);
 
 /* Connections of all pods that there is room for. */
 unsigned agent_server_connections(const struct agent_server *server);

@@ -28,10 +28,17 @@ static int answered(int r)
 	return r < 0 ? r : AGENT_ANSWERED;
 }
 
+static int answer_probe(const struct agent_env *env, struct agent_response *resp)
+{
+	if (env->stalled)
+		return response_error(resp, 503, "ServiceUnavailable",
+				      "the agent's loop has not turned for seconds",
+				      AGENT_NO_REASON);
+	return response_text(resp, 200, "ok", AGENT_NO_REASON);
+}
+
 static int refuse_outsider(const struct agent_request *req, struct agent_response *resp)
 {
-	if (agent_is_probe(req))
-		return response_text(resp, 200, "ok", AGENT_NO_REASON);
 	if (!req->peer)
 		return response_error(resp, 403, "AccessDenied",
 				      "this connection is not vouched for by podcred",
@@ -67,7 +74,8 @@ static int step_identify(struct agent_exchange *x)
 
 	if (!peer || peer->flags & PODCRED_PEER_DIRECT) {
 		x->service = NULL;
-		return answered(refuse_outsider(x->req, x->resp));
+		return answered(agent_is_probe(x->req) ? answer_probe(x->env, x->resp)
+						       : refuse_outsider(x->req, x->resp));
 	}
 	if (!x->service)
 		return answered(response_error(x->resp, 403, "AccessDenied",

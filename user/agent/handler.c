@@ -109,7 +109,8 @@ static int answer(struct agent_server *server, struct http_request *http,
 	struct association_table *table = agent_server_table(server);
 	const struct agent_env env = {.table = table,
 				      .token_key = server->token_key,
-				      .require_authorization = server->require_authorization};
+				      .require_authorization = server->require_authorization,
+				      .stalled = agent_server_is_stalled(server)};
 	int r = agent_dispatch(&env, req, resp);
 	unsigned wait_ms;
 

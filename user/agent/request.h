@@ -33,4 +33,5 @@ struct agent_env {
 	const struct association_table *table;
 	const uint8_t *token_key; /* AGENT_TOKEN_KEY_SIZE bytes */
 	bool require_authorization;
+	bool stalled; /* health checks fail */
 };

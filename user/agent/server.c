@@ -2,21 +2,21 @@
 #include "server.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
 #include <podcred/podcred.h>
 
 #include "audit.h"
 #include "cleanup.h"
+#include "clock.h"
 #include "file.h"
 #include "request.h"
 #include "token.h"
 
 #define THREADS_PER_LISTENER 2
 #define NAME_POLL_MS	     20
+#define STALLED_MS	     3000 /* some turns are due in it */
 #define DEFAULT_CONNECTIONS  1024
 #define OUTSIDE_CONNECTIONS  256
 #define NODE_CONNECTIONS     256 /* a flood has to be so much ahead of a health check */
@@ -32,16 +32,27 @@ struct association_table *agent_server_table(const struct agent_server *server)
 	return table;
 }
 
-/* The one thread of ours: names that come late, connections that dawdle, floods that end. */
-static void *run_ticker(void *arg)
-{
-	struct agent_server *server = arg;
-	struct pollfd fds[] = {{.fd = http_fd(server->http), .events = POLLIN},
-			       {.fd = server->stop_fd, .events = POLLIN}};
+/* ---- what the caller's loop does ---- */
 
-	while (!fds[1].revents)
-		poll(fds, ARRAY_SIZE(fds), http_turn(server->http));
-	return NULL;
+int agent_server_fd(const struct agent_server *server)
+{
+	return http_fd(server->http);
+}
+
+static int64_t now_ms(void)
+{
+	return (int64_t)(clock_mono_ns() / CLOCK_MS);
+}
+
+int agent_server_turn(struct agent_server *server)
+{
+	atomic_store(&server->turned_ms, now_ms());
+	return http_turn(server->http);
+}
+
+bool agent_server_is_stalled(const struct agent_server *server)
+{
+	return now_ms() - atomic_load(&server->turned_ms) > STALLED_MS;
 }
 
 static void tick(void *ctx, int64_t now_ms)
@@ -103,16 +114,8 @@ static int server_fill(struct agent_server *server, const struct agent_options *
 	if (r < 0)
 		return r;
 	atomic_store(&server->exposed, exposed);
-	r = start_http(server, o, err);
-	if (r < 0)
-		return r;
-	r = pthread_create(&server->ticker, NULL, run_ticker, server);
-	if (r)
-		return pc_err_set(err, -r,
-				  "cannot start a thread: %s; raise the limits of the service",
-				  strerror(r));
-	server->ticking = true;
-	return 0;
+	atomic_store(&server->turned_ms, now_ms());
+	return start_http(server, o, err);
 }
 
 /* Without a descriptor libmicrohttpd cannot accept, and would wait until somebody, anybody, closes. */
@@ -153,7 +156,6 @@ int agent_server_start(const struct agent_options *o, struct agent_server **ret,
 	server->peer = o->peer ?: podcred_peer;
 	server->name_wait_ms = o->name_wait_ms;
 	server->require_authorization = o->require_authorization;
-	server->stop_fd = eventfd(0, EFD_CLOEXEC);
 	r = bind_token_key(o->token_key, server->token_key, err);
 	if (r == 0)
 		r = server_fill(server, o, err);
@@ -169,11 +171,6 @@ void agent_server_stop(struct agent_server *server)
 {
 	if (!server)
 		return;
-	if (server->ticking) {
-		eventfd_write(server->stop_fd, 1);
-		pthread_join(server->ticker, NULL);
-	}
-	cleanup_close(&server->stop_fd);
 	http_stop(server->http);
 	association_table_unref(server->table);
 	free(server->associations_path);

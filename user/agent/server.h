@@ -24,13 +24,14 @@ struct agent_server {
 	struct audit_limit audit_limit;
 	struct http_server *http;
 	struct http_limits limits;
-	pthread_t ticker;
-	bool ticking;
-	int stop_fd; /* an eventfd, for the ticker */
+	_Atomic int64_t turned_ms; /* the last turn of the loop, CLOCK_MONOTONIC */
 };
 
 /* A reference of one's own to the table of this moment. */
 struct association_table *agent_server_table(const struct agent_server *server);
+
+/* Whether the loop has not turned for seconds: what waits is not woken, what dawdles not ended. */
+bool agent_server_is_stalled(const struct agent_server *server);
 
 /* For http_options; ctx is the server. */
 int handler_handle(void *ctx, struct http_request *req, struct http_response *resp);

@@ -24,9 +24,12 @@ struct metrics_file;
 /* Whether a file can be written there. path may be NULL. */
 int metrics_check(const char *path, struct pc_err *err);
 
-/* Write it now and every 15 seconds, in a thread of its own: what is asked may take seconds when
- * something is wrong, and events wait for nobody. What goes wrong is logged, once. path NULL: nothing
- * is done. The strings must outlive it. -errno. */
+/*
+ * Write it now and every 15 seconds. In a thread of its own, the only one beside the loop: what is asked
+ * may take seconds when something is wrong, and the disk may be full or stall, for which no descriptor
+ * can be waited for. It also tells of a loop that hangs (podcred_resolver_running). What goes wrong
+ * is logged, once. path NULL: nothing is done. The strings must outlive it. -errno.
+ */
 int metrics_start(const char *path, const char *pin_dir, const char *mount,
 		  struct metrics_file **ret, struct pc_err *err);
 

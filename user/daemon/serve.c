@@ -79,8 +79,8 @@ static int token_key(const char *path, uint8_t key[AGENT_TOKEN_KEY_SIZE], struct
 		     : 0;
 }
 
-/* The main thread's own: signals, the channel, and addresses that come late. Requests are answered by
- * threads of libmicrohttpd. */
+/* The main thread's own: signals, the channel, addresses that come late, and what the agent has to do
+ * beside answering. Requests are answered by threads of libmicrohttpd. */
 struct serve {
 	const struct serve_options *options;
 	struct agent_server *server;
@@ -88,7 +88,7 @@ struct serve {
 	int channel; /* to podcred run; negative: it did not start us */
 	bool listens
 		[SERVE_LISTEN_MAX]; /* the node has that address by now: IPv6 may be off, or late */
-	struct loop_timer *retry;
+	struct loop_timer *turn, *retry;
 	unsigned delay_s; /* before the next try */
 };
 
@@ -140,6 +140,19 @@ static void listen_again(void *arg)
 		serve->delay_s = RETRY_MAX_S;
 	if (missing)
 		loop_timer_after(serve->retry, serve->delay_s * CLOCK_S);
+}
+
+static void take_turn(void *arg)
+{
+	const struct serve *serve = arg;
+
+	loop_timer_after(serve->turn, (uint64_t)agent_server_turn(serve->server) * CLOCK_MS);
+}
+
+static void on_agent(void *arg, unsigned ready)
+{
+	(void)ready;
+	take_turn(arg);
 }
 
 static void on_reload(void *arg, int sig)
@@ -194,6 +207,8 @@ static int open_loop(struct serve *serve)
 		r = loop_signal(serve->loop, SIGHUP, on_reload, serve);
 	if (r == 0)
 		r = loop_timer_new(serve->loop, listen_again, serve, &serve->retry);
+	if (r == 0)
+		r = loop_timer_new(serve->loop, take_turn, serve, &serve->turn);
 	return r;
 }
 
@@ -294,6 +309,9 @@ static int start(struct serve *serve, struct agent_options *agent, struct pc_err
 		r = log_start(); /* its thread has no more rights than we have now */
 	if (r == 0)
 		r = agent_server_start(agent, &serve->server, err);
+	if (r == 0)
+		r = loop_watch(serve->loop, agent_server_fd(serve->server), LOOP_READ, on_agent,
+			       serve, &watch);
 	if (agent->associations_fd)
 		close(agent->associations_fd);
 	explicit_bzero(agent->token_key, sizeof(agent->token_key));
@@ -302,8 +320,8 @@ static int start(struct serve *serve, struct agent_options *agent, struct pc_err
 
 static void finish(struct serve *serve)
 {
+	loop_free(serve->loop); /* before the descriptors that it watches */
 	agent_server_stop(serve->server);
-	loop_free(serve->loop);
 	cleanup_close(&serve->channel);
 }
 
@@ -328,6 +346,7 @@ int serve_run(const struct serve_options *options, struct pc_err *err)
 		return r;
 	say_doubts(&serve, agent.max_files);
 	listen_again(&serve);
+	take_turn(&serve);
 	return loop_run(serve.loop);
 }
 
