@@ -113,7 +113,6 @@ static void resume(struct parked *p, struct parked_request *r)
 		k->head = r->next;
 	if (r->next)
 		r->next->prev = r->prev;
-	r->key = NULL;
 	p->count--;
 	epoll_ctl(p->epoll_fd, EPOLL_CTL_DEL, r->fd, NULL);
 	MHD_resume_connection(r->connection);
