@@ -115,7 +115,7 @@ static int answer(struct agent_server *server, struct http_request *http,
 	unsigned wait_ms;
 
 	association_table_unref(table);
-	if (r != -EAGAIN)
+	if (r != -EAGAIN || !req->peer) /* only a pod's name is waited for */
 		return r;
 	wait_ms = server->name_wait_ms ?: agent_service_of(req->peer)->name_wait_ms;
 	r = http_park(http, http_request_since_ms(http) + wait_ms, req->peer->pod_cgroup_id);
