@@ -77,7 +77,7 @@ kube_DEPS     := base yaml identity
 credentials_DEPS := base yaml
 agent_DEPS    := base http credentials crypto lib/include
 loader_DEPS   := base
-daemon_DEPS   := base net config identity kube agent loader lib/include
+daemon_DEPS   := base net config identity kube credentials agent loader lib/include
 doctor_DEPS   := base net config identity loader daemon
 cli_DEPS      := base net config loader daemon doctor
 agent_INC     := -Ibpf/uapi
@@ -112,8 +112,9 @@ $(SKEL): $(O)/bpf/podcred.bpf.o
 # ---- modules ----
 # What a module may include is linked into a directory of its own, build/inc/<module>, so that an
 # include names the module it comes from: #include "crypto/hmac.h". <name>_API: only these headers.
-NAMED_MODULES := crypto http yaml
+NAMED_MODULES := crypto http yaml credentials
 http_API      := server.h request.h response.h path.h
+credentials_API := associations.h credentials.h store.h
 define module
 $(O)/inc/$(1)/.done: Makefile
 	$$(Q)rm -rf $$(@D) && mkdir -p $$(@D)

@@ -55,8 +55,8 @@ static void set_up(void)
 	env.token_key = token_key;
 	log_setup("fuzz", LOG_LEVEL_INFO, false);
 	token_make(token_key, POD, BOOT + 100, valid_token);
-	if (association_table_parse("t", text, sizeof(text) - 1,
-				    (struct association_table **)&env.table, NULL) < 0)
+	if (cred_table_parse("t", text, sizeof(text) - 1, (struct cred_table **)&env.table, NULL) <
+	    0)
 		abort();
 }
 

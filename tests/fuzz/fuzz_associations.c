@@ -4,7 +4,7 @@
 /* The associations file: whole or not at all, and no message repeats a secret. */
 #include "fuzz.h"
 
-#include "associations.h"
+#include "credentials/associations.h"
 #include "k8s_name.h"
 #include "timestamp.h"
 
@@ -20,7 +20,7 @@ static bool is_printable(const char *s)
 }
 
 /* Values go into paths, JSON and headers as they are. */
-static void check_entry(const struct association *a)
+static void check_entry(const struct cred_association *a)
 {
 	time_t when = 0;
 
@@ -40,7 +40,7 @@ static void check_entry(const struct association *a)
 }
 
 /* Names are in the text as they are found: look for each word of it. */
-static size_t find_all(const struct association_table *t, const char *text)
+static size_t find_all(const struct cred_table *t, const char *text)
 {
 	static const char names[] = "abcdefghijklmnopqrstuvwxyz0123456789-.";
 	const char *word[64];
@@ -58,7 +58,7 @@ static size_t find_all(const struct association_table *t, const char *text)
 	}
 	for (size_t i = 0; i < n; i++)
 		for (size_t j = 0; j < n; j++) {
-			const struct association *a = association_find(t, word[i], word[j]);
+			const struct cred_association *a = cred_table_find(t, word[i], word[j]);
 
 			if (!a)
 				continue;
@@ -75,15 +75,15 @@ static size_t find_all(const struct association_table *t, const char *text)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = fuzz_copy(data, size), *words = fuzz_string(data, size);
-	struct association_table *t = NULL;
+	struct cred_table *t = NULL;
 	struct pc_err err = {};
 
-	if (association_table_parse("f", text, size, &t, &err) == 0) {
-		MUST(association_table_count(t) <= size);
+	if (cred_table_parse("f", text, size, &t, &err) == 0) {
+		MUST(cred_table_count(t) <= size);
 		find_all(t, words);
-		MUST(!association_find(t, "", ""));
-		association_table_unref(association_table_ref(t));
-		association_table_unref(t);
+		MUST(!cred_table_find(t, "", ""));
+		cred_table_unref(cred_table_ref(t));
+		cred_table_unref(t);
 	} else {
 		MUST(!t && !strncmp(err.msg, "f:", 2));
 		MUST(!strstr(err.msg, SECRET));

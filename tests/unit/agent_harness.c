@@ -70,6 +70,7 @@ int fake_peer(int fd, struct podcred_peer *ret, size_t size)
 /* ---- the server under test ---- */
 
 struct agent_server *server;
+struct cred_store *store;
 char file_path[] = "/tmp/podcred-test-XXXXXX";
 uint16_t port;
 
@@ -150,7 +151,7 @@ static void start(unsigned name_wait_ms, unsigned max_connections)
 	struct agent_options options = {
 		.listen_fds = &fd,
 		.n_listen_fds = 1,
-		.associations_path = file_path,
+		.credentials = store,
 		.token_key = {1, 2, 3},
 		.peer = fake_peer,
 		.name_wait_ms = name_wait_ms,
@@ -172,6 +173,7 @@ int setup(void **state)
 	atomic_store(&asked, 0);
 	atomic_store(&named_after, 0);
 	write_file(FILE_TEXT("AKIAONE"));
+	assert_int_equal(cred_store_open(file_path, 0, &store, NULL), 0);
 	start(60000, 0);
 	return 0;
 }
@@ -180,6 +182,8 @@ int teardown(void **state)
 {
 	(void)state;
 	stop_server();
+	cred_store_close(store);
+	store = NULL;
 	return 0;
 }
 

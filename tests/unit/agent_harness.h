@@ -15,6 +15,7 @@
 #include <podcred/podcred.h>
 
 #include "agent.h"
+#include "credentials/store.h"
 
 #define HOST23	"Host: 169.254.170.23\r\n"
 #define HOST254 "Host: 169.254.169.254\r\n"
@@ -41,7 +42,8 @@ extern atomic_int asked; /* how often the fake was asked */
 extern atomic_int named_after; /* UNNAMED callers get a name after that many questions; 0: never */
 
 extern struct agent_server *server;
-extern char file_path[]; /* its associations */
+extern struct cred_store *store; /* its associations */
+extern char file_path[]; /* where they come from */
 extern uint16_t port;
 
 struct answer {

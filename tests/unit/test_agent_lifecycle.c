@@ -276,7 +276,7 @@ static void test_concurrent(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, client_thread, &answers[i]), 0);
 	for (int i = 0; i < 20; i++)
-		assert_int_equal(agent_server_reload(server, NULL, &err), 0);
+		assert_int_equal(cred_store_reload(store, NULL, &err), 0);
 	for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
 		pthread_join(threads[i], NULL);
 		assert_credentials(&answers[i]);
@@ -290,21 +290,21 @@ static void test_reload(void **state)
 
 	(void)state;
 	write_file(FILE_TEXT("AKIATWO") "    rolle: x\n");
-	assert_int_equal(agent_server_reload(server, NULL, &err), -EINVAL);
+	assert_int_equal(cred_store_reload(store, NULL, &err), -EINVAL);
 	assert_non_null(strstr(err.msg, "rolle"));
 	a = ask(GET23 "\r\n");
 	assert_credentials(&a);
 	write_file(FILE_TEXT("AKIATWO"));
 	assert_int_equal(chmod(file_path, 0644), 0);
-	assert_int_equal(agent_server_reload(server, file_path, &err), 0);
-	assert_true(agent_server_file_exposed(server));
-	assert_int_equal(agent_server_associations(server), 1);
+	assert_int_equal(cred_store_reload(store, file_path, &err), 0);
+	assert_true(cred_store_exposed(store));
+	assert_int_equal(cred_store_count(store), 1);
 	a = ask(GET23 "\r\n");
 	assert_non_null(strstr(a.body, "AKIATWO"));
 	assert_int_equal(chmod(file_path, 0600), 0);
 	write_file("associations: []\n");
-	assert_int_equal(agent_server_reload(server, NULL, &err), 0);
-	assert_false(agent_server_file_exposed(server));
+	assert_int_equal(cred_store_reload(store, NULL, &err), 0);
+	assert_false(cred_store_exposed(store));
 	a = ask(GET23 "\r\n");
 	assert_int_equal(a.status, 404);
 }
@@ -336,8 +336,9 @@ static void test_start_errors(void **state)
 {
 	struct net_addr addr = {.ip = {[10] = 0xff, 0xff, 127, 0, 0, 1}, .port = port};
 	struct net_addr elsewhere = {.ip = {[10] = 0xff, 0xff, 192, 0, 2, 1}, .port = 8080};
-	struct agent_options options = {.associations_path = file_path, .peer = fake_peer};
+	struct agent_options options = {.credentials = store, .peer = fake_peer};
 	struct agent_server *other = NULL;
+	struct cred_store *missing = NULL;
 	struct pc_err err = {};
 	int closed = -1;
 	char text[64];
@@ -358,8 +359,8 @@ static void test_start_errors(void **state)
 	options.listen_fds = &closed;
 	options.n_listen_fds = 1;
 	assert_int_equal(agent_server_start(&options, &other, &err), -EINVAL);
-	options.associations_path = "/nonexistent/a.yaml";
-	assert_int_equal(agent_server_start(&options, &other, &err), -ENOENT);
+	assert_int_equal(cred_store_open("/nonexistent/a.yaml", 0, &missing, &err), -ENOENT);
+	assert_null(missing);
 	assert_null(other);
 }
 
@@ -410,7 +411,7 @@ static void test_own_listeners(void **state)
 {
 	struct net_addr addrs[2] = {{.ip = {[10] = 0xff, 0xff, 127, 0, 0, 1}}, {.ip = {[15] = 1}}};
 	struct agent_options options = {
-		.listen = addrs, .n_listen = 2, .associations_path = file_path, .peer = fake_peer};
+		.listen = addrs, .n_listen = 2, .credentials = store, .peer = fake_peer};
 	struct sockaddr_in6 probe = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
 	_cleanup_close_ int six = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct answer a;
@@ -434,7 +435,7 @@ static void test_missing_address(void **state)
 		{.ip = {[10] = 0xff, 0xff, 127, 0, 0, 1}},
 		{.ip = {[10] = 0xff, 0xff, 127, 0, 0, 3}}}; /* no test dials from it */
 	struct agent_options options = {
-		.listen = addrs, .n_listen = 2, .associations_path = file_path, .peer = fake_peer};
+		.listen = addrs, .n_listen = 2, .credentials = store, .peer = fake_peer};
 	struct pc_err err = {};
 	struct answer a;
 	int taken, held[2];
@@ -466,7 +467,7 @@ static void test_few_files(void **state)
 {
 	const struct agent_options options = {.listen_fds = &(int){make_listener(&port)},
 					      .n_listen_fds = 1,
-					      .associations_path = file_path,
+					      .credentials = store,
 					      .peer = fake_peer,
 					      .max_files = AGENT_FILES / 4};
 

@@ -55,14 +55,13 @@ static int setup(void **state)
 	token_make(token_key, POD, BOOT + 100, valid_token);
 	token_make(token_key, POD, BOOT, expired_token);
 	token_make(token_key, "another", BOOT + 100, foreign_token);
-	return association_table_parse("t", text, strlen(text),
-				       (struct association_table **)&env.table, NULL);
+	return cred_table_parse("t", text, strlen(text), (struct cred_table **)&env.table, NULL);
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	association_table_unref((struct association_table *)env.table);
+	cred_table_unref((struct cred_table *)env.table);
 	return 0;
 }
 

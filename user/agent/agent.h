@@ -15,6 +15,7 @@
 
 struct podcred_peer;
 struct agent_server;
+struct cred_store;
 
 #define AGENT_TOKEN_KEY_SIZE 32
 
@@ -25,14 +26,14 @@ struct agent_server;
 typedef int (*agent_peer_fn)(int fd, struct podcred_peer *peer, size_t size);
 
 /* Zero means the default for every number and pointer that has one. Nothing in here is kept by
- * reference after agent_server_start() returns. */
+ * reference after agent_server_start() returns, but credentials. */
 struct agent_options {
 	const struct net_addr *listen; /* addresses to listen on, ports not zero */
 	size_t n_listen;
 	const int *listen_fds; /* plain TCP listeners made by the caller, who keeps them */
 	size_t n_listen_fds;
-	const char *associations_path;
-	int associations_fd; /* that file, opened by one who may; 0: the path is opened */
+	const struct net_addr *metrics; /* where GET /metrics is answered; NULL: nowhere */
+	struct cred_store *credentials; /* the caller's; in use until agent_server_stop() */
 	uint8_t token_key[AGENT_TOKEN_KEY_SIZE]; /* keep it over restarts, and so do IMDS tokens */
 	agent_peer_fn peer; /* podcred_peer */
 	unsigned name_wait_ms; /* for a pod's name; as each service has it */
@@ -44,50 +45,34 @@ struct agent_options {
 	bool require_authorization; /* 400 without an Authorization header on Pod Identity */
 };
 
-/* Reads the associations, listens, answers in threads of its own; what else is to be done, does the
- * caller's loop by agent_server_turn(). To be called inside the cgroup
+/* Listens, answers in threads of its own; what else is to be done, does the caller's loop by
+ * agent_server_turn(). To be called inside the cgroup
  * that podcred knows as the agent's: a listener belongs to the cgroup it was made in. An address that
  * the node does not have yet is no error, while there is another to listen on. */
 int agent_server_start(const struct agent_options *options, struct agent_server **ret,
 		       struct pc_err *err);
 
-/* Whether it listens on options->listen[i]; if not, tries again. 0, or why not. For one thread at a
- * time, as agent_server_reload(). */
-int agent_server_listen(struct agent_server *server, size_t i, struct pc_err *err);
-
 /*
- * Requests that wait, connections that dawdle, floods that end: the loop calls agent_server_turn(), which
- * returns after how many milliseconds to call it again, or earlier, when agent_server_fd() is readable.
- * One thread at a time. When it is not called for seconds, health checks fail: the lease ends with
- * the loop.
+ * What is to be done beside answering, by one thread at a time: names that come late, connections that
+ * dawdle, floods that end. agent_server_turn() does it, and returns after how many milliseconds it is to
+ * be called again, or earlier: when agent_server_fd() is readable. When it is not called for seconds, health
+ * checks fail: the lease ends with the loop.
  */
 int agent_server_fd(const struct agent_server *server);
 int agent_server_turn(struct agent_server *server);
 
+/* Whether it listens on options->listen[i]; if not, tries again. 0, or why not. For one thread at a
+ * time. */
+int agent_server_listen(struct agent_server *server, size_t i, struct pc_err *err);
+
+/* The same for options->metrics. 0 too when there is none. The agent starts without it. */
+int agent_server_listen_metrics(struct agent_server *server, struct pc_err *err);
+
 /* Connections of all pods that there is room for. */
 unsigned agent_server_connections(const struct agent_server *server);
-
-/* Whole new associations or, on error, the old ones. path may be NULL: the file from before; any
- * other path becomes that file once it was read. For one thread at a time. */
-int agent_server_reload(struct agent_server *server, const char *path, struct pc_err *err);
-
-/* The same from a descriptor, for an agent that may not open the file itself. */
-int agent_server_reread(struct agent_server *server, int fd, struct pc_err *err);
 
 /* What libraries load at their first use, before the process is confined. */
 void agent_prepare(void);
 
-/* Others than root and this process can read the associations file as of the last load: worth a
- * warning. */
-bool agent_server_file_exposed(const struct agent_server *server);
-
-/* Number of associations in use. */
-size_t agent_server_associations(const struct agent_server *server);
-
 /* Closes the listeners and all connections, idle and waiting ones too, and frees. NULL is fine. */
 void agent_server_stop(struct agent_server *server);
-
-/* Reads an associations file and forgets it, for check-config. ret_count, ret_exposed: may be
- * NULL. */
-int agent_associations_check(const char *path, size_t *ret_count, bool *ret_exposed,
-			     struct pc_err *err);

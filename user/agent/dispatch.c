@@ -72,11 +72,9 @@ static int step_identify(struct agent_exchange *x)
 {
 	const struct podcred_peer *peer = x->req->peer;
 
-	if (!peer || peer->flags & PODCRED_PEER_DIRECT) {
-		x->service = NULL;
+	if (!peer || peer->flags & PODCRED_PEER_DIRECT)
 		return answered(agent_is_probe(x->req) ? answer_probe(x->env, x->resp)
 						       : refuse_outsider(x->req, x->resp));
-	}
 	if (!x->service)
 		return answered(response_error(x->resp, 403, "AccessDenied",
 					       "no service is known at the dialled address",
@@ -91,14 +89,14 @@ static int step_name(struct agent_exchange *x)
 
 static int step_associate(struct agent_exchange *x)
 {
-	x->association = association_find(x->env->table, x->req->peer->pod_namespace,
-					  x->req->peer->service_account);
+	x->association = cred_table_find(x->env->table, x->req->peer->pod_namespace,
+					 x->req->peer->service_account);
 	return x->service->decide(x);
 }
 
 static int step_credentials(struct agent_exchange *x)
 {
-	int r = provider_static_get(x->association, x->req->now, &x->credentials);
+	int r = cred_get(x->association, x->req->now, &x->credentials);
 
 	snprintf(x->resp->role, sizeof(x->resp->role), "%s", x->association->role);
 	if (r == -EKEYEXPIRED)
@@ -117,7 +115,7 @@ static const agent_step_fn steps[] = {
 
 static void exchange_done(struct agent_exchange *x)
 {
-	credentials_done(&x->credentials);
+	cred_done(&x->credentials);
 }
 
 int agent_dispatch(const struct agent_env *env, const struct agent_request *req,
@@ -131,7 +129,6 @@ int agent_dispatch(const struct agent_env *env, const struct agent_request *req,
 		r = steps[i](&x);
 	if (r < 0)
 		return r;
-	resp.service = x.service;
 	*ret = resp;
 	resp = (struct agent_response){};
 	return 0;
@@ -146,7 +143,6 @@ int agent_not_resolved(const struct agent_request *req, struct agent_response *r
 
 	if (r < 0)
 		return r;
-	resp.service = x.service;
 	*ret = resp;
 	resp = (struct agent_response){};
 	return 0;

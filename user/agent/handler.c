@@ -10,6 +10,7 @@
 #include "audit.h"
 #include "cleanup.h"
 #include "clock.h"
+#include "credentials/store.h"
 #include "service.h"
 
 static int64_t now_ms(void)
@@ -78,6 +79,7 @@ void handler_refused(void *ctx, int fd)
 	struct podcred_peer peer;
 
 	identify(server, fd, &peer, &req);
+	metrics_count_refusal(&server->metrics, closed.reason);
 	audit_decision(&server->audit_limit, &req, &closed, now_ms());
 }
 
@@ -106,7 +108,7 @@ static bool is_for_anybody(const struct agent_request *req, bool known)
 static int answer(struct agent_server *server, struct http_request *http,
 		  const struct agent_request *req, struct agent_response *resp)
 {
-	struct association_table *table = agent_server_table(server);
+	struct cred_table *table = cred_store_table(server->credentials);
 	const struct agent_env env = {.table = table,
 				      .token_key = server->token_key,
 				      .require_authorization = server->require_authorization,
@@ -114,7 +116,7 @@ static int answer(struct agent_server *server, struct http_request *http,
 	int r = agent_dispatch(&env, req, resp);
 	unsigned wait_ms;
 
-	association_table_unref(table);
+	cred_table_unref(table);
 	if (r != -EAGAIN || !req->peer) /* only a pod's name is waited for */
 		return r;
 	wait_ms = server->name_wait_ms ?: agent_service_of(req->peer)->name_wait_ms;
@@ -122,6 +124,13 @@ static int answer(struct agent_server *server, struct http_request *http,
 	if (r == -ETIMEDOUT || r == -ESHUTDOWN)
 		return agent_not_resolved(req, resp);
 	return r;
+}
+
+static void count(struct agent_server *server, const struct http_request *http,
+		  const struct agent_request *req, const struct agent_response *resp)
+{
+	metrics_count(&server->metrics, req->peer ? agent_service_of(req->peer) : NULL, resp,
+		      clock_mono_ns() - http_request_since_ns(http));
 }
 
 int handler_handle(void *ctx, struct http_request *http, struct http_response *ret)
@@ -146,7 +155,19 @@ int handler_handle(void *ctx, struct http_request *http, struct http_response *r
 	resp.http.close |= !req.peer;
 	if (r == HTTP_DONE)
 		audit_decision(&server->audit_limit, &req, &resp, now_ms());
+	if (r != HTTP_PARKED)
+		count(server, http, &req, r == HTTP_DONE ? &resp : NULL);
 	*ret = resp.http;
 	resp.http = (struct http_response){};
 	return r;
+}
+
+int handler_metrics(void *ctx, struct http_request *req, struct http_response *resp)
+{
+	const struct agent_server *server = ctx;
+	const struct metrics_now now = {.counts = http_counts(server->http),
+					.limits = server->limits,
+					.associations = cred_store_count(server->credentials)};
+
+	return metrics_answer(&server->metrics, &now, http_request_head(req), resp);
 }

@@ -141,7 +141,7 @@ static int answer_token(struct agent_exchange *x)
 
 static int answer_info(struct agent_exchange *x, const char *now)
 {
-	const struct association *a = x->association;
+	const struct cred_association *a = x->association;
 	struct text *body = &x->resp->http.body;
 	char arn[160];
 
@@ -162,7 +162,7 @@ static int answer_info(struct agent_exchange *x, const char *now)
 static int decide_iam(struct agent_exchange *x, const char *rest)
 {
 	static const char dir[] = "security-credentials";
-	const struct association *a = x->association;
+	const struct cred_association *a = x->association;
 	char now[TIMESTAMP_SIZE];
 
 	if (timestamp_format(x->req->now, now) < 0)

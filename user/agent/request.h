@@ -10,7 +10,7 @@
 
 #include "http/request.h"
 
-struct association_table;
+struct cred_table;
 
 /* Headers that only services here know, in http_head.extra. */
 enum {
@@ -30,7 +30,7 @@ struct agent_request {
 
 /* What the answers are made from. Borrowed for the duration of one call. */
 struct agent_env {
-	const struct association_table *table;
+	const struct cred_table *table;
 	const uint8_t *token_key; /* AGENT_TOKEN_KEY_SIZE bytes */
 	bool require_authorization;
 	bool stalled; /* health checks fail */

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "credentials/provider.h"
+#include "credentials/credentials.h"
 #include "timestamp.h"
 
 void response_done(struct agent_response *resp)

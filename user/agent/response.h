@@ -7,7 +7,6 @@
 #include "http/response.h"
 #include "reasons.h"
 
-struct agent_service;
 struct credentials;
 
 #define RESPONSE_ROLE_SIZE   65
@@ -23,7 +22,6 @@ struct agent_response {
 	struct http_response http;
 	enum audit_result audit;
 	enum agent_reason reason;
-	const struct agent_service *service; /* that was asked; NULL: none */
 	char role[RESPONSE_ROLE_SIZE];
 	char key_id[RESPONSE_KEY_ID_SIZE]; /* of a grant, to tell it from the next; not logged */
 };

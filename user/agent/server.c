@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include <podcred/podcred.h>
 
@@ -19,24 +20,14 @@
 #define STALLED_MS	     3000 /* some turns are due in it */
 #define DEFAULT_CONNECTIONS  1024
 #define OUTSIDE_CONNECTIONS  256
+#define METRICS_CONNECTIONS  16 /* who does not ask makes room for the next */
 #define NODE_CONNECTIONS     256 /* a flood has to be so much ahead of a health check */
-
-struct association_table *agent_server_table(const struct agent_server *server)
-{
-	struct agent_server *s = (struct agent_server *)server; /* only its lock changes */
-	struct association_table *table;
-
-	pthread_mutex_lock(&s->table_lock);
-	table = association_table_ref(s->table);
-	pthread_mutex_unlock(&s->table_lock);
-	return table;
-}
 
 /* ---- what the caller's loop does ---- */
 
 int agent_server_fd(const struct agent_server *server)
 {
-	return http_fd(server->http);
+	return server->turn_fd;
 }
 
 static int64_t now_ms(void)
@@ -46,8 +37,12 @@ static int64_t now_ms(void)
 
 int agent_server_turn(struct agent_server *server)
 {
+	int next, metrics;
+
 	atomic_store(&server->turned_ms, now_ms());
-	return http_turn(server->http);
+	next = http_turn(server->http);
+	metrics = server->metrics_http ? http_turn(server->metrics_http) : next;
+	return metrics < next ? metrics : next;
 }
 
 bool agent_server_is_stalled(const struct agent_server *server)
@@ -65,6 +60,46 @@ static void tick(void *ctx, int64_t now_ms)
 int agent_server_listen(struct agent_server *server, size_t i, struct pc_err *err)
 {
 	return http_listen(server->http, i, err);
+}
+
+int agent_server_listen_metrics(struct agent_server *server, struct pc_err *err)
+{
+	return server->metrics_http ? http_listen(server->metrics_http, 0, err) : 0;
+}
+
+static int start_metrics(struct agent_server *server, const struct net_addr *listen,
+			 struct pc_err *err)
+{
+	const struct http_options http = {
+		.listen = listen,
+		.n_listen = 1,
+		.may_be_deaf = true,
+		.limits = {METRICS_CONNECTIONS, METRICS_CONNECTIONS, METRICS_CONNECTIONS},
+		.ctx = server,
+		.handle = handler_metrics,
+	};
+
+	return http_start(&http, &server->metrics_http, err);
+}
+
+static int watch(struct agent_server *server, const struct http_server *http)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+
+	return epoll_ctl(server->turn_fd, EPOLL_CTL_ADD, http_fd(http), &event) < 0 ? -errno : 0;
+}
+
+static int watch_all(struct agent_server *server, struct pc_err *err)
+{
+	int r;
+
+	server->turn_fd = epoll_create1(EPOLL_CLOEXEC);
+	r = server->turn_fd < 0 ? -errno : watch(server, server->http);
+	if (r == 0 && server->metrics_http)
+		r = watch(server, server->metrics_http);
+	return r < 0 ? pc_err_set(err, r, "cannot wait: %s; raise the limits of the service",
+				  strerror(-r))
+		     : 0;
 }
 
 static int start_http(struct agent_server *server, const struct agent_options *o,
@@ -98,24 +133,13 @@ static int start_http(struct agent_server *server, const struct agent_options *o
 static int server_fill(struct agent_server *server, const struct agent_options *o,
 		       struct pc_err *err)
 {
-	bool exposed = false;
 	int r;
 
-	if (!o->associations_path)
-		return pc_err_set(err, -EINVAL, "no associations file; give its path");
-	server->associations_path = strdup(o->associations_path);
-	if (!server->associations_path)
-		return pc_err_set(err, -ENOMEM, "out of memory");
-	if (o->associations_fd)
-		r = association_table_read(o->associations_fd, o->associations_path, &server->table,
-					   &exposed, err);
-	else
-		r = association_table_load(o->associations_path, &server->table, &exposed, err);
-	if (r < 0)
-		return r;
-	atomic_store(&server->exposed, exposed);
 	atomic_store(&server->turned_ms, now_ms());
-	return start_http(server, o, err);
+	r = start_http(server, o, err);
+	if (r == 0 && o->metrics)
+		r = start_metrics(server, o->metrics, err);
+	return r < 0 ? r : watch_all(server, err);
 }
 
 /* Without a descriptor libmicrohttpd cannot accept, and would wait until somebody, anybody, closes. */
@@ -152,10 +176,11 @@ int agent_server_start(const struct agent_options *o, struct agent_server **ret,
 		.unknown = part_of(OUTSIDE_CONNECTIONS, o->max_files),
 		.local = part_of(NODE_CONNECTIONS, o->max_files)};
 	audit_limit_init(&server->audit_limit, audit_suppressed, audit_repeated);
-	pthread_mutex_init(&server->table_lock, NULL);
+	server->credentials = o->credentials;
 	server->peer = o->peer ?: podcred_peer;
 	server->name_wait_ms = o->name_wait_ms;
 	server->require_authorization = o->require_authorization;
+	server->turn_fd = -EBADF;
 	r = bind_token_key(o->token_key, server->token_key, err);
 	if (r == 0)
 		r = server_fill(server, o, err);
@@ -171,88 +196,15 @@ void agent_server_stop(struct agent_server *server)
 {
 	if (!server)
 		return;
+	http_stop(server->metrics_http); /* first: it looks at the other */
 	http_stop(server->http);
-	association_table_unref(server->table);
-	free(server->associations_path);
+	cleanup_close(&server->turn_fd);
 	audit_limit_done(&server->audit_limit);
-	pthread_mutex_destroy(&server->table_lock);
 	explicit_bzero(server->token_key, sizeof(server->token_key));
 	free(server);
-}
-
-static void replace_table(struct agent_server *server, struct association_table *table,
-			  bool exposed)
-{
-	struct association_table *old;
-
-	pthread_mutex_lock(&server->table_lock);
-	old = server->table;
-	server->table = table;
-	pthread_mutex_unlock(&server->table_lock);
-	association_table_unref(old);
-	atomic_store(&server->exposed, exposed);
-}
-
-int agent_server_reload(struct agent_server *server, const char *path, struct pc_err *err)
-{
-	struct association_table *table;
-	char *copy = strdup(path ?: server->associations_path);
-	bool exposed;
-	int r;
-
-	if (!copy)
-		return pc_err_set(err, -ENOMEM, "out of memory");
-	r = association_table_load(copy, &table, &exposed, err);
-	if (r < 0) {
-		free(copy);
-		return r;
-	}
-	replace_table(server, table, exposed);
-	free(server->associations_path);
-	server->associations_path = copy;
-	return 0;
-}
-
-int agent_server_reread(struct agent_server *server, int fd, struct pc_err *err)
-{
-	struct association_table *table;
-	bool exposed;
-	int r = association_table_read(fd, server->associations_path, &table, &exposed, err);
-
-	if (r == 0)
-		replace_table(server, table, exposed);
-	return r;
-}
-
-bool agent_server_file_exposed(const struct agent_server *server)
-{
-	return atomic_load(&server->exposed);
 }
 
 unsigned agent_server_connections(const struct agent_server *server)
 {
 	return server->limits.total;
-}
-
-size_t agent_server_associations(const struct agent_server *server)
-{
-	struct association_table *table = agent_server_table(server);
-	size_t count = association_table_count(table);
-
-	association_table_unref(table);
-	return count;
-}
-
-int agent_associations_check(const char *path, size_t *ret_count, bool *ret_exposed,
-			     struct pc_err *err)
-{
-	struct association_table *table;
-	int r = association_table_load(path, &table, ret_exposed, err);
-
-	if (r < 0)
-		return r;
-	if (ret_count)
-		*ret_count = association_table_count(table);
-	association_table_unref(table);
-	return 0;
 }

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "credentials/associations.h"
-#include "credentials/provider.h"
+#include "credentials/credentials.h"
 #include "http/path.h"
 #include "request.h"
 #include "response.h"
@@ -17,7 +17,7 @@ struct agent_exchange {
 	const struct agent_env *env;
 	const struct agent_request *req;
 	const struct agent_service *service; /* NULL: none at the dialled address */
-	const struct association *association; /* NULL: the pod has none */
+	const struct cred_association *association; /* NULL: the pod has none */
 	struct credentials credentials;
 	struct agent_response *resp;
 	/* for the service, from one of its functions to the next */

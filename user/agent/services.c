@@ -3,6 +3,7 @@
 
 #include "addr.h"
 #include "cleanup.h"
+#include "metrics.h"
 #include "service.h"
 
 #define SERVICE_PORT 80
@@ -12,6 +13,8 @@ static const struct agent_service *const services[] = {
 	&agent_ecs,
 	&agent_imds,
 };
+
+_Static_assert(ARRAY_SIZE(services) < METRICS_SERVICES, "more services: more counters");
 
 const struct agent_service *agent_service_at(size_t i)
 {

@@ -2,6 +2,7 @@
 #include "text.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,21 @@ static void text_put(struct text *t, const char *s, size_t len)
 void text_add(struct text *t, const char *s)
 {
 	text_put(t, s, strlen(s));
+}
+
+void text_addf(struct text *t, const char *fmt, ...)
+{
+	char piece[256];
+	va_list ap;
+	int len;
+
+	va_start(ap, fmt);
+	len = vsnprintf(piece, sizeof(piece), fmt, ap);
+	va_end(ap);
+	if (len < 0 || (size_t)len >= sizeof(piece))
+		t->error = t->error ?: -E2BIG;
+	else
+		text_put(t, piece, (size_t)len);
 }
 
 static void text_put_quoted(struct text *t, const char *s)

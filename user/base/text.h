@@ -21,6 +21,9 @@ struct text {
 
 void text_add(struct text *t, const char *s);
 
+/* Up to 255 bytes; no secrets, as its buffer is not wiped. */
+__attribute__((format(printf, 2, 3))) void text_addf(struct text *t, const char *fmt, ...);
+
 /* "key":"value", with a comma in front unless it is the first of its object. value is
  * printable ASCII or UTF-8; quotes, backslashes and control bytes are escaped. */
 void text_add_member(struct text *t, const char *key, const char *value);

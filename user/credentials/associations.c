@@ -6,23 +6,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "k8s_name.h"
+#include "base/cleanup.h"
+#include "base/k8s_name.h"
 #include "yaml/read.h"
-#include "timestamp.h"
+#include "base/timestamp.h"
 
 #define MAX_ENTRIES 100000
 #define MAX_NODES   (20 * MAX_ENTRIES) /* an entry with all its keys has 19 */
 
-struct association_table {
+struct cred_table {
 	atomic_uint refs;
 	struct yml_tree *tree; /* has the text of all entries */
-	struct association *entries;
-	const struct association **by_name; /* sorted */
+	struct cred_association *entries;
+	const struct cred_association **by_name; /* sorted */
 	size_t count;
 };
 
-static int compare(const struct association *a, const char *namespace, const char *service_account)
+static int compare(const struct cred_association *a, const char *namespace,
+		   const char *service_account)
 {
 	int c = strcmp(a->namespace, namespace);
 
@@ -31,8 +32,8 @@ static int compare(const struct association *a, const char *namespace, const cha
 
 static int compare_entries(const void *left, const void *right)
 {
-	const struct association *a = *(const struct association *const *)left;
-	const struct association *b = *(const struct association *const *)right;
+	const struct cred_association *a = *(const struct cred_association *const *)left;
+	const struct cred_association *b = *(const struct cred_association *const *)right;
 	int c = compare(a, b->namespace, b->service_account);
 
 	return c ? c : (a > b) - (a < b);
@@ -96,7 +97,7 @@ static bool is_timestamp(const char *s)
 }
 
 #define KEY(name, member, valid, wants, required)                                                  \
-	YML_TEXT(name, struct association, member, valid, wants, required)
+	YML_TEXT(name, struct cred_association, member, valid, wants, required)
 
 static int read_static(const struct yml_source *src, const struct yml_node *node, void *target)
 {
@@ -128,8 +129,8 @@ static int read_entry(const struct yml_source *src, const struct yml_node *node,
 		KEY("accountId", account_id, is_account_id, "12 digits", false),
 		YML_REQUIRED("static", read_static),
 	};
-	struct association_table *t = target;
-	struct association *a = &t->entries[t->count];
+	struct cred_table *t = target;
+	struct cred_association *a = &t->entries[t->count];
 	int r = yml_mapping(src, node, keys, ARRAY_SIZE(keys), a);
 
 	if (r < 0)
@@ -144,7 +145,7 @@ static int read_entry(const struct yml_source *src, const struct yml_node *node,
 static int read_entries(const struct yml_source *src, const struct yml_node *node, void *target)
 {
 	size_t n = node->kind == YML_LIST ? node->len : 0;
-	struct association_table *t = target;
+	struct cred_table *t = target;
 
 	if (n > MAX_ENTRIES)
 		return yml_bad(src, node, "more than %d associations; is this the right file?",
@@ -156,10 +157,10 @@ static int read_entries(const struct yml_source *src, const struct yml_node *nod
 	return yml_list(src, node, "associations", read_entry, t);
 }
 
-static int check_duplicates(const struct yml_source *src, const struct association_table *t)
+static int check_duplicates(const struct yml_source *src, const struct cred_table *t)
 {
 	for (size_t i = 1; i < t->count; i++) {
-		const struct association *a = t->by_name[i - 1], *b = t->by_name[i];
+		const struct cred_association *a = t->by_name[i - 1], *b = t->by_name[i];
 
 		if (compare(a, b->namespace, b->service_account) != 0)
 			continue;
@@ -172,7 +173,7 @@ static int check_duplicates(const struct yml_source *src, const struct associati
 }
 
 static int table_build(const struct yml_source *src, const char *text, size_t len,
-		       struct association_table *t)
+		       struct cred_table *t)
 {
 	static const struct yml_key keys[] = {YML_REQUIRED("associations", read_entries)};
 	int r = yml_tree_parse(src, text, len, MAX_NODES, &t->tree);
@@ -190,11 +191,11 @@ static int table_build(const struct yml_source *src, const char *text, size_t le
 	return check_duplicates(src, t);
 }
 
-int association_table_parse(const char *name, const char *text, size_t len,
-			    struct association_table **ret, struct pc_err *err)
+int cred_table_parse(const char *name, const char *text, size_t len, struct cred_table **ret,
+		     struct pc_err *err)
 {
 	const struct yml_source src = {.name = name, .secret = true, .err = err};
-	struct association_table *t = calloc(1, sizeof(*t));
+	struct cred_table *t = calloc(1, sizeof(*t));
 	int r;
 
 	if (!t)
@@ -202,20 +203,20 @@ int association_table_parse(const char *name, const char *text, size_t len,
 	atomic_init(&t->refs, 1);
 	r = table_build(&src, text, len, t);
 	if (r < 0) {
-		association_table_unref(t);
+		cred_table_unref(t);
 		return r;
 	}
 	*ret = t;
 	return 0;
 }
 
-struct association_table *association_table_ref(struct association_table *t)
+struct cred_table *cred_table_ref(struct cred_table *t)
 {
 	atomic_fetch_add(&t->refs, 1);
 	return t;
 }
 
-void association_table_unref(struct association_table *t)
+void cred_table_unref(struct cred_table *t)
 {
 	if (!t || atomic_fetch_sub(&t->refs, 1) != 1)
 		return;
@@ -225,13 +226,13 @@ void association_table_unref(struct association_table *t)
 	free(t);
 }
 
-size_t association_table_count(const struct association_table *t)
+size_t cred_table_count(const struct cred_table *t)
 {
 	return t->count;
 }
 
-const struct association *association_find(const struct association_table *t, const char *namespace,
-					   const char *service_account)
+const struct cred_association *cred_table_find(const struct cred_table *t, const char *namespace,
+					       const char *service_account)
 {
 	size_t low = 0, high = t->count;
 

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <time.h>
 
-#include "err.h"
+#include "base/err.h"
 
 /* Field names follow the file's keys; every string is validated, and wiped with the table. */
 struct static_keys {
@@ -16,7 +16,7 @@ struct static_keys {
 	const char *expiration; /* NULL: none given */
 };
 
-struct association {
+struct cred_association {
 	const char *namespace;
 	const char *service_account;
 	const char *role;
@@ -27,28 +27,28 @@ struct association {
 };
 
 /* Immutable once loaded, counted, shared between threads. */
-struct association_table;
+struct cred_table;
 
 /*
  * -errno with err filled: file, line, key, what to do. No value of the file is quoted in it.
  * *ret_exposed (may be NULL): users besides root and this process's may read the file.
  */
-int association_table_load(const char *path, struct association_table **ret, bool *ret_exposed,
-			   struct pc_err *err);
+int cred_table_load(const char *path, struct cred_table **ret, bool *ret_exposed,
+		    struct pc_err *err);
 
 /* Same from a descriptor, read from where it stands; path stands for the file in messages. */
-int association_table_read(int fd, const char *path, struct association_table **ret,
-			   bool *ret_exposed, struct pc_err *err);
+int cred_table_read(int fd, const char *path, struct cred_table **ret, bool *ret_exposed,
+		    struct pc_err *err);
 
 /* Same from memory; name stands for the file in messages. */
-int association_table_parse(const char *name, const char *text, size_t len,
-			    struct association_table **ret, struct pc_err *err);
+int cred_table_parse(const char *name, const char *text, size_t len, struct cred_table **ret,
+		     struct pc_err *err);
 
-struct association_table *association_table_ref(struct association_table *t);
-void association_table_unref(struct association_table *t);
+struct cred_table *cred_table_ref(struct cred_table *t);
+void cred_table_unref(struct cred_table *t);
 
-size_t association_table_count(const struct association_table *t);
+size_t cred_table_count(const struct cred_table *t);
 
 /* NULL: none. Exact match only, there are no wildcards. */
-const struct association *association_find(const struct association_table *t, const char *namespace,
-					   const char *service_account);
+const struct cred_association *cred_table_find(const struct cred_table *t, const char *namespace,
+					       const char *service_account);

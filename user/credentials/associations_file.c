@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 #define FILE_MAX (16 * 1024 * 1024)
 
@@ -82,17 +82,17 @@ static int explain(const char *path, int code, struct pc_err *err)
 			  strerror(-code));
 }
 
-int association_table_load(const char *path, struct association_table **ret, bool *ret_exposed,
-			   struct pc_err *err)
+int cred_table_load(const char *path, struct cred_table **ret, bool *ret_exposed,
+		    struct pc_err *err)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 
 	return fd < 0 ? explain(path, -errno, err)
-		      : association_table_read(fd, path, ret, ret_exposed, err);
+		      : cred_table_read(fd, path, ret, ret_exposed, err);
 }
 
-int association_table_read(int fd, const char *path, struct association_table **ret,
-			   bool *ret_exposed, struct pc_err *err)
+int cred_table_read(int fd, const char *path, struct cred_table **ret, bool *ret_exposed,
+		    struct pc_err *err)
 {
 	_cleanup_(secret_file_done) struct secret_file f = {};
 	bool exposed = false;
@@ -101,7 +101,7 @@ int association_table_read(int fd, const char *path, struct association_table **
 	r = secret_file_read(fd, &f, &exposed);
 	if (r < 0)
 		return explain(path, r, err);
-	r = association_table_parse(path, f.data, f.len, ret, err);
+	r = cred_table_parse(path, f.data, f.len, ret, err);
 	if (r < 0)
 		return r;
 	if (ret_exposed)

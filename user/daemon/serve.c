@@ -17,6 +17,7 @@
 #include "caps.h"
 #include "cleanup.h"
 #include "clock.h"
+#include "credentials/store.h"
 #include "file.h"
 #include "log.h"
 #include "loop.h"
@@ -83,6 +84,7 @@ static int token_key(const char *path, uint8_t key[AGENT_TOKEN_KEY_SIZE], struct
  * beside answering. Requests are answered by threads of libmicrohttpd. */
 struct serve {
 	const struct serve_options *options;
+	struct cred_store *credentials;
 	struct agent_server *server;
 	struct loop *loop;
 	int channel; /* to podcred run; negative: it did not start us */
@@ -92,13 +94,13 @@ struct serve {
 	unsigned delay_s; /* before the next try */
 };
 
-static void say_reload(const struct agent_server *server, int r, const struct pc_err *err)
+static void say_reload(struct cred_store *credentials, int r, const struct pc_err *err)
 {
 	if (r < 0)
 		log_warn("%s; the associations read before stay in force", err->msg);
 	else
-		log_info("%zu association%s read again", agent_server_associations(server),
-			 plural(agent_server_associations(server)));
+		log_info("%zu association%s read again", cred_store_count(credentials),
+			 plural(cred_store_count(credentials)));
 }
 
 static const char *listen_text(const struct net_addr *addr, char text[NET_ADDR_TEXT])
@@ -114,8 +116,8 @@ static bool listen_on(const struct serve *serve, size_t i, bool first)
 	if (agent_server_listen(serve->server, i, &err) == 0) {
 		log_info("agent ready on %s: %zu association%s",
 			 listen_text(&serve->options->listen[i], text),
-			 agent_server_associations(serve->server),
-			 plural(agent_server_associations(serve->server)));
+			 cred_store_count(serve->credentials),
+			 plural(cred_store_count(serve->credentials)));
 		return true;
 	}
 	if (first)
@@ -164,7 +166,8 @@ static void on_reload(void *arg, int sig)
 	if (serve->channel >= 0)
 		log_warn("only podcred run may open the associations; send SIGHUP to it");
 	else
-		say_reload(serve->server, agent_server_reload(serve->server, NULL, &err), &err);
+		say_reload(serve->credentials, cred_store_reload(serve->credentials, NULL, &err),
+			   &err);
 }
 
 static void on_stop(void *arg, int sig)
@@ -183,7 +186,8 @@ static void on_channel(void *arg, unsigned ready)
 
 	(void)ready;
 	if (fd >= 0) {
-		say_reload(serve->server, agent_server_reread(serve->server, fd, &err), &err);
+		say_reload(serve->credentials, cred_store_reread(serve->credentials, fd, &err),
+			   &err);
 	} else if (fd == -EMFILE) {
 		log_warn("cannot receive the associations: %s; the associations read before stay "
 			 "in force: raise LimitNOFILE of the service, then send SIGHUP again",
@@ -282,20 +286,35 @@ static void say_doubts(const struct serve *serve, unsigned files)
 	if (geteuid() == 0)
 		log_warn("the agent runs as root, though without capabilities; give it a user of "
 			 "its own with --user");
-	if (agent_server_file_exposed(serve->server))
+	if (cred_store_exposed(serve->credentials))
 		log_warn("%s holds keys, and other users can read it; chmod 0400 it",
 			 serve->options->associations);
 	say_limits(serve->server, files);
+}
+
+static int start_agent(struct serve *serve, struct agent_options *agent, int file,
+		       struct pc_err *err)
+{
+	struct loop_watch *watch;
+	int r = cred_store_open(serve->options->associations, file, &serve->credentials, err);
+
+	agent->credentials = serve->credentials;
+	if (r == 0)
+		r = agent_server_start(agent, &serve->server, err);
+	if (r == 0)
+		r = loop_watch(serve->loop, agent_server_fd(serve->server), LOOP_READ, on_agent,
+			       serve, &watch);
+	return r;
 }
 
 /* Confined, from then on. */
 static int start(struct serve *serve, struct agent_options *agent, struct pc_err *err)
 {
 	struct loop_watch *watch;
-	int r = 0;
+	int file = 0, r = 0;
 
 	if (supervised()) {
-		r = serve->channel = find_channel(&agent->associations_fd, err);
+		r = serve->channel = find_channel(&file, err);
 		if (r >= 0)
 			r = loop_watch(serve->loop, serve->channel, LOOP_READ, on_channel, serve,
 				       &watch);
@@ -308,12 +327,9 @@ static int start(struct serve *serve, struct agent_options *agent, struct pc_err
 	if (r == 0)
 		r = log_start(); /* its thread has no more rights than we have now */
 	if (r == 0)
-		r = agent_server_start(agent, &serve->server, err);
-	if (r == 0)
-		r = loop_watch(serve->loop, agent_server_fd(serve->server), LOOP_READ, on_agent,
-			       serve, &watch);
-	if (agent->associations_fd)
-		close(agent->associations_fd);
+		r = start_agent(serve, agent, file, err);
+	if (file)
+		close(file);
 	explicit_bzero(agent->token_key, sizeof(agent->token_key));
 	return r;
 }
@@ -322,6 +338,7 @@ static void finish(struct serve *serve)
 {
 	loop_free(serve->loop); /* before the descriptors that it watches */
 	agent_server_stop(serve->server);
+	cred_store_close(serve->credentials);
 	cleanup_close(&serve->channel);
 }
 
@@ -330,7 +347,6 @@ int serve_run(const struct serve_options *options, struct pc_err *err)
 	struct agent_options agent = {
 		.listen = options->listen,
 		.n_listen = options->n_listen,
-		.associations_path = options->associations,
 		.peer = podcred_peer,
 		.require_authorization = options->require_authorization,
 	};
@@ -352,5 +368,5 @@ int serve_run(const struct serve_options *options, struct pc_err *err)
 
 int serve_check_associations(const char *path, size_t *ret_n, struct pc_err *err)
 {
-	return agent_associations_check(path, ret_n, NULL, err);
+	return cred_check(path, ret_n, NULL, err);
 }

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "internal.h"
 
 /* ---- connections ---- */
@@ -178,8 +179,8 @@ static enum MHD_Result answer(struct http_request *req)
 	struct conns *conns = &req->server->conns;
 	int r;
 
-	if (!req->since_ms)
-		req->since_ms = http_now_ms();
+	if (!req->since_ns)
+		req->since_ns = clock_mono_ns();
 	r = run_handler(req, &resp);
 	if (r == HTTP_PARKED)
 		return MHD_YES; /* it may be with another thread by now, and gone */
@@ -249,7 +250,12 @@ uint64_t http_request_share(const struct http_request *req)
 
 int64_t http_request_since_ms(const struct http_request *req)
 {
-	return req->since_ms;
+	return (int64_t)(req->since_ns / CLOCK_MS);
+}
+
+uint64_t http_request_since_ns(const struct http_request *req)
+{
+	return req->since_ns;
 }
 
 const char *http_request_client(const struct http_request *req, char *buf, size_t size)

@@ -31,7 +31,7 @@ struct http_request {
 	struct http_head head;
 	bool headers_seen;
 	size_t body_len;
-	int64_t since_ms; /* 0: not whole yet */
+	uint64_t since_ns; /* 0: not whole yet */
 };
 
 int64_t http_now_ms(void);

@@ -14,7 +14,7 @@
 
 struct parked_request {
 	struct parked_request *prev, *next; /* of the same key */
-	struct parked_key *key; /* NULL: not parked */
+	struct parked_key *key; /* while it is parked */
 	struct MHD_Connection *connection;
 	int fd;
 	int64_t deadline_ms;

@@ -39,9 +39,10 @@ uint64_t http_request_share(const struct http_request *req);
 /* The client's address as text, or NULL. */
 const char *http_request_client(const struct http_request *req, char *buf, size_t size);
 
-/* When the request had been read to its end, in milliseconds of CLOCK_MONOTONIC. The same in each
- * step: deadlines count from it. */
+/* When the request had been read to its end, by CLOCK_MONOTONIC. The same in each step: deadlines count
+ * from it. */
 int64_t http_request_since_ms(const struct http_request *req);
+uint64_t http_request_since_ns(const struct http_request *req);
 
 /* ---- requests that wait ---- */
 

@@ -15,9 +15,9 @@
 
 #include <cmocka.h>
 
-#include "associations.h"
+#include "credentials/associations.h"
 #include "cleanup.h"
-#include "provider.h"
+#include "credentials/credentials.h"
 
 #define SECRET "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 #define KEYS                                                                                       \
@@ -26,48 +26,48 @@
 #define ENTRY(ns, sa) "  - namespace: " ns "\n    serviceAccount: " sa "\n    role: web-role\n" KEYS
 #define HEAD	      "associations:\n"
 
-static int parse(const char *text, struct association_table **ret, struct pc_err *err)
+static int parse(const char *text, struct cred_table **ret, struct pc_err *err)
 {
-	return association_table_parse("a.yaml", text, strlen(text), ret, err);
+	return cred_table_parse("a.yaml", text, strlen(text), ret, err);
 }
 
 static void test_good(void **state)
 {
 	static const char text[] = HEAD ENTRY("shop", "web") ENTRY("shop", "api")
 		ENTRY("bank", "web") "    accountId: 011122223333\n";
-	struct association_table *t = NULL;
-	const struct association *a;
+	struct cred_table *t = NULL;
+	const struct cred_association *a;
 
 	(void)state;
 	assert_int_equal(parse(text, &t, NULL), 0);
-	assert_int_equal(association_table_count(t), 3);
-	a = association_find(t, "shop", "web");
+	assert_int_equal(cred_table_count(t), 3);
+	a = cred_table_find(t, "shop", "web");
 	assert_non_null(a);
 	assert_string_equal(a->role, "web-role");
 	assert_string_equal(a->keys.secret_access_key, SECRET);
 	assert_null(a->account_id);
 	assert_null(a->keys.expiration);
-	a = association_find(t, "bank", "web");
+	a = cred_table_find(t, "bank", "web");
 	assert_non_null(a);
 	assert_string_equal(a->account_id, "011122223333");
-	assert_non_null(association_find(t, "shop", "api"));
-	assert_null(association_find(t, "bank", "api"));
-	assert_null(association_find(t, "shop", "webx"));
-	assert_null(association_find(t, "sho", "pweb"));
-	assert_null(association_find(t, "", ""));
-	association_table_unref(t);
+	assert_non_null(cred_table_find(t, "shop", "api"));
+	assert_null(cred_table_find(t, "bank", "api"));
+	assert_null(cred_table_find(t, "shop", "webx"));
+	assert_null(cred_table_find(t, "sho", "pweb"));
+	assert_null(cred_table_find(t, "", ""));
+	cred_table_unref(t);
 }
 
 static void test_empty_list(void **state)
 {
-	struct association_table *t = NULL;
+	struct cred_table *t = NULL;
 
 	(void)state;
 	assert_int_equal(parse("associations: []\n", &t, NULL), 0);
-	assert_int_equal(association_table_count(t), 0);
-	assert_null(association_find(t, "shop", "web"));
-	association_table_unref(association_table_ref(t));
-	association_table_unref(t);
+	assert_int_equal(cred_table_count(t), 0);
+	assert_null(cred_table_find(t, "shop", "web"));
+	cred_table_unref(cred_table_ref(t));
+	cred_table_unref(t);
 }
 
 /* Each message names the file, the line, the key, and never a value. */
@@ -144,7 +144,7 @@ static void test_bad(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
-		struct association_table *t = NULL;
+		struct cred_table *t = NULL;
 		struct pc_err err = {};
 		int r = parse(bad[i].text, &t, &err);
 
@@ -164,7 +164,7 @@ static void test_bad(void **state)
 static void test_long_values(void **state)
 {
 	char text[20000], token[9001], role[66];
-	struct association_table *t = NULL;
+	struct cred_table *t = NULL;
 
 	(void)state;
 	memset(token, 't', sizeof(token) - 1);
@@ -179,32 +179,31 @@ static void test_long_values(void **state)
 			 role + 1 - extra, token);
 		assert_int_equal(parse(text, &t, NULL), extra ? -EINVAL : 0);
 	}
-	assert_string_equal(association_find(t, "shop", "web")->keys.session_token, token);
-	association_table_unref(t);
+	assert_string_equal(cred_table_find(t, "shop", "web")->keys.session_token, token);
+	cred_table_unref(t);
 }
 
 static void test_static_provider(void **state)
 {
 	static const char text[] = HEAD ENTRY("shop", "web")
 		ENTRY("shop", "fixed") "      expiration: 2026-01-02T03:04:05Z\n";
-	struct association_table *t = NULL;
+	struct cred_table *t = NULL;
 	struct credentials c;
 
 	(void)state;
 	assert_int_equal(parse(text, &t, NULL), 0);
-	assert_int_equal(provider_static_get(association_find(t, "shop", "web"), 1000, &c), 0);
+	assert_int_equal(cred_get(cred_table_find(t, "shop", "web"), 1000, &c), 0);
 	assert_int_equal(c.expiration, 1000 + 6 * 3600);
-	association_table_unref(association_table_ref(t));
+	cred_table_unref(cred_table_ref(t));
 	assert_string_equal(c.access_key_id, "AKIAEXAMPLE");
-	credentials_done(&c);
+	cred_done(&c);
 	assert_null(c.secret_access_key);
-	assert_int_equal(provider_static_get(association_find(t, "shop", "fixed"), 1767323044, &c),
-			 0);
+	assert_int_equal(cred_get(cred_table_find(t, "shop", "fixed"), 1767323044, &c), 0);
 	assert_int_equal(c.expiration, 1767323045);
-	credentials_done(&c);
-	assert_int_equal(provider_static_get(association_find(t, "shop", "fixed"), 1767323045, &c),
+	cred_done(&c);
+	assert_int_equal(cred_get(cred_table_find(t, "shop", "fixed"), 1767323045, &c),
 			 -EKEYEXPIRED);
-	association_table_unref(t);
+	cred_table_unref(t);
 }
 
 static void test_file(void **state)
@@ -212,7 +211,7 @@ static void test_file(void **state)
 	static const char text[] = HEAD ENTRY("shop", "web");
 	char path[] = "/tmp/podcred-test-XXXXXX";
 	int fd = mkstemp(path);
-	struct association_table *t = NULL;
+	struct cred_table *t = NULL;
 	struct pc_err err = {};
 	bool exposed = true;
 
@@ -220,19 +219,19 @@ static void test_file(void **state)
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
 	assert_int_equal(fchmod(fd, 0640), 0);
-	assert_int_equal(association_table_load(path, &t, &exposed, &err), 0);
+	assert_int_equal(cred_table_load(path, &t, &exposed, &err), 0);
 	assert_false(exposed);
-	association_table_unref(t);
+	cred_table_unref(t);
 	assert_int_equal(fchmod(fd, 0644), 0);
-	assert_int_equal(association_table_load(path, &t, &exposed, &err), 0);
+	assert_int_equal(cred_table_load(path, &t, &exposed, &err), 0);
 	assert_true(exposed);
-	association_table_unref(t);
+	cred_table_unref(t);
 	close(fd);
 	unlink(path);
-	assert_int_equal(association_table_load(path, &t, NULL, &err), -ENOENT);
+	assert_int_equal(cred_table_load(path, &t, NULL, &err), -ENOENT);
 	assert_non_null(strstr(err.msg, path));
-	assert_int_equal(association_table_load("/tmp", &t, NULL, &err), -EISDIR);
-	assert_int_equal(association_table_load("/dev/null", &t, NULL, &err), -EINVAL);
+	assert_int_equal(cred_table_load("/tmp", &t, NULL, &err), -EISDIR);
+	assert_int_equal(cred_table_load("/dev/null", &t, NULL, &err), -EINVAL);
 }
 
 int main(void)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "provider.h"
+#include "credentials.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@ static void free_secret(char *s)
 	free(s);
 }
 
-void credentials_done(struct credentials *c)
+void cred_done(struct credentials *c)
 {
 	free_secret(c->access_key_id);
 	free_secret(c->secret_access_key);
@@ -25,7 +25,7 @@ void credentials_done(struct credentials *c)
 	memset(c, 0, sizeof(*c));
 }
 
-int provider_static_get(const struct association *a, time_t now, struct credentials *ret)
+int cred_get(const struct cred_association *a, time_t now, struct credentials *ret)
 {
 	struct credentials c = {.expiration = now + ROLLING_LIFETIME};
 
@@ -37,7 +37,7 @@ int provider_static_get(const struct association *a, time_t now, struct credenti
 	c.secret_access_key = strdup(a->keys.secret_access_key);
 	c.session_token = strdup(a->keys.session_token);
 	if (!c.access_key_id || !c.secret_access_key || !c.session_token) {
-		credentials_done(&c);
+		cred_done(&c);
 		return -ENOMEM;
 	}
 	*ret = c;
