@@ -24,7 +24,7 @@ test-asan-run: $(SAN_BUILD)
 	$(Q)O=$(abspath $(O)) SAN_CONTROLS="overrun overflow leak" tests/san/run.sh $(SAN_E2E)
 
 # The unit tests of what has threads, and the agent and podcred run under load.
-TSAN_UNIT := $(filter $(O)/unit/test_agent_% $(O)/unit/test_lib $(O)/unit/test_loop $(O)/unit/test_net_reset,$(UNIT_BINS))
+TSAN_UNIT := $(filter $(O)/unit/test_agent_% $(O)/unit/test_http_% $(O)/unit/test_lib $(O)/unit/test_loop $(O)/unit/test_net_reset,$(UNIT_BINS))
 TSAN_E2E := tests/san/agent.sh tests/e2e/10-identity.sh tests/e2e/16-metrics.sh tests/e2e/35-netdiag.sh tests/e2e/90-run.sh
 
 .PHONY: test-tsan test-tsan-run
