@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # The wall clock is set while podcred runs, ahead and back (tests/lib/clock.c): nothing waits longer,
-# and nothing lives longer.
+# and nothing lives longer. Nor does the lease outlive a process that hangs, or its loop.
 set -u
 # shellcheck source=tests/lib/env.sh
 . "$(dirname "$0")/../lib/env.sh"
@@ -96,4 +96,52 @@ check 'a resolver that hangs: the lease ends' wait_for 20 lease_over
 kill -CONT "$RESOLVE_PID"
 check 'it says so when it goes on' wait_for 10 said 'lease has ended'
 check 'and that it is over' wait_for 10 said 'the agent is alive'
+
+# ---- who hangs has no lease ----
+health() { in_host curl -s --max-time 5 -o /dev/null -w '%{http_code}' "http://$NODE_V4:$AGENT_PORT/healthz"; }
+is_known() { podcred pods --json | jq -e --arg name "$1" 'any(.[]; .name == $name)'; }
+hold() { # hold PID: its main thread alone, until let_go
+  mkfifo "$ENV_TMP/hold"
+  python3 "$ENV_ROOT/tests/lib/hold.py" "$1" <"$ENV_TMP/hold" >"$ENV_TMP/held" 2>&1 &
+  HOLD_PID=$!
+  exec 8>"$ENV_TMP/hold"
+  wait_for 10 grep -q held "$ENV_TMP/held" || env_fail "cannot hold $1: $(cat "$ENV_TMP/held")"
+}
+let_go() {
+  exec 8>&-
+  wait "$HOLD_PID"
+  rm "$ENV_TMP/hold"
+}
+
+: >"$ENV_TMP/resolve.log"
+kill -STOP "$SERVE_PID"
+check 'an agent that hangs: the resolver sees it' wait_for 10 said 'the agent does not answer'
+pod_add late burstable
+env_podlist "$ENV_TMP/pods.json"
+check 'and waits for it with nothing else: a new pod has its name' wait_for 5 is_known late
+check 'the lease ends' wait_for 20 lease_over
+kill -CONT "$SERVE_PID"
+check 'until it goes on' wait_for 10 said 'the agent is alive'
+check 'and the lease is renewed' renewed 1
+
+: >"$ENV_TMP/resolve.log"
+hold "$SERVE_PID"
+check "the agent's loop hangs, and its other threads do not: the lease ends" wait_for 20 lease_over
+same 'since its health says so' 503 "$(health)"
+check 'and the resolver' said 'the agent does not answer'
+let_go
+check 'it goes on' wait_for 10 renewed 1
+same 'and its health says so' 200 "$(health)"
+
+kill -TERM "$RESOLVE_PID"
+wait "$RESOLVE_PID"
+env_resolve --metrics "$ENV_TMP/podcred.prom"
+running() { grep -qx "podcred_resolver_running $1" "$ENV_TMP/podcred.prom"; }
+check 'a resolver writes that it runs' wait_for 20 running 1
+check 'and renews the lease' wait_for 10 renewed 1
+hold "$RESOLVE_PID"
+check "the resolver's loop hangs, and its other threads do not: the lease ends" wait_for 20 lease_over
+check 'and its metrics tell' wait_for 40 running 0
+let_go
+check 'it goes on' wait_for 10 renewed 1
 tap_done
