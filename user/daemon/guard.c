@@ -271,7 +271,8 @@ static void on_interface(void *arg, const struct ifaces_gap *gap)
 			  gap->pod);
 		break;
 	case IFACES_SHARED:
-		if (!loader_did_without(&in->guard->status, FEATURE_PATH)) /* else it is a loss of all */
+		if (!loader_did_without(&in->guard->status,
+					FEATURE_PATH)) /* else it is a loss of all */
 			guard_gap(in->guard, "path", SHARED_NEXT,
 				  "pod %s comes to the agent by its interface %s, which has no end "
 				  "on "
