@@ -10,32 +10,7 @@ set -u
 CLIENT=$ENV_BUILD/tests/client
 V4=169.254.170.23
 
-# The text exposition format 0.0.4, strictly: each family has HELP and TYPE before its samples, once
-# and in one piece, no sample twice, a newline at the end. Prints the samples as JSON.
-FORMAT='
-import json, re, sys
-text = sys.stdin.read()
-assert text.endswith("\n"), "no newline at the end"
-name = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
-label = r"[a-zA-Z_][a-zA-Z0-9_]*=\"(?:[^\"\\\n]|\\[\"\\n])*\""
-types, helped, samples, family = {}, set(), {}, None
-for line in text.splitlines():
-    if m := re.fullmatch(rf"# HELP ({name}) (\S.*)", line):
-        family = m[1]
-        assert family not in helped, line
-        helped.add(family)
-    elif m := re.fullmatch(rf"# TYPE ({name}) (counter|gauge)", line):
-        assert m[1] == family and family not in types, line
-        assert (m[2] == "counter") == family.endswith("_total"), line
-        types[family] = m[2]
-    else:
-        m = re.fullmatch(rf"({name})(\{{{label}(?:,{label})*\}})? (-?[0-9]+(?:\.[0-9]+)?)", line)
-        assert m and m[1] == family and family in types, line
-        key = m[1] + (m[2] or "")
-        assert key not in samples, line
-        samples[key] = float(m[3])
-print(json.dumps(samples))'
-samples() { python3 -c "$FORMAT"; }
+samples() { "$ENV_ROOT/tests/lib/prometheus.py"; }
 of_command() { podcred metrics | samples; }
 of_file() { samples <"$FILE"; }
 value() { jq --arg key "$1" '.[$key]' <<<"$SAMPLES"; }

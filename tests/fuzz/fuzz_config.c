@@ -102,11 +102,22 @@ static void put_list(const char *key, size_t n)
 	put("%s:%s\n", key, n ? "" : " []");
 }
 
+static void put_metrics(const struct net_addr *addr)
+{
+	char text[NET_ADDR_TEXT];
+
+	put("metrics: \"%s\"\n", net_addr_format(addr->ip, addr->port, text, sizeof(text)));
+}
+
 static void write_out(const struct config *c)
 {
 	text_len = 0;
 	put("mode: %s\nfailureMode: %s\nmaxPendingPerPod: %u\n", c->audit ? "audit" : "enforce",
 	    c->fail_open ? "open" : "closed", c->max_pending_per_pod);
+	if (c->metrics.port)
+		put_metrics(&c->metrics);
+	else
+		put("metrics: off\n");
 	put_list("agent", c->agent_v4.port || c->agent_v6.port);
 	put_agent(&c->agent_v4);
 	put_agent(&c->agent_v6);
@@ -139,6 +150,7 @@ static void check_same(const struct config *a, const struct config *b)
 {
 	MUST(a->audit == b->audit && a->fail_open == b->fail_open &&
 	     a->max_pending_per_pod == b->max_pending_per_pod);
+	MUST(!memcmp(&a->metrics, &b->metrics, sizeof(a->metrics)));
 	MUST(!memcmp(&a->agent_v4, &b->agent_v4, sizeof(a->agent_v4)) &&
 	     !memcmp(&a->agent_v6, &b->agent_v6, sizeof(a->agent_v6)));
 	MUST(a->n_destinations == b->n_destinations && a->n_policy == b->n_policy);

@@ -463,6 +463,38 @@ static void test_missing_address(void **state)
 	assert_null(server);
 }
 
+/* Somebody has the address of the metrics: no reason not to serve, and it comes when it is free. */
+static void test_metrics_address(void **state)
+{
+	struct net_addr metrics = {.ip = {[10] = 0xff, 0xff, 127, 0, 0, 1}};
+	uint16_t at;
+	int taken = make_listener(&at);
+	const struct agent_options options = {.listen_fds = &(int){make_listener(&port)},
+					      .n_listen_fds = 1,
+					      .metrics = &metrics,
+					      .credentials = store,
+					      .peer = fake_peer};
+	struct pc_err err = {};
+	struct answer a;
+
+	(void)state;
+	metrics.port = at;
+	stop_server();
+	assert_int_equal(start_server(&options, &err), 0);
+	close(options.listen_fds[0]);
+	assert_int_equal(agent_server_listen_metrics(server, &err), -EADDRINUSE);
+	a = ask(GET23 "\r\n");
+	assert_credentials(&a);
+	close(taken);
+	assert_int_equal(agent_server_listen_metrics(server, &err), 0);
+	port = at;
+	a = ask("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+	assert_int_equal(a.status, 200);
+	assert_non_null(strstr(a.body, "\npodcred_agent_grants_total 1\n"));
+	a = ask("GET /v1/credentials HTTP/1.1\r\n" HOST23 "\r\n");
+	assert_int_equal(a.status, 404);
+}
+
 static void test_few_files(void **state)
 {
 	const struct agent_options options = {.listen_fds = &(int){make_listener(&port)},
@@ -498,6 +530,7 @@ int main(void)
 		TEST(test_start_errors),
 		TEST(test_own_listeners),
 		TEST(test_missing_address),
+		TEST(test_metrics_address),
 		TEST(test_few_files),
 	};
 

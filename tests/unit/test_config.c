@@ -45,6 +45,8 @@ static void defaults(void **state)
 	assert_int_equal(load("", &err), 0);
 	assert_int_equal(config.n_destinations, 5);
 	assert_int_equal(config.agent_v4.port, 0);
+	assert_int_equal(config.metrics.port, 7778);
+	assert_int_equal(config.metrics.ip[12], 127);
 	assert_false(config.audit);
 	assert_false(config.fail_open);
 	assert_int_equal(config.n_policy, 0);
@@ -81,6 +83,18 @@ static void everything(void **state)
 	assert_int_equal(config.destinations[1].bits, 112);
 	assert_int_equal(load("agent: 10.0.0.2:1\n", &err), 0);
 	assert_int_equal(config.agent_v4.port, 1);
+}
+
+static void metrics(void **state)
+{
+	struct pc_err err = {};
+
+	(void)state;
+	assert_int_equal(load("metrics: off\n", &err), 0);
+	assert_int_equal(config.metrics.port, 0);
+	assert_int_equal(load("metrics: \"[fd00::1]:9100\"\n", &err), 0);
+	assert_int_equal(config.metrics.port, 9100);
+	assert_int_equal(config.metrics.ip[15], 1);
 }
 
 static void modes(void **state)
@@ -138,6 +152,9 @@ static void refusals(void **state)
 		{"agent: 169.254.1.1:80\n", "link-local"},
 		{"agent: [10.0.0.1:1, 10.0.0.2:1]\n", "second of its family"},
 		{"agent: {a: b}\n", "expected a list"},
+		{"metrics: 127.0.0.1\n", ":1: metrics \"127.0.0.1\" is not ADDRESS:PORT"},
+		{"metrics: on\n", "write 127.0.0.1:7778, or off"},
+		{"metrics: [127.0.0.1:1]\n", "is not ADDRESS:PORT"},
 		{"maxPendingPerPod: 0\n", "is not a number from 1 to 16384"},
 		{"maxPendingPerPod: [1]\n", "is not a number"},
 		{"maxPendingPerPod: 1\nmaxPendingPerPod: 2\n",
@@ -210,9 +227,10 @@ static void no_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(defaults), cmocka_unit_test(everything),
-		cmocka_unit_test(modes),    cmocka_unit_test(action_audit),
-		cmocka_unit_test(refusals), cmocka_unit_test(no_file),
+		cmocka_unit_test(defaults),	cmocka_unit_test(everything),
+		cmocka_unit_test(metrics),	cmocka_unit_test(modes),
+		cmocka_unit_test(action_audit), cmocka_unit_test(refusals),
+		cmocka_unit_test(no_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,6 +38,7 @@ int cmd_serve(const struct cli_command *self, int argc, char **argv)
 	if (setup.config.agent_v6.port)
 		listen[serve.n_listen++] = setup.config.agent_v6;
 	serve.listen = listen;
+	serve.metrics = setup.config.metrics;
 	if (r == 0 && !serve.n_listen)
 		r = pc_err_set(&err, -EINVAL, "no address to listen on; give --agent ADDRESS:PORT");
 	if (r == 0 && !serve.associations)

@@ -8,7 +8,8 @@
 
 #include "cleanup.h"
 
-#define MAX_PENDING 128
+#define MAX_PENDING  128
+#define METRICS_PORT 7778
 
 /* IMDS, ECS and EKS Pod Identity. DNS, NTP and the rest of 169.254.0.0/16 are not ours. */
 static const char *const guarded[] = {
@@ -17,7 +18,10 @@ static const char *const guarded[] = {
 
 void config_default(struct config *ret)
 {
-	*ret = (struct config){.max_pending_per_pod = MAX_PENDING};
+	*ret = (struct config){
+		.max_pending_per_pod = MAX_PENDING,
+		.metrics = {.ip = {[10] = 0xff, 0xff, 127, 0, 0, 1}, .port = METRICS_PORT},
+	};
 	for (size_t i = 0; i < ARRAY_SIZE(guarded); i++) {
 		struct config_destination *dest = &ret->destinations[ret->n_destinations++];
 
@@ -80,5 +84,18 @@ int config_set_agent(struct config *config, const char *text, struct pc_err *err
 			"IPv6 address at most",
 			text);
 	*slot = addr;
+	return 0;
+}
+
+int config_set_metrics(struct config *config, const char *text, struct pc_err *err)
+{
+	struct net_addr addr = {};
+
+	if (strcmp(text, "off") != 0 && (net_addr_parse(text, &addr) < 0 || !addr.port))
+		return pc_err_set(err, -EINVAL,
+				  "metrics \"%.64s\" is not ADDRESS:PORT; write 127.0.0.1:%d, or "
+				  "off",
+				  text, METRICS_PORT);
+	config->metrics = addr;
 	return 0;
 }

@@ -56,6 +56,7 @@ struct config_policy_rule {
 
 struct config {
 	struct net_addr agent_v4, agent_v6; /* port 0: none */
+	struct net_addr metrics; /* where the agent tells its counters; port 0: nowhere */
 	uint32_t max_pending_per_pod;
 	struct config_destination destinations[CONFIG_MAX_DESTINATIONS];
 	size_t n_destinations;
@@ -75,6 +76,9 @@ int config_load(const char *path, struct config *ret, struct pc_err *err);
 /* Set agent_v4 or agent_v6 from "ADDRESS:PORT". Refuses loopback, wildcard and link-local
  * addresses, which no pod can reach. -EINVAL with err filled. */
 int config_set_agent(struct config *config, const char *text, struct pc_err *err);
+
+/* Set metrics from "ADDRESS:PORT" or "off". -EINVAL with err filled. */
+int config_set_metrics(struct config *config, const char *text, struct pc_err *err);
 
 /* What the policy says of a pod. Without a namespace (a pod whose name is not known) always
  * redirect. An empty service account (static pods have none) is matched by no rule that names one. */

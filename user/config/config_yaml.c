@@ -122,6 +122,14 @@ static int config_agent(const struct yml_source *src, const struct yml_node *nod
 	return yml_list(src, node, "agent", config_agent_item, target);
 }
 
+static int config_metrics(const struct yml_source *src, const struct yml_node *node, void *target)
+{
+	struct pc_err err = {};
+	int ret = config_set_metrics(target, yml_text(node) ?: "", &err);
+
+	return ret < 0 ? yml_bad(src, node, "%s", err.msg) : 0;
+}
+
 static int config_policy(const struct yml_source *src, const struct yml_node *node, void *target)
 {
 	return yml_list(src, node, "policy", config_policy_read, target);
@@ -133,6 +141,7 @@ static int parse(const struct yml_source *src, const char *text, size_t len, str
 		YML_KEY("agent", config_agent),
 		YML_KEY("destinations", config_destinations),
 		YML_KEY("policy", config_policy),
+		YML_KEY("metrics", config_metrics),
 		YML_WORD("mode", struct config, audit, mode_words),
 		YML_WORD("failureMode", struct config, fail_open, failure_mode_words),
 		YML_NUMBER("maxPendingPerPod", struct config, max_pending_per_pod, 16384)};

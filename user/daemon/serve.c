@@ -91,6 +91,7 @@ struct serve {
 	bool listens
 		[SERVE_LISTEN_MAX]; /* the node has that address by now: IPv6 may be off, or late */
 	struct loop_timer *turn, *retry;
+	bool tells; /* metrics */
 	unsigned delay_s; /* before the next try */
 };
 
@@ -127,6 +128,24 @@ static bool listen_on(const struct serve *serve, size_t i, bool first)
 	return false;
 }
 
+/* Never a reason to give out no credentials. */
+static bool tell_metrics(const struct serve *serve, bool first)
+{
+	char text[NET_ADDR_TEXT];
+	struct pc_err err = {};
+
+	if (!serve->options->metrics.port)
+		return true;
+	if (agent_server_listen_metrics(serve->server, &err) == 0) {
+		log_info("metrics ready on http://%s/metrics",
+			 listen_text(&serve->options->metrics, text));
+		return true;
+	}
+	if (first)
+		log_warn("%s. The agent serves without metrics, and tries again", err.msg);
+	return false;
+}
+
 /* Says once what is missing, and once that it has come. */
 static void listen_again(void *arg)
 {
@@ -137,6 +156,8 @@ static void listen_again(void *arg)
 		serve->listens[i] = serve->listens[i] || listen_on(serve, i, first);
 		missing = missing || !serve->listens[i];
 	}
+	serve->tells = serve->tells || tell_metrics(serve, first);
+	missing = missing || !serve->tells;
 	serve->delay_s = first ? 1 : serve->delay_s * 2;
 	if (serve->delay_s > RETRY_MAX_S)
 		serve->delay_s = RETRY_MAX_S;
@@ -243,6 +264,8 @@ static uint64_t needed_capabilities(const struct serve_options *options)
 	for (size_t i = 0; i < options->n_listen; i++)
 		if (options->listen[i].port < 1024)
 			return CAPS_BIT(CAP_NET_BIND_SERVICE);
+	if (options->metrics.port && options->metrics.port < 1024)
+		return CAPS_BIT(CAP_NET_BIND_SERVICE);
 	return 0;
 }
 
@@ -347,6 +370,7 @@ int serve_run(const struct serve_options *options, struct pc_err *err)
 	struct agent_options agent = {
 		.listen = options->listen,
 		.n_listen = options->n_listen,
+		.metrics = options->metrics.port ? &options->metrics : NULL,
 		.peer = podcred_peer,
 		.require_authorization = options->require_authorization,
 	};

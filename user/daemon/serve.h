@@ -12,6 +12,7 @@
 struct serve_options {
 	const struct net_addr *listen;
 	size_t n_listen;
+	struct net_addr metrics; /* port 0: none */
 	const char *associations;
 	const char *token_key; /* file that keeps the IMDS token key over restarts; may be NULL */
 	const char *user; /* become that user, name or number; NULL: stay who we are */
