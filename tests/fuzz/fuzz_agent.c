@@ -54,7 +54,7 @@ static void set_up(void)
 
 	env.token_key = token_key;
 	log_setup("fuzz", LOG_LEVEL_INFO, false);
-	token_make(token_key, POD, BOOT + 100, valid_token);
+	agent_token_make(token_key, POD, BOOT + 100, valid_token);
 	if (cred_table_parse("t", text, sizeof(text) - 1, (struct cred_table **)&env.table, NULL) <
 	    0)
 		abort();
@@ -193,10 +193,10 @@ static void check_audit(const struct agent_request *req, const struct agent_resp
 {
 	struct audit_limit limit;
 
-	audit_limit_init(&limit, audit_suppressed, audit_repeated);
+	agent_audit_limit_init(&limit, agent_audit_suppressed, agent_audit_repeated);
 	said[said_len = 0] = '\0';
-	audit_decision(&limit, req, resp, 0);
-	audit_limit_done(&limit);
+	agent_audit_decision(&limit, req, resp, 0);
+	agent_audit_limit_done(&limit);
 	MUST(!said_len == (resp->audit == AUDIT_NONE));
 	MUST(!said_len || memchr(said, '\n', said_len) == said + said_len - 1);
 	MUST(!strstr(said, SECRET) && !strstr(said, valid_token));
@@ -238,7 +238,7 @@ static void check_session(const struct agent_request *req, const struct agent_re
 	     req->head.extra[AGENT_HEADER_IMDS_TTL]);
 	MUST(!req->head.ambiguous);
 	memcpy(token, resp->http.body.data, resp->http.body.len);
-	MUST(token_check(token_key, req->peer->pod_uid, token, BOOT, &left) == 0);
+	MUST(agent_token_check(token_key, req->peer->pod_uid, token, BOOT, &left) == 0);
 	MUST(left >= 1 && left <= TOKEN_TTL_MAX);
 }
 
@@ -251,13 +251,13 @@ static void dispatch(const struct agent_request *req)
 		MUST(req->peer && !(req->peer->flags & PODCRED_PEER_NAMED) && !resp.http.body.data);
 		MUST(agent_not_resolved(req, &late) == 0);
 		check_response(req, &late);
-		response_done(&late);
+		agent_response_done(&late);
 		return;
 	}
 	MUST(r == 0);
 	check_response(req, &resp);
 	check_session(req, &resp);
-	response_done(&resp);
+	agent_response_done(&resp);
 }
 
 static struct podcred_peer peer_of(uint8_t flags, const char *at, const char *account)

@@ -20,12 +20,12 @@ static void check_token(const char *token, const char *pod)
 {
 	time_t left = 4711, now = 1767323045;
 	char again[TOKEN_SIZE];
-	int r = token_check(key, pod, token, now, &left);
+	int r = agent_token_check(key, pod, token, now, &left);
 
 	MUST(r == 0 || ((r == -EBADMSG || r == -EKEYEXPIRED) && left == 4711));
 	if (r != 0)
 		return;
-	MUST(left > 0 && token_make(key, pod, now + left, again) == 0);
+	MUST(left > 0 && agent_token_make(key, pod, now + left, again) == 0);
 	MUST(!strcmp(token, again));
 }
 
@@ -38,14 +38,14 @@ static void check_damaged(struct fuzz_input in)
 	int r;
 
 	fuzz_bytes(&in, &ttl, sizeof(ttl));
-	MUST(token_make(key, POD, now + (time_t)(ttl % TOKEN_TTL_MAX), whole) == 0);
+	MUST(agent_token_make(key, POD, now + (time_t)(ttl % TOKEN_TTL_MAX), whole) == 0);
 	memcpy(token, whole, sizeof(token));
 	while (in.size) {
 		uint8_t at = fuzz_byte(&in);
 
 		token[at % (TOKEN_SIZE - 1)] = (char)fuzz_byte(&in);
 	}
-	r = token_check(key, POD, token, now, &left);
+	r = agent_token_check(key, POD, token, now, &left);
 	if (strcmp(token, whole) != 0)
 		MUST(r == -EBADMSG);
 	else if (ttl % TOKEN_TTL_MAX)

@@ -42,7 +42,7 @@ static int setup(void **state)
 
 	reports = reported = 0;
 	reported_pod = 99;
-	audit_limit_init(&l, report, report_repeats);
+	agent_audit_limit_init(&l, report, report_repeats);
 	summaries = repeats = 0;
 	*state = &l;
 	return 0;
@@ -53,7 +53,7 @@ static unsigned flood(struct audit_limit *l, const struct podcred_peer *peer, in
 	unsigned lines = 0;
 
 	for (int i = 0; i < n; i++)
-		lines += audit_limit_take(l, peer, now);
+		lines += agent_audit_limit_take(l, peer, now);
 	return lines;
 }
 
@@ -65,7 +65,7 @@ static void test_burst(void **state)
 	assert_int_equal(flood(l, &two, 30, 5000), 20);
 	assert_int_equal(flood(l, NULL, 30, 5000), 20);
 	assert_int_equal(reports, 0);
-	audit_limit_done(l);
+	agent_audit_limit_done(l);
 	assert_int_equal(reports, 3);
 	assert_int_equal(reported, 80 + 10 + 10);
 }
@@ -84,7 +84,7 @@ static void test_refill(void **state)
 	assert_int_equal(flood(l, &one, 100, 3500), 2);
 	assert_int_equal(flood(l, &one, 100, 1000000), 20); /* no more than the burst */
 	assert_int_equal(flood(l, &one, 1, 2000), 0); /* a clock that goes back */
-	audit_limit_done(l);
+	agent_audit_limit_done(l);
 }
 
 /* A flood that has ended is reported by the clock, and then forgotten. */
@@ -94,17 +94,17 @@ static void test_end(void **state)
 
 	flood(l, NULL, 50, 0);
 	flood(l, &one, 1, 0);
-	audit_limit_check(l, 999);
+	agent_audit_limit_check(l, 999);
 	assert_int_equal(reports, 0);
-	audit_limit_check(l, 1000);
+	agent_audit_limit_check(l, 1000);
 	assert_int_equal(reports, 1);
 	assert_int_equal(reported, 30);
 	assert_int_equal(reported_pod, 0);
-	audit_limit_check(l, 19999);
+	agent_audit_limit_check(l, 19999);
 	assert_non_null(l->buckets);
-	audit_limit_check(l, 20000);
+	agent_audit_limit_check(l, 20000);
 	assert_null(l->buckets);
-	audit_limit_done(l);
+	agent_audit_limit_done(l);
 	assert_int_equal(reports, 1);
 }
 
@@ -114,7 +114,7 @@ static unsigned grant(struct audit_limit *l, const struct podcred_peer *peer, co
 	unsigned lines = 0;
 
 	for (int i = 0; i < n; i++)
-		lines += audit_limit_take_grant(l, peer, role, key_id, now);
+		lines += agent_audit_limit_take_grant(l, peer, role, key_id, now);
 	return lines;
 }
 
@@ -125,18 +125,18 @@ static void test_repeats(void **state)
 
 	assert_int_equal(grant(l, &one, "role", "KEY", 10, 1000), 1);
 	assert_int_equal(grant(l, &two, "role", "KEY", 1, 1000), 1);
-	audit_limit_check(l, 60999);
+	agent_audit_limit_check(l, 60999);
 	assert_int_equal(summaries, 0);
-	audit_limit_check(l, 61000);
+	agent_audit_limit_check(l, 61000);
 	assert_int_equal(summaries, 1);
 	assert_int_equal(repeats, 9);
 	assert_int_equal(grant(l, &one, "role", "KEY", 5, 120999), 0);
-	audit_limit_check(l, 121000);
+	agent_audit_limit_check(l, 121000);
 	assert_int_equal(repeats, 14);
-	audit_limit_check(l, 181000); /* quiet for a minute */
+	agent_audit_limit_check(l, 181000); /* quiet for a minute */
 	assert_null(l->buckets);
 	assert_int_equal(grant(l, &one, "role", "KEY", 2, 181001), 1);
-	audit_limit_done(l);
+	agent_audit_limit_done(l);
 	assert_int_equal(summaries, 3);
 	assert_int_equal(repeats, 15);
 }
@@ -167,7 +167,7 @@ static void test_changes(void **state)
 	assert_int_equal(grant(l, &renamed, "another", "NEXT", 2, 0), 1);
 	assert_int_equal(flood(l, &one, 30, 0), 0);
 	assert_int_equal(grant(l, &renamed, "another", "NEXT", 2, 0), 0);
-	audit_limit_done(l);
+	agent_audit_limit_done(l);
 	assert_int_equal(repeats, 2 + 1 + 1 + 5 + 4 + 3);
 }
 
@@ -181,7 +181,7 @@ static void test_many_destinations(void **state)
 	for (int i = 0; i < 100; i++)
 		for (peer.port = 1; peer.port <= 2 * AUDIT_GRANTS_MAX; peer.port++)
 			lines += grant(l, &peer, "role", "KEY", 3, i);
-	audit_limit_done(l);
+	agent_audit_limit_done(l);
 	assert_int_equal(lines + repeats, 100 * 2 * AUDIT_GRANTS_MAX * 3);
 }
 

@@ -52,9 +52,9 @@ static int setup(void **state)
 		 "sessionToken: %s}\n",
 		 head, big);
 	env.token_key = token_key;
-	token_make(token_key, POD, BOOT + 100, valid_token);
-	token_make(token_key, POD, BOOT, expired_token);
-	token_make(token_key, "another", BOOT + 100, foreign_token);
+	agent_token_make(token_key, POD, BOOT + 100, valid_token);
+	agent_token_make(token_key, POD, BOOT, expired_token);
+	agent_token_make(token_key, "another", BOOT + 100, foreign_token);
 	return cred_table_parse("t", text, strlen(text), (struct cred_table **)&env.table, NULL);
 }
 
@@ -139,7 +139,7 @@ static void check_row(const struct row *row)
 			 resp.http.body.data);
 	if (row->status != 200 && memmem(resp.http.body.data, resp.http.body.len, "se/cret", 7))
 		fail_msg("%s %s: leaks", row->method, row->target);
-	response_done(&resp);
+	agent_response_done(&resp);
 }
 
 static const struct row rows[] = {
@@ -346,7 +346,7 @@ static void test_container_body(void **state)
 	assert_string_equal(member(body, "AccountId"), "111122223333");
 	assert_string_equal(member(body, "Expiration"), "2026-01-02T09:04:05Z");
 	json_decref(body);
-	response_done(&resp);
+	agent_response_done(&resp);
 }
 
 static void test_imds_body(void **state)
@@ -372,7 +372,7 @@ static void test_imds_body(void **state)
 	assert_int_equal(resp.http.n_headers, 1);
 	assert_string_equal(resp.http.headers[0].name, "Server");
 	assert_string_equal(resp.http.headers[0].value, "EC2ws");
-	response_done(&resp);
+	agent_response_done(&resp);
 }
 
 static void test_imds_info(void **state)
@@ -388,7 +388,7 @@ static void test_imds_info(void **state)
 	assert_string_equal(member(body, "InstanceProfileArn"),
 			    "arn:aws:iam::111122223333:instance-profile/web-role");
 	json_decref(body);
-	response_done(&resp);
+	agent_response_done(&resp);
 }
 
 /* R8: four spellings, the exact content type. */
@@ -408,7 +408,7 @@ static void test_error_body(void **state)
 	assert_string_equal(member(body, "message"), member(body, "Message"));
 	assert_non_null(strstr(member(body, "message"), "shop/nobody"));
 	json_decref(body);
-	response_done(&resp);
+	agent_response_done(&resp);
 }
 
 static const char *header(const struct agent_response *resp, const char *name)
@@ -434,12 +434,12 @@ static void test_imds_token(void **state)
 	assert_int_equal(resp.http.body.len, TOKEN_SIZE - 1);
 	memcpy(token, resp.http.body.data, TOKEN_SIZE - 1);
 	assert_null(strchr(token, '\n'));
-	response_done(&resp);
+	agent_response_done(&resp);
 	row = (struct row)ROW(IMDS, "web", "GET", CREDS, NULL, 200, .token = token);
 	assert_int_equal(ask(&row, &resp), 0);
 	assert_int_equal(resp.http.status, 200);
 	assert_string_equal(header(&resp, "X-aws-ec2-metadata-token-ttl-seconds"), "300");
-	response_done(&resp);
+	agent_response_done(&resp);
 }
 
 static void test_allow(void **state)
@@ -462,7 +462,7 @@ static void test_allow(void **state)
 		if (strcmp(header(&resp, "Allow"), cases[i].allow) != 0)
 			fail_msg("%s %s: %s", cases[i].method, cases[i].target,
 				 header(&resp, "Allow"));
-		response_done(&resp);
+		agent_response_done(&resp);
 	}
 }
 
@@ -539,7 +539,7 @@ static void test_ambiguous_headers(void **state)
 		assert_string_equal(agent_reason_name(resp.reason), "ambiguous");
 		assert_true(resp.http.close);
 		assert_string_equal(header(&resp, "Server") ?: "", i == 1 ? "EC2ws" : "");
-		response_done(&resp);
+		agent_response_done(&resp);
 	}
 }
 
@@ -637,18 +637,18 @@ static void test_outsiders(void **state)
 			assert_int_equal(
 				!!memmem(resp.http.body.data, resp.http.body.len, "sidecar", 7),
 				stamped);
-			response_done(&resp);
+			agent_response_done(&resp);
 		}
 		req.head.target = "/healthz";
 		assert_int_equal(agent_dispatch(&env, &req, &resp), 0);
 		assert_int_equal(resp.http.status, 200);
 		assert_int_equal(resp.audit, AUDIT_NONE);
 		assert_memory_equal(resp.http.body.data, "ok", 2);
-		response_done(&resp);
+		agent_response_done(&resp);
 		req.head.method = "POST";
 		assert_int_equal(agent_dispatch(&env, &req, &resp), 0);
 		assert_int_equal(resp.http.status, 403);
-		response_done(&resp);
+		agent_response_done(&resp);
 	}
 }
 
@@ -686,13 +686,13 @@ static void test_unnamed(void **state)
 		peer.flags = 0;
 		assert_int_equal(agent_dispatch(&env, &req, &resp), cases[i].status ? 0 : -EAGAIN);
 		assert_int_equal(resp.http.status, cases[i].status);
-		response_done(&resp);
+		agent_response_done(&resp);
 		assert_int_equal(agent_not_resolved(&req, &resp), 0);
 		assert_int_equal(resp.http.status, 503);
 		assert_non_null(
 			memmem(resp.http.body.data, resp.http.body.len, "PodNotResolved", 14));
 		assert_int_equal(resp.audit, AUDIT_REFUSED);
-		response_done(&resp);
+		agent_response_done(&resp);
 	}
 }
 
@@ -714,7 +714,7 @@ static void test_repeated_host(void **state)
 
 		assert_int_equal(agent_dispatch(&env, &req, &resp), 0);
 		assert_int_equal(resp.http.status, 403);
-		response_done(&resp);
+		agent_response_done(&resp);
 	}
 }
 
@@ -734,16 +734,16 @@ static void test_require_authorization(void **state)
 	assert_int_equal(agent_dispatch(&strict, &req, &resp), 0);
 	assert_int_equal(resp.http.status, 400);
 	assert_string_equal(agent_reason_name(resp.reason), "no_authorization");
-	response_done(&resp);
+	agent_response_done(&resp);
 	req.head.authorization = true;
 	assert_int_equal(agent_dispatch(&strict, &req, &resp), 0);
 	assert_int_equal(resp.http.status, 200);
-	response_done(&resp);
+	agent_response_done(&resp);
 	req.head.authorization = false;
 	peer = peer_at(ECS, "web");
 	assert_int_equal(agent_dispatch(&strict, &req, &resp), 0);
 	assert_int_equal(resp.http.status, 200);
-	response_done(&resp);
+	agent_response_done(&resp);
 }
 
 int main(void)

@@ -24,15 +24,15 @@ static void test_round_trip(void **state)
 	time_t left = 0;
 
 	(void)state;
-	assert_int_equal(token_make(key, POD, NOW + 60, token), 0);
+	assert_int_equal(agent_token_make(key, POD, NOW + 60, token), 0);
 	assert_int_equal(strlen(token), TOKEN_SIZE - 1);
 	assert_int_equal(strspn(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 				       "0123456789-_"),
 			 TOKEN_SIZE - 1);
-	assert_int_equal(token_check(key, POD, token, NOW, &left), 0);
+	assert_int_equal(agent_token_check(key, POD, token, NOW, &left), 0);
 	assert_int_equal(left, 60);
 	/* stateless: the same after a restart with the same key */
-	assert_int_equal(token_make(key, POD, NOW + 60, again), 0);
+	assert_int_equal(agent_token_make(key, POD, NOW + 60, again), 0);
 	assert_string_equal(token, again);
 }
 
@@ -42,11 +42,11 @@ static void test_expiry(void **state)
 	time_t left = 7;
 
 	(void)state;
-	assert_int_equal(token_make(key, POD, NOW + 1, token), 0);
-	assert_int_equal(token_check(key, POD, token, NOW + 1, &left), -EKEYEXPIRED);
-	assert_int_equal(token_check(key, POD, token, NOW + 100, &left), -EKEYEXPIRED);
+	assert_int_equal(agent_token_make(key, POD, NOW + 1, token), 0);
+	assert_int_equal(agent_token_check(key, POD, token, NOW + 1, &left), -EKEYEXPIRED);
+	assert_int_equal(agent_token_check(key, POD, token, NOW + 100, &left), -EKEYEXPIRED);
 	assert_int_equal(left, 7);
-	assert_int_equal(token_check(key, POD, token, NOW, &left), 0);
+	assert_int_equal(agent_token_check(key, POD, token, NOW, &left), 0);
 	assert_int_equal(left, 1);
 }
 
@@ -56,13 +56,13 @@ static void test_other_pod_or_key(void **state)
 	time_t left;
 
 	(void)state;
-	assert_int_equal(token_make(key, POD, NOW + 60, token), 0);
+	assert_int_equal(agent_token_make(key, POD, NOW + 60, token), 0);
 	assert_int_equal(
-		token_check(key, "5f1b0c1e-6d3a-4f0e-8d61-0a4b2d7e9c12", token, NOW, &left),
+		agent_token_check(key, "5f1b0c1e-6d3a-4f0e-8d61-0a4b2d7e9c12", token, NOW, &left),
 		-EBADMSG);
-	assert_int_equal(token_check(key, "", token, NOW, &left), -EBADMSG);
-	assert_int_equal(token_check(other_key, POD, token, NOW, &left), -EBADMSG);
-	assert_int_equal(token_make(key, "", NOW + 60, token), -EINVAL);
+	assert_int_equal(agent_token_check(key, "", token, NOW, &left), -EBADMSG);
+	assert_int_equal(agent_token_check(other_key, POD, token, NOW, &left), -EBADMSG);
+	assert_int_equal(agent_token_make(key, "", NOW + 60, token), -EINVAL);
 }
 
 /* Any other character in any place, any shorter or longer text. */
@@ -72,7 +72,7 @@ static void test_changed(void **state)
 	time_t left;
 
 	(void)state;
-	assert_int_equal(token_make(key, POD, NOW + 60, token), 0);
+	assert_int_equal(agent_token_make(key, POD, NOW + 60, token), 0);
 	for (size_t i = 0; i < TOKEN_SIZE - 1; i++) {
 		static const char wrong[] = "Ab0-_=+/ \n.\x80";
 
@@ -81,15 +81,16 @@ static void test_changed(void **state)
 			changed[i] = *w;
 			if (*w == token[i])
 				continue;
-			assert_int_equal(token_check(key, POD, changed, NOW, &left), -EBADMSG);
+			assert_int_equal(agent_token_check(key, POD, changed, NOW, &left),
+					 -EBADMSG);
 		}
 		memcpy(changed, token, sizeof(changed));
 		changed[i] = '\0';
-		assert_int_equal(token_check(key, POD, changed, NOW, &left), -EBADMSG);
+		assert_int_equal(agent_token_check(key, POD, changed, NOW, &left), -EBADMSG);
 	}
 	memcpy(changed, token, sizeof(changed));
 	changed[TOKEN_SIZE - 1] = 'A';
-	assert_int_equal(token_check(key, POD, changed, NOW, &left), -EBADMSG);
+	assert_int_equal(agent_token_check(key, POD, changed, NOW, &left), -EBADMSG);
 }
 
 /* The unused bits of the last character are not a second spelling. */
@@ -102,10 +103,10 @@ static void test_one_spelling(void **state)
 	time_t left;
 
 	(void)state;
-	assert_int_equal(token_make(key, POD, NOW + 60, token), 0);
+	assert_int_equal(agent_token_make(key, POD, NOW + 60, token), 0);
 	for (const char *c = alphabet; *c; c++) {
 		token[TOKEN_SIZE - 2] = *c;
-		accepted += token_check(key, POD, token, NOW, &left) == 0;
+		accepted += agent_token_check(key, POD, token, NOW, &left) == 0;
 	}
 	assert_int_equal(accepted, 1);
 }
@@ -118,13 +119,13 @@ static void test_boots(void **state)
 	time_t left;
 
 	(void)state;
-	assert_int_equal(token_key_of_boot(key, "boot-1", one), 0);
-	assert_int_equal(token_key_of_boot(key, "boot-1", same), 0);
-	assert_int_equal(token_key_of_boot(key, "boot-2", two), 0);
-	assert_int_equal(token_make(one, POD, NOW + 60, token), 0);
-	assert_int_equal(token_check(same, POD, token, NOW, &left), 0);
-	assert_int_equal(token_check(two, POD, token, NOW, &left), -EBADMSG);
-	assert_int_equal(token_check(key, POD, token, NOW, &left), -EBADMSG);
+	assert_int_equal(agent_token_key_of_boot(key, "boot-1", one), 0);
+	assert_int_equal(agent_token_key_of_boot(key, "boot-1", same), 0);
+	assert_int_equal(agent_token_key_of_boot(key, "boot-2", two), 0);
+	assert_int_equal(agent_token_make(one, POD, NOW + 60, token), 0);
+	assert_int_equal(agent_token_check(same, POD, token, NOW, &left), 0);
+	assert_int_equal(agent_token_check(two, POD, token, NOW, &left), -EBADMSG);
+	assert_int_equal(agent_token_check(key, POD, token, NOW, &left), -EBADMSG);
 }
 
 int main(void)

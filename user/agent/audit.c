@@ -13,7 +13,7 @@ static const char *or_null(const char *s)
 	return s[0] ? s : NULL;
 }
 
-void audit_suppressed(const struct podcred_peer *peer, unsigned count)
+void agent_audit_suppressed(const struct podcred_peer *peer, unsigned count)
 {
 	char text[16], cgroup[24];
 
@@ -29,7 +29,7 @@ void audit_suppressed(const struct podcred_peer *peer, unsigned count)
 		  cgroup, NULL);
 }
 
-void audit_repeated(const struct podcred_peer *peer, const char *role, unsigned count)
+void agent_audit_repeated(const struct podcred_peer *peer, const char *role, unsigned count)
 {
 	char text[16], cgroup[24], destination[NET_ADDR_TEXT];
 
@@ -49,12 +49,13 @@ static bool takes_line(struct audit_limit *limit, const struct agent_request *re
 	if (resp->audit == AUDIT_NONE)
 		return false;
 	if (resp->audit == AUDIT_GRANTED && req->peer)
-		return audit_limit_take_grant(limit, req->peer, resp->role, resp->key_id, now_ms);
-	return audit_limit_take(limit, req->peer, now_ms);
+		return agent_audit_limit_take_grant(limit, req->peer, resp->role, resp->key_id,
+						    now_ms);
+	return agent_audit_limit_take(limit, req->peer, now_ms);
 }
 
-void audit_decision(struct audit_limit *limit, const struct agent_request *req,
-		    const struct agent_response *resp, int64_t now_ms)
+void agent_audit_decision(struct audit_limit *limit, const struct agent_request *req,
+			  const struct agent_response *resp, int64_t now_ms)
 {
 	static const struct podcred_peer nobody;
 	const struct podcred_peer *peer = req->peer ?: &nobody;

@@ -7,9 +7,9 @@
 
 /* One "credentials" line per decision: who asked, where, and what came of it. Holds no secret,
  * no token and nothing else that the client wrote. What is left out is counted. */
-void audit_decision(struct audit_limit *limit, const struct agent_request *req,
-		    const struct agent_response *resp, int64_t now_ms);
+void agent_audit_decision(struct audit_limit *limit, const struct agent_request *req,
+			  const struct agent_response *resp, int64_t now_ms);
 
-/* The lines in place of those left out, for audit_limit_init(). */
-void audit_suppressed(const struct podcred_peer *peer, unsigned count);
-void audit_repeated(const struct podcred_peer *peer, const char *role, unsigned count);
+/* The lines in place of those left out, for agent_audit_limit_init(). */
+void agent_audit_suppressed(const struct podcred_peer *peer, unsigned count);
+void agent_audit_repeated(const struct podcred_peer *peer, const char *role, unsigned count);

@@ -64,9 +64,9 @@ static struct audit_grant *get_grant(struct audit_grant **grants, const struct p
 	return grant;
 }
 
-bool audit_grants_take(struct audit_grant **grants, const struct podcred_peer *peer,
-		       const char *role, const char *key_id, int64_t now_ms,
-		       audit_repeats_fn report)
+bool agent_audit_grants_take(struct audit_grant **grants, const struct podcred_peer *peer,
+			     const char *role, const char *key_id, int64_t now_ms,
+			     audit_repeats_fn report)
 {
 	struct audit_grant *grant = get_grant(grants, peer, report);
 
@@ -84,7 +84,7 @@ bool audit_grants_take(struct audit_grant **grants, const struct podcred_peer *p
 	return true;
 }
 
-void audit_grants_check(struct audit_grant **grants, int64_t now_ms, audit_repeats_fn report)
+void agent_audit_grants_check(struct audit_grant **grants, int64_t now_ms, audit_repeats_fn report)
 {
 	for (struct audit_grant **at = grants; *at;) {
 		struct audit_grant *grant = *at;
@@ -102,7 +102,7 @@ void audit_grants_check(struct audit_grant **grants, int64_t now_ms, audit_repea
 	}
 }
 
-void audit_grants_forget(struct audit_grant **grants, audit_repeats_fn report)
+void agent_audit_grants_forget(struct audit_grant **grants, audit_repeats_fn report)
 {
 	struct audit_grant *grant;
 

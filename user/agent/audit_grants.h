@@ -19,12 +19,12 @@ typedef void (*audit_repeats_fn)(const struct podcred_peer *peer, const char *ro
 
 /* Whether this one is worth a line. A list is NULL at first. What it takes the place of is reported
  * before. */
-bool audit_grants_take(struct audit_grant **grants, const struct podcred_peer *peer,
-		       const char *role, const char *key_id, int64_t now_ms,
-		       audit_repeats_fn report);
+bool agent_audit_grants_take(struct audit_grant **grants, const struct podcred_peer *peer,
+			     const char *role, const char *key_id, int64_t now_ms,
+			     audit_repeats_fn report);
 
 /* Now and then: reports repeats that are due, forgets what was not repeated. */
-void audit_grants_check(struct audit_grant **grants, int64_t now_ms, audit_repeats_fn report);
+void agent_audit_grants_check(struct audit_grant **grants, int64_t now_ms, audit_repeats_fn report);
 
 /* Reports and forgets all: the next grant is worth a line. */
-void audit_grants_forget(struct audit_grant **grants, audit_repeats_fn report);
+void agent_audit_grants_forget(struct audit_grant **grants, audit_repeats_fn report);

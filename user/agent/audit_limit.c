@@ -15,8 +15,8 @@ struct audit_bucket {
 	struct audit_grant *grants;
 };
 
-void audit_limit_init(struct audit_limit *l, audit_limit_report_fn report,
-		      audit_repeats_fn report_repeats)
+void agent_audit_limit_init(struct audit_limit *l, audit_limit_report_fn report,
+			    audit_repeats_fn report_repeats)
 {
 	pthread_mutex_init(&l->lock, NULL);
 	l->buckets = NULL;
@@ -31,14 +31,14 @@ static void report_suppressed(struct audit_limit *l, struct audit_bucket *b)
 	b->suppressed = 0;
 }
 
-void audit_limit_done(struct audit_limit *l)
+void agent_audit_limit_done(struct audit_limit *l)
 {
 	struct audit_bucket *b;
 
 	while ((b = l->buckets)) {
 		l->buckets = b->next;
 		report_suppressed(l, b);
-		audit_grants_forget(&b->grants, l->report_repeats);
+		agent_audit_grants_forget(&b->grants, l->report_repeats);
 		free(b);
 	}
 	pthread_mutex_destroy(&l->lock);
@@ -85,11 +85,11 @@ static bool take(struct audit_limit *l, struct audit_bucket *b, const struct pod
 	}
 	b->credit_ms -= AUDIT_LIMIT_LINE_MS;
 	report_suppressed(l, b);
-	audit_grants_forget(&b->grants, l->report_repeats);
+	agent_audit_grants_forget(&b->grants, l->report_repeats);
 	return true;
 }
 
-bool audit_limit_take(struct audit_limit *l, const struct podcred_peer *peer, int64_t now_ms)
+bool agent_audit_limit_take(struct audit_limit *l, const struct podcred_peer *peer, int64_t now_ms)
 {
 	struct audit_bucket *b;
 	bool ok = true; /* without memory: rather a line too many */
@@ -102,8 +102,8 @@ bool audit_limit_take(struct audit_limit *l, const struct podcred_peer *peer, in
 	return ok;
 }
 
-bool audit_limit_take_grant(struct audit_limit *l, const struct podcred_peer *peer,
-			    const char *role, const char *key_id, int64_t now_ms)
+bool agent_audit_limit_take_grant(struct audit_limit *l, const struct podcred_peer *peer,
+				  const char *role, const char *key_id, int64_t now_ms)
 {
 	struct audit_bucket *b;
 	bool ok = true;
@@ -111,12 +111,13 @@ bool audit_limit_take_grant(struct audit_limit *l, const struct podcred_peer *pe
 	pthread_mutex_lock(&l->lock);
 	b = get_bucket(l, peer->pod_cgroup_id, now_ms);
 	if (b)
-		ok = audit_grants_take(&b->grants, peer, role, key_id, now_ms, l->report_repeats);
+		ok = agent_audit_grants_take(&b->grants, peer, role, key_id, now_ms,
+					     l->report_repeats);
 	pthread_mutex_unlock(&l->lock);
 	return ok;
 }
 
-void audit_limit_check(struct audit_limit *l, int64_t now_ms)
+void agent_audit_limit_check(struct audit_limit *l, int64_t now_ms)
 {
 	pthread_mutex_lock(&l->lock);
 	for (struct audit_bucket **at = &l->buckets; *at;) {
@@ -125,7 +126,7 @@ void audit_limit_check(struct audit_limit *l, int64_t now_ms)
 		refill(b, now_ms);
 		if (b->credit_ms >= AUDIT_LIMIT_LINE_MS)
 			report_suppressed(l, b);
-		audit_grants_check(&b->grants, now_ms, l->report_repeats);
+		agent_audit_grants_check(&b->grants, now_ms, l->report_repeats);
 		if (b->credit_ms == CREDIT_MAX && !b->grants) {
 			*at = b->next;
 			free(b);

@@ -28,17 +28,17 @@ struct audit_limit {
 	audit_repeats_fn report_repeats;
 };
 
-void audit_limit_init(struct audit_limit *l, audit_limit_report_fn report,
-		      audit_repeats_fn report_repeats);
+void agent_audit_limit_init(struct audit_limit *l, audit_limit_report_fn report,
+			    audit_repeats_fn report_repeats);
 /* Reports what is left. */
-void audit_limit_done(struct audit_limit *l);
+void agent_audit_limit_done(struct audit_limit *l);
 
 /* Whether a line about a refusal, or a grant, may be written now. Reports first what was left out
  * before it. */
-bool audit_limit_take(struct audit_limit *l, const struct podcred_peer *peer, int64_t now_ms);
+bool agent_audit_limit_take(struct audit_limit *l, const struct podcred_peer *peer, int64_t now_ms);
 
-bool audit_limit_take_grant(struct audit_limit *l, const struct podcred_peer *peer,
-			    const char *role, const char *key_id, int64_t now_ms);
+bool agent_audit_limit_take_grant(struct audit_limit *l, const struct podcred_peer *peer,
+				  const char *role, const char *key_id, int64_t now_ms);
 
 /* Now and then: reports floods that have ended and repeats, and forgets who has been quiet. */
-void audit_limit_check(struct audit_limit *l, int64_t now_ms);
+void agent_audit_limit_check(struct audit_limit *l, int64_t now_ms);

@@ -5,8 +5,8 @@
 #include "service.h"
 
 /* For agent_service.check, once the service knows its path and what else it minds. */
-int container_check(struct agent_exchange *x, bool (*path_known)(const char *path));
+int agent_container_check(struct agent_exchange *x, bool (*path_known)(const char *path));
 
-int container_decide(struct agent_exchange *x);
-int container_answer(struct agent_exchange *x);
-int container_refuse(struct agent_exchange *x, enum agent_reason reason);
+int agent_container_decide(struct agent_exchange *x);
+int agent_container_answer(struct agent_exchange *x);
+int agent_container_refuse(struct agent_exchange *x, enum agent_reason reason);

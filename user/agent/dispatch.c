@@ -31,23 +31,24 @@ static int answered(int r)
 static int answer_probe(const struct agent_env *env, struct agent_response *resp)
 {
 	if (env->stalled)
-		return response_error(resp, 503, "ServiceUnavailable",
-				      "the agent's loop has not turned for seconds",
-				      AGENT_NO_REASON);
-	return response_text(resp, 200, "ok", AGENT_NO_REASON);
+		return agent_response_error(resp, 503, "ServiceUnavailable",
+					    "the agent's loop has not turned for seconds",
+					    AGENT_NO_REASON);
+	return agent_response_text(resp, 200, "ok", AGENT_NO_REASON);
 }
 
 static int refuse_outsider(const struct agent_request *req, struct agent_response *resp)
 {
 	if (!req->peer)
-		return response_error(resp, 403, "AccessDenied",
-				      "this connection is not vouched for by podcred",
-				      AGENT_UNKNOWN_CALLER);
-	return response_error(resp, 403, "AccessDenied",
-			      "this connection was made to the agent's own address; if a sidecar "
-			      "in the pod makes it, exclude that address from what the sidecar "
-			      "takes over",
-			      AGENT_DIRECT);
+		return agent_response_error(resp, 403, "AccessDenied",
+					    "this connection is not vouched for by podcred",
+					    AGENT_UNKNOWN_CALLER);
+	return agent_response_error(
+		resp, 403, "AccessDenied",
+		"this connection was made to the agent's own address; if a sidecar "
+		"in the pod makes it, exclude that address from what the sidecar "
+		"takes over",
+		AGENT_DIRECT);
 }
 
 /* ---- the steps ---- */
@@ -61,10 +62,11 @@ static int step_read(struct agent_exchange *x)
 	if (head->ambiguous && x->service)
 		return answered(x->service->refuse(x, AGENT_AMBIGUOUS));
 	if (head->ambiguous)
-		return answered(response_ambiguous(x->resp));
+		return answered(agent_response_ambiguous(x->resp));
 	if (head->too_large)
-		return answered(response_error(x->resp, 413, "InvalidRequest",
-					       "no request here has such a body", AGENT_NO_REASON));
+		return answered(agent_response_error(x->resp, 413, "InvalidRequest",
+						     "no request here has such a body",
+						     AGENT_NO_REASON));
 	return AGENT_GO_ON;
 }
 
@@ -76,9 +78,9 @@ static int step_identify(struct agent_exchange *x)
 		return answered(agent_is_probe(x->req) ? answer_probe(x->env, x->resp)
 						       : refuse_outsider(x->req, x->resp));
 	if (!x->service)
-		return answered(response_error(x->resp, 403, "AccessDenied",
-					       "no service is known at the dialled address",
-					       AGENT_UNKNOWN_DESTINATION));
+		return answered(agent_response_error(x->resp, 403, "AccessDenied",
+						     "no service is known at the dialled address",
+						     AGENT_UNKNOWN_DESTINATION));
 	return x->service->check(x);
 }
 
@@ -121,7 +123,7 @@ static void exchange_done(struct agent_exchange *x)
 int agent_dispatch(const struct agent_env *env, const struct agent_request *req,
 		   struct agent_response *ret)
 {
-	_cleanup_(response_done) struct agent_response resp = {};
+	_cleanup_(agent_response_done) struct agent_response resp = {};
 	_cleanup_(exchange_done) struct agent_exchange x = {.env = env, .req = req, .resp = &resp};
 	int r = AGENT_GO_ON;
 
@@ -136,7 +138,7 @@ int agent_dispatch(const struct agent_env *env, const struct agent_request *req,
 
 int agent_not_resolved(const struct agent_request *req, struct agent_response *ret)
 {
-	_cleanup_(response_done) struct agent_response resp = {};
+	_cleanup_(agent_response_done) struct agent_response resp = {};
 	struct agent_exchange x = {
 		.req = req, .service = agent_service_of(req->peer), .resp = &resp};
 	int r = x.service->refuse(&x, AGENT_POD_NOT_RESOLVED);

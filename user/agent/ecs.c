@@ -25,7 +25,7 @@ static bool path_known(const char *path)
 
 static int check(struct agent_exchange *x)
 {
-	return container_check(x, path_known);
+	return agent_container_check(x, path_known);
 }
 
 const struct agent_service agent_ecs = {
@@ -33,7 +33,7 @@ const struct agent_service agent_ecs = {
 	.addresses = {{{[10] = 0xff, 0xff, 169, 254, 170, 2}}},
 	.name_wait_ms = 1500,
 	.check = check,
-	.decide = container_decide,
-	.answer = container_answer,
-	.refuse = container_refuse,
+	.decide = agent_container_decide,
+	.answer = agent_container_answer,
+	.refuse = agent_container_refuse,
 };

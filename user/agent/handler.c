@@ -56,7 +56,7 @@ static uint64_t unstamped_share(int fd)
 
 /* The pod's cgroup id. Not by the question of identify(), which the kernel counts: whoever asks for
  * the agent's health alone comes without a stamp by right. */
-uint64_t handler_share(void *ctx, int fd)
+uint64_t agent_handler_share(void *ctx, int fd)
 {
 	struct agent_server *server = ctx;
 	struct agent_request req = {};
@@ -70,7 +70,7 @@ uint64_t handler_share(void *ctx, int fd)
 	return req.peer ? peer.pod_cgroup_id : unstamped_share(fd);
 }
 
-void handler_refused(void *ctx, int fd)
+void agent_handler_refused(void *ctx, int fd)
 {
 	struct agent_server *server = ctx;
 	struct agent_response closed = {.audit = AUDIT_REFUSED,
@@ -79,12 +79,12 @@ void handler_refused(void *ctx, int fd)
 	struct podcred_peer peer;
 
 	identify(server, fd, &peer, &req);
-	metrics_count_refusal(&server->metrics, closed.reason);
-	audit_decision(&server->audit_limit, &req, &closed, now_ms());
+	agent_metrics_count_refusal(&server->metrics, closed.reason);
+	agent_audit_decision(&server->audit_limit, &req, &closed, now_ms());
 }
 
 /* Whether asking again gives another answer than "no name yet". */
-bool handler_poll(void *ctx, uint64_t key, int fd)
+bool agent_handler_poll(void *ctx, uint64_t key, int fd)
 {
 	struct agent_server *server = ctx;
 	struct podcred_peer peer;
@@ -129,14 +129,14 @@ static int answer(struct agent_server *server, struct http_request *http,
 static void count(struct agent_server *server, const struct http_request *http,
 		  const struct agent_request *req, const struct agent_response *resp)
 {
-	metrics_count(&server->metrics, req->peer ? agent_service_of(req->peer) : NULL, resp,
-		      clock_mono_ns() - http_request_since_ns(http));
+	agent_metrics_count(&server->metrics, req->peer ? agent_service_of(req->peer) : NULL, resp,
+			    clock_mono_ns() - http_request_since_ns(http));
 }
 
-int handler_handle(void *ctx, struct http_request *http, struct http_response *ret)
+int agent_handler_handle(void *ctx, struct http_request *http, struct http_response *ret)
 {
 	struct agent_server *server = ctx;
-	_cleanup_(response_done) struct agent_response resp = {};
+	_cleanup_(agent_response_done) struct agent_response resp = {};
 	struct agent_request req = {.head = *http_request_head(http),
 				    .now = time(NULL),
 				    .boot_s = (time_t)(clock_boot_ns() / CLOCK_S)};
@@ -154,7 +154,7 @@ int handler_handle(void *ctx, struct http_request *http, struct http_response *r
 	/* Nobody tells unknown callers apart: one request each, so that they take turns. */
 	resp.http.close |= !req.peer;
 	if (r == HTTP_DONE)
-		audit_decision(&server->audit_limit, &req, &resp, now_ms());
+		agent_audit_decision(&server->audit_limit, &req, &resp, now_ms());
 	if (r != HTTP_PARKED)
 		count(server, http, &req, r == HTTP_DONE ? &resp : NULL);
 	*ret = resp.http;
@@ -162,12 +162,12 @@ int handler_handle(void *ctx, struct http_request *http, struct http_response *r
 	return r;
 }
 
-int handler_metrics(void *ctx, struct http_request *req, struct http_response *resp)
+int agent_handler_metrics(void *ctx, struct http_request *req, struct http_response *resp)
 {
 	const struct agent_server *server = ctx;
 	const struct metrics_now now = {.counts = http_counts(server->http),
 					.limits = server->limits,
 					.associations = cred_store_count(server->credentials)};
 
-	return metrics_answer(&server->metrics, &now, http_request_head(req), resp);
+	return agent_metrics_answer(&server->metrics, &now, http_request_head(req), resp);
 }

@@ -71,7 +71,7 @@ static int answered(struct agent_exchange *x, int r)
 
 static int refuse_with(struct agent_exchange *x, unsigned status, enum agent_reason reason)
 {
-	return answered(x, response_imds_error(x->resp, status, reason));
+	return answered(x, agent_response_imds_error(x->resp, status, reason));
 }
 
 /* ---- before the name is known ---- */
@@ -91,7 +91,7 @@ static int check_token_request(struct agent_exchange *x, bool latest)
 	uint64_t ttl;
 
 	if (strcmp(x->req->head.method, "PUT") != 0)
-		return answered(x, response_method(x->resp, "PUT", true));
+		return answered(x, agent_response_method(x->resp, "PUT", true));
 	if (x->req->head.forwarded)
 		return refuse_with(x, 403, AGENT_FORWARDED);
 	if (!latest)
@@ -114,7 +114,7 @@ static int check(struct agent_exchange *x)
 	if (x->rest && !strcmp(x->rest, TOKEN_PATH))
 		return check_token_request(x, latest);
 	if (!http_is_read(&x->req->head))
-		return answered(x, response_method(x->resp, "GET, HEAD", true));
+		return answered(x, agent_response_method(x->resp, "GET, HEAD", true));
 	return x->rest ? AGENT_GO_ON : refuse_with(x, 404, AGENT_NO_REASON);
 }
 
@@ -128,11 +128,11 @@ static int answer_token(struct agent_exchange *x)
 	int r = read_ttl(x, &ttl);
 
 	if (r == 0)
-		r = token_make(x->env->token_key, req->peer->pod_uid, req->boot_s + (time_t)ttl,
-			       token);
+		r = agent_token_make(x->env->token_key, req->peer->pod_uid,
+				     req->boot_s + (time_t)ttl, token);
 	if (r < 0)
 		return refuse_with(x, 500, AGENT_TOKEN_NOT_MADE);
-	r = response_text(x->resp, 200, token, AGENT_NO_REASON);
+	r = agent_response_text(x->resp, 200, token, AGENT_NO_REASON);
 	/* digits only, at most 21600: what the client sent is the canonical text but for zeros */
 	snprintf(token, sizeof(token), "%u", (unsigned)ttl);
 	http_response_add_header(&x->resp->http, TTL_HEADER, token);
@@ -179,7 +179,7 @@ static int decide_iam(struct agent_exchange *x, const char *rest)
 		return refuse_with(x, 404, AGENT_NO_ASSOCIATION);
 	rest += sizeof(dir) - 1;
 	if (!*rest)
-		return answered(x, response_text(x->resp, 200, a->role, AGENT_NO_REASON));
+		return answered(x, agent_response_text(x->resp, 200, a->role, AGENT_NO_REASON));
 	return strcmp(rest + 1, a->role) != 0 ? refuse_with(x, 404, AGENT_OTHER_ROLE) : AGENT_GO_ON;
 }
 
@@ -190,8 +190,8 @@ static int check_token(struct agent_exchange *x)
 
 	if (!token_of(x))
 		return 0;
-	r = token_check(x->env->token_key, x->req->peer->pod_uid, token_of(x), x->req->boot_s,
-			&x->token_left);
+	r = agent_token_check(x->env->token_key, x->req->peer->pod_uid, token_of(x), x->req->boot_s,
+			      &x->token_left);
 	x->token_checked = r == 0;
 	return r;
 }
@@ -226,7 +226,7 @@ static int answer(struct agent_exchange *x)
 	text_add_member(body, "Code", "Success");
 	text_add_member(body, "LastUpdated", now);
 	text_add_member(body, "Type", "AWS-HMAC");
-	r = response_credentials(x->resp, &x->credentials, "text/plain");
+	r = agent_response_credentials(x->resp, &x->credentials, "text/plain");
 	if (r != -E2BIG)
 		return answered(x, r);
 	text_done(body);
@@ -238,9 +238,10 @@ static int refuse(struct agent_exchange *x, enum agent_reason reason)
 	int r;
 
 	if (reason == AGENT_POD_NOT_RESOLVED)
-		r = response_text(x->resp, 503, "503 - PodNotResolved", reason);
+		r = agent_response_text(x->resp, 503, "503 - PodNotResolved", reason);
 	else
-		r = response_imds_error(x->resp, reason == AGENT_AMBIGUOUS ? 400 : 503, reason);
+		r = agent_response_imds_error(x->resp, reason == AGENT_AMBIGUOUS ? 400 : 503,
+					      reason);
 	r = answered(x, r);
 	return r < 0 ? r : 0;
 }

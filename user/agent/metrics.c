@@ -69,8 +69,8 @@ static uint64_t get(const atomic_uint_least64_t *counter)
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-void metrics_count(struct metrics *m, const struct agent_service *asked,
-		   const struct agent_response *resp, uint64_t took_ns)
+void agent_metrics_count(struct metrics *m, const struct agent_service *asked,
+			 const struct agent_response *resp, uint64_t took_ns)
 {
 	size_t service = index_of(asked), bucket = 0;
 
@@ -80,10 +80,10 @@ void metrics_count(struct metrics *m, const struct agent_service *asked,
 	add(&m->services[service].took_us, took_ns / US);
 	add(&m->services[service].buckets[bucket], 1);
 	if (resp && resp->audit == AUDIT_REFUSED)
-		metrics_count_refusal(m, resp->reason);
+		agent_metrics_count_refusal(m, resp->reason);
 }
 
-void metrics_count_refusal(struct metrics *m, enum agent_reason reason)
+void agent_metrics_count_refusal(struct metrics *m, enum agent_reason reason)
 {
 	add(&m->reasons[reason], 1);
 }
@@ -163,7 +163,7 @@ static void put_now(const struct metrics_now *now, struct text *t)
 	text_addf(t, "podcred_agent_associations %zu\n", now->associations);
 }
 
-int metrics_print(const struct metrics *m, const struct metrics_now *now, struct text *ret)
+int agent_metrics_print(const struct metrics *m, const struct metrics_now *now, struct text *ret)
 {
 	ret->max = TEXT_ROOM;
 	head(ret, "podcred_agent_build_info", "gauge", "The version in use; always 1.");
@@ -187,8 +187,8 @@ static int say(struct http_response *resp, unsigned status, const char *body)
 	return text_error(&resp->body);
 }
 
-int metrics_answer(const struct metrics *m, const struct metrics_now *now,
-		   const struct http_head *head, struct http_response *ret)
+int agent_metrics_answer(const struct metrics *m, const struct metrics_now *now,
+			 const struct http_head *head, struct http_response *ret)
 {
 	char path[HTTP_PATH_SIZE];
 
@@ -202,5 +202,5 @@ int metrics_answer(const struct metrics *m, const struct metrics_now *now,
 		return say(ret, 405, "this method is not allowed here\n");
 	}
 	http_response_begin(ret, 200, "text/plain; version=0.0.4; charset=utf-8");
-	return metrics_print(m, now, &ret->body);
+	return agent_metrics_print(m, now, &ret->body);
 }

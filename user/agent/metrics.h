@@ -34,11 +34,11 @@ struct metrics {
 };
 
 /* asked NULL: no service. resp NULL: no answer. took_ns: since the request was whole, waiting included. */
-void metrics_count(struct metrics *m, const struct agent_service *asked,
-		   const struct agent_response *resp, uint64_t took_ns);
+void agent_metrics_count(struct metrics *m, const struct agent_service *asked,
+			 const struct agent_response *resp, uint64_t took_ns);
 
 /* Refused before there was a request. */
-void metrics_count_refusal(struct metrics *m, enum agent_reason reason);
+void agent_metrics_count_refusal(struct metrics *m, enum agent_reason reason);
 
 /* What is so at this moment. */
 struct metrics_now {
@@ -48,8 +48,8 @@ struct metrics_now {
 };
 
 /* The text exposition format 0.0.4. 0, -ENOMEM or -E2BIG. */
-int metrics_print(const struct metrics *m, const struct metrics_now *now, struct text *ret);
+int agent_metrics_print(const struct metrics *m, const struct metrics_now *now, struct text *ret);
 
 /* Answers GET /metrics with it, and 404 or 405 to all else. */
-int metrics_answer(const struct metrics *m, const struct metrics_now *now,
-		   const struct http_head *head, struct http_response *ret);
+int agent_metrics_answer(const struct metrics *m, const struct metrics_now *now,
+			 const struct http_head *head, struct http_response *ret);

@@ -11,14 +11,14 @@ static bool path_known(const char *path)
 
 static int check(struct agent_exchange *x)
 {
-	int r = container_check(x, path_known);
+	int r = agent_container_check(x, path_known);
 
 	if (r != AGENT_GO_ON || !x->env->require_authorization || x->req->head.authorization)
 		return r;
-	r = response_error(x->resp, 400, "InvalidRequest",
-			   "the Authorization header is missing; is "
-			   "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE set?",
-			   AGENT_NO_AUTHORIZATION);
+	r = agent_response_error(x->resp, 400, "InvalidRequest",
+				 "the Authorization header is missing; is "
+				 "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE set?",
+				 AGENT_NO_AUTHORIZATION);
 	return r < 0 ? r : AGENT_ANSWERED;
 }
 
@@ -28,7 +28,7 @@ const struct agent_service agent_pod_identity = {
 		      {{0xfd, 0x00, 0x0e, 0xc2, [15] = 0x23}}},
 	.name_wait_ms = 1500,
 	.check = check,
-	.decide = container_decide,
-	.answer = container_answer,
-	.refuse = container_refuse,
+	.decide = agent_container_decide,
+	.answer = agent_container_answer,
+	.refuse = agent_container_refuse,
 };

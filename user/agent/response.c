@@ -8,7 +8,7 @@
 #include "credentials/credentials.h"
 #include "timestamp.h"
 
-void response_done(struct agent_response *resp)
+void agent_response_done(struct agent_response *resp)
 {
 	http_response_done(&resp->http);
 	memset(resp, 0, sizeof(*resp));
@@ -22,16 +22,16 @@ static void response_begin(struct agent_response *resp, unsigned status, const c
 	resp->audit = reason ? AUDIT_REFUSED : AUDIT_NONE;
 }
 
-int response_text(struct agent_response *resp, unsigned status, const char *body,
-		  enum agent_reason reason)
+int agent_response_text(struct agent_response *resp, unsigned status, const char *body,
+			enum agent_reason reason)
 {
 	response_begin(resp, status, "text/plain", reason);
 	text_add(&resp->http.body, body);
 	return text_error(&resp->http.body);
 }
 
-int response_error(struct agent_response *resp, unsigned status, const char *code,
-		   const char *message, enum agent_reason reason)
+int agent_response_error(struct agent_response *resp, unsigned status, const char *code,
+			 const char *message, enum agent_reason reason)
 {
 	struct text *body = &resp->http.body;
 
@@ -45,8 +45,8 @@ int response_error(struct agent_response *resp, unsigned status, const char *cod
 	return text_error(body);
 }
 
-int response_credentials(struct agent_response *resp, const struct credentials *c,
-			 const char *content_type)
+int agent_response_credentials(struct agent_response *resp, const struct credentials *c,
+			       const char *content_type)
 {
 	struct text *body = &resp->http.body;
 	char expiration[TIMESTAMP_SIZE];
@@ -85,23 +85,24 @@ static const char *status_line(unsigned status)
 	}
 }
 
-int response_imds_error(struct agent_response *resp, unsigned status, enum agent_reason reason)
+int agent_response_imds_error(struct agent_response *resp, unsigned status,
+			      enum agent_reason reason)
 {
-	return response_text(resp, status, status_line(status), reason);
+	return agent_response_text(resp, status, status_line(status), reason);
 }
 
-int response_ambiguous(struct agent_response *resp)
+int agent_response_ambiguous(struct agent_response *resp)
 {
-	return response_error(resp, 400, "InvalidRequest",
-			      "the headers or the body can be read in more than one way",
-			      AGENT_AMBIGUOUS);
+	return agent_response_error(resp, 400, "InvalidRequest",
+				    "the headers or the body can be read in more than one way",
+				    AGENT_AMBIGUOUS);
 }
 
-int response_method(struct agent_response *resp, const char *allow, bool imds)
+int agent_response_method(struct agent_response *resp, const char *allow, bool imds)
 {
-	int r = imds ? response_imds_error(resp, 405, AGENT_NO_REASON)
-		     : response_error(resp, 405, "MethodNotAllowed",
-				      "this method is not allowed here", AGENT_NO_REASON);
+	int r = imds ? agent_response_imds_error(resp, 405, AGENT_NO_REASON)
+		     : agent_response_error(resp, 405, "MethodNotAllowed",
+					    "this method is not allowed here", AGENT_NO_REASON);
 
 	http_response_add_header(&resp->http, "Allow", allow);
 	return r;

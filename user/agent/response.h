@@ -27,26 +27,27 @@ struct agent_response {
 };
 
 /* Wipes and frees; leaves an empty response. */
-void response_done(struct agent_response *resp);
+void agent_response_done(struct agent_response *resp);
 
 /* A text/plain answer. a reason makes it an audited refusal. 0 or -ENOMEM. */
-int response_text(struct agent_response *resp, unsigned status, const char *body,
-		  enum agent_reason reason);
+int agent_response_text(struct agent_response *resp, unsigned status, const char *body,
+			enum agent_reason reason);
 
 /* The error body of the container endpoint (R8): every SDK finds its own spelling of the keys. */
-int response_error(struct agent_response *resp, unsigned status, const char *code,
-		   const char *message, enum agent_reason reason);
+int agent_response_error(struct agent_response *resp, unsigned status, const char *code,
+			 const char *message, enum agent_reason reason);
 
 /* 400: what was asked can be read in more than one way. */
-int response_ambiguous(struct agent_response *resp);
+int agent_response_ambiguous(struct agent_response *resp);
 
 /* A 405 that says what would have worked. */
-int response_method(struct agent_response *resp, const char *allow, bool imds);
+int agent_response_method(struct agent_response *resp, const char *allow, bool imds);
 
 /* Same, in the shape of IMDS: one line of text, which no SDK parses. */
-int response_imds_error(struct agent_response *resp, unsigned status, enum agent_reason reason);
+int agent_response_imds_error(struct agent_response *resp, unsigned status,
+			      enum agent_reason reason);
 
 /* Grants: adds to the JSON object that the body has begun what both protocols spell alike, and ends
  * it. 0, -ENOMEM, or -E2BIG when that does not fit. */
-int response_credentials(struct agent_response *resp, const struct credentials *c,
-			 const char *content_type);
+int agent_response_credentials(struct agent_response *resp, const struct credentials *c,
+			       const char *content_type);

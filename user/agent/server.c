@@ -54,7 +54,7 @@ static void tick(void *ctx, int64_t now_ms)
 {
 	struct agent_server *server = ctx;
 
-	audit_limit_check(&server->audit_limit, now_ms);
+	agent_audit_limit_check(&server->audit_limit, now_ms);
 }
 
 int agent_server_listen(struct agent_server *server, size_t i, struct pc_err *err)
@@ -76,7 +76,7 @@ static int start_metrics(struct agent_server *server, const struct net_addr *lis
 		.may_be_deaf = true,
 		.limits = {METRICS_CONNECTIONS, METRICS_CONNECTIONS, METRICS_CONNECTIONS},
 		.ctx = server,
-		.handle = handler_metrics,
+		.handle = agent_handler_metrics,
 	};
 
 	return http_start(&http, &server->metrics_http, err);
@@ -115,10 +115,10 @@ static int start_http(struct agent_server *server, const struct agent_options *o
 		.idle_timeout_s = o->idle_timeout_s,
 		.request_timeout_ms = o->request_timeout_ms,
 		.ctx = server,
-		.handle = handler_handle,
-		.share = handler_share,
-		.refused = handler_refused,
-		.poll = handler_poll,
+		.handle = agent_handler_handle,
+		.share = agent_handler_share,
+		.refused = agent_handler_refused,
+		.poll = agent_handler_poll,
 		.poll_ms = NAME_POLL_MS,
 		.tick = tick,
 	};
@@ -160,7 +160,7 @@ static int bind_token_key(const uint8_t *key, uint8_t ret[AGENT_TOKEN_KEY_SIZE],
 
 	if (r < 0)
 		return pc_err_set(err, r, "cannot read %s: %s; mount /proc", path, strerror(-r));
-	r = token_key_of_boot(key, boot_id, ret);
+	r = agent_token_key_of_boot(key, boot_id, ret);
 	return r < 0 ? pc_err_set(err, r, "cannot make a key: libcrypto fails") : 0;
 }
 
@@ -175,7 +175,7 @@ int agent_server_start(const struct agent_options *o, struct agent_server **ret,
 		.total = part_of(o->max_connections ?: DEFAULT_CONNECTIONS, o->max_files),
 		.unknown = part_of(OUTSIDE_CONNECTIONS, o->max_files),
 		.local = part_of(NODE_CONNECTIONS, o->max_files)};
-	audit_limit_init(&server->audit_limit, audit_suppressed, audit_repeated);
+	agent_audit_limit_init(&server->audit_limit, agent_audit_suppressed, agent_audit_repeated);
 	server->credentials = o->credentials;
 	server->peer = o->peer ?: podcred_peer;
 	server->name_wait_ms = o->name_wait_ms;
@@ -199,7 +199,7 @@ void agent_server_stop(struct agent_server *server)
 	http_stop(server->metrics_http); /* first: it looks at the other */
 	http_stop(server->http);
 	cleanup_close(&server->turn_fd);
-	audit_limit_done(&server->audit_limit);
+	agent_audit_limit_done(&server->audit_limit);
 	explicit_bzero(server->token_key, sizeof(server->token_key));
 	free(server);
 }

@@ -26,9 +26,9 @@ struct agent_server {
 bool agent_server_is_stalled(const struct agent_server *server);
 
 /* For http_options; ctx is the server. */
-int handler_handle(void *ctx, struct http_request *req, struct http_response *resp);
-uint64_t handler_share(void *ctx, int fd);
-void handler_refused(void *ctx, int fd);
-bool handler_poll(void *ctx, uint64_t key, int fd);
+int agent_handler_handle(void *ctx, struct http_request *req, struct http_response *resp);
+uint64_t agent_handler_share(void *ctx, int fd);
+void agent_handler_refused(void *ctx, int fd);
+bool agent_handler_poll(void *ctx, uint64_t key, int fd);
 
-int handler_metrics(void *ctx, struct http_request *req, struct http_response *resp);
+int agent_handler_metrics(void *ctx, struct http_request *req, struct http_response *resp);

@@ -47,8 +47,8 @@ static int mac(const uint8_t *key, const char *pod_uid, const uint8_t expiry[EXP
 				  sizeof(context) + EXPIRY_SIZE + uid_len, ret);
 }
 
-int token_key_of_boot(const uint8_t key[AGENT_TOKEN_KEY_SIZE], const char *boot_id,
-		      uint8_t ret[AGENT_TOKEN_KEY_SIZE])
+int agent_token_key_of_boot(const uint8_t key[AGENT_TOKEN_KEY_SIZE], const char *boot_id,
+			    uint8_t ret[AGENT_TOKEN_KEY_SIZE])
 {
 	static const char purpose[] = "podcred imds session tokens of boot ";
 	uint8_t input[sizeof(purpose) + BOOT_ID_MAX];
@@ -100,8 +100,8 @@ static int decode(const char *text, uint8_t ret[RAW_SIZE])
 	return text[0] == '\0' && again[TOKEN_SIZE - 2] == text[-1] ? 0 : -EBADMSG;
 }
 
-int token_make(const uint8_t key[AGENT_TOKEN_KEY_SIZE], const char *pod_uid, time_t expiry,
-	       char ret[TOKEN_SIZE])
+int agent_token_make(const uint8_t key[AGENT_TOKEN_KEY_SIZE], const char *pod_uid, time_t expiry,
+		     char ret[TOKEN_SIZE])
 {
 	uint8_t raw[RAW_SIZE];
 	int r;
@@ -114,8 +114,8 @@ int token_make(const uint8_t key[AGENT_TOKEN_KEY_SIZE], const char *pod_uid, tim
 	return 0;
 }
 
-int token_check(const uint8_t key[AGENT_TOKEN_KEY_SIZE], const char *pod_uid, const char *token,
-		time_t now, time_t *ret_left)
+int agent_token_check(const uint8_t key[AGENT_TOKEN_KEY_SIZE], const char *pod_uid,
+		      const char *token, time_t now, time_t *ret_left)
 {
 	uint8_t raw[RAW_SIZE] = {}, expected[MAC_SIZE];
 	time_t expiry;

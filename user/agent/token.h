@@ -16,13 +16,13 @@
 
 /* Makes of the agent's key that of this boot: another one counts its time from 0 again. -EIO when
  * libcrypto fails. */
-int token_key_of_boot(const uint8_t key[AGENT_TOKEN_KEY_SIZE], const char *boot_id,
-		      uint8_t ret[AGENT_TOKEN_KEY_SIZE]);
+int agent_token_key_of_boot(const uint8_t key[AGENT_TOKEN_KEY_SIZE], const char *boot_id,
+			    uint8_t ret[AGENT_TOKEN_KEY_SIZE]);
 
 /* 0, -EINVAL for an empty uid, -EIO when libcrypto fails. */
-int token_make(const uint8_t key[AGENT_TOKEN_KEY_SIZE], const char *pod_uid, time_t expiry,
-	       char ret[TOKEN_SIZE]);
+int agent_token_make(const uint8_t key[AGENT_TOKEN_KEY_SIZE], const char *pod_uid, time_t expiry,
+		     char ret[TOKEN_SIZE]);
 
 /* 0 and the seconds left, -EBADMSG (not a token of this pod and key), -EKEYEXPIRED. */
-int token_check(const uint8_t key[AGENT_TOKEN_KEY_SIZE], const char *pod_uid, const char *token,
-		time_t now, time_t *ret_left);
+int agent_token_check(const uint8_t key[AGENT_TOKEN_KEY_SIZE], const char *pod_uid,
+		      const char *token, time_t now, time_t *ret_left);
