@@ -90,6 +90,8 @@ wait $!
 same 'until its time is up' 503 "$(cat "$ENV_TMP/status")"
 take
 same 'then nobody waits' '0 1' "$(value podcred_agent_requests_waiting) $(refusals pod_not_resolved)"
+same 'it has waited, and is one request all the same' '2 3 0' \
+  "$(for result in granted refused aborted; do requests pod_identity $result; done | xargs)"
 check 'how long it took is in the histogram' jq -e \
   '.["podcred_agent_request_duration_seconds_sum{service=\"pod_identity\"}"] | . > 1.4 and . < 10' <<<"$SAMPLES"
 check 'not among those of a second' jq -e \
