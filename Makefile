@@ -64,28 +64,42 @@ BPF_CFLAGS = -target bpf -mcpu=v2 -O2 -g -Wall $(WERROR) -fno-stack-protector \
 DEPFLAGS = -MMD -MP -MT $@ -MF $(@:.o=.d)
 LIBS := -lbpf -lelf -lz -lmicrohttpd -ljansson -lyaml -lmnl -lcrypto -pthread
 
-# ---- user modules: <name>_DEPS is the only include permission (docs/architecture.md) ----
-MODULES := base yaml crypto http net config identity kube credentials agent loader daemon doctor cli
-base_DEPS     :=
-yaml_DEPS     := base
-crypto_DEPS   := base
-http_DEPS     := base crypto
-net_DEPS      := base
-config_DEPS   := base yaml
-identity_DEPS := base
-kube_DEPS     := base yaml identity
+# ---- user modules ----
+# <name>_DEPS is the only include permission, and what docs/architecture.md says ("make lint" compares the two).
+# <name>_API: the headers that others may include; without one, all but internal.h.
+MODULES := base yaml crypto net config identity http kube credentials kernel node resolver agent doctor daemon cli
+base_DEPS        :=
+yaml_DEPS        := base
+crypto_DEPS      := base
+net_DEPS         := base
+config_DEPS      := base yaml
+identity_DEPS    := base
+http_DEPS        := base crypto
+kube_DEPS        := base yaml identity
 credentials_DEPS := base yaml
-agent_DEPS    := base http credentials crypto lib/include
-loader_DEPS   := base
-daemon_DEPS   := base net config identity kube credentials agent loader lib/include
-doctor_DEPS   := base net config identity loader daemon
-cli_DEPS      := base net config loader daemon doctor
-agent_INC     := -Ibpf/uapi
-loader_INC    := -Ibpf/uapi -Ibpf/api -I$(O)/gen
-daemon_INC    := -Ibpf/uapi -Ibpf/api
-doctor_INC    := -Ibpf/uapi -Ibpf/api
-cli_INC       := -Ibpf/uapi -Ibpf/api
-lib_INC       := -Ibpf/uapi -Iuser/lib/include
+kernel_DEPS      := base
+node_DEPS        := base net config identity kernel
+resolver_DEPS    := base net config identity kube kernel node
+agent_DEPS       := base crypto http credentials libpodcred
+doctor_DEPS      := base net config identity kernel node
+daemon_DEPS      := base net config identity kube credentials kernel node resolver agent libpodcred
+cli_DEPS         := base net config kernel node resolver doctor daemon
+
+http_API        := server.h request.h response.h path.h
+credentials_API := associations.h credentials.h store.h
+kernel_API      := load.h status.h features.h maps.h events.h
+agent_API       := agent.h
+
+# The headers of the BPF side: bpf/uapi for all that ask a socket, bpf/api for all that look into the maps.
+BPF_API := -Ibpf/uapi -Ibpf/api
+agent_INC    := -Ibpf/uapi
+kernel_INC   := $(BPF_API) -I$(O)/gen
+node_INC     := $(BPF_API)
+resolver_INC := $(BPF_API)
+daemon_INC   := $(BPF_API)
+doctor_INC   := $(BPF_API)
+cli_INC      := $(BPF_API)
+lib_INC      := -Ibpf/uapi -Iuser/lib/include
 
 .PHONY: all
 all: $(O)/podcred $(O)/libpodcred.so $(O)/libpodcred.a $(O)/libpodcred.pc
@@ -110,26 +124,24 @@ $(SKEL): $(O)/bpf/podcred.bpf.o
 	$(Q)$(BPFTOOL) gen skeleton $< name podcred > $@.tmp && mv $@.tmp $@
 
 # ---- modules ----
-# What a module may include is linked into a directory of its own, build/inc/<module>, so that an
-# include names the module it comes from: #include "crypto/hmac.h". <name>_API: only these headers.
-NAMED_MODULES := crypto http yaml credentials
-http_API      := server.h request.h response.h path.h
-credentials_API := associations.h credentials.h store.h
+# What a module may include is linked into a directory of its own, build/inc/<module>, so that an include names the
+# module it comes from (#include "crypto/hmac.h"), and one that is not allowed does not compile.
+api_of = $(or $($(1)_API:%=user/$(1)/%),$(filter-out %/internal.h,$(wildcard user/$(1)/*.h)))
 define module
-$(O)/inc/$(1)/.done: Makefile
-	$$(Q)rm -rf $$(@D) && mkdir -p $$(@D)
-	$$(Q)$$(foreach d,$$(filter-out lib/include,$$($(1)_DEPS)),$$(if $$($$(d)_API),mkdir $$(@D)/$$(d) && \
-		ln -sr $$($$(d)_API:%=user/$$(d)/%) $$(@D)/$$(d),ln -sr user/$$(d) $$(@D)) &&) touch $$@
+$(1)_MAY := $$(filter-out libpodcred,$$($(1)_DEPS))
+$(O)/inc/$(1)/.done: Makefile $$(wildcard user/*/*.h)
+	$$(Q)rm -rf $$(@D) && mkdir -p $$(@D) && ln -sr user/$(1) $$(@D)
+	$$(Q)$$(foreach d,$$($(1)_MAY),mkdir $$(@D)/$$(d) && ln -sr $$(call api_of,$$(d)) $$(@D)/$$(d) &&) touch $$@
 $(1)_OBJS := $$(patsubst %.c,$(O)/%.o,$$(wildcard user/$(1)/*.c))
 $(O)/user/$(1)/%.o: user/$(1)/%.c | $(O)/inc/$(1)/.done $$(DEPS_STAMP) $$(SYSROOT_STAMP)
 	$$(call msg,CC,$$@)
 	$$(Q)mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(ALL_CFLAGS) -I$(O)/inc/$(1) $$(addprefix -Iuser/,$$(filter-out $$(NAMED_MODULES),$$($(1)_DEPS))) \
+	$$(Q)$$(CC) $$(ALL_CFLAGS) -I$(O)/inc/$(1) $$(if $$(filter libpodcred,$$($(1)_DEPS)),-Iuser/lib/include) \
 		$$($(1)_INC) $$(DEPFLAGS) -c $$< -o $$@
 ALL_OBJS += $$($(1)_OBJS)
 endef
 $(foreach m,$(MODULES),$(eval $(call module,$(m))))
-$(loader_OBJS): | $(SKEL)
+$(kernel_OBJS): | $(SKEL)
 
 $(O)/podcred: $(ALL_OBJS) $(O)/libpodcred.a
 	$(call msg,LD,$@)

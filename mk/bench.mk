@@ -7,7 +7,7 @@ BENCH_OUT := $(O)/bench/results
 $(O)/bench/%: tests/bench/%.c $(O)/libpodcred.a | $(O)/.deps-bench
 	$(call msg,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(BASE_CFLAGS) -O2 -g $(lib_INC) -Iuser/base -Ibpf/api -MMD -MP -MF $@.d -o $@ $< \
+	$(Q)$(CC) $(BASE_CFLAGS) -O2 -g $(lib_INC) -Iuser -Ibpf/api -MMD -MP -MF $@.d -o $@ $< \
 		$(O)/libpodcred.a -lbpf -lelf -lz
 -include $(BENCH_TOOLS:=.d)
 

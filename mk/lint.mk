@@ -16,13 +16,13 @@ lint-tidy: $(SKEL) | $(O)/.deps-lint
 	$(call msg,LINT,clang-tidy)
 	$(Q)printf '%s\n' $(wildcard user/*/*.c) | xargs -P 2 -n 4 sh -c 'clang-tidy-14 --quiet "$$@" -- \
 		-std=gnu17 -D_GNU_SOURCE -DPODCRED_VERSION=\"\" -I$(O)/gen \
-		$(UNIT_INC) -Iuser/daemon 2>$(O)/tidy.err || { cat $(O)/tidy.err; exit 1; }' sh
+		$(UNIT_INC) 2>$(O)/tidy.err || { cat $(O)/tidy.err; exit 1; }' sh
 
 # What -I cannot forbid: relative includes, and BPF outside the one module that may speak it.
 lint-layers:
 	$(call msg,LINT,layers)
 	$(Q)! grep -nE '#[[:space:]]*include[[:space:]]*["<]([^">]*/)?\.\./' -r user bpf
-	$(Q)! grep -nlE '#include <(bpf/|linux/bpf\.h)' $(filter-out $(wildcard user/loader/*),$(wildcard user/*/*.[ch]))
+	$(Q)! grep -nlE '#include <(bpf/|linux/bpf\.h)' $(filter-out $(wildcard user/kernel/*),$(wildcard user/*/*.[ch]))
 	$(Q)! grep -nE '#include "(user|base|loader|agent)/' -r bpf
 	$(Q)! grep -nE '#include <openssl/' -r user tests --include='*.[ch]' --exclude-dir=crypto
 	$(Q)! grep -nE '#include <microhttpd' -r user tests --include='*.[ch]' --exclude-dir=http

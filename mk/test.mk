@@ -8,7 +8,7 @@ TEST_TOOLS := $(patsubst tests/e2e/%.c,$(O)/tests/%,$(wildcard tests/e2e/*.c)) $
 E2E := $(sort $(wildcard tests/e2e/*.sh))
 BPF_TESTS := $(patsubst tests/bpf/%.c,$(O)/bpftest/%,$(wildcard tests/bpf/test_*.c))
 
-UNIT_INC := -Iuser $(addprefix -Iuser/,base net config identity kube credentials agent loader daemon doctor cli lib/include) -Ibpf/uapi -Ibpf/api
+UNIT_INC := -Iuser -Iuser/lib/include $(BPF_API)
 # Unit tests always run under sanitizers: the build's own, or these. Emulated by qemu-user, ASan finds
 # no room for its shadow memory.
 comma := ,
@@ -29,7 +29,7 @@ $(O)/unit/lib/$(1).a: $(patsubst %.c,$(O)/unit/obj/%.o,$(wildcard user/$(1)/*.c)
 	$$(Q)mkdir -p $$(@D)
 	$$(Q)rm -f $$@ && $$(AR) rcsD $$@ $$^
 endef
-UNIT_MODULES := $(filter-out loader,$(MODULES))
+UNIT_MODULES := $(filter-out kernel,$(MODULES))
 $(foreach m,$(UNIT_MODULES),$(eval $(call unit_archive,$(m))))
 
 $(O)/unit/%: tests/unit/%.c | $(O)/.deps-test $(SYSROOT_STAMP)
@@ -46,7 +46,7 @@ $(O)/unit/header_cxx.o: tests/unit/header_cxx.cc | $(O)/.deps-test
 
 # netdiag is the one tool that drives a user module, and not what outsiders see.
 $(O)/tests/netdiag: $(net_OBJS) $(addprefix $(O)/user/base/,addr.o err.o file.o parse.o)
-$(O)/tests/netdiag: TOOL_INC := -Iuser/base -Iuser/net
+$(O)/tests/netdiag: TOOL_INC := -Iuser
 $(O)/tests/netdiag: TOOL_LIBS := -lmnl
 $(O)/tests/%: tests/e2e/%.c $(O)/libpodcred.a | $(O)/.deps-test
 	$(call msg,CC,$@)
@@ -67,14 +67,14 @@ $(O)/tests/bypass: $(BYPASS_SRCS) tests/bypass/bypass.h | $(O)/.deps-test $(O)/b
 	$(Q)$(CC) $(BASE_CFLAGS) -Wno-missing-field-initializers -O2 -g -o $@ $(BYPASS_SRCS) -pthread
 
 # What a kernel's verifier says to each program.
-$(O)/tests/verifier: tests/kernels/verifier.c $(loader_OBJS) $(base_OBJS) | $(O)/.deps-test
+$(O)/tests/verifier: tests/kernels/verifier.c $(kernel_OBJS) $(base_OBJS) | $(O)/.deps-test
 	$(call msg,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(BASE_CFLAGS) -O2 -g -Iuser/base -Iuser/loader $(loader_INC) -MMD -MP -MF $@.d -o $@ $(filter %.c %.o,$^) \
+	$(Q)$(CC) $(BASE_CFLAGS) -O2 -g -Iuser $(kernel_INC) -MMD -MP -MF $@.d -o $@ $(filter %.c %.o,$^) \
 		-lbpf -lelf -lz -ljansson
 
 # BPF logic: tests/bpf/test_NAME.c drives tests/bpf/NAME.bpf.c through its skeleton.
-BPF_TEST_INC := -Ibpf/uapi -Ibpf/api -Iuser/base -I$(O)/bpftest
+BPF_TEST_INC := $(BPF_API) -Iuser -I$(O)/bpftest
 .SECONDARY: $(foreach x,skel.h bpf.o,$(patsubst tests/bpf/%.bpf.c,$(O)/bpftest/%.$(x),$(wildcard tests/bpf/*.bpf.c)))
 $(O)/bpftest/%.bpf.o: tests/bpf/%.bpf.c | $(O)/.deps-test
 	$(call msg,BPF,$@)

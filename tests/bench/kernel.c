@@ -18,7 +18,7 @@
 #include <bpf/bpf.h>
 #include <fcntl.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 #define N_EMPTY 2
 

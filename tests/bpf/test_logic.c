@@ -17,7 +17,7 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "logic.h"
 #include "logic.skel.h"
 #include "tap.h"

@@ -24,13 +24,13 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-#include "addr.h"
-#include "err.h"
-#include "links.h"
+#include "base/addr.h"
+#include "base/err.h"
+#include "net/links.h"
 #include "net.h"
-#include "netns.h"
-#include "reset.h"
-#include "sockdiag.h"
+#include "net/netns.h"
+#include "net/reset.h"
+#include "net/sockdiag.h"
 
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262

@@ -5,8 +5,8 @@
 #include "fuzz.h"
 
 #include "credentials/associations.h"
-#include "k8s_name.h"
-#include "timestamp.h"
+#include "base/k8s_name.h"
+#include "base/timestamp.h"
 
 /* Stands in the seeds where secrets do. Wherever it wanders to, no message may have it. */
 #define SECRET "wJalrXUtn/K7MDENG+"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* FLAGS: -Itests/fuzz/host -Ibpf/lib -Ibpf -Wno-missing-prototypes -Wno-unknown-attributes -fno-sanitize=alignment */
-/* SOURCES: user/loader/filter.c user/base/addr.c user/base/parse.c */
+/* SOURCES: user/kernel/filter.c user/base/addr.c user/base/parse.c */
 /*
  * The packet programs of bpf/egress.bpf.c, bpf/tcx.bpf.c and bpf/path.bpf.c, whole, on a packet of a pod,
  * or for one. Beside them the second reader says where the packet could go. What could go to a guarded
@@ -29,7 +29,8 @@
 #include <arpa/inet.h>
 #include <sys/mman.h>
 
-#include "filter.h"
+#include "kernel/filter.h"
+#include "kernel/load.h"
 #include "model.h"
 
 #define TCX_REDIRECT 7 /* the kernel's, of bpf_redirect */
@@ -56,7 +57,7 @@ static const struct rule {
 
 #define N_RULES (sizeof(rules) / sizeof(rules[0]))
 
-static struct loader_guard guards[N_RULES];
+static struct kern_guard guards[N_RULES];
 static struct podcred_config config = {.kubepods_level = LEVEL, .max_flows_per_pod = 128};
 #define AGENT (N_RULES - 2) /* which rule is the agent's own; the next is that of IPv6 */
 static struct podcred_action_value found;

@@ -3,7 +3,7 @@
 /* Cgroup paths: whatever the bytes, an accepted path names a pod where the answer says. */
 #include "fuzz.h"
 
-#include "cgpath.h"
+#include "identity/cgpath.h"
 
 static bool has_dots(const char *path, size_t len)
 {

@@ -2,6 +2,7 @@
 /* MODULES: config yaml base */
 /* LIBS: -lyaml */
 /* The configuration and its policy: refused as a whole, or written out again to the same. */
+#include "base/addr.h"
 #include "fuzz.h"
 
 #include <netinet/in.h>
@@ -9,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "config.h"
+#include "config/config.h"
 
 static struct config before, config, again;
 static char text_again[1 << 18];

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/loader/events.c user/loader/reasons.c user/cli/decision.c user/base/addr.c user/base/parse.c user/base/err.c */
+/* SOURCES: user/kernel/events.c user/kernel/reasons.c user/cli/decision.c user/base/addr.c user/base/parse.c user/base/err.c */
 /* LIBS: -ljansson */
 /*
  * Ring-buffer records of any length and content, as the programs of another release might write
@@ -11,8 +11,8 @@
 #include <jansson.h>
 #include <unistd.h>
 
-#include "decision.h"
-#include "internal.h"
+#include "cli/decision.h"
+#include "kernel/internal.h"
 
 /* ---- in place of libbpf and the rest of the loader ---- */
 
@@ -51,7 +51,7 @@ int bpf_obj_get_info_by_fd(int fd, void *info, __u32 *len)
 	return 0;
 }
 
-int loader_map_open(const char *pin_dir, enum loader_map map, struct pc_err *err)
+int kern_map_open(const char *pin_dir, enum kern_map map, struct pc_err *err)
 {
 	(void)pin_dir, (void)map, (void)err;
 	return open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -137,19 +137,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_input in = {data, size};
 	bool cgroups = fuzz_byte(&in) & 1;
-	struct loader_events *events = NULL;
+	struct kern_events *events = NULL;
 	void *record;
 
 	has_pod = !cgroups && fuzz_byte(&in) & 1;
 	if (has_pod)
 		fuzz_bytes(&in, &pod, sizeof(pod));
-	if (loader_events_open("/", cgroups ? LOADER_MAP_CGROUPS : LOADER_MAP_EVENTS,
-			       cgroups ? on_cgroup : on_decision, NULL, &events, NULL) < 0)
+	if (kern_events_open("/", cgroups ? KERN_MAP_CGROUPS : KERN_MAP_EVENTS,
+			     cgroups ? on_cgroup : on_decision, NULL, &events, NULL) < 0)
 		abort();
 	/* a record of the ring: 8 bytes aligned, and no more than it says */
 	record = fuzz_copy(in.data, in.size);
 	MUST(deliver(deliver_arg, record, in.size) == 0);
 	free(record);
-	loader_events_close(events);
+	kern_events_close(events);
 	return 0;
 }

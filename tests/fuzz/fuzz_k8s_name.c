@@ -5,7 +5,7 @@
 
 #include <regex.h>
 
-#include "k8s_name.h"
+#include "base/k8s_name.h"
 
 #define LABEL "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 

@@ -3,7 +3,7 @@
 /* /proc/PID/mountinfo: who may mount may choose most of a line. */
 #include "fuzz.h"
 
-#include "mountinfo.h"
+#include "identity/mountinfo.h"
 
 static const char *asked[4096];
 static size_t n_asked;

@@ -5,6 +5,7 @@
  * Netlink: single messages, and whole conversations in which the input is the kernel. The first
  * byte chooses what is asked.
  */
+#include "base/addr.h"
 #include "fuzz.h"
 
 #include <errno.h>
@@ -17,10 +18,10 @@
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 
-#include "links.h"
-#include "messages.h"
-#include "nl.h"
-#include "sockdiag.h"
+#include "net/links.h"
+#include "net/messages.h"
+#include "net/nl.h"
+#include "net/sockdiag.h"
 
 /* ---- the kernel's part ---- */
 

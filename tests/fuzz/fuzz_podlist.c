@@ -6,12 +6,12 @@
 
 #include <jansson.h>
 
-#include "err.h"
-#include "k8s_name.h"
-#include "names.h"
-#include "pod.h"
-#include "podlist.h"
-#include "project.h"
+#include "base/err.h"
+#include "base/k8s_name.h"
+#include "identity/names.h"
+#include "identity/pod.h"
+#include "kube/podlist.h"
+#include "kube/project.h"
 
 static void check_pod(const struct pod_name *pod)
 {

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "internal.h"
+#include "base/cleanup.h"
+#include "kernel/internal.h"
 
 #define LOG_STATS 4 /* BPF_LOG_STATS */
 #define LOG_SIZE  (16U << 20)

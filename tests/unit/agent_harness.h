@@ -14,7 +14,7 @@
 
 #include <podcred/podcred.h>
 
-#include "agent.h"
+#include "agent/agent.h"
 #include "credentials/store.h"
 
 #define HOST23	"Host: 169.254.170.23\r\n"

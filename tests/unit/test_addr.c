@@ -9,10 +9,10 @@
 
 #include <cmocka.h>
 
-#include "addr.h"
-#include "cleanup.h"
-#include "err.h"
-#include "parse.h"
+#include "base/addr.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/parse.h"
 
 static void numbers(void **state)
 {

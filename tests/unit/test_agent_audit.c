@@ -12,7 +12,7 @@
 
 #include <podcred/podcred.h>
 
-#include "audit_limit.h"
+#include "agent/audit_limit.h"
 
 static const struct podcred_peer one = {.pod_cgroup_id = 7}, two = {.pod_cgroup_id = 8};
 static unsigned reports, reported;

@@ -3,6 +3,7 @@
 /* MODULES: agent http credentials yaml crypto base */
 /* LIBS: -lmicrohttpd -ljansson -lyaml -lcrypto */
 /* Waiting for names, shares and limits, reload, start and stop, over real sockets. */
+#include "base/addr.h"
 #include "agent_harness.h"
 
 #include <errno.h>
@@ -15,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 static void test_named_late(void **state)
 {

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 static void test_container(void **state)
 {

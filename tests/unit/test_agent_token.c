@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "token.h"
+#include "agent/token.h"
 
 #define NOW 1767323045
 #define POD "5f1b0c1e-6d3a-4f0e-8d61-0a4b2d7e9c11"

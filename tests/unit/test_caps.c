@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-#include "caps.h"
+#include "base/caps.h"
 
 #define KEEP (CAPS_BIT(CAP_BPF) | CAPS_BIT(CAP_CHOWN) | CAPS_BIT(CAP_SETPCAP))
 

@@ -15,11 +15,11 @@
 
 #include <cmocka.h>
 
-#include "cgsurvey.h"
-#include "cgtree.h"
-#include "cleanup.h"
-#include "err.h"
-#include "mountinfo.h"
+#include "identity/cgsurvey.h"
+#include "identity/cgtree.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "identity/mountinfo.h"
 
 static char top[64]; /* a new directory for each test, and the working directory */
 static int start_fd;

@@ -16,10 +16,10 @@
 
 #include <cmocka.h>
 
-#include "cgtree.h"
-#include "cleanup.h"
-#include "err.h"
-#include "registry.h"
+#include "identity/cgtree.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "identity/registry.h"
 
 #define UID_1	 "00000000-0000-0000-0000-000000000001"
 #define UID_2	 "00000000-0000-0000-0000-000000000002"

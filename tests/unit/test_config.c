@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "cleanup.h"
-#include "config.h"
+#include "base/cleanup.h"
+#include "config/config.h"
 #include "podcred_maps.h"
 
 /* place.c hands the one over as the other. */

@@ -14,8 +14,8 @@
 
 #include <cmocka.h>
 
-#include "cleanup.h"
-#include "config.h"
+#include "base/cleanup.h"
+#include "config/config.h"
 
 #define REDIRECT CONFIG_POLICY_REDIRECT
 #define EXEMPT	 CONFIG_POLICY_EXEMPT

@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #include "credentials/associations.h"
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "credentials/credentials.h"
 
 #define SECRET "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/cli/decision.c user/loader/reasons.c user/base/addr.c user/base/parse.c */
+/* SOURCES: user/cli/decision.c user/kernel/reasons.c user/base/addr.c user/base/parse.c */
 /* LIBS: -ljansson */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,8 +12,8 @@
 
 #include <netinet/in.h>
 
-#include "cleanup.h"
-#include "decision.h"
+#include "base/cleanup.h"
+#include "cli/decision.h"
 
 #define V4(a, b, c, d)                                                                             \
 	{                                                                                          \

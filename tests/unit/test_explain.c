@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/doctor/explain.c user/loader/reasons.c user/base/addr.c user/base/parse.c */
+/* SOURCES: user/doctor/explain.c user/kernel/reasons.c user/base/addr.c user/base/parse.c */
 /*
  * The same cases, with the same answers, as tests/bpf/test_logic.c has them of the BPF functions;
  * those that only a hook can reach are compared by tests/e2e/25-explain.sh.
@@ -16,9 +16,9 @@
 #include <errno.h>
 #include <netinet/in.h>
 
-#include "addr.h"
-#include "cleanup.h"
-#include "explain.h"
+#include "base/addr.h"
+#include "base/cleanup.h"
+#include "doctor/explain.h"
 
 #define NONE	  EXPLAIN_NONE
 #define POD_A	  1001

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/loader/filter.c user/base/addr.c user/base/parse.c */
+/* SOURCES: user/kernel/filter.c user/base/addr.c user/base/parse.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,15 +9,16 @@
 
 #include <cmocka.h>
 
-#include "cleanup.h"
-#include "filter.h"
+#include "base/cleanup.h"
+#include "kernel/filter.h"
+#include "kernel/load.h"
 
 static struct podcred_config config;
 static const __u64 *const filter = config.guard_filter;
 
-static struct loader_guard guard(const char *text)
+static struct kern_guard guard(const char *text)
 {
-	struct loader_guard g = {};
+	struct kern_guard g = {};
 
 	assert_int_equal(net_prefix_parse(text, &g.prefix, &g.bits), 0);
 	return g;
@@ -40,7 +41,7 @@ static void no_hole(void **state)
 	(void)state;
 	srandom(1);
 	for (int i = 0; i < 200000; i++) {
-		struct loader_guard g = {};
+		struct kern_guard g = {};
 		bool v4 = random() & 1;
 		uint8_t ip[16];
 
@@ -62,7 +63,7 @@ static void defaults(void **state)
 				     "fd00:ec2::254",	"fd00:ec2::23",	 "10.99.0.1"};
 	const char *const foreign[] = {"8.8.8.8",     "1.1.1.1",     "10.96.0.1", "192.168.1.1",
 				       "2001:db8::1", "10.99.200.1", "0.0.0.0",	  "::1"};
-	struct loader_guard guards[ARRAY_SIZE(texts)];
+	struct kern_guard guards[ARRAY_SIZE(texts)];
 	size_t n_passed = 0;
 
 	(void)state;
@@ -84,7 +85,7 @@ static void short_prefixes_and_none(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(shorter); i++) {
-		struct loader_guard g = guard(shorter[i]);
+		struct kern_guard g = guard(shorter[i]);
 
 		guard_filter_fill(&g, 1, &config);
 		for (size_t w = 0; w < ARRAY_SIZE(config.guard_filter); w++)
@@ -98,7 +99,7 @@ static void short_prefixes_and_none(void **state)
 /* The agent's address alone, and only under the rule that podcred load writes for it. */
 static void agents_own(void **state)
 {
-	struct loader_guard guards[] = {guard("10.99.0.1"), guard("fd99::1"), guard("10.99.0.1")};
+	struct kern_guard guards[] = {guard("10.99.0.1"), guard("fd99::1"), guard("10.99.0.1")};
 
 	(void)state;
 	memcpy(config.agent[0].addr.ip, guards[0].prefix.ip, 16);

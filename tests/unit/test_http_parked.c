@@ -20,7 +20,7 @@
 
 #include <cmocka.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "http/server.h"
 
 #define KEYS 4

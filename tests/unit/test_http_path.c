@@ -11,10 +11,10 @@
 
 #include <cmocka.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "http/path.h"
-#include "text.h"
-#include "timestamp.h"
+#include "base/text.h"
+#include "base/timestamp.h"
 
 static const struct {
 	const char *target;

@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "cleanup.h"
-#include "k8s_name.h"
+#include "base/cleanup.h"
+#include "base/k8s_name.h"
 
 /* With its length: one has a NUL in it. */
 #define NAME(s)                                                                                    \

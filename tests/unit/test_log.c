@@ -22,8 +22,8 @@
 
 #include <cmocka.h>
 
-#include "log.h"
-#include "log_out.h"
+#include "base/log.h"
+#include "base/log_out.h"
 
 #define PATIENCE_S 60
 #define FLOOD	   2000

@@ -24,9 +24,9 @@
 
 #include <cmocka.h>
 
-#include "cleanup.h"
-#include "clock.h"
-#include "loop.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/loop.h"
 
 #define PATIENCE_S 60
 #define MANY	   5000

@@ -16,10 +16,10 @@
 
 #include <cmocka.h>
 
-#include "cleanup.h"
-#include "links.h"
-#include "messages.h"
-#include "sockdiag.h"
+#include "base/cleanup.h"
+#include "net/links.h"
+#include "net/messages.h"
+#include "net/sockdiag.h"
 
 static const char tcp4[] =
 	"7c0000001400020001000000e21d000002010000e93200507f000001000000000000000000000000"

@@ -16,11 +16,11 @@
 
 #include <cmocka.h>
 
-#include "cleanup.h"
-#include "err.h"
-#include "netns.h"
-#include "reset.h"
-#include "sockdiag.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "net/netns.h"
+#include "net/reset.h"
+#include "net/sockdiag.h"
 
 #define SOCKETS 40
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/daemon/paths.c user/base/err.c */
+/* SOURCES: user/node/paths.c user/base/err.c */
 /* Which device of the node a bridge leads to. The interfaces, and what is written down, are the test's. */
 #include <errno.h>
 #include <setjmp.h>
@@ -12,10 +12,12 @@
 
 #include <cmocka.h>
 
-#include "cleanup.h"
-#include "err.h"
-#include "loader.h"
-#include "paths.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "kernel/load.h"
+#include "kernel/maps.h"
+#include "kernel/status.h"
+#include "node/paths.h"
 
 #define LOOPBACK 1
 
@@ -103,35 +105,35 @@ static struct podcred_config config;
 static struct podcred_path written[16]; /* by ifindex; what is not there is ABSENT */
 #define ABSENT 0xffff
 
-int loader_map_open(const char *pin_dir, enum loader_map map, struct pc_err *err)
+int kern_map_open(const char *pin_dir, enum kern_map map, struct pc_err *err)
 {
 	(void)pin_dir;
-	if (map_error && map == LOADER_MAP_PATHS)
+	if (map_error && map == KERN_MAP_PATHS)
 		return pc_err_set(err, map_error, "no map");
 	return dup(STDIN_FILENO);
 }
 
-bool loader_uses_path(const char *pin_dir)
+bool kern_uses_path(const char *pin_dir)
 {
 	(void)pin_dir;
 	return !without_path;
 }
 
-int loader_config_read(int fd, struct podcred_config *ret)
+int kern_config_read(int fd, struct podcred_config *ret)
 {
 	(void)fd;
 	*ret = config;
 	return config_error;
 }
 
-int loader_path_write(int fd, uint32_t ifindex, const struct podcred_path *path)
+int kern_path_write(int fd, uint32_t ifindex, const struct podcred_path *path)
 {
 	(void)fd;
 	written[ifindex] = *path;
 	return 0;
 }
 
-int loader_map_lookup(int fd, const void *key, void *ret_value)
+int kern_map_lookup(int fd, const void *key, void *ret_value)
 {
 	uint32_t ifindex;
 
@@ -141,15 +143,15 @@ int loader_map_lookup(int fd, const void *key, void *ret_value)
 	return written[ifindex].gateway == ABSENT ? -ENOENT : 0;
 }
 
-int loader_path_delete(int fd, uint32_t ifindex)
+int kern_path_delete(int fd, uint32_t ifindex)
 {
 	(void)fd;
 	written[ifindex].gateway = ABSENT;
 	return 0;
 }
 
-int loader_map_each(int fd, size_t key_size, size_t value_size,
-		    int (*fn)(void *arg, const void *key, const void *value), void *arg)
+int kern_map_each(int fd, size_t key_size, size_t value_size,
+		  int (*fn)(void *arg, const void *key, const void *value), void *arg)
 {
 	int r = 0;
 

@@ -15,12 +15,12 @@
 
 #include <cmocka.h>
 
-#include "cleanup.h"
-#include "err.h"
-#include "file.h"
-#include "pod.h"
-#include "podlist.h"
-#include "project.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "identity/pod.h"
+#include "kube/podlist.h"
+#include "kube/project.h"
 
 #define UID_1	"00000000-0000-0000-0000-000000000001"
 #define UID_2	"00000000-0000-0000-0000-00000000000a"

@@ -31,7 +31,7 @@
 
 #include <cmocka.h>
 
-#include "sandbox.h"
+#include "daemon/sandbox.h"
 
 #define ROW(expression)                                                                            \
 	{                                                                                          \

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 #include "yaml/read.h"
 
 #define SECRET "wJalrXUtnFEMI"

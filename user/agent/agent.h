@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "addr.h"
-#include "err.h"
+#include "base/addr.h"
+#include "base/err.h"
 
 struct podcred_peer;
 struct agent_server;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "audit.h"
+#include "agent/audit.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "addr.h"
-#include "log.h"
+#include "base/addr.h"
+#include "base/log.h"
 
 /* Empty strings become missing fields. */
 static const char *or_null(const char *s)

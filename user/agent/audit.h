@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "audit_limit.h"
-#include "request.h"
-#include "response.h"
+#include "agent/audit_limit.h"
+#include "agent/request.h"
+#include "agent/response.h"
 
 /* One "credentials" line per decision: who asked, where, and what came of it. Holds no secret,
  * no token and nothing else that the client wrote. What is left out is counted. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "audit_grants.h"
+#include "agent/audit_grants.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 
 #include <podcred/podcred.h>
 
-#include "response.h"
+#include "agent/response.h"
 
 struct audit_grant {
 	struct audit_grant *next;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "audit_limit.h"
+#include "agent/audit_limit.h"
 
 #include <stdlib.h>
 

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "audit_grants.h"
+#include "agent/audit_grants.h"
 
 struct podcred_peer;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "container.h"
+#include "agent/container.h"
 
 #include <errno.h>
 #include <stdio.h>

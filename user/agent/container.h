@@ -2,7 +2,7 @@
 /* The container credentials protocol, which ECS and EKS Pod Identity share. */
 #pragma once
 
-#include "service.h"
+#include "agent/service.h"
 
 /* For agent_service.check, once the service knows its path and what else it minds. */
 int agent_container_check(struct agent_exchange *x, bool (*path_known)(const char *path));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "server.h"
+#include "agent/server.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -7,11 +7,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "audit.h"
-#include "cleanup.h"
-#include "clock.h"
+#include "agent/audit.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "credentials/store.h"
-#include "service.h"
+#include "agent/service.h"
 
 static int64_t now_ms(void)
 {

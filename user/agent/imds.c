@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "parse.h"
-#include "service.h"
-#include "timestamp.h"
-#include "token.h"
+#include "base/parse.h"
+#include "agent/service.h"
+#include "base/timestamp.h"
+#include "agent/token.h"
 
 #define IAM	   "meta-data/iam/"
 #define TOKEN_PATH "api/token"

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "metrics.h"
+#include "agent/metrics.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "clock.h"
-#include "service.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "agent/service.h"
 
 #define US	  1000ULL
 #define TEXT_ROOM (64 * 1024)

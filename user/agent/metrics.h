@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "http/server.h"
-#include "response.h"
+#include "agent/response.h"
 
 struct agent_service;
 

@@ -2,7 +2,7 @@
 /* EKS Pod Identity: one fixed path. */
 #include <string.h>
 
-#include "container.h"
+#include "agent/container.h"
 
 static bool path_known(const char *path)
 {

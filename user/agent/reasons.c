@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "reasons.h"
+#include "agent/reasons.h"
 
 const char *agent_reason_name(enum agent_reason reason)
 {

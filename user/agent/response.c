@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "response.h"
+#include "agent/response.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "credentials/credentials.h"
-#include "timestamp.h"
+#include "base/timestamp.h"
 
 void agent_response_done(struct agent_response *resp)
 {

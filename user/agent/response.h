@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 #include "http/response.h"
-#include "reasons.h"
+#include "agent/reasons.h"
 
 struct credentials;
 

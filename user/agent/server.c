@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "server.h"
+#include "agent/server.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,12 +8,13 @@
 
 #include <podcred/podcred.h>
 
-#include "audit.h"
-#include "cleanup.h"
-#include "clock.h"
-#include "file.h"
-#include "request.h"
-#include "token.h"
+#include "base/addr.h"
+#include "agent/audit.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "agent/request.h"
+#include "agent/token.h"
 
 #define THREADS_PER_LISTENER 2
 #define NAME_POLL_MS	     20

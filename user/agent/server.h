@@ -2,10 +2,10 @@
 /* Between server.c (life) and handler.c (requests). */
 #pragma once
 
-#include "agent.h"
-#include "audit_limit.h"
+#include "agent/agent.h"
+#include "agent/audit_limit.h"
 #include "http/server.h"
-#include "metrics.h"
+#include "agent/metrics.h"
 
 struct agent_server {
 	agent_peer_fn peer;

@@ -9,8 +9,8 @@
 #include "credentials/associations.h"
 #include "credentials/credentials.h"
 #include "http/path.h"
-#include "request.h"
-#include "response.h"
+#include "agent/request.h"
+#include "agent/response.h"
 
 /* One request on its way through the steps. */
 struct agent_exchange {

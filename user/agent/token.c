@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "token.h"
+#include "agent/token.h"
 
 #include <errno.h>
 #include <string.h>

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <time.h>
 
-#include "agent.h"
+#include "agent/agent.h"
 
 #define TOKEN_SIZE    55 /* 54 characters for 40 bytes, NUL */
 #define TOKEN_TTL_MAX 21600

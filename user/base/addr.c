@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "addr.h"
+#include "base/addr.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "parse.h"
+#include "base/parse.h"
 
 static const uint8_t v4_prefix[12] = {[10] = 0xff, [11] = 0xff};
 

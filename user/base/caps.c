@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "caps.h"
+#include "base/caps.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -11,8 +11,8 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include "cleanup.h"
-#include "file.h"
+#include "base/cleanup.h"
+#include "base/file.h"
 
 #define STATUS_SIZE 65536 /* it grows with the groups of the process */
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "file.h"
+#include "base/file.h"
 
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 int file_read(const char *path, size_t max, char **ret, size_t *ret_len)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "k8s_name.h"
+#include "base/k8s_name.h"
 
 static bool is_alnum(char c)
 {

@@ -8,7 +8,7 @@
  * whatever stderr is: O_NONBLOCK would be that of all who share the open file, and a disk or a
  * terminal blocks in spite of it.
  */
-#include "log_out.h"
+#include "base/log_out.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -18,8 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "log.h"
+#include "base/clock.h"
+#include "base/log.h"
 
 #define QUEUE_SIZE (256 * 1024)
 #define RETRY_MS   1000

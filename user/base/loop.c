@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "loop.h"
+#include "base/loop.h"
 
 #include <limits.h>
 #include <pthread.h>
@@ -10,8 +10,8 @@
 #include <sys/queue.h>
 #include <sys/signalfd.h>
 
-#include "cleanup.h"
-#include "clock.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
 
 #define BATCH	     64 /* events of one turn */
 #define SIGNAL_BATCH 16

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "err.h"
+#include "base/err.h"
 
 #define EXIT_USAGE   2
 #define EXIT_UNKNOWN 3 /* neither in order nor not: this process may not ask */

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdio.h>
 
-#include "cleanup.h"
-#include "cli.h"
-#include "config.h"
-#include "plural.h"
-#include "serve.h"
+#include "base/cleanup.h"
+#include "cli/cli.h"
+#include "config/config.h"
+#include "base/plural.h"
+#include "daemon/serve.h"
 
 int cmd_check_config(const struct cli_command *self, int argc, char **argv)
 {

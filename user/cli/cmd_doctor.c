@@ -2,10 +2,10 @@
 /* doctor: check what silently breaks podcred on this node. */
 #include <stdio.h>
 
-#include "cleanup.h"
-#include "cli.h"
-#include "doctor.h"
-#include "loader.h"
+#include "base/cleanup.h"
+#include "cli/cli.h"
+#include "doctor/doctor.h"
+#include "kernel/load.h"
 
 static const char *const level_names[] = {
 	[DOCTOR_OK] = "ok", [DOCTOR_SKIP] = "skip", [DOCTOR_WARN] = "warn", [DOCTOR_FAIL] = "fail"};
@@ -45,7 +45,7 @@ int cmd_doctor(const struct cli_command *self, int argc, char **argv)
 		return r - 1;
 	}
 	if (!doctor.pin_dir)
-		doctor.pin_dir = LOADER_PIN_DIR;
+		doctor.pin_dir = KERN_PIN_DIR;
 	failed = doctor_run(&doctor, json ? add_result : print_result, array);
 	if (json)
 		cli_print_json(json_incref(array));

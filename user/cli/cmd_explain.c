@@ -7,10 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "cli.h"
-#include "facts.h"
-#include "parse.h"
+#include "base/addr.h"
+#include "base/cleanup.h"
+#include "cli/cli.h"
+#include "doctor/facts.h"
+#include "base/parse.h"
+#include "kernel/load.h"
+#include "kernel/status.h"
 
 static const struct {
 	const char *name;
@@ -82,8 +85,7 @@ static const char *outcome_name(enum explain_outcome outcome)
 
 static const char *reason_of(const struct explain_verdict *v)
 {
-	return v->reason == EXPLAIN_NONE ? NULL
-					 : loader_reason_name((enum podcred_reason)v->reason);
+	return v->reason == EXPLAIN_NONE ? NULL : kern_reason_name((enum podcred_reason)v->reason);
 }
 
 static void verdict_line(const struct explain_verdict *v, char *buf, size_t size)
@@ -285,7 +287,7 @@ int cmd_explain(const struct cli_command *self, int argc, char **argv)
 				 : "no pod given; podcred explain --pod NAMESPACE/NAME");
 		return EXIT_USAGE;
 	}
-	r = facts_open(pin_dir ?: LOADER_PIN_DIR, &source, &err);
+	r = facts_open(pin_dir ?: KERN_PIN_DIR, &source, &err);
 	if (r == 0)
 		r = facts_find_pod(&source, pod_text, &pod, &err);
 	if (r == 0 && to)

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdio.h>
 
-#include "cleanup.h"
-#include "cli.h"
-#include "loader.h"
+#include "base/cleanup.h"
+#include "cli/cli.h"
+#include "kernel/features.h"
 
 int cmd_features(const struct cli_command *self, int argc, char **argv)
 {
 	static const char *const headings[] = {"FEATURE", "LINUX", "HERE", "WITHOUT IT"};
-	const struct loader_feature *features;
+	const struct kern_feature *features;
 	struct table *table;
 	json_t *array;
 	bool json = false, missing = false, unknown = false;
@@ -18,11 +18,11 @@ int cmd_features(const struct cli_command *self, int argc, char **argv)
 
 	if (r)
 		return r - 1;
-	features = loader_features(&n);
+	features = kern_features(&n);
 	table = table_new(ARRAY_SIZE(headings), headings);
 	array = json_array();
 	for (size_t i = 0; i < n; i++) {
-		const struct loader_feature *f = &features[i];
+		const struct kern_feature *f = &features[i];
 		char here[192];
 
 		missing |= f->required && !f->present && !f->unknown;

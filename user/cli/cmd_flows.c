@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cleanup.h"
-#include "listing.h"
+#include "base/addr.h"
+#include "base/cleanup.h"
+#include "cli/listing.h"
+#include "kernel/maps.h"
 
 static int row_flow(void *arg, const void *key, const void *value)
 {
@@ -18,7 +20,7 @@ static int row_flow(void *arg, const void *key, const void *value)
 int cmd_flows(const struct cli_command *self, int argc, char **argv)
 {
 	static const char *const headings[] = LISTING_CONNECTION_HEADINGS;
-	static const struct listing_source source = {LOADER_MAP_FLOWS,
+	static const struct listing_source source = {KERN_MAP_FLOWS,
 						     sizeof(struct podcred_flow_key),
 						     sizeof(struct podcred_flow), row_flow};
 

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdio.h>
 
-#include "cleanup.h"
-#include "cli.h"
-#include "guard.h"
-#include "ifaces.h"
-#include "loader.h"
-#include "older.h"
-#include "place.h"
-#include "plural.h"
-#include "setup.h"
+#include "base/cleanup.h"
+#include "cli/cli.h"
+#include "node/guard.h"
+#include "node/ifaces.h"
+#include "kernel/load.h"
+#include "kernel/status.h"
+#include "node/stale_conns.h"
+#include "node/layout.h"
+#include "base/plural.h"
+#include "cli/setup.h"
 
-static int print_load(const struct place *place, const struct loader_report *report,
+static int print_load(const struct layout *place, const struct kern_report *report,
 		      const struct reset_report *older, unsigned others)
 {
 	if (report->mounted_bpffs)
@@ -30,7 +31,7 @@ static int print_load(const struct place *place, const struct loader_report *rep
 	return 0;
 }
 
-static json_t *json_load(const struct place *place, const struct loader_report *report,
+static json_t *json_load(const struct layout *place, const struct kern_report *report,
 			 const struct reset_report *older, unsigned others)
 {
 	return json_pack("{sssssssbsisisisisis{sisi}}", "guard", place->guard, "kubepods",
@@ -42,14 +43,14 @@ static json_t *json_load(const struct place *place, const struct loader_report *
 }
 
 /* After our own are in place: until then the others guard, and with both pods are refused. */
-static int take_over(const struct place *place, unsigned *ret_others, struct pc_err *err)
+static int take_over(const struct layout *place, unsigned *ret_others, struct pc_err *err)
 {
-	const struct loader_scope scope = {
+	const struct kern_scope scope = {
 		.cgroup_mount = place->mount, .guard = place->guard, .agent = place->agent_cgroup};
 
 	if (!place->loader.take_over)
 		return 0;
-	return loader_others_detach(place->loader.pin_dir, &scope, ret_others, err);
+	return kern_others_detach(place->loader.pin_dir, &scope, ret_others, err);
 }
 
 int cmd_load(const struct cli_command *self, int argc, char **argv)
@@ -64,25 +65,25 @@ int cmd_load(const struct cli_command *self, int argc, char **argv)
 		{"verbose", NULL, "show what libbpf and the verifier say", NULL, &verbose, NULL},
 		CLI_JSON(json),
 	};
-	struct loader_report report = {};
+	struct kern_report report = {};
 	struct reset_report older = {};
 	struct pc_err err = {};
-	struct place place = {};
+	struct layout place = {};
 	unsigned others = 0;
 	int r = cli_parse(self, options, ARRAY_SIZE(options), argc, argv, 0, NULL, NULL);
 
 	if (r)
 		return r - 1;
-	loader_verbose(verbose);
+	kern_verbose(verbose);
 	r = cli_setup_finish(&setup, &err);
 	if (r == 0)
-		r = place_find(&setup.place, &place, &err);
+		r = layout_find(&setup.place, &place, &err);
 	if (r == 0)
-		r = loader_load(&place.loader, &report, &err);
+		r = kern_load(&place.loader, &report, &err);
 	if (r == 0) {
 		report.interfaces = (unsigned)ifaces_attach(place.loader.pin_dir);
-		loader_iface_settle(place.loader.pin_dir);
-		older_reset(&place, &older);
+		kern_iface_settle(place.loader.pin_dir);
+		stale_conns_reset(&place, &older);
 		r = take_over(&place, &others, &err);
 	}
 	if (r == 0)
@@ -93,6 +94,6 @@ int cmd_load(const struct cli_command *self, int argc, char **argv)
 		r = cli_print_json(json_load(&place, &report, &older, others));
 	else
 		r = print_load(&place, &report, &older, others);
-	place_done(&place);
+	layout_done(&place);
 	return r;
 }

@@ -2,11 +2,11 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "cleanup.h"
-#include "cli.h"
-#include "loader.h"
-#include "metrics.h"
-#include "place.h"
+#include "base/cleanup.h"
+#include "cli/cli.h"
+#include "kernel/load.h"
+#include "node/metrics.h"
+#include "node/layout.h"
 
 int cmd_metrics(const struct cli_command *self, int argc, char **argv)
 {
@@ -18,9 +18,9 @@ int cmd_metrics(const struct cli_command *self, int argc, char **argv)
 
 	if (r)
 		return r - 1;
-	r = place_find_mount(&mount, &err);
+	r = layout_find_mount(&mount, &err);
 	if (r == 0)
-		r = metrics_read(pin_dir ?: LOADER_PIN_DIR, mount, &text, &err);
+		r = metrics_read(pin_dir ?: KERN_PIN_DIR, mount, &text, &err);
 	if (r < 0)
 		return cli_fail(false, r, &err);
 	fputs(text, stdout);

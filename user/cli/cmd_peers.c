@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cleanup.h"
-#include "listing.h"
+#include "base/addr.h"
+#include "base/cleanup.h"
+#include "cli/listing.h"
+#include "kernel/maps.h"
 
 static int row_peer(void *arg, const void *key, const void *value)
 {
@@ -16,7 +18,7 @@ static int row_peer(void *arg, const void *key, const void *value)
 int cmd_peers(const struct cli_command *self, int argc, char **argv)
 {
 	static const char *const headings[] = LISTING_CONNECTION_HEADINGS;
-	static const struct listing_source source = {LOADER_MAP_PEERS,
+	static const struct listing_source source = {KERN_MAP_PEERS,
 						     sizeof(struct podcred_peer_key),
 						     sizeof(struct podcred_seal), row_peer};
 

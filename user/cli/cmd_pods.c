@@ -2,8 +2,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "cleanup.h"
-#include "listing.h"
+#include "base/cleanup.h"
+#include "cli/listing.h"
+#include "kernel/maps.h"
 
 static const char *policy_name(const struct podcred_pod *pod)
 {
@@ -53,7 +54,7 @@ int cmd_pods(const struct cli_command *self, int argc, char **argv)
 {
 	static const char *const headings[] = {"CGROUP",	 "NAMESPACE", "NAME",
 					       "SERVICEACCOUNT", "UID",	      "NOTE"};
-	static const struct listing_source source = {LOADER_MAP_PODS, sizeof(uint64_t),
+	static const struct listing_source source = {KERN_MAP_PODS, sizeof(uint64_t),
 						     sizeof(struct podcred_pod), row_pod};
 
 	return listing_run(self, argc, argv, &source, 1, headings, ARRAY_SIZE(headings));

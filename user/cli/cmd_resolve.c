@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
 
-#include "cleanup.h"
-#include "cli.h"
-#include "loader.h"
-#include "log.h"
-#include "parse.h"
-#include "resolve.h"
-#include "setup.h"
-#include "supervised.h"
+#include "base/cleanup.h"
+#include "cli/cli.h"
+#include "base/log.h"
+#include "base/parse.h"
+#include "daemon/resolve.h"
+#include "cli/setup.h"
+#include "daemon/supervised.h"
+#include "kernel/load.h"
 
 int cmd_resolve(const struct cli_command *self, int argc, char **argv)
 {
-	struct resolve_options resolve = {.conflict_s = RESOLVE_CONFLICT_S};
+	struct resolver_options resolve = {.conflict_s = RESOLVER_CONFLICT_S};
 	const char *conflict = NULL;
 	struct cli_setup setup = {.program = supervised() ? "podcred-resolve" : NULL};
 	const struct cli_option options[] = {
@@ -35,7 +35,7 @@ int cmd_resolve(const struct cli_command *self, int argc, char **argv)
 	log_queue();
 	cli_setup_log(&setup);
 	if (!resolve.pin_dir)
-		resolve.pin_dir = LOADER_PIN_DIR;
+		resolve.pin_dir = KERN_PIN_DIR;
 	if (conflict &&
 	    (parse_u64(conflict, 86400, &resolve.conflict_s) < 0 || !resolve.conflict_s))
 		r = pc_err_set(&err, -EINVAL,

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
 
-#include "cleanup.h"
-#include "cli.h"
-#include "loader.h"
-#include "log.h"
-#include "run.h"
-#include "setup.h"
+#include "base/cleanup.h"
+#include "cli/cli.h"
+#include "kernel/load.h"
+#include "base/log.h"
+#include "daemon/run.h"
+#include "cli/setup.h"
 
 int cmd_run(const struct cli_command *self, int argc, char **argv)
 {
@@ -36,7 +36,7 @@ int cmd_run(const struct cli_command *self, int argc, char **argv)
 	if (r)
 		return r - 1;
 	log_queue();
-	loader_verbose(verbose);
+	kern_verbose(verbose);
 	r = cli_setup_finish(&setup, &err);
 	if (r == 0 && !run.associations)
 		r = pc_err_set(&err, -EINVAL,

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
 
-#include "cleanup.h"
-#include "cli.h"
-#include "log.h"
-#include "serve.h"
-#include "setup.h"
-#include "supervised.h"
+#include "base/addr.h"
+#include "base/cleanup.h"
+#include "cli/cli.h"
+#include "base/log.h"
+#include "daemon/serve.h"
+#include "cli/setup.h"
+#include "daemon/supervised.h"
 
 int cmd_serve(const struct cli_command *self, int argc, char **argv)
 {

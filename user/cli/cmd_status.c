@@ -4,20 +4,24 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "cli.h"
-#include "clock.h"
-#include "guard.h"
-#include "loader.h"
-#include "place.h"
-#include "plural.h"
+#include "base/addr.h"
+#include "base/cleanup.h"
+#include "cli/cli.h"
+#include "base/clock.h"
+#include "node/guard.h"
+#include "kernel/features.h"
+#include "kernel/maps.h"
+#include "kernel/status.h"
+#include "node/layout.h"
+#include "base/plural.h"
+#include "kernel/load.h"
 
-static json_t *json_links(const struct loader_status *status)
+static json_t *json_links(const struct kern_status *status)
 {
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < status->n_links; i++) {
-		const struct loader_link_status *link = &status->links[i];
+		const struct kern_link_status *link = &status->links[i];
 
 		json_array_append_new(
 			array,
@@ -30,10 +34,10 @@ static json_t *json_links(const struct loader_status *status)
 	return array;
 }
 
-static json_t *json_losses(const struct loader_status *status)
+static json_t *json_losses(const struct kern_status *status)
 {
-	struct loader_loss losses[LOADER_MAX_LOSSES];
-	size_t n = loader_losses(status, losses);
+	struct kern_loss losses[KERN_MAX_LOSSES];
+	size_t n = kern_losses(status, losses);
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < n; i++)
@@ -43,7 +47,7 @@ static json_t *json_losses(const struct loader_status *status)
 }
 
 /* null: the resolver has read none yet. */
-static json_t *json_list(const struct loader_status *status)
+static json_t *json_list(const struct kern_status *status)
 {
 	const uint64_t *runtime = status->runtime;
 
@@ -90,16 +94,16 @@ static json_t *json_path(const struct guard *guard)
 
 static json_t *json_status(const struct guard *guard)
 {
-	const struct loader_status *status = &guard->status;
+	const struct kern_status *status = &guard->status;
 	json_t *stats = json_object();
 
 	for (int i = 0; i < PODCRED_REASON_MAX; i++)
-		json_object_set_new(stats, loader_reason_name((enum podcred_reason)i),
+		json_object_set_new(stats, kern_reason_name((enum podcred_reason)i),
 				    json_integer((json_int_t)status->stats[i]));
 	return json_pack("{sososs*s{sbsI}sososososososososo}", "complete", json_complete(guard),
 			 "gaps", json_gaps(guard), "kubepods",
 			 guard->kubepods_there ? guard->kubepods : NULL, "resolver", "running",
-			 loader_resolver_is_running(status), "readyNs",
+			 kern_resolver_is_running(status), "readyNs",
 			 (json_int_t)status->runtime[PODCRED_RUNTIME_RESOLVER_READY], "list",
 			 json_list(status), "pods", json_integer(status->n_pods), "peers",
 			 json_integer(status->n_peers), "flows", json_integer(status->n_flows),
@@ -108,7 +112,7 @@ static json_t *json_status(const struct guard *guard)
 			 json_integer(status->config.max_flows_per_pod));
 }
 
-static const char *link_state(const struct loader_link_status *link)
+static const char *link_state(const struct kern_link_status *link)
 {
 	if (link->unknown)
 		return "may not be asked";
@@ -130,7 +134,7 @@ static void print_agent(const struct podcred_config *config)
 					       ntohs(config->agent[i].port), text, sizeof(text)));
 }
 
-static void print_list(const struct loader_status *status)
+static void print_list(const struct kern_status *status)
 {
 	const uint64_t *runtime = status->runtime;
 
@@ -147,10 +151,10 @@ static void print_list(const struct loader_status *status)
 	printf("\n");
 }
 
-static void print_losses(const struct loader_status *status)
+static void print_losses(const struct kern_status *status)
 {
-	struct loader_loss losses[LOADER_MAX_LOSSES];
-	size_t n = loader_losses(status, losses);
+	struct kern_loss losses[KERN_MAX_LOSSES];
+	size_t n = kern_losses(status, losses);
 
 	for (size_t i = 0; i < n; i++)
 		printf("without    %s: %s\n", losses[i].feature, losses[i].lost);
@@ -196,18 +200,18 @@ static void print_guard(const struct guard *guard)
 		printf("kubepods   gone: run podcred load again\n");
 }
 
-static void print_links(const struct loader_status *status, const char *mount)
+static void print_links(const struct kern_status *status, const char *mount)
 {
 	static const char *const headings[] = {"HOOK", "PROGRAM", "STATE", "CGROUP", "OTHERS"};
 	struct table *table = table_new(ARRAY_SIZE(headings), headings);
 
 	for (size_t i = 0; i < status->n_links; i++) {
-		const struct loader_link_status *link = &status->links[i];
+		const struct kern_link_status *link = &status->links[i];
 		_cleanup_free_ char *path = NULL;
 		char others[16] = "", state[64];
 
 		if (link->alive && link->cgroup_id)
-			loader_cgroup_path(mount, link->cgroup_id, &path);
+			kern_cgroup_path(mount, link->cgroup_id, &path);
 		if (link->others)
 			snprintf(others, sizeof(others), "%u", link->others);
 		if (link->interfaces)
@@ -223,10 +227,10 @@ static void print_links(const struct loader_status *status, const char *mount)
 
 static void print_status(const struct guard *guard)
 {
-	const struct loader_status *status = &guard->status;
+	const struct kern_status *status = &guard->status;
 
 	print_guard(guard);
-	printf("resolver   %s\n", loader_resolver_is_running(status)
+	printf("resolver   %s\n", kern_resolver_is_running(status)
 					  ? "running"
 					  : "not running: new pods get no credentials");
 	print_agent(&status->config);
@@ -240,8 +244,8 @@ static void print_status(const struct guard *guard)
 	for (int i = 0; i < PODCRED_REASON_MAX; i++)
 		if (status->stats[i])
 			printf("%12" PRIu64 "  %s: %s\n", status->stats[i],
-			       loader_reason_name((enum podcred_reason)i),
-			       loader_reason_text((enum podcred_reason)i));
+			       kern_reason_name((enum podcred_reason)i),
+			       kern_reason_text((enum podcred_reason)i));
 }
 
 int cmd_status(const struct cli_command *self, int argc, char **argv)
@@ -260,8 +264,8 @@ int cmd_status(const struct cli_command *self, int argc, char **argv)
 	if (r)
 		return r - 1;
 	if (!where.pin_dir)
-		where.pin_dir = LOADER_PIN_DIR;
-	r = place_find_mount(&mount, &err);
+		where.pin_dir = KERN_PIN_DIR;
+	r = layout_find_mount(&mount, &err);
 	if (r == 0)
 		r = guard_read(&where, mount, &guard, &err);
 	if (r < 0)

@@ -4,8 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "listing.h"
+#include "base/addr.h"
+#include "base/cleanup.h"
+#include "cli/listing.h"
+#include "kernel/maps.h"
+#include "kernel/status.h"
 
 static const char *protocol_name(uint8_t protocol)
 {
@@ -25,10 +28,10 @@ static int row_target(void *arg, const void *key, const void *value)
 		listing_put(list,
 			    json_pack("{sssissss}", "address", addr, "port", ntohs(target->port),
 				      "protocol", protocol_name(target->protocol), "action",
-				      loader_action_name(action->action)));
+				      kern_action_name(action->action)));
 	else
 		table_row(list->table, addr, port, protocol_name(target->protocol),
-			  loader_action_name(action->action));
+			  kern_action_name(action->action));
 	return 0;
 }
 
@@ -46,9 +49,9 @@ static int row_guard(void *arg, const void *key, const void *value)
 			 net_addr_is_v4(guard->addr.ip) ? bits - 96 : bits);
 	if (list->json)
 		listing_put(list, json_pack("{ssss}", "address", addr, "action",
-					    loader_action_name(action->action)));
+					    kern_action_name(action->action)));
 	else
-		table_row(list->table, addr, "all else", "all", loader_action_name(action->action));
+		table_row(list->table, addr, "all else", "all", kern_action_name(action->action));
 	return 0;
 }
 
@@ -56,9 +59,9 @@ int cmd_targets(const struct cli_command *self, int argc, char **argv)
 {
 	static const char *const headings[] = {"ADDRESS", "PORT", "PROTOCOL", "ACTION"};
 	static const struct listing_source sources[] = {
-		{LOADER_MAP_TARGETS, sizeof(struct podcred_target_key),
+		{KERN_MAP_TARGETS, sizeof(struct podcred_target_key),
 		 sizeof(struct podcred_action_value), row_target},
-		{LOADER_MAP_GUARD, sizeof(struct podcred_guard_key),
+		{KERN_MAP_GUARD, sizeof(struct podcred_guard_key),
 		 sizeof(struct podcred_action_value), row_guard},
 	};
 

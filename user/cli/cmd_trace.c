@@ -7,12 +7,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "cli.h"
-#include "clock.h"
-#include "decision.h"
-#include "loader.h"
-#include "parse.h"
+#include "base/cleanup.h"
+#include "cli/cli.h"
+#include "base/clock.h"
+#include "cli/decision.h"
+#include "kernel/events.h"
+#include "kernel/maps.h"
+#include "base/parse.h"
+#include "kernel/load.h"
 
 #define TICK_S	   1
 #define BATCH	   1024 /* decisions, then signals and the clock have their turn */
@@ -22,7 +24,7 @@ struct trace {
 	const char *pin_dir;
 	bool allowed, json;
 	uint64_t count; /* end after that many; 0: never */
-	struct loader_events *events;
+	struct kern_events *events;
 	int pods_fd, runtime_fd, stats_fd;
 	uint64_t start_ns; /* CLOCK_BOOTTIME */
 	uint64_t tick_ns; /* when the last tick was */
@@ -55,8 +57,7 @@ static void print_decision(struct trace *trace, const struct podcred_event *even
 	struct podcred_pod pod;
 	int r;
 
-	if (event->pod_cgroup_id &&
-	    loader_pod_read(trace->pods_fd, event->pod_cgroup_id, &pod) == 0)
+	if (event->pod_cgroup_id && kern_pod_read(trace->pods_fd, event->pod_cgroup_id, &pod) == 0)
 		decision.pod = &pod;
 	if (trace->json) {
 		json_t *object = decision_json(&decision);
@@ -95,7 +96,7 @@ static int want_allowed(const struct trace *trace, uint64_t until, struct pc_err
 
 	if (!trace->allowed)
 		return 0;
-	r = loader_runtime_write(trace->runtime_fd, PODCRED_RUNTIME_TRACE, until);
+	r = kern_runtime_write(trace->runtime_fd, PODCRED_RUNTIME_TRACE, until);
 	return r < 0 ? pc_err_set(err, r, "cannot write podcred_runtime: %s; run as root",
 				  strerror(-r))
 		     : 0;
@@ -103,7 +104,7 @@ static int want_allowed(const struct trace *trace, uint64_t until, struct pc_err
 
 static void report_lost(struct trace *trace)
 {
-	uint64_t lost = loader_stat_read(trace->stats_fd, PODCRED_REASON_event_lost);
+	uint64_t lost = kern_stat_read(trace->stats_fd, PODCRED_REASON_event_lost);
 
 	if (lost > trace->lost)
 		fprintf(stderr,
@@ -121,7 +122,7 @@ static int tick(struct trace *trace, struct pc_err *err)
 		return 0;
 	trace->tick_ns = now;
 	report_lost(trace);
-	if (!loader_events_current(trace->events))
+	if (!kern_events_current(trace->events))
 		return pc_err_set(
 			err, -ESTALE,
 			"%s was unloaded: there is nothing to trace any more; run podcred "
@@ -152,7 +153,7 @@ static void wait_for_more(struct trace *trace, const sigset_t *open)
 {
 	const struct timespec timeout = {.tv_sec = TICK_S};
 	struct pollfd fds[] = {
-		{.fd = loader_events_fd(trace->events), .events = POLLIN},
+		{.fd = kern_events_fd(trace->events), .events = POLLIN},
 		{.fd = STDOUT_FILENO},
 	};
 	sigset_t closed = *open;
@@ -172,14 +173,14 @@ static int follow(struct trace *trace, struct pc_err *err)
 
 	catch_signals(&open);
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	trace->lost = loader_stat_read(trace->stats_fd, PODCRED_REASON_event_lost);
+	trace->lost = kern_stat_read(trace->stats_fd, PODCRED_REASON_event_lost);
 	trace->start_ns = clock_ns(CLOCK_BOOTTIME);
 	r = tick(trace, err);
 	if (r == 0)
 		fprintf(stderr, "podcred: tracing %s decisions\n",
 			trace->allowed ? "all" : "refused");
 	while (r == 0 && !stopped && !trace->output_error) {
-		r = loader_events_dispatch(trace->events);
+		r = kern_events_dispatch(trace->events);
 		if (r == -ECANCELED)
 			break;
 		if (r < 0 && r != -EAGAIN)
@@ -199,21 +200,21 @@ static int follow(struct trace *trace, struct pc_err *err)
 static int open_all(struct trace *trace, struct pc_err *err)
 {
 	const struct {
-		enum loader_map map;
+		enum kern_map map;
 		int *fd;
 	} maps[] = {
-		{LOADER_MAP_PODS, &trace->pods_fd},
-		{LOADER_MAP_RUNTIME, &trace->runtime_fd},
-		{LOADER_MAP_STATS, &trace->stats_fd},
+		{KERN_MAP_PODS, &trace->pods_fd},
+		{KERN_MAP_RUNTIME, &trace->runtime_fd},
+		{KERN_MAP_STATS, &trace->stats_fd},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(maps); i++) {
-		*maps[i].fd = loader_map_open(trace->pin_dir, maps[i].map, err);
+		*maps[i].fd = kern_map_open(trace->pin_dir, maps[i].map, err);
 		if (*maps[i].fd < 0)
 			return *maps[i].fd;
 	}
-	return loader_events_open(trace->pin_dir, LOADER_MAP_EVENTS, on_event, trace,
-				  &trace->events, err);
+	return kern_events_open(trace->pin_dir, KERN_MAP_EVENTS, on_event, trace, &trace->events,
+				err);
 }
 
 static int trace_run(struct trace *trace, struct pc_err *err)
@@ -224,7 +225,7 @@ static int trace_run(struct trace *trace, struct pc_err *err)
 		r = follow(trace, err);
 		want_allowed(trace, 0, NULL); /* before the lock goes with the events */
 	}
-	loader_events_close(trace->events);
+	kern_events_close(trace->events);
 	cleanup_close(&trace->pods_fd);
 	cleanup_close(&trace->runtime_fd);
 	cleanup_close(&trace->stats_fd);
@@ -262,7 +263,7 @@ int cmd_trace(const struct cli_command *self, int argc, char **argv)
 	if (r)
 		return r - 1;
 	if (!trace.pin_dir)
-		trace.pin_dir = LOADER_PIN_DIR;
+		trace.pin_dir = KERN_PIN_DIR;
 	if (count && (parse_u64(count, UINT32_MAX, &trace.count) < 0 || !trace.count))
 		r = pc_err_set(&err, -EINVAL, "--count \"%s\" is not a number from 1 to %u", count,
 			       UINT32_MAX);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdio.h>
 
-#include "cleanup.h"
-#include "cli.h"
-#include "guard.h"
-#include "loader.h"
-#include "plural.h"
+#include "base/cleanup.h"
+#include "cli/cli.h"
+#include "node/guard.h"
+#include "base/plural.h"
+#include "kernel/load.h"
 
 int cmd_unload(const struct cli_command *self, int argc, char **argv)
 {
@@ -24,7 +24,7 @@ int cmd_unload(const struct cli_command *self, int argc, char **argv)
 	if (r)
 		return r - 1;
 	if (!where.pin_dir)
-		where.pin_dir = LOADER_PIN_DIR;
+		where.pin_dir = KERN_PIN_DIR;
 	r = guard_unload(&where, others, &unloaded, &err);
 	if (r < 0)
 		return cli_fail(json, r, &err);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdio.h>
 
-#include "cli.h"
-#include "loader.h"
+#include "cli/cli.h"
+#include "kernel/load.h"
 
 int cmd_version(const struct cli_command *self, int argc, char **argv)
 {
@@ -10,6 +10,6 @@ int cmd_version(const struct cli_command *self, int argc, char **argv)
 
 	if (r)
 		return r - 1;
-	printf("podcred %s (libbpf %s)\n", PODCRED_VERSION, loader_libbpf_version());
+	printf("podcred %s (libbpf %s)\n", PODCRED_VERSION, kern_libbpf_version());
 	return 0;
 }

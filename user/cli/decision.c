@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "decision.h"
+#include "cli/decision.h"
 
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "addr.h"
-#include "cleanup.h"
-#include "loader.h"
+#include "base/addr.h"
+#include "base/cleanup.h"
+#include "kernel/status.h"
 
 #define PROTOCOL_TEXT 16
 
@@ -165,7 +165,7 @@ const char *decision_line(const struct decision *decision, char *buf, size_t siz
 	snprintf(buf, size, "%s.%03ld  %-24s  %-22s  %-11s  %-26s  %-12s  %s", clock,
 		 decision->time.tv_nsec / 1000000, caller_label(decision, label), command,
 		 hook_name(event->hook), destination, verdict_name(event),
-		 loader_reason_name((enum podcred_reason)event->reason));
+		 kern_reason_name((enum podcred_reason)event->reason));
 	return buf;
 }
 
@@ -222,7 +222,7 @@ json_t *decision_json(const struct decision *decision)
 	json_t *object = json_pack("{sossssssss}", "time", json_time(&decision->time), "pod",
 				   caller_label(decision, label), "hook", hook_name(event->hook),
 				   "verdict", verdict_name(event), "reason",
-				   loader_reason_name((enum podcred_reason)event->reason));
+				   kern_reason_name((enum podcred_reason)event->reason));
 
 	if (decision->pod)
 		put_pod(object, decision->pod);

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "listing.h"
+#include "cli/listing.h"
 
 #include <errno.h>
 #include <stdio.h>
 
-#include "addr.h"
-#include "cleanup.h"
-#include "clock.h"
-#include "decision.h"
+#include "base/addr.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "cli/decision.h"
+#include "kernel/load.h"
+#include "kernel/status.h"
 
 void listing_put(struct listing *list, json_t *object)
 {
@@ -20,12 +22,12 @@ static int list_maps(const char *pin_dir, struct listing *list,
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < n; i++) {
-		_cleanup_close_ int fd = loader_map_open(pin_dir, sources[i].map, err);
+		_cleanup_close_ int fd = kern_map_open(pin_dir, sources[i].map, err);
 
 		if (fd < 0)
 			return fd;
-		r = loader_map_each(fd, sources[i].key_size, sources[i].value_size, sources[i].row,
-				    list);
+		r = kern_map_each(fd, sources[i].key_size, sources[i].value_size, sources[i].row,
+				  list);
 	}
 	return r;
 }
@@ -43,10 +45,10 @@ int listing_run(const struct cli_command *self, int argc, char **argv,
 	if (r)
 		return r - 1;
 	if (!pin_dir)
-		pin_dir = LOADER_PIN_DIR;
+		pin_dir = KERN_PIN_DIR;
 	list.table = table_new(n_headings, headings);
 	list.array = json_array();
-	list.pods_fd = loader_map_open(pin_dir, LOADER_MAP_PODS, &err);
+	list.pods_fd = kern_map_open(pin_dir, KERN_MAP_PODS, &err);
 	r = list.pods_fd < 0 ? list.pods_fd : list_maps(pin_dir, &list, sources, n_sources, &err);
 	if (r < 0)
 		r = cli_fail(list.json, r, &err);
@@ -63,7 +65,7 @@ int listing_run(const struct cli_command *self, int argc, char **argv,
 static const char *label_of(int pods_fd, uint64_t cgroup_id, char *buf, size_t size)
 {
 	struct podcred_pod pod;
-	bool known = loader_pod_read(pods_fd, cgroup_id, &pod) == 0;
+	bool known = kern_pod_read(pods_fd, cgroup_id, &pod) == 0;
 
 	return pod_label(known ? &pod : NULL, cgroup_id, buf, size);
 }

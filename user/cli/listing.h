@@ -2,8 +2,8 @@
 /* The commands that show maps, as a table or as JSON. */
 #pragma once
 
-#include "cli.h"
-#include "loader.h"
+#include "cli/cli.h"
+#include "kernel/maps.h"
 
 /* What a row function gets: where to put it, and the map that names pods. */
 struct listing {
@@ -16,7 +16,7 @@ struct listing {
 typedef int (*listing_row_fn)(void *listing, const void *key, const void *value);
 
 struct listing_source {
-	enum loader_map map;
+	enum kern_map map;
 	size_t key_size, value_size;
 	listing_row_fn row;
 };

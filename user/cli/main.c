@@ -6,9 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli.h"
-#include "loader.h"
-#include "log.h"
+#include "cli/cli.h"
+#include "base/log.h"
 
 const struct cli_command cli_commands[] = {
 	{"load", cmd_load, "attach the guard and pin it; upgrade it in place"},

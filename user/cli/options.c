@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "cli.h"
+#include "base/cleanup.h"
+#include "cli/cli.h"
 
 #define MAX_OPTIONS 32
 

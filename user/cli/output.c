@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "cli.h"
-#include "log.h"
-#include "ways.h"
+#include "base/cleanup.h"
+#include "cli/cli.h"
+#include "base/log.h"
+#include "node/ways.h"
 
 int cli_fail(bool json, int code, const struct pc_err *err)
 {

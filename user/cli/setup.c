@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "setup.h"
+#include "cli/setup.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "loader.h"
-#include "log.h"
+#include "base/addr.h"
+#include "kernel/features.h"
+#include "base/log.h"
+#include "kernel/load.h"
 
 void cli_setup_log(const struct cli_setup *setup)
 {
@@ -27,11 +29,11 @@ int cli_setup_finish(struct cli_setup *setup, struct pc_err *err)
 	for (size_t i = 0; r == 0 && i < setup->agents.n; i++)
 		r = config_set_agent(&setup->config, setup->agents.v[i], err);
 	for (size_t i = 0; r == 0 && i < setup->without.n; i++)
-		r = loader_features_without(setup->without.v[i], err);
+		r = kern_features_without(setup->without.v[i], err);
 	if (r == 0 && setup->place.create && !setup->place.kubepods)
 		r = pc_err_set(err, -EINVAL, "--create makes what --kubepods names; give both");
 	if (!setup->place.pin_dir)
-		setup->place.pin_dir = LOADER_PIN_DIR;
+		setup->place.pin_dir = KERN_PIN_DIR;
 	setup->place.config = &setup->config;
 	return r;
 }

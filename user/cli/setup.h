@@ -2,12 +2,12 @@
 /* Options of the commands that need to know where things are: load and run. */
 #pragma once
 
-#include "cli.h"
-#include "config.h"
-#include "place.h"
+#include "cli/cli.h"
+#include "config/config.h"
+#include "node/layout.h"
 
 struct cli_setup {
-	struct place_options place;
+	struct layout_options place;
 	struct config config;
 	const char *config_path;
 	struct cli_values agents, without;

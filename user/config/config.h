@@ -9,9 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "addr.h"
-#include "err.h"
-#include "k8s_name.h"
+#include "base/addr.h"
+#include "base/err.h"
+#include "base/k8s_name.h"
 
 /* The same numbers as enum podcred_action of the kernel side. */
 enum config_action {

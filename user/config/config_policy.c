@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "config.h"
-#include "config_section.h"
-#include "k8s_name.h"
+#include "base/cleanup.h"
+#include "config/config.h"
+#include "config/config_section.h"
+#include "base/k8s_name.h"
 
 static const char *const action_names[] = {
 	[CONFIG_POLICY_REDIRECT] = "redirect",

@@ -2,7 +2,7 @@
 /* Inside of user/config: between the keys of the file and the parts that are read elsewhere. */
 #pragma once
 
-#include "config.h"
+#include "config/config.h"
 #include "yaml/read.h"
 
 /* One rule of policy:, checked against those before it, and added; target is struct config. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The keys of the configuration file; config_policy.c has those of its policy. */
-#include "config.h"
+#include "config/config.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "config_section.h"
-#include "file.h"
+#include "base/cleanup.h"
+#include "config/config_section.h"
+#include "base/file.h"
 
 #define FILE_MAX  (1 << 20)
 #define MAX_NODES 65536

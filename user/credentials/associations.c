@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "associations.h"
+#include "credentials/associations.h"
 
 #include <errno.h>
 #include <stdatomic.h>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "credentials.h"
+#include "credentials/credentials.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "associations.h"
+#include "credentials/associations.h"
 
 /* Static keys do not end, but botocore and JS need an Expiration: clients come back in time. */
 #define ROLLING_LIFETIME (6 * 3600)

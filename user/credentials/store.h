@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "associations.h"
+#include "credentials/associations.h"
 
 struct cred_store;
 

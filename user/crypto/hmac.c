@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "hmac.h"
+#include "crypto/hmac.h"
 
 #include <errno.h>
 #include <limits.h>

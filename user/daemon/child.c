@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "child.h"
+#include "daemon/child.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -8,10 +8,10 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "cleanup.h"
-#include "clock.h"
-#include "log.h"
-#include "supervised.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "daemon/supervised.h"
 
 #define DELAY_MAX_S  30
 #define GOOD_WHILE_S 60 /* one that ran for so long starts from the shortest delay again */

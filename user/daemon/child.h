@@ -8,8 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "err.h"
-#include "loop.h"
+#include "base/err.h"
+#include "base/loop.h"
 
 #define CHILD_MAX_ARGS 40
 

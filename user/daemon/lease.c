@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "lease.h"
+#include "daemon/lease.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -13,12 +13,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "cleanup.h"
-#include "clock.h"
-#include "loader.h"
-#include "log.h"
-#include "loop.h"
-#include "sockdiag.h"
+#include "base/addr.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "kernel/maps.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "net/sockdiag.h"
 
 #define PROBE_NS   CLOCK_S
 #define TIMEOUT_NS CLOCK_S /* to connect, and again for the answer */
@@ -104,9 +105,8 @@ static void check(void *arg)
 	struct podcred_config config;
 	uint64_t until;
 
-	if (lease->ended || loader_config_read(lease->config_fd, &config) < 0 ||
-	    !config.fail_open ||
-	    loader_runtime_read(lease->runtime_fd, PODCRED_RUNTIME_LEASE, &until) < 0 ||
+	if (lease->ended || kern_config_read(lease->config_fd, &config) < 0 || !config.fail_open ||
+	    kern_runtime_read(lease->runtime_fd, PODCRED_RUNTIME_LEASE, &until) < 0 ||
 	    clock_boot_ns() <= until)
 		return;
 	log_warn("the agent's lease has ended: pods reach the real address (failureMode open) "
@@ -119,8 +119,8 @@ static void end_probe(struct lease *lease, bool alive)
 	hang_up(lease);
 	check(lease); /* before it is renewed: we may have been stopped */
 	if (alive)
-		loader_runtime_write(lease->runtime_fd, PODCRED_RUNTIME_LEASE,
-				     clock_boot_ns() + LEASE_NS);
+		kern_runtime_write(lease->runtime_fd, PODCRED_RUNTIME_LEASE,
+				   clock_boot_ns() + LEASE_NS);
 	if (alive && (!lease->alive || lease->ended))
 		log_info("the agent is alive: pods are redirected to it");
 	else if (!alive && lease->alive)
@@ -204,8 +204,7 @@ static void on_time(void *arg)
 
 	if (lease->fd >= 0)
 		ask_from(lease, lease->address + 1);
-	else if (loader_config_read(lease->config_fd, &lease->config) < 0 ||
-		 !lease->config.fail_open)
+	else if (kern_config_read(lease->config_fd, &lease->config) < 0 || !lease->config.fail_open)
 		loop_timer_after(lease->timer, PROBE_NS);
 	else
 		ask_from(lease, 0);
@@ -234,9 +233,9 @@ int lease_start(struct loop *loop, const char *pin_dir, const char *mount, struc
 	lease->loop = loop;
 	lease->mount = mount;
 	lease->fd = lease->runtime_fd = -EBADF;
-	r = lease->config_fd = loader_map_open(pin_dir, LOADER_MAP_CONFIG, err);
+	r = lease->config_fd = kern_map_open(pin_dir, KERN_MAP_CONFIG, err);
 	if (r >= 0)
-		r = lease->runtime_fd = loader_map_open(pin_dir, LOADER_MAP_RUNTIME, err);
+		r = lease->runtime_fd = kern_map_open(pin_dir, KERN_MAP_RUNTIME, err);
 	if (r >= 0)
 		r = start_timers(lease);
 	if (r < 0) {

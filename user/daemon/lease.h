@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "err.h"
+#include "base/err.h"
 
 struct lease;
 struct loop;

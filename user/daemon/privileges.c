@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "privileges.h"
+#include "daemon/privileges.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -8,8 +8,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "caps.h"
-#include "parse.h"
+#include "base/caps.h"
+#include "base/parse.h"
 
 #define SYSTEM_USER "podcred"
 

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "err.h"
+#include "base/err.h"
 
 /* The agent's, where no system user podcred exists, and in the image. systemd hands out no uid of
  * that range, and no distribution does. */

@@ -3,23 +3,23 @@
  * The resolver: cgroup tree and PodList in, podcred_pods out. Everything that it follows is a source of
  * its own (resolver.h); here they are put on one loop, in order, and taken off it.
  */
-#include "resolve.h"
+#include "daemon/resolve.h"
 
 #include <linux/capability.h>
 #include <signal.h>
 #include <string.h>
 
-#include "caps.h"
-#include "cleanup.h"
-#include "lease.h"
-#include "log.h"
-#include "metrics.h"
-#include "place.h"
-#include "plural.h"
-#include "privileges.h"
-#include "registry.h"
-#include "resolver.h"
-#include "supervised.h"
+#include "base/caps.h"
+#include "base/cleanup.h"
+#include "daemon/lease.h"
+#include "base/log.h"
+#include "node/metrics.h"
+#include "node/layout.h"
+#include "base/plural.h"
+#include "daemon/privileges.h"
+#include "identity/registry.h"
+#include "resolver/resolver.h"
+#include "daemon/supervised.h"
 
 static void on_stop(void *arg, int sig)
 {
@@ -71,7 +71,7 @@ static int check_metrics(struct resolver *res, struct pc_err *err)
 
 static int find_mount(struct resolver *res, struct pc_err *err)
 {
-	int r = res->tenure->mount ? 0 : place_find_mount(&res->tenure->mount, err);
+	int r = res->tenure->mount ? 0 : layout_find_mount(&res->tenure->mount, err);
 
 	res->mount = res->tenure->mount;
 	return r;
@@ -169,7 +169,7 @@ static uint64_t needed_capabilities(void)
 }
 
 /* RESOLVE_STOP, RESOLVE_AGAIN, or why it could not start or go on. */
-static int run_once(const struct resolve_options *options, struct resolve_tenure *tenure,
+static int run_once(const struct resolver_options *options, struct resolve_tenure *tenure,
 		    struct pc_err *err)
 {
 	struct resolver res = {
@@ -187,7 +187,7 @@ static int run_once(const struct resolve_options *options, struct resolve_tenure
 	return r;
 }
 
-int resolve_run(const struct resolve_options *options, struct pc_err *err)
+int resolve_run(const struct resolver_options *options, struct pc_err *err)
 {
 	_cleanup_(cleanup_tenure) struct resolve_tenure tenure = {.channel = -EBADF,
 								  .lock_fd = -EBADF};

@@ -1,22 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include <stdint.h>
-
-#include "err.h"
-
-struct resolve_options {
-	const char *pin_dir;
-	const char *kubepods; /* NULL: look for it */
-	const char *pods; /* PodList file, JSON or YAML */
-	const char *config_path; /* configuration, for its policy; NULL: none */
-	const char *metrics; /* file to write the counters to, for Prometheus; NULL: none */
-	uint64_t conflict_s; /* how long a key that two sockets produced stamps nobody */
-};
-
-/* Longer than a SYN is sent again by default (6 retries, 131 seconds). Swept earlier, the key could
- * be announced anew by one of the two sockets while the other's SYN is still to come. */
-#define RESOLVE_CONFLICT_S 300
+#include "base/err.h"
+#include "resolver/options.h"
 
 /* Keep podcred_pods right until SIGTERM or SIGINT. SIGHUP reads PodList and policy again. */
-int resolve_run(const struct resolve_options *options, struct pc_err *err);
+int resolve_run(const struct resolver_options *options, struct pc_err *err);

@@ -5,7 +5,7 @@
  * maps; the agent is started in its cgroup and becomes a user of its own before it opens a socket. A
  * child that dies is started again; the guard holds meanwhile.
  */
-#include "run.h"
+#include "daemon/run.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,17 +16,19 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "child.h"
-#include "cleanup.h"
-#include "guard.h"
-#include "ifaces.h"
-#include "log.h"
-#include "loop.h"
-#include "older.h"
-#include "metrics.h"
-#include "plural.h"
-#include "privileges.h"
-#include "supervised.h"
+#include "base/addr.h"
+#include "daemon/child.h"
+#include "base/cleanup.h"
+#include "node/guard.h"
+#include "node/ifaces.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "node/stale_conns.h"
+#include "node/metrics.h"
+#include "base/plural.h"
+#include "daemon/privileges.h"
+#include "daemon/supervised.h"
+#include "kernel/load.h"
 
 #define DEFAULT_PORT 7777
 
@@ -90,7 +92,7 @@ static void add_flag(struct child *child, const char *option, bool on)
 		child->argv[n] = option;
 }
 
-static void resolve_args(struct run *run, const struct place *place, struct child *child)
+static void resolve_args(struct run *run, const struct layout *place, struct child *child)
 {
 	const struct run_options *o = run->options;
 
@@ -132,7 +134,7 @@ static int send_associations(const struct child *child, void *arg, struct pc_err
 		     : 0;
 }
 
-static void serve_args(struct run *run, const struct place *place, struct child *child)
+static void serve_args(struct run *run, const struct layout *place, struct child *child)
 {
 	const struct run_options *o = run->options;
 	const struct net_addr *agents[] = {&o->place.config->agent_v4, &o->place.config->agent_v6};
@@ -194,7 +196,7 @@ static int open_loop(struct run *run, struct loop **ret)
 	return r;
 }
 
-static int supervise(struct run *run, const struct place *place, struct loop *loop)
+static int supervise(struct run *run, const struct layout *place, struct loop *loop)
 {
 	int r;
 
@@ -206,18 +208,18 @@ static int supervise(struct run *run, const struct place *place, struct loop *lo
 	return r < 0 ? r : loop_run(loop);
 }
 
-static int attach(const struct run_options *options, const struct place *place, struct pc_err *err)
+static int attach(const struct run_options *options, const struct layout *place, struct pc_err *err)
 {
-	struct loader_report report;
+	struct kern_report report;
 	struct reset_report older;
 	char text[NET_ADDR_TEXT];
-	int r = loader_load(&place->loader, &report, err);
+	int r = kern_load(&place->loader, &report, err);
 
 	if (r < 0)
 		return r;
 	ifaces_attach(place->loader.pin_dir);
-	loader_iface_settle(place->loader.pin_dir);
-	older_reset(place, &older);
+	kern_iface_settle(place->loader.pin_dir);
+	stale_conns_reset(place, &older);
 	if (older.found)
 		log_info("older connections of pods to guarded addresses: %u ended, %u left: "
 			 "their packets are dropped",
@@ -234,7 +236,7 @@ static int attach(const struct run_options *options, const struct place *place, 
 	return 0;
 }
 
-static int detach(const struct run_options *options, const struct place *place, struct pc_err *err)
+static int detach(const struct run_options *options, const struct layout *place, struct pc_err *err)
 {
 	const struct guard_where where = {.pin_dir = options->place.pin_dir,
 					  .kubepods = place->guard};
@@ -262,7 +264,7 @@ static int check_before(struct run *run, struct pc_err *err)
 static int check_resolver(const struct run_options *options, int *ret_lock, struct pc_err *err)
 {
 	struct pc_err none = {};
-	int r = loader_resolver_lock(options->place.pin_dir, &none);
+	int r = kern_resolver_lock(options->place.pin_dir, &none);
 
 	if (r == -EBUSY) {
 		*err = none;
@@ -273,7 +275,7 @@ static int check_resolver(const struct run_options *options, int *ret_lock, stru
 }
 
 /* What was attached before stays attached. */
-static int leave(const struct run *run, const struct place *place, bool was_loaded,
+static int leave(const struct run *run, const struct layout *place, bool was_loaded,
 		 struct pc_err *err)
 {
 	if (!run->options->keep && !was_loaded)
@@ -294,17 +296,17 @@ static int prepare(struct run *run, int *ret_lock, struct pc_err *err)
 int run_all(const struct run_options *options, struct pc_err *err)
 {
 	struct run run = {.options = options};
-	bool was_loaded = loader_is_loaded(options->place.pin_dir);
+	bool was_loaded = kern_is_loaded(options->place.pin_dir);
 	_cleanup_(loop_freep) struct loop *loop = NULL;
 	_cleanup_close_ int resolver_lock = -EBADF;
-	struct place place;
+	struct layout place;
 	int r = open_loop(&run, &loop); /* from now on no signal ends what is half done */
 
 	if (r == 0)
 		r = prepare(&run, &resolver_lock, err);
 	if (r < 0)
 		return r;
-	r = place_find(&options->place, &place, err);
+	r = layout_find(&options->place, &place, err);
 	place.loader.resolver_lock = &resolver_lock;
 	if (r == 0)
 		r = attach(options, &place, err);
@@ -312,6 +314,6 @@ int run_all(const struct run_options *options, struct pc_err *err)
 		r = supervise(&run, &place, loop);
 		r = leave(&run, &place, was_loaded, err) ?: r;
 	}
-	place_done(&place);
+	layout_done(&place);
 	return r;
 }

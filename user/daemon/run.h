@@ -3,14 +3,14 @@
 
 #include <stdbool.h>
 
-#include "err.h"
-#include "place.h"
+#include "base/err.h"
+#include "node/layout.h"
 
 struct run_options {
-	struct place_options place;
+	struct layout_options place;
 	const char *pods; /* PodList */
 	const char *config_path; /* read already; the resolver reads its policy again on SIGHUP */
-	const char *metrics; /* as in struct resolve_options */
+	const char *metrics; /* as in struct resolver_options */
 	const char *associations;
 	const char *token_key;
 	const char *user; /* of the agent: name or number; NULL: podcred, or PRIVILEGES_UID */

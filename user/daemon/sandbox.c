@@ -6,7 +6,7 @@
  * What is refused fails with EPERM instead of ending the process: a C library that tries something
  * new must not take the credentials of all pods away.
  */
-#include "sandbox.h"
+#include "daemon/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +24,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 #if defined(__x86_64__)
 #define NATIVE_ABI AUDIT_ARCH_X86_64

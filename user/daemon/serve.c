@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "serve.h"
+#include "daemon/serve.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,19 +13,19 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 
-#include "agent.h"
-#include "caps.h"
-#include "cleanup.h"
-#include "clock.h"
+#include "agent/agent.h"
+#include "base/caps.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
 #include "credentials/store.h"
-#include "file.h"
-#include "log.h"
-#include "loop.h"
-#include "plural.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "base/plural.h"
 #include "podcred/podcred.h"
-#include "privileges.h"
-#include "sandbox.h"
-#include "supervised.h"
+#include "daemon/privileges.h"
+#include "daemon/sandbox.h"
+#include "daemon/supervised.h"
 
 #define RETRY_MAX_S 30
 

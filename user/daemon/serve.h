@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "addr.h"
-#include "err.h"
+#include "base/addr.h"
+#include "base/err.h"
 
 #define SERVE_LISTEN_MAX 2 /* one address of each family */
 

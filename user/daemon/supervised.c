@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "supervised.h"
+#include "daemon/supervised.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
-#include "parse.h"
+#include "base/parse.h"
 
 bool supervised(void)
 {

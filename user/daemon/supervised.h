@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "err.h"
+#include "base/err.h"
 
 #define SUPERVISED_ENV	"PODCRED_RUN_CHANNEL"
 #define SUPERVISED_GONE "podcred run is gone; ending" /* for the log */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Does the agent listen where pods are sent, and may the kernel tell it who they are? */
-#include "checks.h"
+#include "base/addr.h"
+#include "doctor/checks.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -9,9 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "file.h"
-#include "listener.h"
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "doctor/listener.h"
+#include "kernel/maps.h"
 
 bool doctor_endpoint(const struct doctor *d, int i, struct net_addr *ret)
 {
@@ -100,7 +102,7 @@ static bool check_listener(const struct doctor *d, const struct net_addr *addr,
 			   text, found < 0 ? strerror(-found) : "no cgroup in sock_diag");
 		return false;
 	}
-	found = loader_cgroup_path(d->mount, listener.cgroup_id, &cgroup);
+	found = kern_cgroup_path(d->mount, listener.cgroup_id, &cgroup);
 	if (found == 0 && is_inside(cgroup, d->agent))
 		return true;
 	if (found < 0 && found != -ESTALE)

@@ -2,10 +2,11 @@
 /* The checks of podcred doctor, by theme. Each fills *r by one call of doctor_say. */
 #pragma once
 
-#include "doctor.h"
-#include "facts.h"
-#include "guard.h"
-#include "loader.h"
+#include "base/addr.h"
+#include "doctor/doctor.h"
+#include "doctor/facts.h"
+#include "node/guard.h"
+#include "kernel/status.h"
 
 /* What the checks share. */
 struct doctor {
@@ -15,7 +16,7 @@ struct doctor {
 	bool loaded; /* else loaded_err says why, and status is empty */
 	struct pc_err loaded_err;
 	struct guard truth;
-	struct loader_status status; /* of truth */
+	struct kern_status status; /* of truth */
 	char *kubepods, *guard, *agent; /* cgroups, when loaded; of truth too */
 	struct probe *probe;
 	bool guard_fails, agent_fails, resolver_fails; /* what the probe need not find out again */

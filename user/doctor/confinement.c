@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The agent holds everybody's keys and reads what strangers send: what could it do to the node, and
  * who could do something to it? */
-#include "checks.h"
+#include "base/addr.h"
+#include "doctor/checks.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -9,11 +10,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "caps.h"
-#include "cleanup.h"
-#include "file.h"
-#include "listener.h"
-#include "parse.h"
+#include "base/caps.h"
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "doctor/listener.h"
+#include "base/parse.h"
 
 #define STATUS_SIZE 65536
 

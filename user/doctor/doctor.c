@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "doctor.h"
+#include "doctor/doctor.h"
 
 #include <errno.h>
 #include <fts.h>
@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "checks.h"
-#include "cleanup.h"
-#include "place.h"
+#include "doctor/checks.h"
+#include "base/cleanup.h"
+#include "node/layout.h"
 
 /* What a check cannot do without. */
 enum need {
@@ -130,7 +130,7 @@ static void prepare(struct doctor *d)
 					  .kubepods = d->options->kubepods};
 	struct guard *truth = &d->truth;
 
-	if (place_find_mount(&d->mount, &d->mount_err) < 0 || geteuid() != 0)
+	if (layout_find_mount(&d->mount, &d->mount_err) < 0 || geteuid() != 0)
 		return;
 	if (guard_read(&where, d->mount, truth, &d->loaded_err) < 0)
 		return;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "explain.h"
+#include "doctor/explain.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "addr.h"
-#include "cleanup.h"
-#include "loader.h"
+#include "base/addr.h"
+#include "base/cleanup.h"
+#include "kernel/status.h"
 
 __attribute__((format(printf, 3, 4))) static void step(struct explain_verdict *v, const char *about,
 						       const char *fmt, ...)
@@ -42,7 +42,7 @@ static int agent_action(const struct explain_facts *f, const struct podcred_endp
 	if (action == EXPLAIN_NONE)
 		step(v, "destination", "not guarded: another port of the agent's address");
 	else
-		step(v, "destination", "the agent itself: %s", loader_action_name(action));
+		step(v, "destination", "the agent itself: %s", kern_action_name(action));
 	return action;
 }
 
@@ -60,11 +60,11 @@ static int dest_action(const struct explain_facts *f, struct explain_verdict *v)
 	}
 	if (f->target == EXPLAIN_NONE) {
 		step(v, "destination", "guarded, no rule for this port and protocol: %s",
-		     loader_action_name(f->guard));
+		     kern_action_name(f->guard));
 		return f->guard;
 	}
 	step(v, "destination", "guarded, with a rule for this port and protocol: %s",
-	     loader_action_name(f->target));
+	     kern_action_name(f->target));
 	return f->target;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "facts.h"
+#include "doctor/facts.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -7,12 +7,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "cgpath.h"
-#include "cgsurvey.h"
-#include "cleanup.h"
-#include "clock.h"
-#include "parse.h"
-#include "place.h"
+#include "base/addr.h"
+#include "identity/cgpath.h"
+#include "identity/cgsurvey.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/parse.h"
+#include "kernel/features.h"
+#include "kernel/maps.h"
+#include "node/layout.h"
 
 #define QUOTA_SIZE 8192 /* of podcred_quota and podcred_pass_quota, in bpf/lib/maps.bpf.h */
 
@@ -26,20 +29,20 @@ int facts_open(const char *pin_dir, struct facts_source *ret, struct pc_err *err
 				     .pods_fd = -EBADF,
 				     .quota_fd = -EBADF,
 				     .pass_quota_fd = -EBADF};
-	r = place_find_mount(&ret->mount, err);
+	r = layout_find_mount(&ret->mount, err);
 	if (r == 0)
-		r = loader_status_read(pin_dir, ret->mount, &ret->status, err);
+		r = kern_status_read(pin_dir, ret->mount, &ret->status, err);
 	if (r < 0)
 		return r;
-	ret->guard_fd = loader_map_open(pin_dir, LOADER_MAP_GUARD, err);
-	ret->targets_fd = loader_map_open(pin_dir, LOADER_MAP_TARGETS, err);
-	ret->pods_fd = loader_map_open(pin_dir, LOADER_MAP_PODS, err);
-	ret->quota_fd = loader_map_open(pin_dir, LOADER_MAP_QUOTA, err);
-	ret->pass_quota_fd = loader_map_open(pin_dir, LOADER_MAP_PASS_QUOTA, err);
+	ret->guard_fd = kern_map_open(pin_dir, KERN_MAP_GUARD, err);
+	ret->targets_fd = kern_map_open(pin_dir, KERN_MAP_TARGETS, err);
+	ret->pods_fd = kern_map_open(pin_dir, KERN_MAP_PODS, err);
+	ret->quota_fd = kern_map_open(pin_dir, KERN_MAP_QUOTA, err);
+	ret->pass_quota_fd = kern_map_open(pin_dir, KERN_MAP_PASS_QUOTA, err);
 	if (ret->guard_fd < 0 || ret->targets_fd < 0 || ret->pods_fd < 0 || ret->quota_fd < 0 ||
 	    ret->pass_quota_fd < 0)
 		return -EIO; /* err has the last one's line */
-	ret->set_retval = !loader_did_without(&ret->status, FEATURE_SET_RETVAL);
+	ret->set_retval = !kern_did_without(&ret->status, FEATURE_SET_RETVAL);
 	return 0;
 }
 
@@ -102,7 +105,7 @@ static int pod_of_cgroup(const struct facts_source *source, uint64_t id, uint64_
 	struct cgpath_pod pod;
 	const char *below;
 	struct stat st;
-	int r = loader_cgroup_path(source->mount, id, &path);
+	int r = kern_cgroup_path(source->mount, id, &path);
 
 	if (r < 0)
 		return r;
@@ -122,13 +125,13 @@ static int find_by_id(const struct facts_source *source, uint64_t id, struct pod
 {
 	uint64_t pod_id = id;
 
-	if (loader_pod_read(source->pods_fd, id, ret) == 0)
+	if (kern_pod_read(source->pods_fd, id, ret) == 0)
 		return 0;
 	if (pod_of_cgroup(source, id, &pod_id) < 0)
 		return pc_err_set(err, -ENOENT,
 				  "cgroup %" PRIu64 " is none of a pod; podcred pods lists them",
 				  id);
-	if (loader_pod_read(source->pods_fd, pod_id, ret) < 0)
+	if (kern_pod_read(source->pods_fd, pod_id, ret) < 0)
 		*ret = (struct podcred_pod){.cgroup_id = pod_id};
 	return 0;
 }
@@ -140,8 +143,8 @@ int facts_find_pod(const struct facts_source *source, const char *text, struct p
 	char more[48] = "";
 	uint64_t id;
 
-	loader_map_each(source->pods_fd, sizeof(uint64_t), sizeof(struct podcred_pod), compare_pod,
-			&search);
+	kern_map_each(source->pods_fd, sizeof(uint64_t), sizeof(struct podcred_pod), compare_pod,
+		      &search);
 	if (search.found)
 		return 0;
 	if (parse_u64(text, UINT64_MAX, &id) == 0)
@@ -182,7 +185,7 @@ int facts_way(const struct facts_source *source, const struct podcred_pod *pod,
 	_cleanup_(ways_done) struct ways ways = {};
 	_cleanup_free_ char *cgroup = NULL;
 	struct pc_err err = {};
-	int r = loader_cgroup_path(source->mount, pod->cgroup_id, &cgroup);
+	int r = kern_cgroup_path(source->mount, pod->cgroup_id, &cgroup);
 
 	if (r == 0)
 		r = ways_read(source->pin_dir, &ways, &err);
@@ -211,7 +214,7 @@ static bool is_full(int quota_fd, size_t value_size)
 {
 	size_t n = 0;
 
-	loader_map_each(quota_fd, sizeof(uint64_t), value_size, count_entry, &n);
+	kern_map_each(quota_fd, sizeof(uint64_t), value_size, count_entry, &n);
 	return n >= QUOTA_SIZE;
 }
 
@@ -220,11 +223,11 @@ static void fill_quota(const struct facts_source *source, struct explain_facts *
 	struct podcred_pass_quota open = {};
 	struct podcred_quota quota = {};
 
-	if (loader_map_lookup(source->quota_fd, &ret->pod, &quota) == 0)
+	if (kern_map_lookup(source->quota_fd, &ret->pod, &quota) == 0)
 		ret->pending = quota.pending;
 	else
 		ret->quota_full = is_full(source->quota_fd, sizeof(quota));
-	if (loader_map_lookup(source->pass_quota_fd, &ret->pod, &open) == 0)
+	if (kern_map_lookup(source->pass_quota_fd, &ret->pod, &open) == 0)
 		ret->open = open.open;
 	else
 		ret->pass_quota_full = is_full(source->pass_quota_fd, sizeof(open));
@@ -234,7 +237,7 @@ static int action_of(int fd, const void *key)
 {
 	struct podcred_action_value value;
 
-	return loader_map_lookup(fd, key, &value) == 0 ? value.action : EXPLAIN_NONE;
+	return kern_map_lookup(fd, key, &value) == 0 ? value.action : EXPLAIN_NONE;
 }
 
 void facts_fill(const struct facts_source *source, const struct podcred_pod *pod,
@@ -294,8 +297,8 @@ size_t facts_redirected(const struct facts_source *source, struct podcred_target
 {
 	struct redirected list = {.to = ret, .max = max};
 
-	loader_map_each(source->targets_fd, sizeof(*ret), sizeof(struct podcred_action_value),
-			add_redirected, &list);
+	kern_map_each(source->targets_fd, sizeof(*ret), sizeof(struct podcred_action_value),
+		      add_redirected, &list);
 	qsort(ret, list.n, sizeof(*ret), compare_target);
 	return list.n;
 }

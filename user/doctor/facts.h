@@ -2,15 +2,15 @@
 /* The facts of explain.h, from the pinned maps of a running podcred. */
 #pragma once
 
-#include "explain.h"
-#include "loader.h"
-#include "ways.h"
+#include "doctor/explain.h"
+#include "kernel/status.h"
+#include "node/ways.h"
 
 struct facts_source {
 	const char *pin_dir;
 	char *mount; /* cgroup2 */
 	int guard_fd, targets_fd, pods_fd, quota_fd, pass_quota_fd;
-	struct loader_status status;
+	struct kern_status status;
 	bool set_retval;
 };
 

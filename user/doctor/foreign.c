@@ -4,14 +4,15 @@
  * us and are welcome. Without it one of the two is switched off, and nobody is told. Below us they
  * run first, and may rewrite an address before we see it.
  */
-#include "checks.h"
+#include "doctor/checks.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
+#include "kernel/status.h"
 
 struct survey {
 	const struct doctor *d;
@@ -28,7 +29,7 @@ static bool is_ours(const struct survey *s, uint32_t id)
 		if (s->d->status.links[i].prog_id == id)
 			return true;
 	/* attached since then, by the resolver */
-	return loader_is_own_program(s->d->options->pin_dir, id);
+	return kern_is_own_program(s->d->options->pin_dir, id);
 }
 
 /* Below us: what can change neither an address nor an answer. systemd filters the packets of units
@@ -38,7 +39,7 @@ static bool is_harmless(const char *hook)
 	return !strncmp(hook, "cgroup_skb/", strlen("cgroup_skb/")) || !strcmp(hook, "sockops");
 }
 
-static int on_program(void *arg, const struct loader_attached *attached)
+static int on_program(void *arg, const struct kern_attached *attached)
 {
 	struct survey *s = arg;
 	struct doctor_names *names;
@@ -49,9 +50,9 @@ static int on_program(void *arg, const struct loader_attached *attached)
 		names = &s->twins;
 	else if (s->below && !is_harmless(attached->hook))
 		names = &s->first;
-	else if (!s->below && attached->sharing == LOADER_EXCLUSIVE)
+	else if (!s->below && attached->sharing == KERN_EXCLUSIVE)
 		names = &s->exclusive;
-	else if (!s->below && attached->sharing == LOADER_OVERRIDABLE)
+	else if (!s->below && attached->sharing == KERN_OVERRIDABLE)
 		names = &s->overridden;
 	else {
 		s->welcome++;
@@ -71,7 +72,7 @@ static int on_cgroup(void *arg, const char *cgroup)
 
 	s->cgroup = cgroup;
 	if (!s->below || strcmp(cgroup, own) != 0) {
-		int r = loader_attached_each(cgroup, s->agent_side, on_program, s);
+		int r = kern_attached_each(cgroup, s->agent_side, on_program, s);
 
 		if (r == -EPERM)
 			s->error = r;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Is what was loaded still there, and does the kernel run it? */
-#include "checks.h"
+#include "doctor/checks.h"
 
 #include <errno.h>
 #include <fts.h>
@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "cleanup.h"
-#include "file.h"
+#include "base/cleanup.h"
+#include "base/file.h"
 
 void check_guard(struct doctor *d, struct doctor_result *r)
 {

@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What the kernel can do, and how it is set. */
-#include "checks.h"
+#include "doctor/checks.h"
 
 #include <glob.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "file.h"
-#include "parse.h"
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/parse.h"
+#include "kernel/features.h"
 
 void check_kernel(struct doctor *d, struct doctor_result *r)
 {
 	struct doctor_names required = {}, optional = {}, unknown = {};
-	const struct loader_feature *features;
+	const struct kern_feature *features;
 	const char *why = "";
 	size_t n;
 
 	(void)d;
-	features = loader_features(&n);
+	features = kern_features(&n);
 	for (size_t i = 0; i < n; i++) {
 		if (features[i].present || features[i].spare)
 			continue;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "listener.h"
+#include "doctor/listener.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -9,9 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "file.h"
-#include "parse.h"
+#include "base/addr.h"
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/parse.h"
 
 static bool has_socket(const char *pid, const char *want, bool *denied)
 {

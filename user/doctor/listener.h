@@ -4,7 +4,8 @@
 
 #include <stdint.h>
 
-#include "sockdiag.h"
+#include "base/addr.h"
+#include "net/sockdiag.h"
 
 /* A process that has the socket open: its pid, and its name. -ENOENT: there is none; -EACCES: none
  * among those that this process may look at. */

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Are we where the pods are seen from? */
-#include "checks.h"
+#include "doctor/checks.h"
 
 #include <inttypes.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "cleanup.h"
-#include "ifaces.h"
-#include "plural.h"
+#include "base/cleanup.h"
+#include "node/ifaces.h"
+#include "base/plural.h"
 
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71

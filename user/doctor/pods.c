@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The pods that are there, against those that podcred knows; and pods it cannot know well. */
-#include "checks.h"
+#include "doctor/checks.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -10,12 +10,13 @@
 #include <string.h>
 #include <time.h>
 
-#include "cgsurvey.h"
-#include "cgtree.h"
-#include "cleanup.h"
-#include "parse.h"
-#include "plural.h"
-#include "registry.h"
+#include "identity/cgsurvey.h"
+#include "identity/cgtree.h"
+#include "base/cleanup.h"
+#include "base/parse.h"
+#include "base/plural.h"
+#include "identity/registry.h"
+#include "kernel/maps.h"
 
 static int ignore_upsert(void *arg, const struct pod_ident *pod)
 {
@@ -65,7 +66,7 @@ struct census {
 
 static int take_census(const struct doctor *d, struct census *ret, struct pc_err *err)
 {
-	_cleanup_close_ int fd = loader_map_open(d->options->pin_dir, LOADER_MAP_PODS, err);
+	_cleanup_close_ int fd = kern_map_open(d->options->pin_dir, KERN_MAP_PODS, err);
 	_cleanup_(cleanup_registry) struct registry *reg = NULL;
 	int r = fd < 0 ? fd : scan(d->kubepods, 0, &reg, err);
 
@@ -77,7 +78,7 @@ static int take_census(const struct doctor *d, struct census *ret, struct pc_err
 		const struct pod_ident *ident = registry_at(reg, i);
 		struct podcred_pod pod;
 
-		if (loader_pod_read(fd, ident->cgroup_id, &pod) < 0)
+		if (kern_pod_read(fd, ident->cgroup_id, &pod) < 0)
 			doctor_name(&ret->unknown, "%s", ident->uid);
 		else if (!(pod.flags & PODCRED_POD_NAMED))
 			doctor_name(&ret->unnamed, "%s", ident->uid);

@@ -6,7 +6,8 @@
  * own for milliseconds when all is well, and what it finds out in one that goes before it is done
  * says nothing. It then begins again.
  */
-#include "checks.h"
+#include "base/addr.h"
+#include "doctor/checks.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -23,9 +24,11 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "cgpath.h"
-#include "cleanup.h"
-#include "clock.h"
+#include "identity/cgpath.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "kernel/maps.h"
+#include "kernel/status.h"
 
 #define PATIENCE_MS    3000 /* for what takes microseconds */
 #define STEP_NS	       5000000
@@ -305,7 +308,7 @@ static bool has_stamp(const struct doctor *d, struct probe *probe, int peers_fd)
 
 	(void)d;
 	memcpy(key.client.ip, probe->now.answer.local.ip, sizeof(key.client.ip));
-	if (loader_map_lookup(peers_fd, &key, &seal) < 0)
+	if (kern_map_lookup(peers_fd, &key, &seal) < 0)
 		return false;
 	probe->now.stamp = seal.stamp;
 	return true;
@@ -316,18 +319,17 @@ static bool is_noticed(const struct doctor *d, struct probe *probe, int pods_fd)
 	struct podcred_pod pod;
 
 	(void)d;
-	return loader_pod_read(pods_fd, probe->now.cgroup_id, &pod) == 0;
+	return kern_pod_read(pods_fd, probe->now.cgroup_id, &pod) == 0;
 }
 
 /* What can only be seen while the process lives. */
 static void observe(const struct doctor *d, struct probe *probe)
 {
-	_cleanup_close_ int peers_fd = loader_map_open(d->options->pin_dir, LOADER_MAP_PEERS, NULL);
-	struct loader_status status;
+	_cleanup_close_ int peers_fd = kern_map_open(d->options->pin_dir, KERN_MAP_PEERS, NULL);
+	struct kern_status status;
 
-	probe->now.counted =
-		loader_status_read(d->options->pin_dir, d->mount, &status, NULL) == 0 &&
-		status.stats[PODCRED_REASON_packet_socket] > probe->now.dropped;
+	probe->now.counted = kern_status_read(d->options->pin_dir, d->mount, &status, NULL) == 0 &&
+			     status.stats[PODCRED_REASON_packet_socket] > probe->now.dropped;
 	probe->now.stamped = !d->agent_fails && !probe->now.answer.connect_error &&
 			     probe->now.tcp.outcome == EXPLAIN_REDIRECTED &&
 			     wait_until(d, probe, has_stamp, peers_fd);
@@ -335,7 +337,7 @@ static void observe(const struct doctor *d, struct probe *probe)
 
 static void watch_resolver(const struct doctor *d, struct probe *probe)
 {
-	_cleanup_close_ int pods_fd = loader_map_open(d->options->pin_dir, LOADER_MAP_PODS, NULL);
+	_cleanup_close_ int pods_fd = kern_map_open(d->options->pin_dir, KERN_MAP_PODS, NULL);
 
 	if (d->resolver_fails)
 		return;
@@ -440,10 +442,10 @@ static bool probe_ready(struct doctor *d, struct doctor_result *r)
 /* The probe's cgroup never lasted; the resolver says itself whether it is there. */
 static void judge_without_probe(const struct doctor *d, struct doctor_result *r)
 {
-	struct loader_status status;
+	struct kern_status status;
 
-	if (loader_status_read(d->options->pin_dir, d->mount, &status, NULL) == 0 &&
-	    !loader_resolver_is_running(&status))
+	if (kern_status_read(d->options->pin_dir, d->mount, &status, NULL) == 0 &&
+	    !kern_resolver_is_running(&status))
 		doctor_say(r, DOCTOR_FAIL, "start podcred resolve",
 			   "no resolver runs: a new pod would get no credentials");
 	else
@@ -511,7 +513,7 @@ void check_probe_identity(struct doctor *d, struct doctor_result *r)
 		doctor_say(r, DOCTOR_SKIP, NULL, "the configuration does not redirect now: %s",
 			   found->tcp.reason < 0
 				   ? "not guarded"
-				   : loader_reason_name((enum podcred_reason)found->tcp.reason));
+				   : kern_reason_name((enum podcred_reason)found->tcp.reason));
 	else if (d->agent_fails)
 		doctor_say(r, DOCTOR_SKIP, NULL, "see agent; the probe's connection %s",
 			   error ? strerror(error) : "ended there, unstamped");

@@ -3,7 +3,7 @@
  * Pods on the node's network that may open packet sockets: they read what every other pod is given,
  * as it passes through the node's interfaces in the clear.
  */
-#include "checks.h"
+#include "doctor/checks.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -13,10 +13,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "caps.h"
-#include "cgpath.h"
-#include "cleanup.h"
-#include "parse.h"
+#include "base/caps.h"
+#include "identity/cgpath.h"
+#include "base/cleanup.h"
+#include "base/parse.h"
+#include "kernel/maps.h"
 
 struct sniffers {
 	const struct doctor *d;
@@ -103,7 +104,7 @@ static int on_cgroup(void *arg, const char *cgroup)
 
 	if (!id || asprintf(&path, "%s/cgroup.procs", cgroup) < 0)
 		return 0;
-	if (loader_pod_read(s->pods_fd, id, &pod) < 0)
+	if (kern_pod_read(s->pods_fd, id, &pod) < 0)
 		pod = (struct podcred_pod){.cgroup_id = id};
 	procs = fopen(path, "re");
 	while (procs && s->last != id && fgets(line, sizeof(line), procs)) {
@@ -116,7 +117,7 @@ static int on_cgroup(void *arg, const char *cgroup)
 void check_sniffers(struct doctor *d, struct doctor_result *r)
 {
 	struct sniffers s = {.d = d};
-	_cleanup_close_ int pods_fd = loader_map_open(d->options->pin_dir, LOADER_MAP_PODS, NULL);
+	_cleanup_close_ int pods_fd = kern_map_open(d->options->pin_dir, KERN_MAP_PODS, NULL);
 	char more[32] = "";
 
 	s.pods_fd = pods_fd;

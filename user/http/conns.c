@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "conns.h"
+#include "http/conns.h"
 
 #include <stdlib.h>
 #include <sys/socket.h>

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "server.h"
+#include "http/server.h"
 
 #define CONN_MAX_REQUESTS 100
 #define CONN_MAX_AGE_MS	  60000

@@ -9,7 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "internal.h"
+#include "http/internal.h"
 
 /* ---- connections ---- */
 

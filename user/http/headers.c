@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "headers.h"
+#include "http/headers.h"
 
 #include <string.h>
 #include <strings.h>

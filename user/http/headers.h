@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "request.h"
+#include "http/request.h"
 
 /* Longer than any value that is right. */
 #define HEADER_VALUE_SIZE 64

@@ -4,10 +4,11 @@
 
 #include <microhttpd.h>
 
-#include "conns.h"
-#include "headers.h"
-#include "parked.h"
-#include "server.h"
+#include "base/addr.h"
+#include "http/conns.h"
+#include "http/headers.h"
+#include "http/parked.h"
+#include "http/server.h"
 
 /* More than any request here has. */
 #define REQUEST_BODY_MAX 4096

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "listen.h"
+#include "http/listen.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "parked.h"
+#include "http/parked.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "path.h"
+#include "http/path.h"
 
 #include <errno.h>
 #include <stdbool.h>

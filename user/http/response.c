@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "response.h"
+#include "http/response.h"
 
 #include <stdio.h>
 #include <string.h>

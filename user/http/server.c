@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "server.h"
+#include "http/server.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "internal.h"
-#include "listen.h"
+#include "http/internal.h"
+#include "http/listen.h"
 
 #define CONNECTION_MEMORY  (32 * 1024)
 #define HOUSEKEEPING_MS	   1000

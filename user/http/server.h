@@ -12,8 +12,8 @@
 
 #include "base/addr.h"
 #include "base/err.h"
-#include "request.h"
-#include "response.h"
+#include "http/request.h"
+#include "http/response.h"
 
 /* Whose part of the connections one takes. Any other number: a caller that is told apart from others. */
 #define HTTP_SHARE_UNKNOWN 0

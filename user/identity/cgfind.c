@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Where cgroup2 and kubepods are: the two searches of cgtree.h. */
-#include "cgtree.h"
+#include "identity/cgtree.h"
 
 #include <errno.h>
 #include <linux/magic.h>
@@ -9,13 +9,13 @@
 #include <string.h>
 #include <sys/vfs.h>
 
-#include "cgpath.h"
-#include "cgsurvey.h"
-#include "cleanup.h"
-#include "err.h"
-#include "file.h"
-#include "mountinfo.h"
-#include "plural.h"
+#include "identity/cgpath.h"
+#include "identity/cgsurvey.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "identity/mountinfo.h"
+#include "base/plural.h"
 
 #define MOUNTINFO     "/proc/self/mountinfo"
 #define MOUNTINFO_MAX (16U << 20)

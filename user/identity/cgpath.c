@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cgpath.h"
+#include "identity/cgpath.h"
 
 #include <errno.h>
 #include <limits.h>

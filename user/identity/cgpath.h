@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "pod.h"
+#include "identity/pod.h"
 
 /* X(name, text for a person) */
 #define CGPATH_REASONS(X)                                                                          \

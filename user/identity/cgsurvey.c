@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cgsurvey.h"
+#include "identity/cgsurvey.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "cgpath.h"
-#include "cleanup.h"
+#include "identity/cgpath.h"
+#include "base/cleanup.h"
 
 /* A directory to look into. */
 struct node {

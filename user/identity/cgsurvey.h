@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "pod.h"
+#include "identity/pod.h"
 
 enum cgsurvey_kind {
 	CGSURVEY_KUBEPODS,

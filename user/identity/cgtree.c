@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cgtree.h"
+#include "identity/cgtree.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -12,10 +12,10 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
-#include "cgpath.h"
-#include "cleanup.h"
-#include "err.h"
-#include "registry.h"
+#include "identity/cgpath.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "identity/registry.h"
 
 #define QOS_COUNT 2
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "mountinfo.h"
+#include "identity/mountinfo.h"
 
 #include <stddef.h>
 #include <string.h>

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "names.h"
+#include "identity/names.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "err.h"
+#include "base/cleanup.h"
+#include "base/err.h"
 
 struct name_table {
 	struct pod_name *pods;

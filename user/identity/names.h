@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "pod.h"
+#include "identity/pod.h"
 
 struct pc_err;
 struct name_table;

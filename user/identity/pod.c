@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pod.h"
+#include "identity/pod.h"
 
 #include <errno.h>
 #include <string.h>

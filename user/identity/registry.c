@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "registry.h"
+#include "identity/registry.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "err.h"
-#include "names.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "identity/names.h"
 
 struct entry {
 	struct pod_ident pod;

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "pod.h"
+#include "identity/pod.h"
 
 struct pc_err;
 struct registry;

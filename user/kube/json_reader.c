@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "err.h"
-#include "reader.h"
+#include "base/err.h"
+#include "kube/reader.h"
 
 enum state {
 	WANT_VALUE,

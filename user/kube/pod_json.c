@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "pod_json.h"
+#include "kube/pod_json.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "err.h"
-#include "k8s_name.h"
-#include "project.h"
+#include "base/err.h"
+#include "base/k8s_name.h"
+#include "kube/project.h"
 
 #define ANNOTATION_HASH	  "kubernetes.io/config.hash"
 #define ANNOTATION_MIRROR "kubernetes.io/config.mirror"

@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "pod.h"
+#include "identity/pod.h"
 
 struct pc_err;
 

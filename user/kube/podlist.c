@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "podlist.h"
+#include "kube/podlist.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "err.h"
-#include "file.h"
-#include "pod_json.h"
-#include "project.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "kube/pod_json.h"
+#include "kube/project.h"
 
 #define NEXT_STEP "give the output of kubectl get pods -o json"
 

@@ -4,7 +4,7 @@
  * that comes later, not the target of a link, not what is mounted over it, and not every file system.
  * Looking finds all of that, only later.
  */
-#include "podlist.h"
+#include "kube/podlist.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 void podlist_watch_start(struct podlist_watch *watch, const char *path)
 {

@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "err.h"
-#include "reader.h"
+#include "base/err.h"
+#include "kube/reader.h"
 
 /* No shape names this key, so only a mark has it. */
 #define MARK ""

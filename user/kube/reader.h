@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "project.h"
+#include "kube/project.h"
 
 enum node { NODE_SCALAR, NODE_MAPPING, NODE_LIST, NODE_END /* of the mapping or list */ };
 

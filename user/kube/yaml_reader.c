@@ -5,9 +5,9 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "err.h"
-#include "parse.h"
-#include "reader.h"
+#include "base/err.h"
+#include "base/parse.h"
+#include "kube/reader.h"
 #include "yaml/stream.h"
 
 struct yaml_reader {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "links.h"
+#include "net/links.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -9,11 +9,11 @@
 
 #include <libmnl/libmnl.h>
 
-#include "addr.h"
-#include "cleanup.h"
-#include "err.h"
-#include "messages.h"
-#include "nl.h"
+#include "base/addr.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "net/messages.h"
+#include "net/nl.h"
 
 /* A listing that the kernel calls inconsistent, since something changed meanwhile, is made again. */
 #define TRIES 16

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "messages.h"
+#include "net/messages.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -13,8 +13,9 @@
 
 #include <libmnl/libmnl.h>
 
-#include "links.h"
-#include "sockdiag.h"
+#include "base/addr.h"
+#include "net/links.h"
+#include "net/sockdiag.h"
 
 #define VLANS 4096 /* numbers of 802.1Q */
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "netns.h"
+#include "net/netns.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,9 +13,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "cleanup.h"
-#include "err.h"
-#include "file.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "base/file.h"
 
 #define PROCS_MAX (64U << 20) /* more than any cgroup.procs */
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "nl.h"
+#include "net/nl.h"
 
 #include <errno.h>
 #include <string.h>
@@ -7,7 +7,7 @@
 
 #include <libmnl/libmnl.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 #define MAX_ERRNO 4095 /* the kernel's own bound */
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "reset.h"
+#include "net/reset.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -8,9 +8,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "cleanup.h"
-#include "netns.h"
-#include "sockdiag.h"
+#include "base/cleanup.h"
+#include "net/netns.h"
+#include "net/sockdiag.h"
 
 /* TIME_WAIT carries no data any more. SYN_RECV is there for the simultaneous open. */
 #define TCP_STATES                                                                                 \

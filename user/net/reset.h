@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "addr.h"
-#include "err.h"
+#include "base/addr.h"
+#include "base/err.h"
 
 struct reset_options {
 	const char

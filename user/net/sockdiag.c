@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "sockdiag.h"
+#include "net/sockdiag.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -9,10 +9,10 @@
 #include <linux/inet_diag.h>
 #include <linux/sock_diag.h>
 
-#include "cleanup.h"
-#include "err.h"
-#include "messages.h"
-#include "nl.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "net/messages.h"
+#include "net/nl.h"
 
 struct request {
 	struct nlmsghdr nl;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "read.h"
+#include "yaml/read.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "parse.h"
+#include "base/parse.h"
 
 /* What it quotes is the file's, line feeds included; a message is one line. */
 int yml_bad(const struct yml_source *src, const struct yml_node *node, const char *fmt, ...)

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "tree.h"
+#include "yaml/tree.h"
 
 __attribute__((format(printf, 3, 4))) int yml_bad(const struct yml_source *src,
 						  const struct yml_node *node, const char *fmt,

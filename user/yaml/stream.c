@@ -2,7 +2,7 @@
 /* The only file that talks to libyaml. What it read may be secret, so all that can be reached of its
  * memory is wiped. It moves a scalar while that grows: a process that minds what its freed memory
  * holds sets mallopt(M_PERTURB). */
-#include "stream.h"
+#include "yaml/stream.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "cleanup.h"
+#include "base/cleanup.h"
 
 enum yml_kind {
 	YML_SCALAR,

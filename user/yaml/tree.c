@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tree.h"
+#include "yaml/tree.h"
 
 #include <errno.h>
 #include <stdalign.h>

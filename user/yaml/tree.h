@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "err.h"
-#include "stream.h"
+#include "base/err.h"
+#include "yaml/stream.h"
 
 #define YML_MAX_DEPTH 32
 #define YML_MAX_SIZE  (64U << 20)

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Connections of pods to guarded addresses that are older than the guard. */
+#pragma once
+
+#include "node/layout.h"
+#include "net/reset.h"
+
+/* End them, but those of exempt pods. The packet filter stops what cannot be ended. What could not
+ * be looked at is in the log. */
+void stale_conns_reset(const struct layout *place, struct reset_report *ret);

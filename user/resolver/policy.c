@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Which pods the configuration exempts or denies, as flags of podcred_pods. */
+#include <string.h>
+
+#include "kernel/maps.h"
+#include "base/log.h"
+#include "identity/registry.h"
+#include "resolver/resolver.h"
+
+uint32_t resolve_policy_flags(const struct config *config, const struct pod_ident *pod)
+{
+	if (!pod->named)
+		return 0; /* an exception is somebody known */
+	switch (config_policy_for(config, pod->name_space, pod->service_account)) {
+	case CONFIG_POLICY_EXEMPT:
+		return PODCRED_POD_EXEMPT;
+	case CONFIG_POLICY_DENY:
+		return PODCRED_POD_DENIED;
+	case CONFIG_POLICY_REDIRECT:
+		break;
+	}
+	return 0;
+}
+
+struct policies {
+	const struct config *before, *now;
+};
+
+static bool differs(void *arg, const struct pod_ident *pod)
+{
+	const struct policies *policies = arg;
+
+	return resolve_policy_flags(policies->before, pod) !=
+	       resolve_policy_flags(policies->now, pod);
+}
+
+int resolve_policy_start(struct resolver *res, struct pc_err *err)
+{
+	const char *path = res->options->config_path;
+
+	config_default(&res->config);
+	return path ? config_load(path, &res->config, err) : 0;
+}
+
+void resolve_policy_reload(struct resolver *res)
+{
+	static struct config before;
+	struct policies policies = {.before = &before, .now = &res->config};
+	struct pc_err err = {};
+	int r;
+
+	if (!res->options->config_path)
+		return;
+	before = res->config;
+	r = config_load(res->options->config_path, &res->config, &err);
+	if (r < 0) {
+		log_warn("%s; the policy read before stays in force",
+			 err.msg[0] ? err.msg : strerror(-r));
+		return;
+	}
+	r = registry_rewrite(res->registry, differs, &policies);
+	if (r < 0)
+		log_warn("cannot write what the policy changes: %s; trying again", strerror(-r));
+	log_info("%zu policy rules read again", res->config.n_policy);
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The resolver's sources: each watches something, or is due now and then, and has a file of its own
+ * (resolve_*.c). They share the loop, the maps and the registry. A source starts in the order of the
+ * list in resolve.c; its watches and timers end with the loop.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "config/config.h"
+#include "base/err.h"
+#include "resolver/listed.h"
+#include "base/loop.h"
+#include "kernel/events.h"
+#include "kernel/maps.h"
+#include "kube/podlist.h"
+#include "resolver/options.h"
+
+struct pod_ident; /* pod.h */
+
+#define RESOLVE_OFTEN_NS (500 * CLOCK_MS)
+#define RESOLVE_SOON_NS	 (2 * CLOCK_S)
+#define RESOLVE_RARE_NS	 (10 * CLOCK_S)
+
+/* How the loop ends. */
+enum {
+	RESOLVE_STOP,
+	RESOLVE_AGAIN, /* kubepods is another one: nothing that was known of it holds */
+};
+
+/* What stays when it starts again. */
+struct resolve_tenure {
+	char *mount; /* cgroup2 */
+	int channel; /* to podcred run; negative: it did not start us */
+	int lock_fd; /* of the only resolver; podcred run has it for its child */
+	struct metrics_file *metrics; /* NULL: not started yet */
+};
+
+struct resolve_maps {
+	int config, runtime, pods, quota, flows, stats, passes, pass_quota;
+};
+
+struct resolver {
+	const struct resolver_options *options;
+	struct resolve_tenure *tenure;
+	const char *mount; /* the tenure's */
+	struct loop *loop;
+	struct resolve_maps maps;
+	struct registry *registry;
+	struct config config; /* its policy is all that counts here */
+	char kubepods[4096]; /* path */
+
+	struct resolve_cgroups {
+		struct cgtree *tree;
+		struct kern_events *events; /* NULL: inotify */
+		struct loop_timer *scan, *cover;
+		uint64_t lost; /* events that the kernel could not hand over, as last seen */
+		uint32_t level; /* of kubepods */
+		int scan_error, cover_error; /* of the last time, 0 when it went well */
+	} cgroups;
+
+	struct resolve_names {
+		struct podlist_watch list;
+		struct loop_watch *watch; /* of its folder */
+		int error; /* of the watch, as said last */
+		struct pc_err trouble; /* what was said of the list last */
+		bool has_list; /* one was read */
+	} names;
+
+	struct resolve_links {
+		int fd; /* of netlink; negative: nobody tells of new interfaces */
+		struct loop_watch *watch;
+		int error; /* as said last */
+	} links;
+
+	struct resolve_around {
+		struct listed listed;
+		size_t absent; /* of them, as it was said */
+		bool strays; /* pods were seen outside of kubepods, and it was said */
+	} around;
+
+	struct kern_quota_memory *quota_memory, *pass_quota_memory;
+	struct lease *lease;
+	uint64_t ready; /* what this one has said: since when it follows the pods; 0: not yet */
+};
+
+/* ---- resolve_maps.c: what the registry decides, the kernel learns ---- */
+
+int resolve_maps_open(struct resolver *res, struct pc_err *err);
+void resolve_maps_close(struct resolver *res);
+int resolve_registry_start(struct resolver *res, struct pc_err *err);
+
+/* Pods of an earlier resolver that are not there any more. After the first scan. */
+void resolve_drop_leftovers(struct resolver *res);
+
+/* ---- resolve_policy.c ---- */
+
+uint32_t resolve_policy_flags(const struct config *config, const struct pod_ident *pod);
+int resolve_policy_start(struct resolver *res, struct pc_err *err);
+void resolve_policy_reload(struct resolver *res);
+
+/* ---- resolve_cgroups.c ---- */
+
+int resolve_cgroups_start(struct resolver *res, struct pc_err *err);
+void resolve_cgroups_scan(struct resolver *res);
+void resolve_cgroups_stop(struct resolver *res);
+
+/* ---- resolve_names.c: the pod list ---- */
+
+int resolve_names_start(struct resolver *res, struct pc_err *err);
+/* Read it again, and say again what is wrong with it. */
+void resolve_names_reload(struct resolver *res);
+void resolve_names_stop(struct resolver *res);
+
+/* ---- resolve_links.c: interfaces ---- */
+
+int resolve_links_start(struct resolver *res, struct pc_err *err);
+void resolve_links_stop(struct resolver *res);
+
+/* ---- resolve_around.c: pods that run elsewhere ---- */
+
+int resolve_around_start(struct resolver *res, struct pc_err *err);
+void resolve_around_stop(struct resolver *res);
+
+/* ---- resolve_quota.c: what only time takes away ---- */
+
+int resolve_quota_start(struct resolver *res, struct pc_err *err);
+void resolve_quota_stop(struct resolver *res);
+
+/* ---- resolve_health.c: what others may know of this one ---- */
+
+/* Two would take each other's pods away. */
+int resolve_be_the_only_one(struct resolver *res, struct pc_err *err);
+
+/* Last of all: says that it follows the pods. */
+int resolve_health_start(struct resolver *res, struct pc_err *err);
+void resolve_health_stop(struct resolver *res);
