@@ -85,6 +85,24 @@ doctor_DEPS      := base net config identity kernel node
 daemon_DEPS      := base net config identity kube credentials kernel node resolver agent libpodcred
 cli_DEPS         := base net config kernel node resolver doctor daemon
 
+# Every global symbol begins with one of these; in base and identity each file has its own.
+base_PREFIX        := caps_ file_ k8s_ log_ loop_ net_addr_ net_prefix_ parse_ pc_err_ text_ timestamp_
+yaml_PREFIX        := yml_
+crypto_PREFIX      := crypto_
+net_PREFIX         := net_
+config_PREFIX      := config_
+identity_PREFIX    := cgpath_ cgsurvey_ cgtree_ mountinfo_ name_table_ pod_uid_ registry_
+http_PREFIX        := http_
+kube_PREFIX        := kube_
+credentials_PREFIX := cred_
+kernel_PREFIX      := kern_
+node_PREFIX        := node_
+resolver_PREFIX    := resolver_
+agent_PREFIX       := agent_
+doctor_PREFIX      := doctor_
+daemon_PREFIX      := daemon_
+cli_PREFIX         := cli_ cmd_ main
+
 http_API        := server.h request.h response.h path.h
 credentials_API := associations.h credentials.h store.h
 kernel_API      := load.h status.h features.h maps.h events.h

@@ -5,7 +5,7 @@ LINT_C := $(wildcard bpf/*.c bpf/*/*.h user/*/*.[ch] user/lib/include/*/*.h exam
 LINT_SH := $(wildcard mk/*.sh vmlinux/*.sh demo/*.sh tests/*.sh tests/*/*.sh deploy/*/*.sh) .ci/run
 
 .PHONY: lint lint-format lint-shell lint-tidy lint-layers lint-spdx
-lint: lint-spdx lint-layers lint-commits lint-shell lint-format lint-tidy ## format, static analysis, layers, licences
+lint: lint-spdx lint-layers lint-globals lint-commits lint-shell lint-format lint-tidy ## format, static analysis, layers, licences
 lint-format: | $(O)/.deps-lint
 	$(call msg,LINT,clang-format)
 	$(Q)clang-format-14 --dry-run -Werror $(LINT_C)
@@ -18,17 +18,34 @@ lint-tidy: $(SKEL) | $(O)/.deps-lint
 		-std=gnu17 -D_GNU_SOURCE -DPODCRED_VERSION=\"\" -I$(O)/gen \
 		$(UNIT_INC) 2>$(O)/tidy.err || { cat $(O)/tidy.err; exit 1; }' sh
 
-# What -I cannot forbid: relative includes, and BPF outside the one module that may speak it.
+# What the directories of links cannot forbid: relative includes, headers without their module, and a library in more
+# than the one module that may speak it. And the Makefile's table of modules against the one in the documentation.
+only_in = ! grep -nE '\#include <($(1))' $(filter-out $(wildcard user/$(2)/*),$(wildcard user/*/*.[ch]))
+documented = sed -n '/^\#\# Modules/,/^\#\# Maps/s/^| \([a-z]*\) | .* |  *\([a-z, ]*\) *|$$/\1: \2/p' docs/architecture.md | \
+	grep -v '^module' | tr -d ,
 lint-layers:
 	$(call msg,LINT,layers)
 	$(Q)! grep -nE '#[[:space:]]*include[[:space:]]*["<]([^">]*/)?\.\./' -r user bpf
-	$(Q)! grep -nlE '#include <(bpf/|linux/bpf\.h)' $(filter-out $(wildcard user/kernel/*),$(wildcard user/*/*.[ch]))
-	$(Q)! grep -nE '#include "(user|base|loader|agent)/' -r bpf
-	$(Q)! grep -nE '#include <openssl/' -r user tests --include='*.[ch]' --exclude-dir=crypto
-	$(Q)! grep -nE '#include <microhttpd' -r user tests --include='*.[ch]' --exclude-dir=http
+	$(Q)! grep -nE '#include "[a-z0-9_]+\.h"' -r user --include='*.[ch]' | grep -vE '"(podcred_[a-z]+|vmlinux|podcred\.skel)\.h"'
+	$(Q)$(call only_in,bpf/|linux/bpf\.h,kernel)
+	$(Q)$(call only_in,microhttpd,http)
+	$(Q)$(call only_in,openssl/,crypto)
+	$(Q)$(call only_in,yaml\.h,yaml)
+	$(Q)! grep -nE '#include "($(subst $() ,|,$(MODULES)))/' -r bpf
+	$(Q){ $(foreach m,$(MODULES),echo '$(m): $($(m)_DEPS)';) } | sed 's/ *$$//' | sort >$(O)/layers.make
+	$(Q)$(documented) | sed 's/ *$$//' | sort | diff -u $(O)/layers.make - || \
+		{ echo 'docs/architecture.md has another table of modules than the Makefile'; exit 1; }
 # The wall clock is for people: in log lines, trace, and what goes out. These waits know no other.
 	$(Q)! grep -nE '(pthread_cond|pthread_mutex|sem|mq)_timed|gettimeofday\(|CLOCK_REALTIME' -r user \
 		--include='*.[ch]' --exclude=log.c --exclude=cmd_trace.c --exclude=decision.h
+
+# Two modules with a symbol of one name could not be in one program.
+.PHONY: lint-globals
+lint-globals: $(ALL_OBJS)
+	$(call msg,LINT,globals)
+	$(Q)bad=0; $(foreach m,$(MODULES),nm -g --defined-only $($(m)_OBJS) | awk 'NF == 3 { print $$3 }' | \
+		grep -vE '^($(subst $() ,|,$(strip $($(m)_PREFIX))))' | sed 's/^/$(m): a global without a prefix of the module: /' | \
+		grep . && bad=1;) exit $$bad
 
 # The licence of a file is that of its folder, on its first line, or the second behind #!.
 lint-spdx:

@@ -4,7 +4,7 @@
  *
  *	netdiag hold WAY ADDRESS PORT     open connections, print "held", wait for each to end, print why
  *	netdiag reset KUBEPODS EXEMPT ADDRESS PORT [ADDRESS PORT]...
- *	                                  reset_connections: guarded are these, spared are sockets of
+ *	                                  net_reset_connections: guarded are these, spared are sockets of
  *	                                  cgroups below EXEMPT ("-": none)
  *	netdiag listen ADDRESS PORT...    listen until killed
  *	netdiag listener ADDRESS PORT     who listens there
@@ -211,7 +211,7 @@ static int cmd_reset(int argc, char **arg)
 	for (int i = 2; i + 1 < argc && wanted.addrs < ADDRS_MAX; i += 2)
 		wanted.addr[wanted.addrs++] = address(arg[i], arg[i + 1]);
 	pod_cgroups(arg[0], arg[1], &wanted);
-	r = reset_connections(&options, &report, &err);
+	r = net_reset_connections(&options, &report, &err);
 	printf("found=%u destroyed=%u failed=%u namespaces=%u unreachable=%u %s\n", report.found,
 	       report.destroyed, report.failed, report.namespaces, report.unreachable,
 	       report.why.msg);
@@ -235,7 +235,7 @@ static int cmd_listener(char **arg)
 	struct net_addr addr = address(arg[0], arg[1]);
 	struct sockdiag_socket socket;
 	char text[NET_ADDR_TEXT];
-	int r = sockdiag_listener(&addr, &socket);
+	int r = net_sockdiag_listener(&addr, &socket);
 
 	if (r < 0)
 		printf("%s\n", errno_name(-r));
@@ -248,13 +248,13 @@ static int cmd_listener(char **arg)
 
 static int own_netns(void *arg)
 {
-	return netns_own(arg);
+	return net_netns_own(arg);
 }
 
 static int print_netns(void *arg, const char *path, uint64_t inode)
 {
 	uint64_t entered = 0;
-	int r = netns_run(path, own_netns, &entered);
+	int r = net_netns_run(path, own_netns, &entered);
 
 	(void)arg;
 	printf("%llu %s\n", (unsigned long long)inode,
@@ -267,7 +267,7 @@ static int print_netns(void *arg, const char *path, uint64_t inode)
 static int cmd_netns(char **arg)
 {
 	struct pc_err err;
-	int r = netns_each_below(arg[0], print_netns, NULL, &err);
+	int r = net_netns_each_below(arg[0], print_netns, NULL, &err);
 
 	if (r < 0)
 		printf("%s: %s\n", errno_name(-r), err.msg);
@@ -302,7 +302,7 @@ static void event_link(void *arg, const struct links_link *link, bool gone)
 /* lazy ("overflow"): with room for few events, read only once standard input ends, and then once. */
 static int cmd_watch(bool lazy)
 {
-	int fd = links_watch_open(), r, small = 1;
+	int fd = net_links_watch_open(), r, small = 1;
 	struct pollfd pfd = {.fd = fd, .events = POLLIN};
 	char byte;
 
@@ -317,7 +317,7 @@ static int cmd_watch(bool lazy)
 	for (;;) {
 		if (poll(&pfd, 1, -1) < 0)
 			die("poll");
-		r = links_watch_read(fd, event_link, NULL);
+		r = net_links_watch_read(fd, event_link, NULL);
 		if (r < 0)
 			printf("%s\n", errno_name(-r));
 		fflush(stdout);
@@ -338,7 +338,7 @@ static int print_ifindex(void *arg, int ifindex)
 static int cmd_route(char **arg)
 {
 	struct net_addr addr = address(arg[0], "0");
-	int ifindex, r = links_route_oif(addr.ip, &ifindex);
+	int ifindex, r = net_links_route_oif(addr.ip, &ifindex);
 
 	if (r < 0)
 		printf("%s\n", errno_name(-r));
@@ -362,9 +362,9 @@ int main(int argc, char **argv)
 	if (!strcmp(cmd, "netns") && argc == 3)
 		return cmd_netns(argv + 2);
 	if (!strcmp(cmd, "links"))
-		return links_each(each_link, NULL, NULL) < 0;
+		return net_links_each(each_link, NULL, NULL) < 0;
 	if (!strcmp(cmd, "uplinks"))
-		return links_uplinks(print_ifindex, NULL, NULL) < 0;
+		return net_links_uplinks(print_ifindex, NULL, NULL) < 0;
 	if (!strcmp(cmd, "watch") || !strcmp(cmd, "overflow"))
 		return cmd_watch(!strcmp(cmd, "overflow"));
 	if (!strcmp(cmd, "route") && argc == 3)

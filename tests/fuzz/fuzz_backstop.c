@@ -75,7 +75,7 @@ static void set_up(void)
 		       sizeof(config.agent[i].addr.ip));
 		config.agent[i].port = htons(80);
 	}
-	guard_filter_fill(guards, N_RULES, &config);
+	kern_guard_filter_fill(guards, N_RULES, &config);
 	/* a prefix shorter than the filter's bits sets all of them, and there is no short way */
 	if (config.guard_filter[0] == ~0ULL)
 		abort();

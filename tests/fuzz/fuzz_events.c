@@ -57,14 +57,14 @@ int kern_map_open(const char *pin_dir, enum kern_map map, struct pc_err *err)
 	return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-int pin_path(char *buf, size_t size, const char *pin_dir, const char *kind, const char *name)
+int kern_pin_path(char *buf, size_t size, const char *pin_dir, const char *kind, const char *name)
 {
 	(void)pin_dir, (void)kind, (void)name;
 	snprintf(buf, size, "/");
 	return 0;
 }
 
-int pins_lock_dir(const char *path, const char *busy, struct pc_err *err)
+int kern_pins_lock_dir(const char *path, const char *busy, struct pc_err *err)
 {
 	(void)path, (void)busy, (void)err;
 	return open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -80,7 +80,7 @@ static void check_printable(const char *text)
 
 static void check_json(const struct decision *decision, const struct podcred_event *event)
 {
-	json_t *object = decision_json(decision), *again;
+	json_t *object = cli_decision_json(decision), *again;
 	char *text;
 
 	MUST(object);
@@ -115,9 +115,9 @@ static int on_decision(void *arg, const void *record)
 	char line[DECISION_LINE], small[40];
 
 	(void)arg;
-	decision_line(&decision, line, sizeof(line));
+	cli_decision_line(&decision, line, sizeof(line));
 	check_printable(line);
-	decision_line(&decision, small, sizeof(small));
+	cli_decision_line(&decision, small, sizeof(small));
 	MUST(!strncmp(line, small, sizeof(small) - 1));
 	check_json(&decision, event);
 	return 0;

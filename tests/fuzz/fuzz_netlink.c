@@ -157,7 +157,7 @@ static int on_socket(void *arg, const struct sockdiag_socket *s)
 	return 0;
 }
 
-static void check_route(const struct message_route *route)
+static void check_route(const struct net_message_route *route)
 {
 	MUST(route->oifs <= MESSAGE_OIFS);
 	for (unsigned i = 0; i < route->oifs; i++)
@@ -170,7 +170,7 @@ static void check_listener(void)
 				      .port = 80};
 	struct sockdiag_socket s;
 
-	if (sockdiag_listener(&addr, &s) == 0)
+	if (net_sockdiag_listener(&addr, &s) == 0)
 		MUST(s.local.port == 80);
 }
 
@@ -182,34 +182,34 @@ static void converse(uint8_t what)
 
 	switch (what) {
 	case 'l':
-		links_each(on_link, NULL, NULL);
+		net_links_each(on_link, NULL, NULL);
 		break;
 	case 'u':
 		n_seen = 0;
-		links_uplinks(on_uplink, NULL, NULL);
+		net_links_uplinks(on_uplink, NULL, NULL);
 		break;
 	case 'i':
-		links_each_address(on_address, NULL, NULL);
+		net_links_each_address(on_address, NULL, NULL);
 		break;
 	case 'p':
-		links_each_pvid(on_pvid, NULL, NULL);
+		net_links_each_pvid(on_pvid, NULL, NULL);
 		break;
 	case 'o':
-		if (links_route_oif(ip, &ifindex) == 0)
+		if (net_links_route_oif(ip, &ifindex) == 0)
 			MUST(ifindex > 0);
 		break;
 	case 's':
-		sockdiag_each(IPPROTO_TCP, UINT32_MAX, on_socket, NULL, NULL);
+		net_sockdiag_each(IPPROTO_TCP, UINT32_MAX, on_socket, NULL, NULL);
 		break;
 	case 'a':
 		check_listener();
 		break;
 	case 'd':
-		sockdiag_destroy(&socket);
+		net_sockdiag_destroy(&socket);
 		break;
 	case 'w':
-		fd = links_watch_open();
-		links_watch_read(fd, on_change, NULL);
+		fd = net_links_watch_open();
+		net_links_watch_read(fd, on_change, NULL);
 		close(fd);
 		break;
 	}
@@ -220,21 +220,21 @@ static void converse(uint8_t what)
 static void read_all_ways(const struct nlmsghdr *msg)
 {
 	struct sockdiag_socket socket;
-	struct message_address address;
-	struct message_route route;
+	struct net_message_address address;
+	struct net_message_route route;
 	struct links_link link;
 	uint16_t vlan;
 	int ifindex;
 
-	if (message_address(msg, &address) == 0)
+	if (net_message_address(msg, &address) == 0)
 		MUST(address.ifindex > 0);
-	if (message_pvid(msg, &ifindex, &vlan) == 0)
+	if (net_message_pvid(msg, &ifindex, &vlan) == 0)
 		on_pvid(NULL, ifindex, vlan);
-	if (message_socket(msg, IPPROTO_TCP, &socket) == 0)
+	if (net_message_socket(msg, IPPROTO_TCP, &socket) == 0)
 		check_socket(&socket);
-	if (message_link(msg, &link) == 0)
+	if (net_message_link(msg, &link) == 0)
 		check_link(&link);
-	if (message_route(msg, &route) == 0)
+	if (net_message_route(msg, &route) == 0)
 		check_route(&route);
 }
 

@@ -79,9 +79,9 @@ static void check_round_trip(const struct podlist *list)
 	for (size_t i = 0; i < list->n; i++)
 		json_array_append_new(json_object_get(json, "items"), pod_json(&list->pods[i]));
 	text = json_dumps(json, JSON_COMPACT);
-	MUST(text && podlist_decode(text, strlen(text), "f", &again, NULL) == 0);
+	MUST(text && kube_podlist_decode(text, strlen(text), "f", &again, NULL) == 0);
 	MUST(!again.skipped && is_same_list(list, &again));
-	podlist_done(&again);
+	kube_podlist_done(&again);
 	free(text);
 	json_decref(json);
 }
@@ -155,14 +155,15 @@ static void check_readers(const struct podlist *list, const char *text, size_t s
 	MUST(yaml);
 	memcpy(yaml, "--- ", 4);
 	memcpy(yaml + 4, text, size);
-	if (is_comparable(text, size) && podlist_decode(yaml, size + 4, "f", &other, NULL) == 0)
+	if (is_comparable(text, size) &&
+	    kube_podlist_decode(yaml, size + 4, "f", &other, NULL) == 0)
 		MUST(is_same_list(list, &other) && list->skipped == other.skipped);
-	podlist_done(&other);
+	kube_podlist_done(&other);
 	if (dumped) {
-		MUST(podlist_decode(dumped, strlen(dumped), "f", &other, NULL) == 0);
+		MUST(kube_podlist_decode(dumped, strlen(dumped), "f", &other, NULL) == 0);
 		MUST(is_same_list(list, &other) && list->skipped == other.skipped);
 	}
-	podlist_done(&other);
+	kube_podlist_done(&other);
 	free(dumped);
 	free(yaml);
 	json_decref(json);
@@ -194,7 +195,7 @@ static void check_others(const char *text, size_t size)
 	json_t *json = NULL;
 	char *whole;
 
-	if (project_json(text, size, &anything, &json, NULL) < 0) {
+	if (kube_project_json(text, size, &anything, &json, NULL) < 0) {
 		/* jansson takes less, not more, but for a NUL, which ends the text for it */
 		if (!memchr(text, '\0', size))
 			json = json_loadb(text, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
@@ -207,13 +208,13 @@ static void check_others(const char *text, size_t size)
 	memcpy(whole, BEFORE, before);
 	memcpy(whole + before, text, size);
 	memcpy(whole + before + size, AFTER, after);
-	MUST(podlist_decode(whole, before + size + after, "f", &list, NULL) == 0);
+	MUST(kube_podlist_decode(whole, before + size + after, "f", &list, NULL) == 0);
 	MUST(list.n + list.skipped == 3 || list.n == 2); /* one of them, word for word */
 	if (list.skipped < 2) { /* else it has the uid of one of them */
 		MUST(find(&list, ONE) && !strcmp(find(&list, ONE)->name, "one"));
 		MUST(find(&list, TWO) && !strcmp(find(&list, TWO)->name, "two"));
 	}
-	podlist_done(&list);
+	kube_podlist_done(&list);
 	free(whole);
 }
 
@@ -223,7 +224,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct podlist list = {};
 	struct pc_err err = {};
 
-	if (podlist_decode(text, size, "f", &list, &err) < 0) {
+	if (kube_podlist_decode(text, size, "f", &list, &err) < 0) {
 		MUST(!list.pods && !list.n && !list.skipped);
 		MUST(strncmp(err.msg, "f", 1) == 0);
 		check_message(err.msg);
@@ -238,7 +239,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			check_readers(&list, text, size);
 	}
 	check_others(text, size);
-	podlist_done(&list);
+	kube_podlist_done(&list);
 	free(text);
 	return 0;
 }

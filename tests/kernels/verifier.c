@@ -50,7 +50,7 @@ static long try_program(const char *name, int level)
 	long n;
 	int r;
 
-	r = object_open(&skel);
+	r = kern_object_open(&skel);
 	if (r < 0)
 		return r;
 	bpf_object__for_each_program (prog, skel->obj) {
@@ -67,10 +67,11 @@ static long try_program(const char *name, int level)
 
 static bool check(const struct attachment *att, long limit, bool log)
 {
+	size_t n_features;
 	long n;
 
-	if (!attachment_wanted(att)) {
-		printf("%s\tleft-out\t%s\n", att->name, att->feature);
+	if (!kern_attachment_wanted(att)) {
+		printf("%s\tleft-out\t%s\n", att->name, kern_features(&n_features)[att->feature].name);
 		return true;
 	}
 	n = try_program(att->name, LOG_STATS);
@@ -99,8 +100,8 @@ int main(int argc, char **argv)
 	buf = calloc(1, LOG_SIZE);
 	if (!buf)
 		return 1;
-	for (size_t i = 0; i < n_attachments; i++)
-		ok &= check(&attachments[i], limit, log);
+	for (size_t i = 0; i < kern_n_attachments; i++)
+		ok &= check(&kern_attachments[i], limit, log);
 	free(buf);
 	return ok ? 0 : 1;
 }

@@ -47,7 +47,7 @@ static void expect(const struct podcred_event *event, const struct podcred_pod *
 		.event = event, .pod = pod, .time = {.tv_sec = 3600 + 62, .tv_nsec = 7999999}};
 	char line[DECISION_LINE], *to = line;
 
-	decision_line(&decision, line, sizeof(line));
+	cli_decision_line(&decision, line, sizeof(line));
 	for (const char *from = line; *from; from++)
 		if (from[0] != ' ' || from[1] != ' ')
 			*to++ = *from;
@@ -121,10 +121,10 @@ static void hostile(void **state)
 
 		for (unsigned i = 0; i < sizeof(event.comm); i++)
 			event.comm[i] = (char)(first + i ?: 1);
-		decision_line(&decision, line, sizeof(line));
+		cli_decision_line(&decision, line, sizeof(line));
 		for (const char *c = line; *c; c++)
 			assert_in_range(*c, ' ', '~');
-		object = decision_json(&decision);
+		object = cli_decision_json(&decision);
 		assert_non_null(object);
 		assert_int_equal(json_string_length(json_object_get(object, "command")),
 				 sizeof(event.comm));
@@ -133,7 +133,8 @@ static void hostile(void **state)
 		json_decref(object);
 	}
 	strcpy(event.comm, "a b 1.1.1.1");
-	assert_non_null(strstr(decision_line(&decision, line, sizeof(line)), " a?b?1.1.1.1[42] "));
+	assert_non_null(
+		strstr(cli_decision_line(&decision, line, sizeof(line)), " a?b?1.1.1.1[42] "));
 }
 
 static void longest(void **state)
@@ -152,12 +153,12 @@ static void longest(void **state)
 	event.protocol = 255;
 	event.tgid = UINT32_MAX;
 	memset(event.comm, 'c', sizeof(event.comm));
-	decision_line(&decision, line, sizeof(line));
+	cli_decision_line(&decision, line, sizeof(line));
 	assert_non_null(strstr(line, "nnn/ppp"));
 	assert_non_null(strstr(line, "cccccccccccccccc[4294967295]"));
 	assert_non_null(strstr(line, "eeee]:65535/protocol 255 "));
 	assert_non_null(strstr(line, "refused       denied_destination"));
-	object = decision_json(&decision);
+	object = cli_decision_json(&decision);
 	assert_int_equal(json_string_length(json_object_get(object, "name")), sizeof(pod.name) - 1);
 	json_decref(object);
 }
@@ -167,7 +168,7 @@ static void json(void **state)
 	struct podcred_event event = refused();
 	const struct decision decision = {
 		.event = &event, .pod = &shop_web, .time = {.tv_sec = 1, .tv_nsec = 2000000}};
-	json_t *object = decision_json(&decision);
+	json_t *object = cli_decision_json(&decision);
 	_cleanup_free_ char *text = json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS);
 
 	(void)state;

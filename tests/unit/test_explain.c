@@ -57,7 +57,7 @@ static struct explain_facts facts(const char *to, uint8_t protocol, int guard, i
 static void check(const struct explain_facts *f, enum explain_outcome outcome, int reason,
 		  int error)
 {
-	explain_decide(f, &verdict);
+	doctor_explain_decide(f, &verdict);
 	assert_int_equal(verdict.outcome, outcome);
 	assert_int_equal(verdict.reason, reason);
 	assert_int_equal(verdict.error, error);

@@ -52,7 +52,7 @@ static void no_hole(void **state)
 			memcpy(ip, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12);
 		for (unsigned b = 0; b < g.bits; b++)
 			g.prefix.ip[b / 8] |= (uint8_t)(ip[b / 8] & 0x80 >> b % 8);
-		guard_filter_fill(&g, 1, &config);
+		kern_guard_filter_fill(&g, 1, &config);
 		assert_false(passes(ip));
 	}
 }
@@ -69,7 +69,7 @@ static void defaults(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		guards[i] = guard(texts[i]);
-	guard_filter_fill(guards, ARRAY_SIZE(guards), &config);
+	kern_guard_filter_fill(guards, ARRAY_SIZE(guards), &config);
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		assert_false(passes(guards[i].prefix.ip));
 	for (size_t i = 0; i < ARRAY_SIZE(foreign); i++)
@@ -87,11 +87,11 @@ static void short_prefixes_and_none(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(shorter); i++) {
 		struct kern_guard g = guard(shorter[i]);
 
-		guard_filter_fill(&g, 1, &config);
+		kern_guard_filter_fill(&g, 1, &config);
 		for (size_t w = 0; w < ARRAY_SIZE(config.guard_filter); w++)
 			assert_true(filter[w] == ~0ULL);
 	}
-	guard_filter_fill(NULL, 0, &config);
+	kern_guard_filter_fill(NULL, 0, &config);
 	for (size_t w = 0; w < ARRAY_SIZE(config.guard_filter); w++)
 		assert_true(filter[w] == 0);
 }
@@ -105,17 +105,17 @@ static void agents_own(void **state)
 	memcpy(config.agent[0].addr.ip, guards[0].prefix.ip, 16);
 	memcpy(config.agent[1].addr.ip, guards[1].prefix.ip, 16);
 	config.agent[0].port = config.agent[1].port = 1;
-	guard_filter_fill(guards, 2, &config);
+	kern_guard_filter_fill(guards, 2, &config);
 	assert_true(passes(guards[0].prefix.ip));
 	assert_true(passes(guards[1].prefix.ip));
 	config.agent[1].port = 0;
-	guard_filter_fill(guards, 2, &config);
+	kern_guard_filter_fill(guards, 2, &config);
 	assert_false(passes(guards[1].prefix.ip));
 	guards[2].action = PODCRED_ACTION_DENY;
-	guard_filter_fill(guards, 3, &config);
+	kern_guard_filter_fill(guards, 3, &config);
 	assert_false(passes(guards[0].prefix.ip));
 	guards[2] = guard("10.99.0.0/24");
-	guard_filter_fill(guards, 3, &config);
+	kern_guard_filter_fill(guards, 3, &config);
 	assert_false(passes(guards[0].prefix.ip));
 	memset(&config, 0, sizeof(config));
 }

@@ -169,7 +169,7 @@ static struct sockdiag_socket socket_of(const char *hex, uint8_t protocol)
 	_cleanup_free_ struct nlmsghdr *msg = message(hex, &len);
 	struct sockdiag_socket socket;
 
-	assert_int_equal(message_socket(msg, protocol, &socket), 0);
+	assert_int_equal(net_message_socket(msg, protocol, &socket), 0);
 	return socket;
 }
 
@@ -223,7 +223,7 @@ static struct links_link link_of(const char *hex)
 	_cleanup_free_ struct nlmsghdr *msg = message(hex, &len);
 	struct links_link link;
 
-	assert_int_equal(message_link(msg, &link), 0);
+	assert_int_equal(net_message_link(msg, &link), 0);
 	return link;
 }
 
@@ -270,14 +270,14 @@ static void link_of_bridge_family(void **state)
 
 	(void)state;
 	msg->nlmsg_type = RTM_DELLINK;
-	assert_int_equal(message_link(msg, &link), 0);
+	assert_int_equal(net_message_link(msg, &link), 0);
 	info->ifi_family = AF_BRIDGE;
-	assert_int_equal(message_link(msg, &link), -ENOMSG);
+	assert_int_equal(net_message_link(msg, &link), -ENOMSG);
 	info->ifi_family = AF_UNSPEC;
 	info->ifi_index = 0;
-	assert_int_equal(message_link(msg, &link), -EBADMSG);
+	assert_int_equal(net_message_link(msg, &link), -EBADMSG);
 	msg->nlmsg_type = RTM_NEWADDR;
-	assert_int_equal(message_link(msg, &link), -ENOMSG);
+	assert_int_equal(net_message_link(msg, &link), -ENOMSG);
 }
 
 static void links_of_vlans(void **state)
@@ -323,26 +323,26 @@ static void link_with_long_address(void **state)
 	struct links_link link;
 
 	(void)state;
-	assert_int_equal(message_link(&msg.nl, &link), 0);
+	assert_int_equal(net_message_link(&msg.nl, &link), 0);
 	assert_memory_equal(link.mac, none, sizeof(none));
 	msg.attr.nla_len = 4 + 6;
-	assert_int_equal(message_link(&msg.nl, &link), 0);
+	assert_int_equal(net_message_link(&msg.nl, &link), 0);
 	assert_int_equal(link.mac[2], 3);
 }
 
-static struct message_address address_of(const char *hex)
+static struct net_message_address address_of(const char *hex)
 {
 	size_t len;
 	_cleanup_free_ struct nlmsghdr *msg = message(hex, &len);
-	struct message_address address;
+	struct net_message_address address;
 
-	assert_int_equal(message_address(msg, &address), 0);
+	assert_int_equal(net_message_address(msg, &address), 0);
 	return address;
 }
 
 static void addresses(void **state)
 {
-	struct message_address address = address_of(addr_v4);
+	struct net_message_address address = address_of(addr_v4);
 
 	(void)state;
 	assert_int_equal(address.ifindex, 5);
@@ -362,7 +362,7 @@ static uint16_t pvid_of(const char *hex, int *ret_ifindex)
 	_cleanup_free_ struct nlmsghdr *msg = message(hex, &len);
 	uint16_t vlan;
 
-	assert_int_equal(message_pvid(msg, ret_ifindex, &vlan), 0);
+	assert_int_equal(net_message_pvid(msg, ret_ifindex, &vlan), 0);
 	return vlan;
 }
 
@@ -380,7 +380,7 @@ static void pvids(void **state)
 	assert_int_equal(pvid_of(port_tagged, &ifindex), 10);
 	assert_int_equal(ifindex, 4);
 	((uint8_t *)msg)[len - 36 + 8] = 4; /* untagged on the way out, but no PVID */
-	assert_int_equal(message_pvid(msg, &ifindex, &vlan), 0);
+	assert_int_equal(net_message_pvid(msg, &ifindex, &vlan), 0);
 	assert_int_equal(vlan, 0);
 	assert_int_equal(pvid_of("200000001000020001000000d80000000700010004000000"
 				 "4310010000000000",
@@ -388,7 +388,7 @@ static void pvids(void **state)
 			 0);
 	assert_int_equal(ifindex, 4);
 	((struct ifinfomsg *)((char *)msg + NLMSG_HDRLEN))->ifi_index = 0;
-	assert_int_equal(message_pvid(msg, &ifindex, &vlan), -EBADMSG);
+	assert_int_equal(net_message_pvid(msg, &ifindex, &vlan), -EBADMSG);
 }
 
 /* Attribute strings that are too long, or do not end. */
@@ -408,10 +408,10 @@ static void link_strings(void **state)
 
 	(void)state;
 	memset(msg.name, 'x', sizeof(msg.name));
-	assert_int_equal(message_link(&msg.nl, &link), 0);
+	assert_int_equal(net_message_link(&msg.nl, &link), 0);
 	assert_string_equal(link.name, "xxxxxxxxxxxxxxx");
 	msg.attr.nla_len = 4;
-	assert_int_equal(message_link(&msg.nl, &link), 0);
+	assert_int_equal(net_message_link(&msg.nl, &link), 0);
 	assert_string_equal(link.name, "");
 }
 
@@ -420,20 +420,20 @@ static void routes(void **state)
 	size_t len;
 	_cleanup_free_ struct nlmsghdr *multi = message(route_multipath, &len);
 	_cleanup_free_ struct nlmsghdr *local = message(route_local, &len);
-	struct message_route route;
+	struct net_message_route route;
 
 	(void)state;
-	assert_int_equal(message_route(multi, &route), 0);
+	assert_int_equal(net_message_route(multi, &route), 0);
 	assert_int_equal(route.type, RTN_UNICAST);
 	assert_int_equal(route.dst_len, 0);
 	assert_int_equal(route.oifs, 2);
 	assert_int_equal(route.oif[0], 5);
 	assert_int_equal(route.oif[1], 4);
-	assert_int_equal(message_route(local, &route), 0);
+	assert_int_equal(net_message_route(local, &route), 0);
 	assert_int_equal(route.dst_len, 32);
 	assert_int_equal(route.oifs, 1);
 	local->nlmsg_type = RTM_DELROUTE;
-	assert_int_equal(message_route(local, &route), -EBADMSG);
+	assert_int_equal(net_message_route(local, &route), -EBADMSG);
 }
 
 static void route_with_many_hops(void **state)
@@ -447,19 +447,19 @@ static void route_with_many_hops(void **state)
 		.nl = {.nlmsg_len = sizeof(msg), .nlmsg_type = RTM_NEWROUTE},
 		.attr = {.nla_len = 4 + sizeof(msg.hop), .nla_type = RTA_MULTIPATH},
 	};
-	struct message_route route;
+	struct net_message_route route;
 
 	(void)state;
 	for (int i = 0; i < MESSAGE_OIFS + 5; i++)
 		msg.hop[i] =
 			(struct rtnexthop){.rtnh_len = sizeof(msg.hop[i]), .rtnh_ifindex = i + 1};
-	assert_int_equal(message_route(&msg.nl, &route), 0);
+	assert_int_equal(net_message_route(&msg.nl, &route), 0);
 	assert_int_equal(route.oifs, MESSAGE_OIFS);
 	msg.hop[1].rtnh_len = 0; /* would go round for ever */
-	assert_int_equal(message_route(&msg.nl, &route), 0);
+	assert_int_equal(net_message_route(&msg.nl, &route), 0);
 	assert_int_equal(route.oifs, 1);
 	msg.hop[0].rtnh_len = UINT16_MAX;
-	assert_int_equal(message_route(&msg.nl, &route), 0);
+	assert_int_equal(net_message_route(&msg.nl, &route), 0);
 	assert_int_equal(route.oifs, 0);
 }
 
@@ -467,21 +467,21 @@ static void route_with_many_hops(void **state)
 static void read_all_ways(const struct nlmsghdr *msg)
 {
 	struct sockdiag_socket socket;
-	struct message_address addr;
-	struct message_route route;
+	struct net_message_address addr;
+	struct net_message_route route;
 	struct links_link link;
 	uint16_t vlan;
 	int ifindex;
 
-	message_socket(msg, IPPROTO_TCP, &socket);
-	message_address(msg, &addr);
-	message_pvid(msg, &ifindex, &vlan);
-	if (message_link(msg, &link) == 0) {
+	net_message_socket(msg, IPPROTO_TCP, &socket);
+	net_message_address(msg, &addr);
+	net_message_pvid(msg, &ifindex, &vlan);
+	if (net_message_link(msg, &link) == 0) {
 		assert_true(strnlen(link.name, sizeof(link.name)) < sizeof(link.name));
 		assert_true(strnlen(link.kind, sizeof(link.kind)) < sizeof(link.kind));
 		assert_true(link.ifindex > 0);
 	}
-	if (message_route(msg, &route) == 0) {
+	if (net_message_route(msg, &route) == 0) {
 		assert_true(route.oifs <= MESSAGE_OIFS);
 		for (unsigned i = 0; i < route.oifs; i++)
 			assert_true(route.oif[i] > 0);
@@ -538,37 +538,37 @@ static void cut_header(void **state)
 	_cleanup_free_ struct nlmsghdr *addr = message(addr_v4, &len);
 	_cleanup_free_ struct nlmsghdr *port = message(port_tagged, &len);
 	struct sockdiag_socket socket;
-	struct message_address a;
-	struct message_route r;
+	struct net_message_address a;
+	struct net_message_route r;
 	struct links_link l;
 	uint16_t vlan;
 	int ifindex;
 
 	(void)state;
 	addr->nlmsg_len = NLMSG_HDRLEN + sizeof(struct ifaddrmsg) - 1;
-	assert_int_equal(message_address(addr, &a), -EBADMSG);
+	assert_int_equal(net_message_address(addr, &a), -EBADMSG);
 	addr->nlmsg_len++;
-	assert_int_equal(message_address(addr, &a), 0);
+	assert_int_equal(net_message_address(addr, &a), 0);
 	((struct ifaddrmsg *)((char *)addr + NLMSG_HDRLEN))->ifa_index = 0;
-	assert_int_equal(message_address(addr, &a), -EBADMSG);
+	assert_int_equal(net_message_address(addr, &a), -EBADMSG);
 	((struct ifaddrmsg *)((char *)addr + NLMSG_HDRLEN))->ifa_index = 5;
 	addr->nlmsg_type = RTM_DELADDR;
-	assert_int_equal(message_address(addr, &a), -EBADMSG);
-	assert_int_equal(message_pvid(link, &ifindex, &vlan), -EBADMSG);
+	assert_int_equal(net_message_address(addr, &a), -EBADMSG);
+	assert_int_equal(net_message_pvid(link, &ifindex, &vlan), -EBADMSG);
 	port->nlmsg_len = NLMSG_HDRLEN + sizeof(struct ifinfomsg) - 1;
-	assert_int_equal(message_pvid(port, &ifindex, &vlan), -EBADMSG);
+	assert_int_equal(net_message_pvid(port, &ifindex, &vlan), -EBADMSG);
 	port->nlmsg_len++;
-	assert_int_equal(message_pvid(port, &ifindex, &vlan), 0);
+	assert_int_equal(net_message_pvid(port, &ifindex, &vlan), 0);
 	assert_int_equal(vlan, 0);
 	diag->nlmsg_len = NLMSG_HDRLEN + 71;
-	assert_int_equal(message_socket(diag, IPPROTO_TCP, &socket), -EBADMSG);
+	assert_int_equal(net_message_socket(diag, IPPROTO_TCP, &socket), -EBADMSG);
 	diag->nlmsg_len = NLMSG_HDRLEN + 72;
-	assert_int_equal(message_socket(diag, IPPROTO_TCP, &socket), 0);
+	assert_int_equal(net_message_socket(diag, IPPROTO_TCP, &socket), 0);
 	assert_int_equal(socket.cgroup_id, 0);
 	link->nlmsg_len = NLMSG_HDRLEN + sizeof(struct ifinfomsg) - 1;
-	assert_int_equal(message_link(link, &l), -EBADMSG);
+	assert_int_equal(net_message_link(link, &l), -EBADMSG);
 	route->nlmsg_len = NLMSG_HDRLEN + sizeof(struct rtmsg) - 1;
-	assert_int_equal(message_route(route, &r), -EBADMSG);
+	assert_int_equal(net_message_route(route, &r), -EBADMSG);
 }
 
 static void damaged(void **state)

@@ -24,7 +24,7 @@
 
 #define SOCKETS 40
 
-/* How a socket answers to sockdiag_destroy. */
+/* How a socket answers to net_sockdiag_destroy. */
 enum temper {
 	DIES,
 	LEAVES, /* ended by itself between listing and destroying */
@@ -41,9 +41,9 @@ static struct {
 static unsigned listings, cannot_list;
 static char dir[64];
 
-int sockdiag_each(uint8_t protocol, uint32_t states,
-		  int (*fn)(void *arg, const struct sockdiag_socket *socket), void *arg,
-		  struct pc_err *err)
+int net_sockdiag_each(uint8_t protocol, uint32_t states,
+		      int (*fn)(void *arg, const struct sockdiag_socket *socket), void *arg,
+		      struct pc_err *err)
 {
 	if (protocol == cannot_list)
 		return pc_err_set(err, -EOPNOTSUPP, "cannot list");
@@ -68,7 +68,7 @@ static bool hidden(size_t i)
 	return false;
 }
 
-int sockdiag_destroy(const struct sockdiag_socket *socket)
+int net_sockdiag_destroy(const struct sockdiag_socket *socket)
 {
 	size_t i = socket->cookie[0];
 
@@ -118,7 +118,7 @@ static struct reset_report run(int want)
 		.kubepods = dir, .guarded = guarded, .pod_socket = pod_socket};
 	struct reset_report report;
 
-	assert_int_equal(reset_connections(&options, &report, NULL), want);
+	assert_int_equal(net_reset_connections(&options, &report, NULL), want);
 	return report;
 }
 
@@ -224,7 +224,7 @@ static int visit(void *arg, const char *path, uint64_t inode)
 
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_ino, inode);
-	assert_int_equal(netns_own(&own), 0);
+	assert_int_equal(net_netns_own(&own), 0);
 	assert_int_equal(own, inode);
 	visits++;
 	return *(int *)arg;
@@ -241,20 +241,20 @@ static void walk(void **state)
 	snprintf(both, sizeof(both), "%d\n4194305\n", getpid()); /* above the largest pid */
 	procs("/one", both);
 	procs("/two", self);
-	assert_int_equal(netns_each_below(dir, visit, &answer, &err), 0);
+	assert_int_equal(net_netns_each_below(dir, visit, &answer, &err), 0);
 	assert_int_equal(visits, 1);
 	answer = -ENOENT; /* fn's word is not taken for a process that vanished */
-	assert_int_equal(netns_each_below(dir, visit, &answer, &err), -ENOENT);
+	assert_int_equal(net_netns_each_below(dir, visit, &answer, &err), -ENOENT);
 	answer = 7;
-	assert_int_equal(netns_each_below(dir, visit, &answer, &err), 7);
+	assert_int_equal(net_netns_each_below(dir, visit, &answer, &err), 7);
 	answer = 0;
 	visits = 0;
 	procs("", "0\n"); /* walked first */
-	assert_int_equal(netns_each_below(dir, visit, &answer, &err), -ESRCH);
+	assert_int_equal(net_netns_each_below(dir, visit, &answer, &err), -ESRCH);
 	assert_non_null(strstr(err.msg, "hostPID"));
 	assert_int_equal(visits, 1); /* went on */
 	run(-ESRCH);
-	assert_true(netns_each_below("/nonexistent", visit, &answer, &err) < 0);
+	assert_true(net_netns_each_below("/nonexistent", visit, &answer, &err) < 0);
 	assert_non_null(strstr(err.msg, "/nonexistent"));
 }
 
@@ -268,8 +268,8 @@ static int never(void *arg)
 static void no_namespace(void **state)
 {
 	(void)state;
-	assert_int_equal(netns_run("/nonexistent", never, NULL), -ENOENT);
-	assert_true(netns_run("/dev/null", never, NULL) < 0);
+	assert_int_equal(net_netns_run("/nonexistent", never, NULL), -ENOENT);
+	assert_true(net_netns_run("/dev/null", never, NULL) < 0);
 }
 
 static int setup(void **state)

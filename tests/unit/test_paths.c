@@ -61,7 +61,8 @@ static void has_pvid(int ifindex, uint16_t vlan)
 	pvids[n_pvids++].vlan = vlan;
 }
 
-int links_each(int (*fn)(void *arg, const struct links_link *link), void *arg, struct pc_err *err)
+int net_links_each(int (*fn)(void *arg, const struct links_link *link), void *arg,
+		   struct pc_err *err)
 {
 	int r = listing_error;
 
@@ -72,7 +73,7 @@ int links_each(int (*fn)(void *arg, const struct links_link *link), void *arg, s
 	return r;
 }
 
-int links_each_address(int (*fn)(void *arg, int ifindex), void *arg, struct pc_err *err)
+int net_links_each_address(int (*fn)(void *arg, int ifindex), void *arg, struct pc_err *err)
 {
 	int r = 0;
 
@@ -82,7 +83,8 @@ int links_each_address(int (*fn)(void *arg, int ifindex), void *arg, struct pc_e
 	return r;
 }
 
-int links_each_pvid(int (*fn)(void *arg, int ifindex, uint16_t vlan), void *arg, struct pc_err *err)
+int net_links_each_pvid(int (*fn)(void *arg, int ifindex, uint16_t vlan), void *arg,
+			struct pc_err *err)
 {
 	int r = 0;
 
@@ -92,7 +94,7 @@ int links_each_pvid(int (*fn)(void *arg, int ifindex, uint16_t vlan), void *arg,
 	return r;
 }
 
-int links_route_oif(const uint8_t ip[16], int *ret_ifindex)
+int net_links_route_oif(const uint8_t ip[16], int *ret_ifindex)
 {
 	(void)ip;
 	*ret_ifindex = agent_oif;
@@ -204,13 +206,13 @@ static enum paths_kind kind_of_port(int *ret_gateway)
 	for (size_t i = 0; i < n_links; i++)
 		if (links[i].ifindex == PORT)
 			port = &links[i];
-	assert_int_equal(paths_read("", &paths, NULL, &err), 0);
+	assert_int_equal(node_paths_read("", &paths, NULL, &err), 0);
 	assert_non_null(paths);
-	kind = paths_of(paths, port, ret_gateway);
-	assert_int_equal(paths_note(paths, port), 0);
-	assert_true(paths_is_noted(paths, port));
+	kind = node_paths_of(paths, port, ret_gateway);
+	assert_int_equal(node_paths_note(paths, port), 0);
+	assert_true(node_paths_is_noted(paths, port));
 	written[port->ifindex].mac[5] ^= 1; /* the gateway had another one */
-	assert_false(paths_is_noted(paths, port));
+	assert_false(node_paths_is_noted(paths, port));
 	written[port->ifindex].mac[5] ^= 1;
 	assert_int_equal(written[PORT].gateway, *ret_gateway);
 	if (*ret_gateway)
@@ -419,8 +421,8 @@ static void port_not_listed(void **state)
 	(void)state;
 	add(BRIDGE, "bridge");
 	has_address(BRIDGE);
-	assert_int_equal(paths_read("", &paths, NULL, &err), 0);
-	assert_int_equal(paths_of(paths, &port, &gateway), PATHS_UNKNOWN);
+	assert_int_equal(node_paths_read("", &paths, NULL, &err), 0);
+	assert_int_equal(node_paths_of(paths, &port, &gateway), PATHS_UNKNOWN);
 	assert_int_equal(gateway, 0);
 }
 
@@ -433,28 +435,28 @@ static void not_read(void **state)
 	(void)state;
 	add(BRIDGE, "bridge");
 	agent_oif = GATEWAY; /* the agent is a pod, or elsewhere */
-	assert_int_equal(paths_read("", &paths, NULL, &err), 0);
+	assert_int_equal(node_paths_read("", &paths, NULL, &err), 0);
 	assert_null(paths);
 	agent_oif = 0;
-	assert_int_equal(paths_read("", &paths, NULL, &err), 0);
+	assert_int_equal(node_paths_read("", &paths, NULL, &err), 0);
 	assert_null(paths);
 	agent_oif = LOOPBACK;
 	config.agent[0].port = 0; /* there is no agent */
-	assert_int_equal(paths_read("", &paths, NULL, &err), 0);
+	assert_int_equal(node_paths_read("", &paths, NULL, &err), 0);
 	assert_null(paths);
 	config.agent[1].port = 80;
 	without_path = true;
-	assert_int_equal(paths_read("", &paths, NULL, &err), 0);
+	assert_int_equal(node_paths_read("", &paths, NULL, &err), 0);
 	assert_null(paths);
 	without_path = false;
 	map_error = -ENOENT; /* an older load */
-	assert_int_equal(paths_read("", &paths, NULL, &err), 0);
+	assert_int_equal(node_paths_read("", &paths, NULL, &err), 0);
 	assert_null(paths);
 	map_error = -EPERM;
-	assert_int_equal(paths_read("", &paths, NULL, &err), -EPERM);
+	assert_int_equal(node_paths_read("", &paths, NULL, &err), -EPERM);
 	map_error = 0;
 	listing_error = -ENOBUFS;
-	assert_int_equal(paths_read("", &paths, NULL, &err), -ENOBUFS);
+	assert_int_equal(node_paths_read("", &paths, NULL, &err), -ENOBUFS);
 	assert_null(paths);
 }
 
@@ -466,11 +468,11 @@ static void not_known(void **state)
 
 	(void)state;
 	route_error = -EMFILE;
-	assert_int_equal(paths_read("", &paths, NULL, &err), -EMFILE);
+	assert_int_equal(node_paths_read("", &paths, NULL, &err), -EMFILE);
 	assert_string_not_equal(err.msg, "");
 	route_error = 0;
 	config_error = -EPERM;
-	assert_int_equal(paths_read("", &paths, NULL, &err), -EPERM);
+	assert_int_equal(node_paths_read("", &paths, NULL, &err), -EPERM);
 	assert_null(paths);
 }
 
@@ -482,11 +484,11 @@ static void sweep(void **state)
 	(void)state;
 	add_port(PORT, 0);
 	written[PORT].gateway = written[PLUG].gateway = BRIDGE;
-	assert_int_equal(paths_read("", &paths, NULL, &err), 0);
-	paths_sweep("", paths);
+	assert_int_equal(node_paths_read("", &paths, NULL, &err), 0);
+	node_paths_sweep("", paths);
 	assert_int_equal(written[PORT].gateway, BRIDGE);
 	assert_int_equal(written[PLUG].gateway, ABSENT);
-	paths_sweep("", NULL);
+	node_paths_sweep("", NULL);
 	assert_int_equal(written[PORT].gateway, ABSENT);
 }
 

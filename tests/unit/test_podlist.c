@@ -120,11 +120,11 @@ static void test_good(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
 		const struct pod_name *want = &good[i].first;
-		_cleanup_(podlist_done) struct podlist list = {};
+		_cleanup_(kube_podlist_done) struct podlist list = {};
 		const struct pod_name *pods;
 		struct pc_err err = {""};
 
-		if (podlist_decode(good[i].text, strlen(good[i].text), "f", &list, &err) < 0)
+		if (kube_podlist_decode(good[i].text, strlen(good[i].text), "f", &list, &err) < 0)
 			fail_msg("%s: %s", good[i].text, err.msg);
 		assert_int_equal(list.n, good[i].n);
 		assert_int_equal(list.skipped, 0);
@@ -223,7 +223,7 @@ static void test_bad(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		struct podlist list = {.n = 99};
 		struct pc_err err = {""};
-		int r = podlist_decode(bad[i].text, strlen(bad[i].text), "f", &list, &err);
+		int r = kube_podlist_decode(bad[i].text, strlen(bad[i].text), "f", &list, &err);
 
 		if (r != -EINVAL || !strstr(err.msg, bad[i].want) ||
 		    strncmp(err.msg, "f: ", 3) != 0)
@@ -300,7 +300,7 @@ static void decode_others(const char *text, bool yaml, struct podlist *ret)
 	struct pc_err err = {""};
 
 	assert_true(asprintf(&whole, "%s%s", yaml ? "--- " : "", text) > 0);
-	if (podlist_decode(whole, strlen(whole), "f", ret, &err) < 0)
+	if (kube_podlist_decode(whole, strlen(whole), "f", ret, &err) < 0)
 		fail_msg("%s: %s", whole, err.msg);
 }
 
@@ -325,7 +325,7 @@ static void test_odd_items(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < 2 * ARRAY_SIZE(odd); i++) {
-		_cleanup_(podlist_done) struct podlist list = {};
+		_cleanup_(kube_podlist_done) struct podlist list = {};
 		_cleanup_free_ char *text = NULL;
 
 		assert_true(asprintf(&text, OTHERS("%s"), odd[i / 2].item) > 0);
@@ -364,7 +364,7 @@ static void test_harmless(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(harmless); i++)
 		for (size_t k = 0; k < 2 * ARRAY_SIZE(place); k++) {
-			_cleanup_(podlist_done) struct podlist list = {};
+			_cleanup_(kube_podlist_done) struct podlist list = {};
 			_cleanup_free_ char *item = NULL, *text = NULL;
 
 			/* libyaml knows no surrogates in escapes; nobody writes them there */
@@ -386,7 +386,7 @@ static void test_harmless(void **state)
 /* JSON alone: bytes that YAML has no way to hold. */
 static void test_bytes(void **state)
 {
-	_cleanup_(podlist_done) struct podlist list = {}, more = {};
+	_cleanup_(kube_podlist_done) struct podlist list = {}, more = {};
 
 	(void)state;
 	decode_others(OTHERS("{" META ",\"x\":\"\xff\xc0\x80\n\x01\",\"\xff\":\"\\ud800\"}"), false,
@@ -404,7 +404,7 @@ static void test_bytes(void **state)
 /* Two pods with one uid: neither can be told from the other. The same pod twice is one. */
 static void test_same_uid(void **state)
 {
-	_cleanup_(podlist_done) struct podlist list = {};
+	_cleanup_(kube_podlist_done) struct podlist list = {};
 
 	(void)state;
 	decode_others(
@@ -421,7 +421,7 @@ static void test_same_uid(void **state)
 static void test_many_odd(void **state)
 {
 	enum { MANY = 2000 };
-	_cleanup_(podlist_done) struct podlist list = {};
+	_cleanup_(kube_podlist_done) struct podlist list = {};
 	_cleanup_free_ char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
@@ -457,8 +457,8 @@ static void test_yaml_scalars(void **state)
 	struct pc_err err = {""};
 
 	(void)state;
-	if (project_yaml(yaml, sizeof(yaml) - 1, &shape, &got, &err) < 0 ||
-	    project_json(json, sizeof(json) - 1, &shape, &same, &err) < 0)
+	if (kube_project_yaml(yaml, sizeof(yaml) - 1, &shape, &got, &err) < 0 ||
+	    kube_project_json(json, sizeof(json) - 1, &shape, &same, &err) < 0)
 		fail_msg("%s", err.msg);
 	assert_non_null(want);
 	assert_true(json_equal(got, want));
@@ -472,7 +472,7 @@ static void test_yaml_scalars(void **state)
 static void test_depth(void **state)
 {
 	enum { DEEP = 300000 };
-	_cleanup_(podlist_done) struct podlist list = {};
+	_cleanup_(kube_podlist_done) struct podlist list = {};
 	_cleanup_free_ char *text = NULL, *brackets = malloc(2 * DEEP + 1);
 	struct pc_err err = {""};
 
@@ -484,15 +484,15 @@ static void test_depth(void **state)
 	assert_true(asprintf(&text, OTHERS("{" META ",\"x\":%s}"), brackets) > 0);
 	decode_others(text, false, &list);
 	assert_true(list.n == 3 && !list.skipped);
-	podlist_done(&list);
+	kube_podlist_done(&list);
 	free(text);
 	brackets[2 * DEEP - 1] = '}';
 	assert_true(asprintf(&text, OTHERS("{" META ",\"x\":%s}"), brackets) > 0);
-	assert_int_equal(podlist_decode(text, strlen(text), "f", &list, &err), -EINVAL);
+	assert_int_equal(kube_podlist_decode(text, strlen(text), "f", &list, &err), -EINVAL);
 	free(text);
 	brackets[DEEP] = '\0'; /* and none of it is closed again */
 	assert_true(asprintf(&text, "{\"x\":%s", brackets) > 0);
-	assert_int_equal(podlist_decode(text, strlen(text), "f", &list, &err), -EINVAL);
+	assert_int_equal(kube_podlist_decode(text, strlen(text), "f", &list, &err), -EINVAL);
 	free(text);
 	memset(brackets, '[', 500); /* libyaml needs the square of the time */
 	memset(brackets + 500, ']', 500);
@@ -512,7 +512,7 @@ static void test_mutants(void **state)
 		const char *from = good[(size_t)rand_r(&seed) % ARRAY_SIZE(good)].text;
 		size_t len = strlen(from);
 		_cleanup_free_ char *text = malloc(len + 1);
-		_cleanup_(podlist_done) struct podlist list = {};
+		_cleanup_(kube_podlist_done) struct podlist list = {};
 		struct pc_err err = {""};
 
 		assert_non_null(text);
@@ -525,7 +525,7 @@ static void test_mutants(void **state)
 			else
 				text[at] = "{}[]\",:-&*!'#\n \0\xff"[(size_t)rand_r(&seed) % 17];
 		}
-		if (podlist_decode(text, len, "f", &list, &err) < 0) {
+		if (kube_podlist_decode(text, len, "f", &list, &err) < 0) {
 			assert_true(strncmp(err.msg, "f: ", 3) == 0 && !strchr(err.msg, '\n'));
 			continue;
 		}
@@ -558,14 +558,14 @@ static void test_load(void **state)
 	struct pc_err err = {""};
 
 	(void)state;
-	assert_int_equal(podlist_load(at("pods.json"), &list, &err), -ENOENT);
+	assert_int_equal(kube_podlist_load(at("pods.json"), &list, &err), -ENOENT);
 	assert_non_null(strstr(err.msg, "pods.json: cannot read: No such file"));
 	put_text("pods.json", good[2].text);
-	assert_int_equal(podlist_load(at("pods.json"), &list, &err), 0);
+	assert_int_equal(kube_podlist_load(at("pods.json"), &list, &err), 0);
 	assert_int_equal(list.n, 1);
-	podlist_done(&list);
+	kube_podlist_done(&list);
 	assert_int_equal(truncate(at("pods.json"), (off_t)PODLIST_MAX + 1), 0);
-	assert_int_equal(podlist_load(at("pods.json"), &list, &err), -EFBIG);
+	assert_int_equal(kube_podlist_load(at("pods.json"), &list, &err), -EFBIG);
 	assert_non_null(strstr(err.msg, "256 MiB"));
 	unlink(at("pods.json"));
 }
@@ -575,12 +575,12 @@ static struct podlist_watch watch;
 /* What was just done is seen, and then nothing more. */
 static void assert_seen(const char *what)
 {
-	bool seen = podlist_watch_look(&watch);
+	bool seen = kube_podlist_watch_look(&watch);
 
 	if (!seen)
 		fail_msg("%s is not seen", what);
-	podlist_watch_look(&watch); /* once more, where the first look alone found it */
-	if (podlist_watch_look(&watch))
+	kube_podlist_watch_look(&watch); /* once more, where the first look alone found it */
+	if (kube_podlist_watch_look(&watch))
 		fail_msg("%s has no end", what);
 }
 
@@ -589,7 +589,7 @@ static void start_watch(const char *name)
 	static char path[96];
 
 	snprintf(path, sizeof(path), "%s", at(name));
-	podlist_watch_start(&watch, path);
+	kube_podlist_watch_start(&watch, path);
 }
 
 /* At once, not only when somebody looks. */
@@ -608,7 +608,7 @@ static void test_watch(void **state)
 	(void)state;
 	snprintf(path, sizeof(path), "%s", at("dir/pods.json"));
 	start_watch("dir/pods.json");
-	assert_false(podlist_watch_look(&watch)); /* nothing there is no change */
+	assert_false(kube_podlist_watch_look(&watch)); /* nothing there is no change */
 	assert_true(watch.fd < 0 && watch.error == -ENOENT);
 	assert_int_equal(mkdir(at("dir"), 0700), 0);
 	put_text("dir/pods.json", "a");
@@ -630,7 +630,7 @@ static void test_watch(void **state)
 	unlink(path);
 	assert_seen("a file that goes");
 	assert_int_equal(rmdir(at("dir")), 0);
-	podlist_watch_look(&watch);
+	kube_podlist_watch_look(&watch);
 	assert_true(watch.fd < 0 && watch.error == -ENOENT);
 	assert_int_equal(mkdir(at("dir"), 0700), 0);
 	put_text("dir/pods.json", "d");
@@ -644,8 +644,8 @@ static void test_watch(void **state)
 	assert_told();
 	assert_seen("a file in it");
 	put_text("old/pods.json", "g");
-	assert_false(podlist_watch_look(&watch)); /* which is not ours any more */
-	podlist_watch_stop(&watch);
+	assert_false(kube_podlist_watch_look(&watch)); /* which is not ours any more */
+	kube_podlist_watch_stop(&watch);
 }
 
 /* The file is a link: into another folder, and into one that is swapped, as a ConfigMap's is. */
@@ -671,7 +671,7 @@ static void test_watch_links(void **state)
 	assert_int_equal(symlink("dir", at("..data_tmp")), 0);
 	assert_int_equal(rename(at("..data_tmp"), at("..data")), 0);
 	assert_seen("a swap on the way");
-	podlist_watch_stop(&watch);
+	kube_podlist_watch_stop(&watch);
 }
 
 /* A folder further up: the one of the file itself stays what it was. */
@@ -691,7 +691,7 @@ static void test_watch_path(void **state)
 	put_text("up/dir/pods.json", "j");
 	assert_told();
 	assert_seen("a file in that");
-	podlist_watch_stop(&watch);
+	kube_podlist_watch_stop(&watch);
 	assert_int_equal(rename(at("up/dir"), at("dir")), 0);
 	assert_true(rmdir(at("up")) == 0 && rmdir(at("was/dir")) == 0 && rmdir(at("was")) == 0);
 }

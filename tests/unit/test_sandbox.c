@@ -128,7 +128,7 @@ static int outcome(long (*call)(void), bool confined)
 		pid_t self = getpid();
 		long r;
 
-		if (confined && sandbox_enter(true) < 0)
+		if (confined && daemon_sandbox_enter(true) < 0)
 			_exit(255);
 		r = call();
 		if (getpid() != self)
@@ -251,7 +251,7 @@ static int ended_by(void (*call)(void))
 	if (pid == 0) {
 		prctl(PR_SET_DUMPABLE, 0);
 		signal(SIGABRT, SIG_DFL);
-		if (sandbox_enter(true) < 0)
+		if (daemon_sandbox_enter(true) < 0)
 			_exit(255);
 		call();
 		_exit(0);
@@ -307,7 +307,7 @@ static long do_old_thread(void)
 	pthread_t id;
 
 	if (pipe(pipe_to_thread) < 0 || pipe(pipe_back) < 0 ||
-	    pthread_create(&id, NULL, old_thread, NULL) || sandbox_enter(true) < 0)
+	    pthread_create(&id, NULL, old_thread, NULL) || daemon_sandbox_enter(true) < 0)
 		return -1;
 	if (write(pipe_to_thread[1], "", 1) != 1 || read(pipe_back[0], &byte, 1) != 1)
 		return -1;

@@ -79,10 +79,10 @@ json_t *cli_json_way(const struct ways_way *way);
 
 /* Rows of text, columns as wide as needed. Cells are copied. */
 struct table;
-struct table *table_new(size_t columns, const char *const *headings);
-void table_row(struct table *table, ...); /* one const char * per column */
-void table_print(const struct table *table);
-struct table *table_free(struct table *table);
+struct table *cli_table_new(size_t columns, const char *const *headings);
+void cli_table_row(struct table *table, ...); /* one const char * per column */
+void cli_table_print(const struct table *table);
+struct table *cli_table_free(struct table *table);
 
 /* ---- commands ---- */
 

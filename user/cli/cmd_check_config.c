@@ -28,7 +28,7 @@ int cmd_check_config(const struct cli_command *self, int argc, char **argv)
 	if (n == 1)
 		r = config_load(argv[1], &config, &err);
 	if (r == 0 && associations)
-		r = serve_check_associations(associations, &n_associations, &err);
+		r = daemon_serve_check_associations(associations, &n_associations, &err);
 	if (r < 0)
 		return cli_fail(false, r, &err);
 	if (n == 1)

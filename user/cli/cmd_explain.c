@@ -65,7 +65,7 @@ static int parse_destination(const char *to, const char *protocol, struct podcre
 				  "with a port in brackets",
 				  to);
 	memcpy(ret->addr.ip, addr.ip, sizeof(ret->addr.ip));
-	if (explain_has_ports(ret->protocol))
+	if (doctor_explain_has_ports(ret->protocol))
 		ret->port = htons(addr.port ?: 80);
 	return 0;
 }
@@ -201,9 +201,9 @@ static void find_path(const struct facts_source *source, const struct podcred_po
 		snprintf(text, sizeof(ret->text[0]), "on the node's own network: no bridge");
 		return;
 	}
-	r = facts_way(source, pod, agent, &way);
+	r = doctor_facts_way(source, pod, agent, &way);
 	if (r == 1) {
-		ways_text(&way, text, sizeof(ret->text[0]));
+		node_ways_text(&way, text, sizeof(ret->text[0]));
 		ret->way = ret->has_way ? ret->way : way;
 		ret->has_way = true;
 	} else if (r < 0) {
@@ -226,7 +226,7 @@ static const char *path_to(const struct agent_paths *paths, const struct podcred
 static void explain_all(const struct facts_source *source, const struct podcred_pod *pod,
 			const struct podcred_target_key *dests, size_t n, bool json)
 {
-	_cleanup_free_ char *outside = facts_outside(source, pod);
+	_cleanup_free_ char *outside = doctor_facts_outside(source, pod);
 	json_t *array = json_array();
 	struct agent_paths paths = {};
 
@@ -243,9 +243,9 @@ static void explain_all(const struct facts_source *source, const struct podcred_
 		struct explain_verdict verdict;
 		struct explain_facts facts;
 
-		facts_fill(source, pod, &dests[i], &facts);
+		doctor_facts_fill(source, pod, &dests[i], &facts);
 		facts.path = path_to(&paths, &dests[i]);
-		explain_decide(&facts, &verdict);
+		doctor_explain_decide(&facts, &verdict);
 		if (json)
 			json_array_append_new(array, json_verdict(&dests[i], &verdict));
 		else
@@ -287,15 +287,15 @@ int cmd_explain(const struct cli_command *self, int argc, char **argv)
 				 : "no pod given; podcred explain --pod NAMESPACE/NAME");
 		return EXIT_USAGE;
 	}
-	r = facts_open(pin_dir ?: KERN_PIN_DIR, &source, &err);
+	r = doctor_facts_open(pin_dir ?: KERN_PIN_DIR, &source, &err);
 	if (r == 0)
-		r = facts_find_pod(&source, pod_text, &pod, &err);
+		r = doctor_facts_find_pod(&source, pod_text, &pod, &err);
 	if (r == 0 && to)
 		r = parse_destination(to, protocol, &dests[0], &err);
 	if (r == 0 && !to)
-		n = facts_redirected(&source, dests, ARRAY_SIZE(dests));
+		n = doctor_facts_redirected(&source, dests, ARRAY_SIZE(dests));
 	if (r == 0)
 		explain_all(&source, &pod, dests, n, json);
-	facts_close(&source);
+	doctor_facts_close(&source);
 	return r < 0 ? cli_fail(json, r, &err) : 0;
 }

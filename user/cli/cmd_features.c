@@ -19,7 +19,7 @@ int cmd_features(const struct cli_command *self, int argc, char **argv)
 	if (r)
 		return r - 1;
 	features = kern_features(&n);
-	table = table_new(ARRAY_SIZE(headings), headings);
+	table = cli_table_new(ARRAY_SIZE(headings), headings);
 	array = json_array();
 	for (size_t i = 0; i < n; i++) {
 		const struct kern_feature *f = &features[i];
@@ -32,7 +32,7 @@ int cmd_features(const struct cli_command *self, int argc, char **argv)
 			 : f->unknown ? "cannot tell: "
 				      : "no: ",
 			 f->why);
-		table_row(table, f->name, f->since, here, f->without);
+		cli_table_row(table, f->name, f->since, here, f->without);
 		json_array_append_new(
 			array,
 			json_pack("{sssssosbssss}", "feature", f->name, "since", f->since,
@@ -42,8 +42,8 @@ int cmd_features(const struct cli_command *self, int argc, char **argv)
 	if (json)
 		cli_print_json(json_incref(array));
 	else
-		table_print(table);
-	table_free(table);
+		cli_table_print(table);
+	cli_table_free(table);
 	json_decref(array);
 	return missing ? 1 : unknown ? EXIT_UNKNOWN : 0;
 }

@@ -12,8 +12,8 @@ static int row_flow(void *arg, const void *key, const void *value)
 
 	net_addr_format(flow_key->client.ip, flow_key->client_port, client, sizeof(client));
 	net_addr_format(flow_key->agent.ip, flow_key->agent_port, agent, sizeof(agent));
-	listing_put_connection(arg, client, agent, &flow->stamp,
-			       flow->conflict_ns ? "conflict" : "");
+	cli_listing_put_connection(arg, client, agent, &flow->stamp,
+				   flow->conflict_ns ? "conflict" : "");
 	return 0;
 }
 
@@ -24,5 +24,5 @@ int cmd_flows(const struct cli_command *self, int argc, char **argv)
 						     sizeof(struct podcred_flow_key),
 						     sizeof(struct podcred_flow), row_flow};
 
-	return listing_run(self, argc, argv, &source, 1, headings, ARRAY_SIZE(headings));
+	return cli_listing_run(self, argc, argv, &source, 1, headings, ARRAY_SIZE(headings));
 }

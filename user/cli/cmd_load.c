@@ -77,23 +77,23 @@ int cmd_load(const struct cli_command *self, int argc, char **argv)
 	kern_verbose(verbose);
 	r = cli_setup_finish(&setup, &err);
 	if (r == 0)
-		r = layout_find(&setup.place, &place, &err);
+		r = node_layout_find(&setup.place, &place, &err);
 	if (r == 0)
 		r = kern_load(&place.loader, &report, &err);
 	if (r == 0) {
-		report.interfaces = (unsigned)ifaces_attach(place.loader.pin_dir);
+		report.interfaces = (unsigned)node_ifaces_attach(place.loader.pin_dir);
 		kern_iface_settle(place.loader.pin_dir);
-		stale_conns_reset(&place, &older);
+		node_stale_conns_reset(&place, &older);
 		r = take_over(&place, &others, &err);
 	}
 	if (r == 0)
-		guard_warn_unseen(report.others_unknown, place.guard, place.agent_cgroup);
+		node_guard_warn_unseen(report.others_unknown, place.guard, place.agent_cgroup);
 	if (r < 0)
 		r = cli_fail(json, r, &err);
 	else if (json)
 		r = cli_print_json(json_load(&place, &report, &older, others));
 	else
 		r = print_load(&place, &report, &older, others);
-	layout_done(&place);
+	node_layout_done(&place);
 	return r;
 }

@@ -18,9 +18,9 @@ int cmd_metrics(const struct cli_command *self, int argc, char **argv)
 
 	if (r)
 		return r - 1;
-	r = layout_find_mount(&mount, &err);
+	r = node_layout_find_mount(&mount, &err);
 	if (r == 0)
-		r = metrics_read(pin_dir ?: KERN_PIN_DIR, mount, &text, &err);
+		r = node_metrics_read(pin_dir ?: KERN_PIN_DIR, mount, &text, &err);
 	if (r < 0)
 		return cli_fail(false, r, &err);
 	fputs(text, stdout);

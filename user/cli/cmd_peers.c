@@ -11,7 +11,7 @@ static int row_peer(void *arg, const void *key, const void *value)
 
 	net_addr_format(peer->client.ip, peer->client_port, client, sizeof(client));
 	net_addr_format(peer->agent.ip, peer->agent_port, agent, sizeof(agent));
-	listing_put_connection(arg, client, agent, value, NULL);
+	cli_listing_put_connection(arg, client, agent, value, NULL);
 	return 0;
 }
 
@@ -22,5 +22,5 @@ int cmd_peers(const struct cli_command *self, int argc, char **argv)
 						     sizeof(struct podcred_peer_key),
 						     sizeof(struct podcred_seal), row_peer};
 
-	return listing_run(self, argc, argv, &source, 1, headings, ARRAY_SIZE(headings));
+	return cli_listing_run(self, argc, argv, &source, 1, headings, ARRAY_SIZE(headings));
 }

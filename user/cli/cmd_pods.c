@@ -33,20 +33,20 @@ static int row_pod(void *arg, const void *key, const void *value)
 
 	(void)key;
 	if (list->json) {
-		listing_put(list,
-			    json_pack("{sIsssssssssbsbsssI}", "cgroupId",
-				      (json_int_t)pod->cgroup_id, "uid", pod->uid, "namespace",
-				      pod->name_space, "name", pod->name, "serviceAccount",
-				      pod->service_account, "hostNetwork",
-				      (int)!!(pod->flags & PODCRED_POD_HOST_NETWORK), "static",
-				      (int)!!(pod->flags & PODCRED_POD_STATIC), "policy",
-				      policy_name(pod), "generation", (json_int_t)pod->generation));
+		cli_listing_put(
+			list,
+			json_pack("{sIsssssssssbsbsssI}", "cgroupId", (json_int_t)pod->cgroup_id,
+				  "uid", pod->uid, "namespace", pod->name_space, "name", pod->name,
+				  "serviceAccount", pod->service_account, "hostNetwork",
+				  (int)!!(pod->flags & PODCRED_POD_HOST_NETWORK), "static",
+				  (int)!!(pod->flags & PODCRED_POD_STATIC), "policy",
+				  policy_name(pod), "generation", (json_int_t)pod->generation));
 		return 0;
 	}
 	snprintf(id, sizeof(id), "%" PRIu64, (uint64_t)pod->cgroup_id);
 	pod_note(pod, note, sizeof(note));
-	table_row(list->table, id, pod->name_space, pod->name, pod->service_account, pod->uid,
-		  note);
+	cli_table_row(list->table, id, pod->name_space, pod->name, pod->service_account, pod->uid,
+		      note);
 	return 0;
 }
 
@@ -57,5 +57,5 @@ int cmd_pods(const struct cli_command *self, int argc, char **argv)
 	static const struct listing_source source = {KERN_MAP_PODS, sizeof(uint64_t),
 						     sizeof(struct podcred_pod), row_pod};
 
-	return listing_run(self, argc, argv, &source, 1, headings, ARRAY_SIZE(headings));
+	return cli_listing_run(self, argc, argv, &source, 1, headings, ARRAY_SIZE(headings));
 }

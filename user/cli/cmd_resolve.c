@@ -14,7 +14,7 @@ int cmd_resolve(const struct cli_command *self, int argc, char **argv)
 {
 	struct resolver_options resolve = {.conflict_s = RESOLVER_CONFLICT_S};
 	const char *conflict = NULL;
-	struct cli_setup setup = {.program = supervised() ? "podcred-resolve" : NULL};
+	struct cli_setup setup = {.program = daemon_is_supervised() ? "podcred-resolve" : NULL};
 	const struct cli_option options[] = {
 		{"config", "FILE", "configuration: the policy", &resolve.config_path, NULL, NULL},
 		{"pods", "FILE", "PodList, JSON or YAML: names of the pods", &resolve.pods, NULL,
@@ -42,6 +42,6 @@ int cmd_resolve(const struct cli_command *self, int argc, char **argv)
 			       "--conflict-seconds \"%s\" is not a number from 1 to 86400",
 			       conflict);
 	if (r == 0)
-		r = resolve_run(&resolve, &err);
+		r = daemon_resolve(&resolve, &err);
 	return r < 0 ? cli_fail(false, r, &err) : 0;
 }

@@ -43,12 +43,12 @@ int cmd_run(const struct cli_command *self, int argc, char **argv)
 			       "no associations: nobody would get credentials; give --associations "
 			       "FILE");
 	if (r == 0 && !setup.config.agent_v4.port && !setup.config.agent_v6.port)
-		r = run_default_agent(&setup.config, &err);
+		r = daemon_run_default_agent(&setup.config, &err);
 	run.place = setup.place;
 	run.config_path = setup.config_path;
 	run.log_json = setup.log_json;
 	run.log_debug = setup.log_debug;
 	if (r == 0)
-		r = run_all(&run, &err);
+		r = daemon_run(&run, &err);
 	return r < 0 ? cli_fail(false, r, &err) : 0;
 }

@@ -12,7 +12,7 @@
 int cmd_serve(const struct cli_command *self, int argc, char **argv)
 {
 	struct serve_options serve = {};
-	struct cli_setup setup = {.program = supervised() ? "podcred-serve" : NULL};
+	struct cli_setup setup = {.program = daemon_is_supervised() ? "podcred-serve" : NULL};
 	const struct cli_option options[] = {
 		{"config", "FILE", "configuration: the agent's address", &setup.config_path, NULL,
 		 NULL},
@@ -47,6 +47,6 @@ int cmd_serve(const struct cli_command *self, int argc, char **argv)
 			       "no associations: nobody would get credentials; give --associations "
 			       "FILE");
 	if (r == 0)
-		r = serve_run(&serve, &err);
+		r = daemon_serve(&serve, &err);
 	return r < 0 ? cli_fail(false, r, &err) : 0;
 }

@@ -63,7 +63,7 @@ static json_t *json_gaps(const struct guard *guard)
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < guard->n_gaps; i++) {
-		const struct guard_gap *gap = &guard->gaps[i];
+		const struct node_guard_gap *gap = &guard->gaps[i];
 
 		json_array_append_new(array, json_pack("{sssbssss}", "kind", gap->kind, "unknown",
 						       gap->unknown, "text", gap->text, "next",
@@ -74,7 +74,7 @@ static json_t *json_gaps(const struct guard *guard)
 
 static json_t *json_complete(const struct guard *guard)
 {
-	enum guard_verdict verdict = guard_verdict(guard);
+	enum node_guard_verdict verdict = node_guard_verdict(guard);
 
 	return verdict == GUARD_UNKNOWN ? json_null() : json_boolean(verdict == GUARD_COMPLETE);
 }
@@ -89,7 +89,8 @@ static json_t *json_path(const struct guard *guard)
 	array = json_array();
 	for (size_t i = 0; i < guard->ways.n; i++)
 		json_array_append_new(array, cli_json_way(&guard->ways.v[i]));
-	return json_pack("{ss*so}", "off", ways_off_text(guard->ways.off), "interfaces", array);
+	return json_pack("{ss*so}", "off", node_ways_off_text(guard->ways.off), "interfaces",
+			 array);
 }
 
 static json_t *json_status(const struct guard *guard)
@@ -163,9 +164,9 @@ static void print_losses(const struct kern_status *status)
 static void print_path(const struct guard *guard)
 {
 	const struct ways *ways = &guard->ways;
-	const char *off = ways_off_text(ways->off);
-	size_t bridged = ways_count(ways, WAYS_BRIDGED) + ways_count(ways, WAYS_LACKING);
-	size_t carried = ways_count(ways, WAYS_CARRIED);
+	const char *off = node_ways_off_text(ways->off);
+	size_t bridged = node_ways_count(ways, WAYS_BRIDGED) + node_ways_count(ways, WAYS_LACKING);
+	size_t carried = node_ways_count(ways, WAYS_CARRIED);
 
 	if (!guard->ways_known)
 		return;
@@ -174,7 +175,8 @@ static void print_path(const struct guard *guard)
 		printf("off, as %s: %zu interface%s of pods", off, ways->n, plural(ways->n));
 	else
 		printf("%zu interface%s of pods carried past a bridge", carried, plural(carried));
-	printf(", %zu without a bridge, %zu across one\n", ways_count(ways, WAYS_DIRECT), bridged);
+	printf(", %zu without a bridge, %zu across one\n", node_ways_count(ways, WAYS_DIRECT),
+	       bridged);
 }
 
 static void print_guard(const struct guard *guard)
@@ -184,7 +186,7 @@ static void print_guard(const struct guard *guard)
 		[GUARD_INCOMPLETE] = "INCOMPLETE",
 		[GUARD_UNKNOWN] = "cannot tell",
 	};
-	enum guard_verdict verdict = guard_verdict(guard);
+	enum node_guard_verdict verdict = node_guard_verdict(guard);
 	const char *next = NULL;
 
 	for (size_t i = 0; i < guard->n_gaps && !next; i++)
@@ -196,14 +198,14 @@ static void print_guard(const struct guard *guard)
 		       guard->gaps[i].text, guard->gaps[i].next);
 	if (guard->kubepods_there)
 		printf("kubepods   %s\n", guard->kubepods);
-	else if (!guard_has_unknown(guard, "kubepods"))
+	else if (!node_guard_has_unknown(guard, "kubepods"))
 		printf("kubepods   gone: run podcred load again\n");
 }
 
 static void print_links(const struct kern_status *status, const char *mount)
 {
 	static const char *const headings[] = {"HOOK", "PROGRAM", "STATE", "CGROUP", "OTHERS"};
-	struct table *table = table_new(ARRAY_SIZE(headings), headings);
+	struct table *table = cli_table_new(ARRAY_SIZE(headings), headings);
 
 	for (size_t i = 0; i < status->n_links; i++) {
 		const struct kern_link_status *link = &status->links[i];
@@ -219,10 +221,10 @@ static void print_links(const struct kern_status *status, const char *mount)
 				 link->interfaces, plural(link->interfaces));
 		else
 			snprintf(state, sizeof(state), "%s", link_state(link));
-		table_row(table, link->hook, link->name, state, path, others);
+		cli_table_row(table, link->hook, link->name, state, path, others);
 	}
-	table_print(table);
-	table_free(table);
+	cli_table_print(table);
+	cli_table_free(table);
 }
 
 static void print_status(const struct guard *guard)
@@ -265,9 +267,9 @@ int cmd_status(const struct cli_command *self, int argc, char **argv)
 		return r - 1;
 	if (!where.pin_dir)
 		where.pin_dir = KERN_PIN_DIR;
-	r = layout_find_mount(&mount, &err);
+	r = node_layout_find_mount(&mount, &err);
 	if (r == 0)
-		r = guard_read(&where, mount, &guard, &err);
+		r = node_guard_read(&where, mount, &guard, &err);
 	if (r < 0)
 		r = cli_fail(json, r, &err);
 	else if (json)
@@ -275,7 +277,7 @@ int cmd_status(const struct cli_command *self, int argc, char **argv)
 	else
 		print_status(&guard);
 	if (r == 0)
-		r = exits[guard_verdict(&guard)];
-	guard_done(&guard);
+		r = exits[node_guard_verdict(&guard)];
+	node_guard_done(&guard);
 	return r;
 }

@@ -25,13 +25,13 @@ static int row_target(void *arg, const void *key, const void *value)
 	net_addr_format(target->addr.ip, 0, addr, sizeof(addr));
 	snprintf(port, sizeof(port), "%u", ntohs(target->port));
 	if (list->json)
-		listing_put(list,
-			    json_pack("{sssissss}", "address", addr, "port", ntohs(target->port),
-				      "protocol", protocol_name(target->protocol), "action",
-				      kern_action_name(action->action)));
+		cli_listing_put(list, json_pack("{sssissss}", "address", addr, "port",
+						ntohs(target->port), "protocol",
+						protocol_name(target->protocol), "action",
+						kern_action_name(action->action)));
 	else
-		table_row(list->table, addr, port, protocol_name(target->protocol),
-			  kern_action_name(action->action));
+		cli_table_row(list->table, addr, port, protocol_name(target->protocol),
+			      kern_action_name(action->action));
 	return 0;
 }
 
@@ -48,10 +48,11 @@ static int row_guard(void *arg, const void *key, const void *value)
 		snprintf(addr + strlen(addr), 8, "/%u",
 			 net_addr_is_v4(guard->addr.ip) ? bits - 96 : bits);
 	if (list->json)
-		listing_put(list, json_pack("{ssss}", "address", addr, "action",
-					    kern_action_name(action->action)));
+		cli_listing_put(list, json_pack("{ssss}", "address", addr, "action",
+						kern_action_name(action->action)));
 	else
-		table_row(list->table, addr, "all else", "all", kern_action_name(action->action));
+		cli_table_row(list->table, addr, "all else", "all",
+			      kern_action_name(action->action));
 	return 0;
 }
 
@@ -65,6 +66,6 @@ int cmd_targets(const struct cli_command *self, int argc, char **argv)
 		 sizeof(struct podcred_action_value), row_guard},
 	};
 
-	return listing_run(self, argc, argv, sources, ARRAY_SIZE(sources), headings,
-			   ARRAY_SIZE(headings));
+	return cli_listing_run(self, argc, argv, sources, ARRAY_SIZE(sources), headings,
+			       ARRAY_SIZE(headings));
 }

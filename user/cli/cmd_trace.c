@@ -60,7 +60,7 @@ static void print_decision(struct trace *trace, const struct podcred_event *even
 	if (event->pod_cgroup_id && kern_pod_read(trace->pods_fd, event->pod_cgroup_id, &pod) == 0)
 		decision.pod = &pod;
 	if (trace->json) {
-		json_t *object = decision_json(&decision);
+		json_t *object = cli_decision_json(&decision);
 		_cleanup_free_ char *text = json_dumps(object, JSON_COMPACT);
 
 		json_decref(object);
@@ -68,7 +68,7 @@ static void print_decision(struct trace *trace, const struct podcred_event *even
 	} else {
 		char line[DECISION_LINE];
 
-		r = puts(decision_line(&decision, line, sizeof(line)));
+		r = puts(cli_decision_line(&decision, line, sizeof(line)));
 	}
 	if (r < 0 || ferror(stdout))
 		trace->output_error = errno;

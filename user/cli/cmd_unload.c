@@ -25,7 +25,7 @@ int cmd_unload(const struct cli_command *self, int argc, char **argv)
 		return r - 1;
 	if (!where.pin_dir)
 		where.pin_dir = KERN_PIN_DIR;
-	r = guard_unload(&where, others, &unloaded, &err);
+	r = node_guard_unload(&where, others, &unloaded, &err);
 	if (r < 0)
 		return cli_fail(json, r, &err);
 	if (json)

@@ -12,7 +12,7 @@
 
 #define PROTOCOL_TEXT 16
 
-const char *text_clean(const char *text, size_t n, char *buf, size_t size)
+const char *cli_text_clean(const char *text, size_t n, char *buf, size_t size)
 {
 	size_t i;
 
@@ -22,19 +22,20 @@ const char *text_clean(const char *text, size_t n, char *buf, size_t size)
 	return buf;
 }
 
-const char *pod_label(const struct podcred_pod *pod, uint64_t cgroup_id, char *buf, size_t size)
+const char *cli_pod_label(const struct podcred_pod *pod, uint64_t cgroup_id, char *buf, size_t size)
 {
 	char name_space[PODCRED_NAMESPACE_LEN], name[PODCRED_NAME_LEN], uid[PODCRED_UID_LEN];
 
 	if (!pod)
 		snprintf(buf, size, "cgroup %" PRIu64, cgroup_id);
 	else if (!(pod->flags & PODCRED_POD_NAMED))
-		snprintf(buf, size, "uid %s", text_clean(pod->uid, sizeof(uid), uid, sizeof(uid)));
+		snprintf(buf, size, "uid %s",
+			 cli_text_clean(pod->uid, sizeof(uid), uid, sizeof(uid)));
 	else
 		snprintf(buf, size, "%s/%s",
-			 text_clean(pod->name_space, sizeof(name_space), name_space,
-				    sizeof(name_space)),
-			 text_clean(pod->name, sizeof(name), name, sizeof(name)));
+			 cli_text_clean(pod->name_space, sizeof(name_space), name_space,
+					sizeof(name_space)),
+			 cli_text_clean(pod->name, sizeof(name), name, sizeof(name)));
 	return buf;
 }
 
@@ -114,12 +115,12 @@ static const char *caller_label(const struct decision *decision, char buf[DECISI
 	const struct podcred_event *event = decision->event;
 
 	if (event->pod_cgroup_id)
-		return pod_label(decision->pod, event->pod_cgroup_id, buf, DECISION_LABEL);
+		return cli_pod_label(decision->pod, event->pod_cgroup_id, buf, DECISION_LABEL);
 	if (is_call(event->hook) && event->reason != PODCRED_REASON_no_pod &&
 	    event->reason != PODCRED_REASON_no_config)
 		return "host";
 	if (event->cgroup_id)
-		return pod_label(NULL, event->cgroup_id, buf, DECISION_LABEL);
+		return cli_pod_label(NULL, event->cgroup_id, buf, DECISION_LABEL);
 	if (addr_is_known(&event->source))
 		return net_addr_format(event->source.ip, 0, buf, DECISION_LABEL);
 	return "unknown";
@@ -145,14 +146,14 @@ static void command_text(const struct podcred_event *event, char *buf, size_t si
 	snprintf(buf, size, "-");
 	if (!event->tgid)
 		return;
-	text_clean(event->comm, sizeof(event->comm), comm, sizeof(comm));
+	cli_text_clean(event->comm, sizeof(event->comm), comm, sizeof(comm));
 	for (char *c = comm; *c; c++)
 		if (*c == ' ')
 			*c = '?';
 	snprintf(buf, size, "%s[%u]", comm, event->tgid);
 }
 
-const char *decision_line(const struct decision *decision, char *buf, size_t size)
+const char *cli_decision_line(const struct decision *decision, char *buf, size_t size)
 {
 	const struct podcred_event *event = decision->event;
 	char clock[16], label[DECISION_LABEL], command[40], destination[NET_ADDR_TEXT + 20];
@@ -175,7 +176,7 @@ static void put_string(json_t *object, const char *key, const char *text, size_t
 {
 	char clean[PODCRED_NAME_LEN];
 
-	text_clean(text, n, clean, sizeof(clean));
+	cli_text_clean(text, n, clean, sizeof(clean));
 	if (*clean)
 		json_object_set_new(object, key, json_string(clean));
 }
@@ -214,7 +215,7 @@ static json_t *json_time(const struct timespec *time)
 	return json_string(text);
 }
 
-json_t *decision_json(const struct decision *decision)
+json_t *cli_decision_json(const struct decision *decision)
 {
 	const struct podcred_event *event = decision->event;
 	char label[DECISION_LABEL], number[PROTOCOL_TEXT];

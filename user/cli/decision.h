@@ -22,13 +22,14 @@ struct decision {
 };
 
 /* Copy text of at most n bytes; what is not printable ASCII becomes "?". Returns buf. */
-const char *text_clean(const char *text, size_t n, char *buf, size_t size);
+const char *cli_text_clean(const char *text, size_t n, char *buf, size_t size);
 
 /* "namespace/name", "uid ..." when it has no name, "cgroup ..." without a record. Returns buf. */
-const char *pod_label(const struct podcred_pod *pod, uint64_t cgroup_id, char *buf, size_t size);
+const char *cli_pod_label(const struct podcred_pod *pod, uint64_t cgroup_id, char *buf,
+			  size_t size);
 
 /* Without the newline. Returns buf. */
-const char *decision_line(const struct decision *decision, char *buf, size_t size);
+const char *cli_decision_line(const struct decision *decision, char *buf, size_t size);
 
 /* Keys whose value is not known are left out. The keys are in podcred(8). */
-json_t *decision_json(const struct decision *decision);
+json_t *cli_decision_json(const struct decision *decision);

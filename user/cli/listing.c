@@ -11,7 +11,7 @@
 #include "kernel/load.h"
 #include "kernel/status.h"
 
-void listing_put(struct listing *list, json_t *object)
+void cli_listing_put(struct listing *list, json_t *object)
 {
 	json_array_append_new(list->array, object);
 }
@@ -32,9 +32,9 @@ static int list_maps(const char *pin_dir, struct listing *list,
 	return r;
 }
 
-int listing_run(const struct cli_command *self, int argc, char **argv,
-		const struct listing_source *sources, size_t n_sources, const char *const *headings,
-		size_t n_headings)
+int cli_listing_run(const struct cli_command *self, int argc, char **argv,
+		    const struct listing_source *sources, size_t n_sources,
+		    const char *const *headings, size_t n_headings)
 {
 	const char *pin_dir = NULL;
 	struct listing list = {.pods_fd = -EBADF};
@@ -46,7 +46,7 @@ int listing_run(const struct cli_command *self, int argc, char **argv,
 		return r - 1;
 	if (!pin_dir)
 		pin_dir = KERN_PIN_DIR;
-	list.table = table_new(n_headings, headings);
+	list.table = cli_table_new(n_headings, headings);
 	list.array = json_array();
 	list.pods_fd = kern_map_open(pin_dir, KERN_MAP_PODS, &err);
 	r = list.pods_fd < 0 ? list.pods_fd : list_maps(pin_dir, &list, sources, n_sources, &err);
@@ -55,8 +55,8 @@ int listing_run(const struct cli_command *self, int argc, char **argv,
 	else if (list.json)
 		r = cli_print_json(json_incref(list.array));
 	else
-		table_print(list.table);
-	table_free(list.table);
+		cli_table_print(list.table);
+	cli_table_free(list.table);
 	json_decref(list.array);
 	cleanup_close(&list.pods_fd);
 	return r;
@@ -67,7 +67,7 @@ static const char *label_of(int pods_fd, uint64_t cgroup_id, char *buf, size_t s
 	struct podcred_pod pod;
 	bool known = kern_pod_read(pods_fd, cgroup_id, &pod) == 0;
 
-	return pod_label(known ? &pod : NULL, cgroup_id, buf, size);
+	return cli_pod_label(known ? &pod : NULL, cgroup_id, buf, size);
 }
 
 static const char *age(uint64_t since_ns, char *buf, size_t size)
@@ -90,8 +90,8 @@ static json_t *json_stamp(const struct listing *list, const struct podcred_stamp
 			 (int)!!(stamp->flags & PODCRED_PEER_DIRECT));
 }
 
-void listing_put_connection(struct listing *list, const char *client, const char *agent,
-			    const struct podcred_stamp *stamp, const char *conflict)
+void cli_listing_put_connection(struct listing *list, const char *client, const char *agent,
+				const struct podcred_stamp *stamp, const char *conflict)
 {
 	char label[512], dialled[NET_ADDR_TEXT], pid[16], old[32];
 
@@ -102,15 +102,15 @@ void listing_put_connection(struct listing *list, const char *client, const char
 		json_object_set_new(object, "agent", json_string(agent));
 		if (conflict)
 			json_object_set_new(object, "conflict", json_boolean(*conflict));
-		listing_put(list, object);
+		cli_listing_put(list, object);
 		return;
 	}
 	snprintf(pid, sizeof(pid), "%u", stamp->tgid);
-	table_row(list->table, client,
-		  label_of(list->pods_fd, stamp->pod_cgroup_id, label, sizeof(label)),
-		  net_addr_format(stamp->addr.ip, stamp->port, dialled, sizeof(dialled)), pid,
-		  age(stamp->time_ns, old, sizeof(old)),
-		  conflict && *conflict		       ? conflict
-		  : stamp->flags & PODCRED_PEER_DIRECT ? "direct"
-						       : "");
+	cli_table_row(list->table, client,
+		      label_of(list->pods_fd, stamp->pod_cgroup_id, label, sizeof(label)),
+		      net_addr_format(stamp->addr.ip, stamp->port, dialled, sizeof(dialled)), pid,
+		      age(stamp->time_ns, old, sizeof(old)),
+		      conflict && *conflict		   ? conflict
+		      : stamp->flags & PODCRED_PEER_DIRECT ? "direct"
+							   : "");
 }

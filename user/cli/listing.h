@@ -22,17 +22,17 @@ struct listing_source {
 };
 
 /* The whole command: its options, one row for each entry of each source. Returns the exit status. */
-int listing_run(const struct cli_command *self, int argc, char **argv,
-		const struct listing_source *sources, size_t n_sources, const char *const *headings,
-		size_t n_headings);
+int cli_listing_run(const struct cli_command *self, int argc, char **argv,
+		    const struct listing_source *sources, size_t n_sources,
+		    const char *const *headings, size_t n_headings);
 
 /* Takes the object over. */
-void listing_put(struct listing *list, json_t *object);
+void cli_listing_put(struct listing *list, json_t *object);
 
 /* A connection to the agent. conflict: NULL where there can be none; else "", or that there is one. */
 #define LISTING_CONNECTION_HEADINGS                                                                \
 	{                                                                                          \
 		"CLIENT", "POD", "DIALLED", "PID", "AGE", "NOTE"                                   \
 	}
-void listing_put_connection(struct listing *list, const char *client, const char *agent,
-			    const struct podcred_stamp *stamp, const char *conflict);
+void cli_listing_put_connection(struct listing *list, const char *client, const char *agent,
+				const struct podcred_stamp *stamp, const char *conflict);

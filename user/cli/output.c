@@ -55,9 +55,10 @@ json_t *cli_json_way(const struct ways_way *way)
 	char text[192];
 
 	return json_pack("{ssssss*ss*ss}", "interface", way->name, "path",
-			 ways_kind_name(way->kind), "bridge", way->bridge[0] ? way->bridge : NULL,
-			 "gateway", way->gateway[0] ? way->gateway : NULL, "text",
-			 ways_text(way, text, sizeof(text)));
+			 node_ways_kind_name(way->kind), "bridge",
+			 way->bridge[0] ? way->bridge : NULL, "gateway",
+			 way->gateway[0] ? way->gateway : NULL, "text",
+			 node_ways_text(way, text, sizeof(text)));
 }
 
 struct table {
@@ -81,7 +82,7 @@ static void add_cell(struct table *table, const char *text)
 		abort();
 }
 
-struct table *table_new(size_t columns, const char *const *headings)
+struct table *cli_table_new(size_t columns, const char *const *headings)
 {
 	struct table *table = calloc(1, sizeof(*table));
 
@@ -93,7 +94,7 @@ struct table *table_new(size_t columns, const char *const *headings)
 	return table;
 }
 
-void table_row(struct table *table, ...)
+void cli_table_row(struct table *table, ...)
 {
 	va_list ap;
 
@@ -103,7 +104,7 @@ void table_row(struct table *table, ...)
 	va_end(ap);
 }
 
-void table_print(const struct table *table)
+void cli_table_print(const struct table *table)
 {
 	for (size_t row = 0; row < table->n; row += table->columns) {
 		for (size_t col = 0; col < table->columns; col++) {
@@ -120,7 +121,7 @@ void table_print(const struct table *table)
 	}
 }
 
-struct table *table_free(struct table *table)
+struct table *cli_table_free(struct table *table)
 {
 	if (!table)
 		return NULL;

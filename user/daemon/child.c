@@ -138,7 +138,7 @@ static void start_again(struct child *child, int status)
 	say_end(child, status, ran_ns);
 }
 
-void child_signal(const struct child *child, int sig)
+void daemon_child_signal(const struct child *child, int sig)
 {
 	if (child->pid > 0)
 		kill(child->pid, sig);
@@ -184,24 +184,24 @@ static void kill_all(void *arg)
 		if (children->v[i].pid)
 			log_warn("%s does not end within %d s; killed", children->v[i].name,
 				 STOP_S);
-		child_signal(&children->v[i], SIGKILL);
+		daemon_child_signal(&children->v[i], SIGKILL);
 	}
 }
 
-void children_end(struct children *children)
+void daemon_children_end(struct children *children)
 {
 	if (children->ending)
 		return;
 	children->ending = true;
 	for (size_t i = 0; i < children->n; i++) {
 		loop_timer_cancel(children->v[i].start);
-		child_signal(&children->v[i], SIGTERM);
+		daemon_child_signal(&children->v[i], SIGTERM);
 	}
 	loop_timer_after(children->deadline, STOP_S * CLOCK_S);
 	stop_when_all_are_gone(children);
 }
 
-int children_start(struct children *children, struct loop *loop)
+int daemon_children_start(struct children *children, struct loop *loop)
 {
 	int r = loop_timer_new(loop, kill_all, children, &children->deadline);
 

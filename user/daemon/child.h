@@ -37,9 +37,9 @@ struct children {
 
 /* Start them, v and n, when the loop runs, and again when they end: SIGCHLD is theirs. What goes wrong
  * with one is in the log, and tried again. children must stay where it is as long as the loop. -errno. */
-int children_start(struct children *children, struct loop *loop);
+int daemon_children_start(struct children *children, struct loop *loop);
 
 /* SIGTERM, and SIGKILL for who does not heed it in time. The loop stops, with 0, when all are gone. */
-void children_end(struct children *children);
+void daemon_children_end(struct children *children);
 
-void child_signal(const struct child *child, int sig);
+void daemon_child_signal(const struct child *child, int sig);

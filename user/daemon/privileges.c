@@ -57,7 +57,7 @@ static int lookup(const char *text, struct privileges_user *ret, struct pc_err *
 	return 0;
 }
 
-int privileges_find_user(const char *text, struct privileges_user *ret, struct pc_err *err)
+int daemon_privileges_find_user(const char *text, struct privileges_user *ret, struct pc_err *err)
 {
 	struct privileges_user user = {};
 	int r = text ? lookup(text, &user, err) : fallback(&user, err);
@@ -87,7 +87,7 @@ static int become(const struct privileges_user *user, struct pc_err *err)
 	return 0;
 }
 
-int privileges_drop(const struct privileges_user *user, uint64_t keep, struct pc_err *err)
+int daemon_privileges_drop(const struct privileges_user *user, uint64_t keep, struct pc_err *err)
 {
 	int r;
 

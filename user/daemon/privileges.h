@@ -18,10 +18,10 @@ struct privileges_user {
 
 /* text: a name or a number; NULL: podcred if there is such a user, else PRIVILEGES_UID. Never root.
  * -errno. */
-int privileges_find_user(const char *text, struct privileges_user *ret, struct pc_err *err);
+int daemon_privileges_find_user(const char *text, struct privileges_user *ret, struct pc_err *err);
 
 /*
  * Become user (NULL: stay who we are) with at most the capabilities in keep, for good: bounding set
  * dropped, no_new_privs. Before threads start. -errno.
  */
-int privileges_drop(const struct privileges_user *user, uint64_t keep, struct pc_err *err);
+int daemon_privileges_drop(const struct privileges_user *user, uint64_t keep, struct pc_err *err);

@@ -11,7 +11,7 @@
 
 #include "base/caps.h"
 #include "base/cleanup.h"
-#include "daemon/lease.h"
+#include "node/lease.h"
 #include "base/log.h"
 #include "node/metrics.h"
 #include "node/layout.h"
@@ -32,8 +32,8 @@ static void on_stop(void *arg, int sig)
 static void on_reload(void *arg, int sig)
 {
 	(void)sig;
-	resolve_policy_reload(arg);
-	resolve_names_reload(arg);
+	resolver_policy_reload(arg);
+	resolver_names_reload(arg);
 }
 
 static void on_channel(void *arg, unsigned ready)
@@ -66,12 +66,12 @@ static int open_loop(struct resolver *res, struct pc_err *err)
 
 static int check_metrics(struct resolver *res, struct pc_err *err)
 {
-	return metrics_check(res->options->metrics, err);
+	return node_metrics_check(res->options->metrics, err);
 }
 
 static int find_mount(struct resolver *res, struct pc_err *err)
 {
-	int r = res->tenure->mount ? 0 : layout_find_mount(&res->tenure->mount, err);
+	int r = res->tenure->mount ? 0 : node_layout_find_mount(&res->tenure->mount, err);
 
 	res->mount = res->tenure->mount;
 	return r;
@@ -81,42 +81,42 @@ static int find_mount(struct resolver *res, struct pc_err *err)
 static int find_pods(struct resolver *res, struct pc_err *err)
 {
 	(void)err;
-	resolve_cgroups_scan(res);
-	resolve_drop_leftovers(res);
+	resolver_cgroups_scan(res);
+	resolver_drop_leftovers(res);
 	return 0;
 }
 
 static int start_lease(struct resolver *res, struct pc_err *err)
 {
-	return lease_start(res->loop, res->options->pin_dir, res->mount, &res->lease, err);
+	return node_lease_start(res->loop, res->options->pin_dir, res->mount, &res->lease, err);
 }
 
 static int start_metrics(struct resolver *res, struct pc_err *err)
 {
 	if (res->tenure->metrics)
 		return 0;
-	return metrics_start(res->options->metrics, res->options->pin_dir, res->mount,
-			     &res->tenure->metrics, err);
+	return node_metrics_start(res->options->metrics, res->options->pin_dir, res->mount,
+				  &res->tenure->metrics, err);
 }
 
 static int start(struct resolver *res, struct pc_err *err)
 {
 	static int (*const steps[])(struct resolver * res, struct pc_err * err) = {
 		open_loop, /* first: what is signalled from now on is not lost */
-		resolve_policy_start,
+		resolver_policy_start,
 		check_metrics,
 		find_mount,
-		resolve_maps_open,
-		resolve_be_the_only_one,
-		resolve_registry_start,
-		resolve_cgroups_start,
-		resolve_links_start,
-		resolve_names_start,
+		resolver_maps_open,
+		resolver_be_the_only_one,
+		resolver_registry_start,
+		resolver_cgroups_start,
+		resolver_links_start,
+		resolver_names_start,
 		find_pods,
-		resolve_around_start,
-		resolve_quota_start,
+		resolver_around_start,
+		resolver_quota_start,
 		start_lease,
-		resolve_health_start,
+		resolver_health_start,
 		start_metrics,
 	};
 
@@ -134,23 +134,23 @@ static int start(struct resolver *res, struct pc_err *err)
 /* Also after a start that failed half way. */
 static void finish(struct resolver *res)
 {
-	resolve_health_stop(res);
-	lease_stop(res->lease);
+	resolver_health_stop(res);
+	node_lease_stop(res->lease);
 	loop_free(res->loop); /* before the descriptors that it watches */
-	resolve_quota_stop(res);
-	resolve_around_stop(res);
-	resolve_names_stop(res);
-	resolve_links_stop(res);
-	resolve_cgroups_stop(res);
+	resolver_quota_stop(res);
+	resolver_around_stop(res);
+	resolver_names_stop(res);
+	resolver_links_stop(res);
+	resolver_cgroups_stop(res);
 	registry_free(res->registry);
-	resolve_maps_close(res);
+	resolver_maps_close(res);
 }
 
 /* ---- life ---- */
 
 static void cleanup_tenure(struct resolve_tenure *tenure)
 {
-	metrics_stop(tenure->metrics); /* it uses the mount */
+	node_metrics_stop(tenure->metrics); /* it uses the mount */
 	free(tenure->mount);
 	cleanup_close(&tenure->channel);
 	cleanup_close(&tenure->lock_fd);
@@ -187,16 +187,16 @@ static int run_once(const struct resolver_options *options, struct resolve_tenur
 	return r;
 }
 
-int resolve_run(const struct resolver_options *options, struct pc_err *err)
+int daemon_resolve(const struct resolver_options *options, struct pc_err *err)
 {
 	_cleanup_(cleanup_tenure) struct resolve_tenure tenure = {.channel = -EBADF,
 								  .lock_fd = -EBADF};
-	int r = privileges_drop(NULL, needed_capabilities(), err);
+	int r = daemon_privileges_drop(NULL, needed_capabilities(), err);
 
 	if (r == 0)
 		r = log_start();
-	if (r == 0 && supervised())
-		r = tenure.channel = supervised_open("podcred-resolve", err);
+	if (r == 0 && daemon_is_supervised())
+		r = tenure.channel = daemon_supervised_open("podcred-resolve", err);
 	if (r < 0)
 		return r;
 	do

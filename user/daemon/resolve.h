@@ -5,4 +5,4 @@
 #include "resolver/options.h"
 
 /* Keep podcred_pods right until SIGTERM or SIGINT. SIGHUP reads PodList and policy again. */
-int resolve_run(const struct resolver_options *options, struct pc_err *err);
+int daemon_resolve(const struct resolver_options *options, struct pc_err *err);

@@ -32,7 +32,7 @@
 
 #define DEFAULT_PORT 7777
 
-int run_default_agent(struct config *config, struct pc_err *err)
+int daemon_run_default_agent(struct config *config, struct pc_err *err)
 {
 	struct ifaddrs *list, *i;
 	int r = -ENOENT;
@@ -126,7 +126,7 @@ static int send_associations(const struct child *child, void *arg, struct pc_err
 
 	if (fd < 0)
 		return fd;
-	r = supervised_send(child->channel, fd);
+	r = daemon_supervised_send(child->channel, fd);
 	return r < 0 ? pc_err_set(err, r, "cannot hand %s over to %s: %s", options->associations,
 				  child->name,
 				  r == -EAGAIN ? "it has not read what it was sent before"
@@ -170,7 +170,7 @@ static void on_reload(void *arg, int sig)
 	(void)sig;
 	if (run->children.ending)
 		return;
-	child_signal(resolve, SIGHUP);
+	daemon_child_signal(resolve, SIGHUP);
 	if (serve->pid && send_associations(serve, serve->arg, &err) < 0)
 		log_warn("%s; the associations read before stay in force", err.msg);
 }
@@ -180,7 +180,7 @@ static void on_stop(void *arg, int sig)
 	struct run *run = arg;
 
 	(void)sig;
-	children_end(&run->children);
+	daemon_children_end(&run->children);
 }
 
 static int open_loop(struct run *run, struct loop **ret)
@@ -204,7 +204,7 @@ static int supervise(struct run *run, const struct layout *place, struct loop *l
 	serve_args(run, place, &run->v[1]);
 	run->children.v = run->v;
 	run->children.n = ARRAY_SIZE(run->v);
-	r = children_start(&run->children, loop);
+	r = daemon_children_start(&run->children, loop);
 	return r < 0 ? r : loop_run(loop);
 }
 
@@ -217,16 +217,16 @@ static int attach(const struct run_options *options, const struct layout *place,
 
 	if (r < 0)
 		return r;
-	ifaces_attach(place->loader.pin_dir);
+	node_ifaces_attach(place->loader.pin_dir);
 	kern_iface_settle(place->loader.pin_dir);
-	stale_conns_reset(place, &older);
+	node_stale_conns_reset(place, &older);
 	if (older.found)
 		log_info("older connections of pods to guarded addresses: %u ended, %u left: "
 			 "their packets are dropped",
 			 older.destroyed, older.failed);
 	if (report.mounted_bpffs)
 		log_info("mounted a BPF file system on /sys/fs/bpf");
-	guard_warn_unseen(report.others_unknown, place->guard, place->agent_cgroup);
+	node_guard_warn_unseen(report.others_unknown, place->guard, place->agent_cgroup);
 	log_info("guarding %s (%u program%s attached, %u updated), agent in %s", place->guard,
 		 report.attached, plural(report.attached), report.updated, place->agent_cgroup);
 	if (options->place.config->agent_v4.port)
@@ -241,7 +241,7 @@ static int detach(const struct run_options *options, const struct layout *place,
 	const struct guard_where where = {.pin_dir = options->place.pin_dir,
 					  .kubepods = place->guard};
 	struct guard_unloaded unloaded;
-	int r = guard_unload(&where, false, &unloaded, err);
+	int r = node_guard_unload(&where, false, &unloaded, err);
 
 	if (r == 0)
 		log_info(unloaded.unknown
@@ -254,14 +254,15 @@ static int detach(const struct run_options *options, const struct layout *place,
 static int check_before(struct run *run, struct pc_err *err)
 {
 	_cleanup_close_ int fd = open_associations(run->options, err);
-	int r = fd < 0 ? fd : privileges_find_user(run->options->user, &run->user, err);
+	int r = fd < 0 ? fd : daemon_privileges_find_user(run->options->user, &run->user, err);
 
-	return r < 0 ? r : metrics_check(run->options->metrics, err);
+	return r < 0 ? r : node_metrics_check(run->options->metrics, err);
 }
 
 /* The lock is ours and not the child's: it must hold before anything is attached, and while a child is
  * started again. Without pins there is none yet: then the load takes it. */
-static int check_resolver(const struct run_options *options, int *ret_lock, struct pc_err *err)
+static int doctor_check_resolver(const struct run_options *options, int *ret_lock,
+				 struct pc_err *err)
 {
 	struct pc_err none = {};
 	int r = kern_resolver_lock(options->place.pin_dir, &none);
@@ -290,10 +291,10 @@ static int prepare(struct run *run, int *ret_lock, struct pc_err *err)
 
 	if (r == 0)
 		r = check_before(run, err);
-	return r < 0 ? r : check_resolver(run->options, ret_lock, err);
+	return r < 0 ? r : doctor_check_resolver(run->options, ret_lock, err);
 }
 
-int run_all(const struct run_options *options, struct pc_err *err)
+int daemon_run(const struct run_options *options, struct pc_err *err)
 {
 	struct run run = {.options = options};
 	bool was_loaded = kern_is_loaded(options->place.pin_dir);
@@ -306,7 +307,7 @@ int run_all(const struct run_options *options, struct pc_err *err)
 		r = prepare(&run, &resolver_lock, err);
 	if (r < 0)
 		return r;
-	r = layout_find(&options->place, &place, err);
+	r = node_layout_find(&options->place, &place, err);
 	place.loader.resolver_lock = &resolver_lock;
 	if (r == 0)
 		r = attach(options, &place, err);
@@ -314,6 +315,6 @@ int run_all(const struct run_options *options, struct pc_err *err)
 		r = supervise(&run, &place, loop);
 		r = leave(&run, &place, was_loaded, err) ?: r;
 	}
-	layout_done(&place);
+	node_layout_done(&place);
 	return r;
 }

@@ -21,7 +21,7 @@ struct run_options {
 
 /* The agent's address when none is configured: the first IPv4 address of this node that pods can
  * reach, port 7777. -ENOENT. */
-int run_default_agent(struct config *config, struct pc_err *err);
+int daemon_run_default_agent(struct config *config, struct pc_err *err);
 
 /* load, resolve and serve as one process tree, until SIGTERM or SIGINT. */
-int run_all(const struct run_options *options, struct pc_err *err);
+int daemon_run(const struct run_options *options, struct pc_err *err);

@@ -260,7 +260,7 @@ static int refuse_clone3(void)
 	return install(code, ARRAY_SIZE(code), 0);
 }
 
-int sandbox_enter(bool refuse)
+int daemon_sandbox_enter(bool refuse)
 {
 	struct filter filter = {};
 	int r;

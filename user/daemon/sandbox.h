@@ -17,4 +17,4 @@
  * logs it (audit record 1326); one of another ABI (i386, x32) ends the process. Sets no_new_privs.
  * -EINVAL, -ENOSYS: this kernel has no seccomp filters.
  */
-int sandbox_enter(bool refuse);
+int daemon_sandbox_enter(bool refuse);

@@ -202,7 +202,7 @@ static void on_stop(void *arg, int sig)
 static void on_channel(void *arg, unsigned ready)
 {
 	const struct serve *serve = arg;
-	_cleanup_close_ int fd = supervised_receive(serve->channel);
+	_cleanup_close_ int fd = daemon_supervised_receive(serve->channel);
 	struct pc_err err = {};
 
 	(void)ready;
@@ -273,16 +273,16 @@ static uint64_t needed_capabilities(const struct serve_options *options)
 static int confine(const struct serve_options *options, struct pc_err *err)
 {
 	struct privileges_user user;
-	int r = options->user ? privileges_find_user(options->user, &user, err) : 0;
+	int r = options->user ? daemon_privileges_find_user(options->user, &user, err) : 0;
 
 	if (r == 0)
-		r = privileges_drop(options->user ? &user : NULL, needed_capabilities(options),
-				    err);
+		r = daemon_privileges_drop(options->user ? &user : NULL,
+					   needed_capabilities(options), err);
 	if (r < 0)
 		return r;
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* again: a change of user resets it */
 	agent_prepare();
-	r = sandbox_enter(SANDBOX_REFUSES);
+	r = daemon_sandbox_enter(SANDBOX_REFUSES);
 	if (r < 0)
 		log_warn("no seccomp filter: %s; the agent runs without one", strerror(-r));
 	return 0;
@@ -291,8 +291,8 @@ static int confine(const struct serve_options *options, struct pc_err *err)
 /* To podcred run, which has sent the associations through it already, open: *ret_file. */
 static int find_channel(int *ret_file, struct pc_err *err)
 {
-	int channel = supervised_open("podcred-serve", err);
-	int file = channel < 0 ? channel : supervised_receive(channel);
+	int channel = daemon_supervised_open("podcred-serve", err);
+	int file = channel < 0 ? channel : daemon_supervised_receive(channel);
 
 	if (channel < 0)
 		return channel;
@@ -336,7 +336,7 @@ static int start(struct serve *serve, struct agent_options *agent, struct pc_err
 	struct loop_watch *watch;
 	int file = 0, r = 0;
 
-	if (supervised()) {
+	if (daemon_is_supervised()) {
 		r = serve->channel = find_channel(&file, err);
 		if (r >= 0)
 			r = loop_watch(serve->loop, serve->channel, LOOP_READ, on_channel, serve,
@@ -365,7 +365,7 @@ static void finish(struct serve *serve)
 	cleanup_close(&serve->channel);
 }
 
-int serve_run(const struct serve_options *options, struct pc_err *err)
+int daemon_serve(const struct serve_options *options, struct pc_err *err)
 {
 	struct agent_options agent = {
 		.listen = options->listen,
@@ -390,7 +390,7 @@ int serve_run(const struct serve_options *options, struct pc_err *err)
 	return loop_run(serve.loop);
 }
 
-int serve_check_associations(const char *path, size_t *ret_n, struct pc_err *err)
+int daemon_serve_check_associations(const char *path, size_t *ret_n, struct pc_err *err)
 {
 	return cred_check(path, ret_n, NULL, err);
 }

@@ -12,7 +12,7 @@
 
 #include "base/parse.h"
 
-bool supervised(void)
+bool daemon_is_supervised(void)
 {
 	return getenv(SUPERVISED_ENV) != NULL;
 }
@@ -25,7 +25,7 @@ static bool is_channel(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
 }
 
-int supervised_open(const char *name, struct pc_err *err)
+int daemon_supervised_open(const char *name, struct pc_err *err)
 {
 	const char *text = getenv(SUPERVISED_ENV);
 	uint64_t fd;
@@ -43,7 +43,7 @@ union control {
 	struct cmsghdr align;
 };
 
-int supervised_receive(int channel)
+int daemon_supervised_receive(int channel)
 {
 	union control control = {};
 	char byte;
@@ -69,7 +69,7 @@ int supervised_receive(int channel)
 	return fd;
 }
 
-int supervised_send(int channel, int fd)
+int daemon_supervised_send(int channel, int fd)
 {
 	union control control = {};
 	char byte = 0;

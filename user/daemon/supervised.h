@@ -13,15 +13,15 @@
 #define SUPERVISED_GONE "podcred run is gone; ending" /* for the log */
 
 /* Whether podcred run started this process. */
-bool supervised(void);
+bool daemon_is_supervised(void);
 
 /* The descriptor, for the caller to close, and the process gets that name. -EINVAL: the environment
- * names something else. Only when supervised(). */
-int supervised_open(const char *name, struct pc_err *err);
+ * names something else. Only when daemon_is_supervised(). */
+int daemon_supervised_open(const char *name, struct pc_err *err);
 
 /* A file that run has opened for us. -EAGAIN: none has come; -EMFILE: there is no room for
  * it; -EPIPE: run is gone. */
-int supervised_receive(int channel);
+int daemon_supervised_receive(int channel);
 
 /* In run: hand a file over. -errno. */
-int supervised_send(int channel, int fd);
+int daemon_supervised_send(int channel, int fd);

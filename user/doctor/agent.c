@@ -34,7 +34,7 @@ static bool is_inside(const char *path, const char *dir)
 /* "name (pid 12)", or why there is none. */
 static const char *owner_text(uint32_t inode, char name[32], char buf[64])
 {
-	int pid = 0, r = listener_owner(inode, &pid, name);
+	int pid = 0, r = doctor_listener_owner(inode, &pid, name);
 
 	if (r == 0)
 		snprintf(buf, 64, "%s (pid %d)", name, pid);
@@ -49,7 +49,7 @@ static void say_nobody(const struct net_addr *addr, const char *text, struct doc
 {
 	char name[32] = "", owner[64], peer[NET_ADDR_TEXT];
 	struct sockdiag_socket socket;
-	int obstacle = listener_obstacle(addr, &socket);
+	int obstacle = doctor_listener_obstacle(addr, &socket);
 
 	if (obstacle == 0)
 		doctor_say(
@@ -90,7 +90,7 @@ static bool check_listener(const struct doctor *d, const struct net_addr *addr,
 	struct sockdiag_socket listener = {};
 	_cleanup_free_ char *cgroup = NULL;
 	char text[NET_ADDR_TEXT];
-	int found = sockdiag_listener(addr, &listener);
+	int found = net_sockdiag_listener(addr, &listener);
 
 	net_addr_format(addr->ip, addr->port, text, sizeof(text));
 	if (found == -ENOENT) {
@@ -114,7 +114,7 @@ static bool check_listener(const struct doctor *d, const struct net_addr *addr,
 	return false;
 }
 
-void check_agent(struct doctor *d, struct doctor_result *r)
+void doctor_check_agent(struct doctor *d, struct doctor_result *r)
 {
 	char text[2][NET_ADDR_TEXT] = {"", ""};
 	struct net_addr addr;
@@ -160,7 +160,7 @@ static bool node_has_ipv6(void)
 	return found;
 }
 
-void check_ipv6(struct doctor *d, struct doctor_result *r)
+void doctor_check_ipv6(struct doctor *d, struct doctor_result *r)
 {
 	struct net_addr addr;
 	bool agent = doctor_endpoint(d, 1, &addr), off = ipv6_is_off();

@@ -45,44 +45,44 @@ __attribute__((format(printf, 2, 3))) void doctor_name(struct doctor_names *name
 int doctor_walk(const char *path, int (*fn)(void *arg, const char *cgroup), void *arg);
 
 /* kernel.c */
-void check_kernel(struct doctor *d, struct doctor_result *r);
-void check_sysctls(struct doctor *d, struct doctor_result *r);
+void doctor_check_kernel(struct doctor *d, struct doctor_result *r);
+void doctor_check_sysctls(struct doctor *d, struct doctor_result *r);
 
 /* namespaces.c */
-void check_cgroup_namespace(struct doctor *d, struct doctor_result *r);
-void check_interfaces(struct doctor *d, struct doctor_result *r);
-void check_path(struct doctor *d, struct doctor_result *r);
-void check_network_namespace(struct doctor *d, struct doctor_result *r);
+void doctor_check_cgroup_namespace(struct doctor *d, struct doctor_result *r);
+void doctor_check_interfaces(struct doctor *d, struct doctor_result *r);
+void doctor_check_path(struct doctor *d, struct doctor_result *r);
+void doctor_check_network_namespace(struct doctor *d, struct doctor_result *r);
 
 /* guard.c */
-void check_guard(struct doctor *d, struct doctor_result *r);
-void check_kubepods(struct doctor *d, struct doctor_result *r);
-void check_other_load(struct doctor *d, struct doctor_result *r);
-void check_outside(struct doctor *d, struct doctor_result *r);
-void check_dying(struct doctor *d, struct doctor_result *r);
-void check_pins(struct doctor *d, struct doctor_result *r);
+void doctor_check_guard(struct doctor *d, struct doctor_result *r);
+void doctor_check_kubepods(struct doctor *d, struct doctor_result *r);
+void doctor_check_other_load(struct doctor *d, struct doctor_result *r);
+void doctor_check_outside(struct doctor *d, struct doctor_result *r);
+void doctor_check_dying(struct doctor *d, struct doctor_result *r);
+void doctor_check_pins(struct doctor *d, struct doctor_result *r);
 
 /* foreign.c */
-void check_foreign(struct doctor *d, struct doctor_result *r);
+void doctor_check_foreign(struct doctor *d, struct doctor_result *r);
 
 /* pods.c */
-void check_cgroup_v1(struct doctor *d, struct doctor_result *r);
-void check_resolver(struct doctor *d, struct doctor_result *r);
-void check_sandboxes(struct doctor *d, struct doctor_result *r);
+void doctor_check_cgroup_v1(struct doctor *d, struct doctor_result *r);
+void doctor_check_resolver(struct doctor *d, struct doctor_result *r);
+void doctor_check_sandboxes(struct doctor *d, struct doctor_result *r);
 
 /* sniffers.c */
-void check_sniffers(struct doctor *d, struct doctor_result *r);
+void doctor_check_sniffers(struct doctor *d, struct doctor_result *r);
 
 /* agent.c */
-void check_agent(struct doctor *d, struct doctor_result *r);
+void doctor_check_agent(struct doctor *d, struct doctor_result *r);
 bool doctor_endpoint(const struct doctor *d, int i, struct net_addr *ret); /* false: none */
-void check_ipv6(struct doctor *d, struct doctor_result *r);
+void doctor_check_ipv6(struct doctor *d, struct doctor_result *r);
 
 /* confinement.c */
-void check_agent_process(struct doctor *d, struct doctor_result *r);
+void doctor_check_agent_process(struct doctor *d, struct doctor_result *r);
 
 /* probe.c: a pod of our own */
-void check_probe_resolver(struct doctor *d, struct doctor_result *r);
-void check_probe_identity(struct doctor *d, struct doctor_result *r);
-void check_probe_datagram(struct doctor *d, struct doctor_result *r);
-void check_probe_packet(struct doctor *d, struct doctor_result *r);
+void doctor_check_probe_resolver(struct doctor *d, struct doctor_result *r);
+void doctor_check_probe_identity(struct doctor *d, struct doctor_result *r);
+void doctor_check_probe_datagram(struct doctor *d, struct doctor_result *r);
+void doctor_check_probe_packet(struct doctor *d, struct doctor_result *r);

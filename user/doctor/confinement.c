@@ -101,13 +101,13 @@ static int find_process(const struct doctor *d, struct process *ret)
 
 	if (!doctor_endpoint(d, 0, &addr) && !doctor_endpoint(d, 1, &addr))
 		return -ENOENT;
-	r = sockdiag_listener(&addr, &listener);
+	r = net_sockdiag_listener(&addr, &listener);
 	if (r == 0)
-		r = listener_owner(listener.inode, &pid, name);
+		r = doctor_listener_owner(listener.inode, &pid, name);
 	return r < 0 ? r : read_process(pid, ret);
 }
 
-void check_agent_process(struct doctor *d, struct doctor_result *r)
+void doctor_check_agent_process(struct doctor *d, struct doctor_result *r)
 {
 	struct doctor_names wrong = {};
 	struct process agent;

@@ -24,30 +24,30 @@ static const struct check {
 	void (*fn)(struct doctor *d, struct doctor_result *r);
 	unsigned needs;
 } checks[] = {
-	{"kernel", check_kernel, NEED_ROOT},
-	{"cgroup-namespace", check_cgroup_namespace, 0},
-	{"network-namespace", check_network_namespace, 0},
-	{"guard", check_guard, NEED_ROOT | NEED_CGROUPS},
-	{"interfaces", check_interfaces, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
-	{"path", check_path, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
-	{"kubepods", check_kubepods, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
-	{"other-load", check_other_load, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
-	{"outside", check_outside, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
-	{"cgroup-v1", check_cgroup_v1, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
-	{"dying-cgroups", check_dying, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
-	{"pins", check_pins, NEED_ROOT},
-	{"foreign-programs", check_foreign, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
-	{"agent", check_agent, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
-	{"agent-process", check_agent_process, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
-	{"ipv6", check_ipv6, NEED_ROOT | NEED_LOADED},
-	{"resolver", check_resolver, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
-	{"sandboxes", check_sandboxes, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
-	{"sniffers", check_sniffers, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
-	{"sysctls", check_sysctls, 0},
-	{"probe-resolver", check_probe_resolver, ~0U},
-	{"probe-identity", check_probe_identity, ~0U},
-	{"probe-datagram", check_probe_datagram, ~0U},
-	{"probe-packet", check_probe_packet, ~0U},
+	{"kernel", doctor_check_kernel, NEED_ROOT},
+	{"cgroup-namespace", doctor_check_cgroup_namespace, 0},
+	{"network-namespace", doctor_check_network_namespace, 0},
+	{"guard", doctor_check_guard, NEED_ROOT | NEED_CGROUPS},
+	{"interfaces", doctor_check_interfaces, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"path", doctor_check_path, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"kubepods", doctor_check_kubepods, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"other-load", doctor_check_other_load, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"outside", doctor_check_outside, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"cgroup-v1", doctor_check_cgroup_v1, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"dying-cgroups", doctor_check_dying, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"pins", doctor_check_pins, NEED_ROOT},
+	{"foreign-programs", doctor_check_foreign, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"agent", doctor_check_agent, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"agent-process", doctor_check_agent_process, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"ipv6", doctor_check_ipv6, NEED_ROOT | NEED_LOADED},
+	{"resolver", doctor_check_resolver, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"sandboxes", doctor_check_sandboxes, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"sniffers", doctor_check_sniffers, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"sysctls", doctor_check_sysctls, 0},
+	{"probe-resolver", doctor_check_probe_resolver, ~0U},
+	{"probe-identity", doctor_check_probe_identity, ~0U},
+	{"probe-datagram", doctor_check_probe_datagram, ~0U},
+	{"probe-packet", doctor_check_probe_packet, ~0U},
 };
 
 void doctor_say(struct doctor_result *r, enum doctor_level level, const char *next, const char *fmt,
@@ -91,12 +91,12 @@ void doctor_name(struct doctor_names *names, const char *fmt, ...)
 bool doctor_say_gaps(const struct doctor *d, struct doctor_result *r, const char *kind)
 {
 	const struct guard *truth = &d->truth;
-	bool failed = guard_count(truth, kind);
-	const struct guard_gap *first = NULL;
+	bool failed = node_guard_count(truth, kind);
+	const struct node_guard_gap *first = NULL;
 	struct doctor_names names = {};
 
 	for (size_t i = 0; i < truth->n_gaps; i++) {
-		const struct guard_gap *gap = &truth->gaps[i];
+		const struct node_guard_gap *gap = &truth->gaps[i];
 
 		if (gap->unknown == failed || strcmp(gap->kind, kind) != 0)
 			continue;
@@ -130,9 +130,9 @@ static void prepare(struct doctor *d)
 					  .kubepods = d->options->kubepods};
 	struct guard *truth = &d->truth;
 
-	if (layout_find_mount(&d->mount, &d->mount_err) < 0 || geteuid() != 0)
+	if (node_layout_find_mount(&d->mount, &d->mount_err) < 0 || geteuid() != 0)
 		return;
-	if (guard_read(&where, d->mount, truth, &d->loaded_err) < 0)
+	if (node_guard_read(&where, d->mount, truth, &d->loaded_err) < 0)
 		return;
 	d->status = truth->status;
 	d->kubepods = truth->kubepods;
@@ -183,7 +183,7 @@ size_t doctor_run(const struct doctor_options *options,
 		fn(arg, &result);
 	}
 	free(doctor.probe);
-	guard_done(&doctor.truth);
+	node_guard_done(&doctor.truth);
 	free(doctor.mount);
 	return failed;
 }

@@ -28,7 +28,7 @@ __attribute__((format(printf, 3, 4))) static void step(struct explain_verdict *v
 	va_end(ap);
 }
 
-bool explain_has_ports(uint8_t protocol)
+bool doctor_explain_has_ports(uint8_t protocol)
 {
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE ||
 	       protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP;
@@ -319,7 +319,7 @@ static void judge_packet(const struct explain_facts *f, struct explain_verdict *
 	}
 }
 
-void explain_decide(const struct explain_facts *facts, struct explain_verdict *ret)
+void doctor_explain_decide(const struct explain_facts *facts, struct explain_verdict *ret)
 {
 	int action;
 

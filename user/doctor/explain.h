@@ -57,7 +57,7 @@ struct explain_verdict {
 	size_t n_steps;
 };
 
-void explain_decide(const struct explain_facts *facts, struct explain_verdict *ret);
+void doctor_explain_decide(const struct explain_facts *facts, struct explain_verdict *ret);
 
 /* Whether packets of that protocol show a port. */
-bool explain_has_ports(uint8_t protocol);
+bool doctor_explain_has_ports(uint8_t protocol);

@@ -19,7 +19,7 @@
 
 #define QUOTA_SIZE 8192 /* of podcred_quota and podcred_pass_quota, in bpf/lib/maps.bpf.h */
 
-int facts_open(const char *pin_dir, struct facts_source *ret, struct pc_err *err)
+int doctor_facts_open(const char *pin_dir, struct facts_source *ret, struct pc_err *err)
 {
 	int r;
 
@@ -29,7 +29,7 @@ int facts_open(const char *pin_dir, struct facts_source *ret, struct pc_err *err
 				     .pods_fd = -EBADF,
 				     .quota_fd = -EBADF,
 				     .pass_quota_fd = -EBADF};
-	r = layout_find_mount(&ret->mount, err);
+	r = node_layout_find_mount(&ret->mount, err);
 	if (r == 0)
 		r = kern_status_read(pin_dir, ret->mount, &ret->status, err);
 	if (r < 0)
@@ -46,7 +46,7 @@ int facts_open(const char *pin_dir, struct facts_source *ret, struct pc_err *err
 	return 0;
 }
 
-void facts_close(struct facts_source *source)
+void doctor_facts_close(struct facts_source *source)
 {
 	cleanup_close(&source->guard_fd);
 	cleanup_close(&source->targets_fd);
@@ -67,7 +67,7 @@ struct search {
 	char known[512];
 };
 
-static void pod_label(const struct podcred_pod *pod, char *buf, size_t size)
+static void cli_pod_label(const struct podcred_pod *pod, char *buf, size_t size)
 {
 	if (pod->flags & PODCRED_POD_NAMED)
 		snprintf(buf, size, "%s/%s", pod->name_space, pod->name);
@@ -83,7 +83,7 @@ static int compare_pod(void *arg, const void *key, const void *value)
 	char label[PODCRED_NAMESPACE_LEN + PODCRED_NAME_LEN + 1];
 
 	(void)key;
-	pod_label(pod, label, sizeof(label));
+	cli_pod_label(pod, label, sizeof(label));
 	if (!strcmp(label, search->text) || !strcmp(pod->uid, search->text)) {
 		*search->ret = *pod;
 		search->found = true;
@@ -136,8 +136,8 @@ static int find_by_id(const struct facts_source *source, uint64_t id, struct pod
 	return 0;
 }
 
-int facts_find_pod(const struct facts_source *source, const char *text, struct podcred_pod *ret,
-		   struct pc_err *err)
+int doctor_facts_find_pod(const struct facts_source *source, const char *text,
+			  struct podcred_pod *ret, struct pc_err *err)
 {
 	struct search search = {.text = text, .ret = ret};
 	char more[48] = "";
@@ -159,7 +159,7 @@ int facts_find_pod(const struct facts_source *source, const char *text, struct p
 	return pc_err_set(err, -ENOENT, "no pod \"%.80s\"; known: %s%s", text, search.known, more);
 }
 
-char *facts_outside(const struct facts_source *source, const struct podcred_pod *pod)
+char *doctor_facts_outside(const struct facts_source *source, const struct podcred_pod *pod)
 {
 	_cleanup_free_ char *kubepods = NULL;
 	_cleanup_(cgsurvey_done) struct cgsurvey survey = {0};
@@ -179,17 +179,17 @@ char *facts_outside(const struct facts_source *source, const struct podcred_pod 
 	return NULL;
 }
 
-int facts_way(const struct facts_source *source, const struct podcred_pod *pod,
-	      const struct podcred_endpoint *agent, struct ways_way *ret)
+int doctor_facts_way(const struct facts_source *source, const struct podcred_pod *pod,
+		     const struct podcred_endpoint *agent, struct ways_way *ret)
 {
-	_cleanup_(ways_done) struct ways ways = {};
+	_cleanup_(node_ways_done) struct ways ways = {};
 	_cleanup_free_ char *cgroup = NULL;
 	struct pc_err err = {};
 	int r = kern_cgroup_path(source->mount, pod->cgroup_id, &cgroup);
 
 	if (r == 0)
-		r = ways_read(source->pin_dir, &ways, &err);
-	return r < 0 ? r : ways_of_pod(&ways, cgroup, agent->addr.ip, ret);
+		r = node_ways_read(source->pin_dir, &ways, &err);
+	return r < 0 ? r : node_ways_of_pod(&ways, cgroup, agent->addr.ip, ret);
 }
 
 /* ---- facts ---- */
@@ -240,8 +240,8 @@ static int action_of(int fd, const void *key)
 	return kern_map_lookup(fd, key, &value) == 0 ? value.action : EXPLAIN_NONE;
 }
 
-void facts_fill(const struct facts_source *source, const struct podcred_pod *pod,
-		const struct podcred_target_key *dest, struct explain_facts *ret)
+void doctor_facts_fill(const struct facts_source *source, const struct podcred_pod *pod,
+		       const struct podcred_target_key *dest, struct explain_facts *ret)
 {
 	struct podcred_guard_key guard = {.prefixlen = 128, .addr = dest->addr};
 	bool v4 = net_addr_is_v4(dest->addr.ip);
@@ -292,8 +292,8 @@ static int compare_target(const void *a, const void *b)
 	return memcmp(left, right, sizeof(*left));
 }
 
-size_t facts_redirected(const struct facts_source *source, struct podcred_target_key *ret,
-			size_t max)
+size_t doctor_facts_redirected(const struct facts_source *source, struct podcred_target_key *ret,
+			       size_t max)
 {
 	struct redirected list = {.to = ret, .max = max};
 

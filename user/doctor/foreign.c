@@ -97,7 +97,7 @@ static void survey_above(struct survey *s, const char *own)
 	}
 }
 
-void check_foreign(struct doctor *d, struct doctor_result *r)
+void doctor_check_foreign(struct doctor *d, struct doctor_result *r)
 {
 	struct survey s = {.d = d};
 

@@ -12,7 +12,7 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 
-void check_guard(struct doctor *d, struct doctor_result *r)
+void doctor_check_guard(struct doctor *d, struct doctor_result *r)
 {
 	d->guard_fails = true;
 	if (!d->loaded) {
@@ -48,7 +48,7 @@ static const char *unknown_qos(const struct doctor *d)
 	return NULL;
 }
 
-void check_kubepods(struct doctor *d, struct doctor_result *r)
+void doctor_check_kubepods(struct doctor *d, struct doctor_result *r)
 {
 	const char *qos;
 
@@ -63,14 +63,14 @@ void check_kubepods(struct doctor *d, struct doctor_result *r)
 		doctor_say(r, DOCTOR_OK, NULL, "%s is the one that was loaded", d->kubepods);
 }
 
-void check_other_load(struct doctor *d, struct doctor_result *r)
+void doctor_check_other_load(struct doctor *d, struct doctor_result *r)
 {
 	if (!doctor_say_gaps(d, r, "other-load"))
 		doctor_say(r, DOCTOR_OK, NULL,
 			   "no other load of podcred is attached for these pods");
 }
 
-void check_outside(struct doctor *d, struct doctor_result *r)
+void doctor_check_outside(struct doctor *d, struct doctor_result *r)
 {
 	if (!doctor_say_gaps(d, r, "outside") && !doctor_say_gaps(d, r, "absent"))
 		doctor_say(r, DOCTOR_OK, NULL, "no pod runs outside of %s", d->kubepods);
@@ -79,7 +79,7 @@ void check_outside(struct doctor *d, struct doctor_result *r)
 /* Each holds memory, and slows down every walk of the hierarchy. */
 #define DYING_MANY 20000
 
-void check_dying(struct doctor *d, struct doctor_result *r)
+void doctor_check_dying(struct doctor *d, struct doctor_result *r)
 {
 	_cleanup_free_ char *path = NULL, *text = NULL;
 	const char *found = NULL;
@@ -99,7 +99,7 @@ void check_dying(struct doctor *d, struct doctor_result *r)
 		doctor_say(r, DOCTOR_OK, NULL, "%" PRIu64 " removed cgroups are still held", dying);
 }
 
-void check_pins(struct doctor *d, struct doctor_result *r)
+void doctor_check_pins(struct doctor *d, struct doctor_result *r)
 {
 	char *const paths[] = {(char *)d->options->pin_dir, NULL};
 	FTS *fts = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, NULL);

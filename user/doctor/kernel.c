@@ -12,7 +12,7 @@
 #include "base/parse.h"
 #include "kernel/features.h"
 
-void check_kernel(struct doctor *d, struct doctor_result *r)
+void doctor_check_kernel(struct doctor *d, struct doctor_result *r)
 {
 	struct doctor_names required = {}, optional = {}, unknown = {};
 	const struct kern_feature *features;
@@ -78,7 +78,7 @@ static void interfaces_with_source_route(struct doctor_names *names)
 /* A stamp takes some 200 bytes of the socket's option memory; clients use it as well. */
 #define OPTMEM_LOW 8192
 
-void check_sysctls(struct doctor *d, struct doctor_result *r)
+void doctor_check_sysctls(struct doctor *d, struct doctor_result *r)
 {
 	uint64_t optmem = UINT64_MAX, unprivileged = 2;
 	struct doctor_names routes = {};

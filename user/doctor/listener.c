@@ -35,7 +35,7 @@ static bool has_socket(const char *pid, const char *want, bool *denied)
 	return found;
 }
 
-int listener_owner(uint32_t inode, int *ret_pid, char ret_name[32])
+int doctor_listener_owner(uint32_t inode, int *ret_pid, char ret_name[32])
 {
 	_cleanup_free_ char *comm = NULL;
 	char want[32], path[64];
@@ -80,12 +80,12 @@ static int on_socket(void *arg, const struct sockdiag_socket *socket)
 	return 1;
 }
 
-int listener_obstacle(const struct net_addr *addr, struct sockdiag_socket *ret)
+int doctor_listener_obstacle(const struct net_addr *addr, struct sockdiag_socket *ret)
 {
 	struct port_search search = {.addr = addr, .ret = ret};
-	int r = sockdiag_each(IPPROTO_TCP,
-			      ~(SOCKDIAG_STATE(TCP_LISTEN) | SOCKDIAG_STATE(TCP_TIME_WAIT)),
-			      on_socket, &search, NULL);
+	int r = net_sockdiag_each(IPPROTO_TCP,
+				  ~(SOCKDIAG_STATE(TCP_LISTEN) | SOCKDIAG_STATE(TCP_TIME_WAIT)),
+				  on_socket, &search, NULL);
 
 	return r < 0 ? r : r > 0 ? 0 : -ENOENT;
 }

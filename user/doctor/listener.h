@@ -9,8 +9,8 @@
 
 /* A process that has the socket open: its pid, and its name. -ENOENT: there is none; -EACCES: none
  * among those that this process may look at. */
-int listener_owner(uint32_t inode, int *ret_pid, char ret_name[32]);
+int doctor_listener_owner(uint32_t inode, int *ret_pid, char ret_name[32]);
 
 /* A connection that has this address and port as its own end, so that nobody can listen there.
  * -ENOENT: none. */
-int listener_obstacle(const struct net_addr *addr, struct sockdiag_socket *ret);
+int doctor_listener_obstacle(const struct net_addr *addr, struct sockdiag_socket *ret);

@@ -18,7 +18,7 @@
 #define INIT_NETNS_INODE  0xEFFFFFF9U
 #define INIT_NETNS_COOKIE 1
 
-void check_cgroup_namespace(struct doctor *d, struct doctor_result *r)
+void doctor_check_cgroup_namespace(struct doctor *d, struct doctor_result *r)
 {
 	if (d->mount)
 		doctor_say(r, DOCTOR_OK, NULL, "%s is the root of the hierarchy", d->mount);
@@ -32,23 +32,23 @@ static void ignore_gap(void *arg, const struct ifaces_gap *gap)
 	(void)gap;
 }
 
-void check_interfaces(struct doctor *d, struct doctor_result *r)
+void doctor_check_interfaces(struct doctor *d, struct doctor_result *r)
 {
 	struct pc_err err = {};
 
 	if (doctor_say_gaps(d, r, "interface"))
 		return;
-	if (ifaces_find_past_node(d->options->pin_dir, d->mount, ignore_gap, NULL, &err) < 0)
+	if (node_ifaces_find_past_node(d->options->pin_dir, d->mount, ignore_gap, NULL, &err) < 0)
 		doctor_say(r, DOCTOR_SKIP, NULL,
 			   "the interfaces of pods are not to be seen here (root, hostPID: true)");
 	else
 		doctor_say(r, DOCTOR_OK, NULL, "packets of all pods pass by the programs");
 }
 
-void check_path(struct doctor *d, struct doctor_result *r)
+void doctor_check_path(struct doctor *d, struct doctor_result *r)
 {
 	const struct ways *ways = &d->truth.ways;
-	size_t bridged = ways_count(ways, WAYS_BRIDGED);
+	size_t bridged = node_ways_count(ways, WAYS_BRIDGED);
 
 	if (doctor_say_gaps(d, r, "path"))
 		return;
@@ -57,18 +57,19 @@ void check_path(struct doctor *d, struct doctor_result *r)
 			   "drop NET_RAW from pods that you do not trust with their neighbours' "
 			   "credentials",
 			   "connections by %zu interface%s of pods cross a bridge, as %s", bridged,
-			   plural(bridged), ways_off_text(ways->off));
-	else if (ways_count(ways, WAYS_LACKING))
+			   plural(bridged), node_ways_off_text(ways->off));
+	else if (node_ways_count(ways, WAYS_LACKING))
 		doctor_say(r, DOCTOR_SKIP, NULL, "interfaces have no program, see interfaces");
 	else
 		doctor_say(
 			r, DOCTOR_OK, NULL,
 			"connections to the agent: %zu interface%s past a bridge, %zu without one",
-			ways_count(ways, WAYS_CARRIED), plural(ways_count(ways, WAYS_CARRIED)),
-			ways_count(ways, WAYS_DIRECT));
+			node_ways_count(ways, WAYS_CARRIED),
+			plural(node_ways_count(ways, WAYS_CARRIED)),
+			node_ways_count(ways, WAYS_DIRECT));
 }
 
-void check_network_namespace(struct doctor *d, struct doctor_result *r)
+void doctor_check_network_namespace(struct doctor *d, struct doctor_result *r)
 {
 	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	socklen_t len = sizeof(uint64_t);

@@ -86,7 +86,7 @@ static int take_census(const struct doctor *d, struct census *ret, struct pc_err
 	return 0;
 }
 
-void check_resolver(struct doctor *d, struct doctor_result *r)
+void doctor_check_resolver(struct doctor *d, struct doctor_result *r)
 {
 	static const struct timespec a_moment = {.tv_nsec = 100000000};
 	struct pc_err err = {};
@@ -144,7 +144,7 @@ static void compare_hierarchy(const struct registry *v2, const char *mount, cons
 			doctor_name(missing, "%s (%s)", registry_at(v1, i)->uid, mount);
 }
 
-void check_cgroup_v1(struct doctor *d, struct doctor_result *r)
+void doctor_check_cgroup_v1(struct doctor *d, struct doctor_result *r)
 {
 	_cleanup_free_ char *realm = cgsurvey_realm(d->mount, d->kubepods);
 	_cleanup_(cleanup_registry) struct registry *v2 = NULL;
@@ -232,7 +232,7 @@ static int look_at_cgroup(void *arg, const char *cgroup)
 	return 0;
 }
 
-void check_sandboxes(struct doctor *d, struct doctor_result *r)
+void doctor_check_sandboxes(struct doctor *d, struct doctor_result *r)
 {
 	struct sandboxes s = {};
 

@@ -204,27 +204,27 @@ static int expect(const struct doctor *d, struct probe *probe)
 	struct podcred_target_key dest, dests[64];
 	struct facts_source source;
 	struct explain_facts facts;
-	int r = facts_open(d->options->pin_dir, &source, &probe->err);
+	int r = doctor_facts_open(d->options->pin_dir, &source, &probe->err);
 
-	if (r == 0 && !facts_redirected(&source, dests, ARRAY_SIZE(dests)))
+	if (r == 0 && !doctor_facts_redirected(&source, dests, ARRAY_SIZE(dests)))
 		r = pc_err_set(&probe->err, -ENOENT, "no destination is redirected");
 	if (r == 0) {
 		probe->now.dest = dests[0];
 		probe->now.dropped = source.status.stats[PODCRED_REASON_packet_socket];
-		facts_fill(&source, &pod, &probe->now.dest, &facts);
-		explain_decide(&facts, &probe->now.tcp);
+		doctor_facts_fill(&source, &pod, &probe->now.dest, &facts);
+		doctor_explain_decide(&facts, &probe->now.tcp);
 		dest = probe->now.dest;
 		dest.protocol = IPPROTO_UDP;
-		facts_fill(&source, &pod, &dest, &facts);
-		explain_decide(&facts, &probe->now.udp);
+		doctor_facts_fill(&source, &pod, &dest, &facts);
+		doctor_explain_decide(&facts, &probe->now.udp);
 		dest.protocol = RAW_EXPERIMENT;
 		dest.port = 0;
-		facts_fill(&source, &pod, &dest, &facts);
+		doctor_facts_fill(&source, &pod, &dest, &facts);
 		/* the probe is on this network, as a hostNetwork pod is */
 		facts.pod_flags |= PODCRED_POD_HOST_NETWORK;
-		explain_decide(&facts, &probe->now.raw);
+		doctor_explain_decide(&facts, &probe->now.raw);
 	}
-	facts_close(&source);
+	doctor_facts_close(&source);
 	return r;
 }
 
@@ -455,7 +455,7 @@ static void judge_without_probe(const struct doctor *d, struct doctor_result *r)
 			   d->probe->spoilt);
 }
 
-void check_probe_resolver(struct doctor *d, struct doctor_result *r)
+void doctor_check_probe_resolver(struct doctor *d, struct doctor_result *r)
 {
 	if (d->resolver_fails) {
 		doctor_say(r, DOCTOR_SKIP, NULL, "see resolver");
@@ -500,7 +500,7 @@ static void judge_stamp(const struct finding *found, struct doctor_result *r)
 			   dialled);
 }
 
-void check_probe_identity(struct doctor *d, struct doctor_result *r)
+void doctor_check_probe_identity(struct doctor *d, struct doctor_result *r)
 {
 	const struct finding *found;
 	int error;
@@ -530,7 +530,7 @@ static bool expects_refusal(const struct explain_verdict *v)
 	return v->outcome == EXPLAIN_REFUSED || v->outcome == EXPLAIN_DROPPED;
 }
 
-void check_probe_datagram(struct doctor *d, struct doctor_result *r)
+void doctor_check_probe_datagram(struct doctor *d, struct doctor_result *r)
 {
 	const struct explain_verdict *want;
 	int error;
@@ -550,7 +550,7 @@ void check_probe_datagram(struct doctor *d, struct doctor_result *r)
 			   strerror(want->error));
 }
 
-void check_probe_packet(struct doctor *d, struct doctor_result *r)
+void doctor_check_probe_packet(struct doctor *d, struct doctor_result *r)
 {
 	int error;
 

@@ -114,7 +114,7 @@ static int on_cgroup(void *arg, const char *cgroup)
 	return 0;
 }
 
-void check_sniffers(struct doctor *d, struct doctor_result *r)
+void doctor_check_sniffers(struct doctor *d, struct doctor_result *r)
 {
 	struct sniffers s = {.d = d};
 	_cleanup_close_ int pods_fd = kern_map_open(d->options->pin_dir, KERN_MAP_PODS, NULL);

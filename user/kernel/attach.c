@@ -16,7 +16,7 @@
 
 /* In the order of attaching: the agent's side first and connect last, so that nothing is redirected
  * before it can be claimed; the backstop behind that, as it drops what connect has not seen. */
-const struct attachment attachments[] = {
+const struct attachment kern_attachments[] = {
 	{"podcred_claim", "sockops", SITE_AGENT, BPF_CGROUP_SOCK_OPS, FEATURE_SOCKOPS},
 	{"podcred_getsock", "cgroup/getsockopt", SITE_AGENT, BPF_CGROUP_GETSOCKOPT,
 	 FEATURE_GETSOCKOPT},
@@ -47,9 +47,9 @@ const struct attachment attachments[] = {
 	{"podcred_cgrmdir", "tp_btf/cgroup_rmdir", SITE_TRACE, BPF_TRACE_RAW_TP,
 	 FEATURE_CGROUP_TRACING},
 };
-const size_t n_attachments = ARRAY_SIZE(attachments);
+const size_t kern_n_attachments = ARRAY_SIZE(kern_attachments);
 
-_Static_assert(ARRAY_SIZE(attachments) <= KERN_MAX_LINKS, "kern_status has room");
+_Static_assert(ARRAY_SIZE(kern_attachments) <= KERN_MAX_LINKS, "kern_status has room");
 
 #define TEMP_SUFFIX "_new" /* bpffs refuses names with a dot */
 
@@ -64,7 +64,7 @@ struct step {
 
 static void cleanup_steps(struct step (*steps)[])
 {
-	for (size_t i = 0; i < n_attachments; i++) {
+	for (size_t i = 0; i < kern_n_attachments; i++) {
 		cleanup_close(&(*steps)[i].link_fd);
 		cleanup_close(&(*steps)[i].old_prog_fd);
 	}
@@ -76,18 +76,18 @@ static void temp_path(char *buf, size_t size, const char *pin_dir, const char *k
 	char temp[64];
 
 	snprintf(temp, sizeof(temp), "%s" TEMP_SUFFIX, name);
-	pin_path(buf, size, pin_dir, kind, temp);
+	kern_pin_path(buf, size, pin_dir, kind, temp);
 }
 
-bool is_cgroup_site(enum site site)
+bool kern_is_cgroup_site(enum site site)
 {
 	return site == SITE_GUARD || site == SITE_AGENT;
 }
 
-bool attachment_wanted(const struct attachment *att)
+bool kern_attachment_wanted(const struct attachment *att)
 {
-	return feature_is_required(att->feature) || feature_present(att->feature) ||
-	       (att->site == SITE_IFACE && feature_present(FEATURE_TC));
+	return kern_feature_is_required(att->feature) || kern_feature_present(att->feature) ||
+	       (att->site == SITE_IFACE && kern_feature_present(FEATURE_TC));
 }
 
 static int open_site(const struct kern_options *options, enum site site, uint64_t *ret_id,
@@ -107,8 +107,8 @@ static int open_site(const struct kern_options *options, enum site site, uint64_
 	return TAKE_FD(fd);
 }
 
-int find_live_link(const char *path, const struct attachment *att, uint64_t cgroup_id,
-		   uint32_t *ret_prog_id)
+int kern_find_live_link(const char *path, const struct attachment *att, uint64_t cgroup_id,
+			uint32_t *ret_prog_id)
 {
 	_cleanup_close_ int fd = bpf_obj_get(path);
 	struct bpf_link_info info = {};
@@ -135,7 +135,7 @@ static int attach_error(int r, const struct kern_options *options, const struct 
 	if (r == -EBUSY && att->site == SITE_NETNS)
 		next = "other programs hold all the priorities that podcred uses, or another "
 		       "podcred is loaded there with another pin directory";
-	else if (r == -EPERM && is_cgroup_site(att->site))
+	else if (r == -EPERM && kern_is_cgroup_site(att->site))
 		next = "a program attached there or above without the multi flag shuts others out "
 		       "(bpftool cgroup tree), or this process lacks CAP_NET_ADMIN";
 	return pc_err_set(err, r, "cannot attach %s (%s) to %s: %s; %s", att->name, att->hook,
@@ -149,7 +149,7 @@ static int new_link(const struct attachment *att, int prog_fd, int cgroup_fd)
 	if (att->site == SITE_TRACE)
 		fd = bpf_raw_tracepoint_open(NULL, prog_fd);
 	else if (att->site == SITE_NETNS)
-		return netfilter_link_create(prog_fd, att->type);
+		return kern_netfilter_link_create(prog_fd, att->type);
 	else
 		fd = bpf_link_create(prog_fd, cgroup_fd, (enum bpf_attach_type)att->type, NULL);
 	return fd < 0 ? -errno : fd;
@@ -164,7 +164,7 @@ static int open_old_prog(const struct kern_options *options, const struct attach
 	uint32_t len = sizeof(info);
 	char path[4096];
 
-	if (pin_path(path, sizeof(path), options->pin_dir, PROGS_DIR, att->name) == 0)
+	if (kern_pin_path(path, sizeof(path), options->pin_dir, PROGS_DIR, att->name) == 0)
 		fd = bpf_obj_get(path);
 	if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && info.id == id)
 		return TAKE_FD(fd);
@@ -180,14 +180,14 @@ static int stage_link(const struct kern_options *options, const struct attachmen
 	uint32_t old_prog = 0;
 	int r;
 
-	r = pin_path(path, sizeof(path), options->pin_dir, LINKS_DIR, att->name);
+	r = kern_pin_path(path, sizeof(path), options->pin_dir, LINKS_DIR, att->name);
 	if (r < 0)
 		return r;
-	if (is_cgroup_site(att->site)) {
+	if (kern_is_cgroup_site(att->site)) {
 		cgroup_fd = open_site(options, att->site, &cgroup_id, err);
 		if (cgroup_fd < 0)
 			return cgroup_fd;
-		step->link_fd = find_live_link(path, att, cgroup_id, &old_prog);
+		step->link_fd = kern_find_live_link(path, att, cgroup_id, &old_prog);
 	}
 	if (step->link_fd >= 0) {
 		step->old_prog_fd = open_old_prog(options, att, old_prog);
@@ -199,7 +199,7 @@ static int stage_link(const struct kern_options *options, const struct attachmen
 			return attach_error(-errno, options, att, err);
 		return 0;
 	}
-	step->replaces = !is_cgroup_site(att->site) && access(path, F_OK) == 0;
+	step->replaces = !kern_is_cgroup_site(att->site) && access(path, F_OK) == 0;
 	step->link_fd = new_link(att, prog_fd, cgroup_fd);
 	if (step->link_fd < 0)
 		return attach_error(step->link_fd, options, att, err);
@@ -253,18 +253,18 @@ static void commit(const struct kern_options *options, const struct attachment *
 
 	if (step->new_link) {
 		temp_path(temp, sizeof(temp), options->pin_dir, LINKS_DIR, att->name);
-		pin_path(path, sizeof(path), options->pin_dir, LINKS_DIR, att->name);
+		kern_pin_path(path, sizeof(path), options->pin_dir, LINKS_DIR, att->name);
 		rename(temp, path);
 	}
 	if (step->new_prog) {
 		temp_path(temp, sizeof(temp), options->pin_dir, PROGS_DIR, att->name);
-		pin_path(path, sizeof(path), options->pin_dir, PROGS_DIR, att->name);
+		kern_pin_path(path, sizeof(path), options->pin_dir, PROGS_DIR, att->name);
 		rename(temp, path);
 	}
 }
 
-int attach_all(const struct kern_options *options, const int prog_fds[KERN_MAX_LINKS],
-	       struct kern_report *report, struct pc_err *err)
+int kern_attach_all(const struct kern_options *options, const int prog_fds[KERN_MAX_LINKS],
+		    struct kern_report *report, struct pc_err *err)
 {
 	struct step steps[KERN_MAX_LINKS] _cleanup_(cleanup_steps);
 	size_t done;
@@ -272,8 +272,8 @@ int attach_all(const struct kern_options *options, const int prog_fds[KERN_MAX_L
 
 	for (size_t i = 0; i < KERN_MAX_LINKS; i++)
 		steps[i] = (struct step){.link_fd = -EBADF, .old_prog_fd = -EBADF};
-	for (done = 0; r == 0 && done < n_attachments; done++) {
-		const struct attachment *att = &attachments[done];
+	for (done = 0; r == 0 && done < kern_n_attachments; done++) {
+		const struct attachment *att = &kern_attachments[done];
 
 		if (prog_fds[done] < 0)
 			continue;
@@ -283,9 +283,9 @@ int attach_all(const struct kern_options *options, const int prog_fds[KERN_MAX_L
 	}
 	for (size_t i = done; i-- > 0;) {
 		if (r < 0)
-			undo(options, &attachments[i], &steps[i]);
+			undo(options, &kern_attachments[i], &steps[i]);
 		else
-			commit(options, &attachments[i], &steps[i]);
+			commit(options, &kern_attachments[i], &steps[i]);
 		report->attached += r == 0 && steps[i].new_link && !steps[i].replaces;
 		report->updated += r == 0 && (steps[i].old_prog_fd >= 0 || steps[i].replaces);
 	}

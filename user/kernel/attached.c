@@ -43,19 +43,19 @@ int kern_attached_each(const char *cgroup, bool agent_side,
 
 	if (fd < 0)
 		return -errno;
-	for (size_t i = 0; i < n_attachments; i++) {
+	for (size_t i = 0; i < kern_n_attachments; i++) {
 		uint32_t ids[64], n = ARRAY_SIZE(ids), flags = 0;
 
-		if (attachments[i].site != site)
+		if (kern_attachments[i].site != site)
 			continue;
-		if (bpf_prog_query(fd, (enum bpf_attach_type)attachments[i].type, 0, &flags, ids,
-				   &n) < 0) {
+		if (bpf_prog_query(fd, (enum bpf_attach_type)kern_attachments[i].type, 0, &flags,
+				   ids, &n) < 0) {
 			if (errno == EPERM)
 				return -EPERM;
 			continue; /* a hook that this kernel does not have */
 		}
 		for (uint32_t k = 0; k < n; k++) {
-			struct kern_attached attached = {.hook = attachments[i].hook,
+			struct kern_attached attached = {.hook = kern_attachments[i].hook,
 							 .id = ids[k],
 							 .sharing = sharing_of(flags)};
 			int r;
@@ -71,14 +71,15 @@ int kern_attached_each(const char *cgroup, bool agent_side,
 
 bool kern_is_own_program(const char *pin_dir, uint32_t id)
 {
-	for (size_t i = 0; i < n_attachments; i++) {
+	for (size_t i = 0; i < kern_n_attachments; i++) {
 		_cleanup_close_ int fd = -EBADF;
 		char path[4096];
 
-		if (pin_path(path, sizeof(path), pin_dir, PROGS_DIR, attachments[i].name) < 0)
+		if (kern_pin_path(path, sizeof(path), pin_dir, PROGS_DIR,
+				  kern_attachments[i].name) < 0)
 			return false;
 		fd = bpf_obj_get(path);
-		if (fd >= 0 && prog_id_of(fd) == id)
+		if (fd >= 0 && kern_prog_id_of(fd) == id)
 			return true;
 	}
 	return false;

@@ -82,7 +82,7 @@ static int open_by_walk(const char *cgroup_mount, uint64_t id)
 	return errno == ENOENT ? -ESTALE : -errno; /* removed meanwhile */
 }
 
-int cgroup_open_by_id(const char *cgroup_mount, uint64_t id)
+int kern_cgroup_open_by_id(const char *cgroup_mount, uint64_t id)
 {
 	int r = open_by_handle(cgroup_mount, id); /* takes CAP_DAC_READ_SEARCH */
 
@@ -91,7 +91,7 @@ int cgroup_open_by_id(const char *cgroup_mount, uint64_t id)
 
 int kern_cgroup_path(const char *cgroup_mount, uint64_t id, char **ret)
 {
-	_cleanup_close_ int fd = cgroup_open_by_id(cgroup_mount, id);
+	_cleanup_close_ int fd = kern_cgroup_open_by_id(cgroup_mount, id);
 	char link[64], path[PATH_MAX];
 	ssize_t n;
 

@@ -57,9 +57,9 @@ static bool is_alive(const char *pin_dir, const struct attachment *att, uint64_t
 	uint32_t prog_id;
 	char path[4096];
 
-	if (pin_path(path, sizeof(path), pin_dir, LINKS_DIR, att->name) < 0)
+	if (kern_pin_path(path, sizeof(path), pin_dir, LINKS_DIR, att->name) < 0)
 		return false;
-	fd = find_live_link(path, att, cgroup_id, &prog_id);
+	fd = kern_find_live_link(path, att, cgroup_id, &prog_id);
 	return fd >= 0;
 }
 
@@ -70,14 +70,14 @@ static bool is_coverable(const struct cover *cover, const struct attachment *att
 
 static bool all_alive(const char *pin_dir, const struct cover *cover)
 {
-	for (size_t i = 0; i < n_attachments; i++) {
-		const struct attachment *att = &attachments[i];
+	for (size_t i = 0; i < kern_n_attachments; i++) {
+		const struct attachment *att = &kern_attachments[i];
 		char path[4096];
 
 		if (!is_coverable(cover, att))
 			continue;
-		if (!feature_is_required(att->feature) &&
-		    pin_path(path, sizeof(path), pin_dir, LINKS_DIR, att->name) == 0 &&
+		if (!kern_feature_is_required(att->feature) &&
+		    kern_pin_path(path, sizeof(path), pin_dir, LINKS_DIR, att->name) == 0 &&
 		    access(path, F_OK) < 0)
 			continue; /* the loader did without */
 		if (!is_alive(pin_dir, att,
@@ -108,7 +108,7 @@ static int write_ids(const char *pin_dir, struct cover *cover, struct pc_err *er
 		return runtime_fd;
 	if (cover->agent_id && cover->config.agent_cgroup_id != cover->agent_id) {
 		cover->config.agent_cgroup_id = cover->agent_id;
-		r = config_write(config_fd, &cover->config);
+		r = kern_config_write(config_fd, &cover->config);
 	}
 	for (int i = 0; r == 0 && i < 2; i++) {
 		_cleanup_free_ char *path = NULL;
@@ -129,7 +129,7 @@ static int pinned_prog(const char *pin_dir, const struct cover *cover, const str
 	int fd;
 
 	if (!is_coverable(cover, att) ||
-	    pin_path(path, sizeof(path), pin_dir, PROGS_DIR, att->name) < 0)
+	    kern_pin_path(path, sizeof(path), pin_dir, PROGS_DIR, att->name) < 0)
 		return -ENOENT;
 	fd = bpf_obj_get(path);
 	return fd < 0 ? -errno : fd;
@@ -143,10 +143,10 @@ static int attach_again(const char *pin_dir, const struct cover *cover, unsigned
 	int prog_fds[KERN_MAX_LINKS] = {}, r;
 	struct kern_report report = {};
 
-	for (size_t i = 0; i < n_attachments; i++)
-		prog_fds[i] = pinned_prog(pin_dir, cover, &attachments[i]);
-	r = attach_all(&options, prog_fds, &report, err);
-	for (size_t i = 0; i < n_attachments; i++)
+	for (size_t i = 0; i < kern_n_attachments; i++)
+		prog_fds[i] = pinned_prog(pin_dir, cover, &kern_attachments[i]);
+	r = kern_attach_all(&options, prog_fds, &report, err);
+	for (size_t i = 0; i < kern_n_attachments; i++)
 		if (prog_fds[i] >= 0)
 			close(prog_fds[i]);
 	*ret_attached = report.attached;
@@ -171,8 +171,8 @@ int kern_cover(const char *pin_dir, const char *cgroup_mount, unsigned *ret_atta
 		return r;
 	if (known == cover->kubepods_id && all_alive(pin_dir, cover))
 		return 0;
-	lock = pins_lock(pin_dir,
-			 err); /* not while a loader is at work, which does this and more */
+	lock = kern_pins_lock(pin_dir,
+			      err); /* not while a loader is at work, which does this and more */
 	if (lock < 0)
 		return lock;
 	r = read_cover(pin_dir, cgroup_mount, cover, err);

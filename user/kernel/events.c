@@ -54,7 +54,7 @@ static int map_id(int fd, uint32_t *ret)
 static int prepare_cgroups(struct kern_events *events, struct pc_err *err)
 {
 	char link[4096];
-	int r = pin_path(link, sizeof(link), events->pin_dir, LINKS_DIR, "podcred_cgmkdir");
+	int r = kern_pin_path(link, sizeof(link), events->pin_dir, LINKS_DIR, "podcred_cgmkdir");
 
 	events->record_size = sizeof(struct podcred_cgroup_event);
 	if (r < 0 || access(link, F_OK) < 0)
@@ -67,12 +67,12 @@ static int prepare_cgroups(struct kern_events *events, struct pc_err *err)
 static int prepare_decisions(struct kern_events *events, struct pc_err *err)
 {
 	char maps[4096];
-	int r = pin_path(maps, sizeof(maps), events->pin_dir, MAPS_DIR, "");
+	int r = kern_pin_path(maps, sizeof(maps), events->pin_dir, MAPS_DIR, "");
 
 	events->record_size = sizeof(struct podcred_event);
 	if (r < 0)
 		return r;
-	events->lock_fd = pins_lock_dir(
+	events->lock_fd = kern_pins_lock_dir(
 		maps, "another podcred trace runs, and only one can read the decisions; end it",
 		err);
 	return events->lock_fd < 0 ? events->lock_fd : 0;

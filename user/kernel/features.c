@@ -182,10 +182,10 @@ static int try_path(void)
 	const struct bpf_insn insns[] = {LOAD(BPF_REG_1, BPF_REG_1, offsetof(struct __sk_buff, sk)),
 					 JUMP_IF_ZERO(BPF_REG_1, 1), CALL(BPF_FUNC_sk_fullsock),
 					 MOV_IMM(BPF_REG_0, 0), EXIT()};
-	int r = iface_try_link();
+	int r = kern_iface_try_link();
 
 	if (r < 0)
-		r = tc_try();
+		r = kern_tc_try();
 	return r < 0 ? r
 		     : try_load(BPF_PROG_TYPE_SCHED_CLS, (enum bpf_attach_type)0, insns,
 				ARRAY_SIZE(insns));
@@ -241,10 +241,10 @@ static struct {
 			 "packets pass that a container outside kubepods sends, and those of no "
 			 "socket from a network that has no veth"),
 	[FEATURE_TCX] =
-		OPTIONAL("tcx", "6.6", 5, iface_try_link,
+		OPTIONAL("tcx", "6.6", 5, kern_iface_try_link,
 			 "tc does the same, but whoever has CAP_NET_ADMIN on the node can delete "
 			 "its filters, and another CNI's filter may come first"),
-	[FEATURE_TC] = OPTIONAL("tc", "4.5", 6, tc_try, "nothing where there is tcx"),
+	[FEATURE_TC] = OPTIONAL("tc", "4.5", 6, kern_tc_try, "nothing where there is tcx"),
 	[FEATURE_CGROUP_TRACING] = OPTIONAL("cgroup-tracing", "5.5", 7, try_tracing,
 					    "new pods are noticed by inotify, a little later"),
 	[FEATURE_PATH] =
@@ -260,32 +260,33 @@ static uint64_t bit_of(size_t i)
 	return table[i].bit ? 1ULL << table[i].bit : 0;
 }
 
-bool feature_is_required(enum kern_feature_id id)
+bool kern_feature_is_required(enum kern_feature_id id)
 {
 	return table[id].feature.required;
 }
 
-bool feature_is_missing(uint64_t missing, enum kern_feature_id id)
+bool kern_feature_is_missing(uint64_t missing, enum kern_feature_id id)
 {
 	return missing & bit_of(id);
 }
 
-bool features_use_tc(uint64_t missing)
+bool kern_features_use_tc(uint64_t missing)
 {
-	return feature_is_missing(missing, FEATURE_TCX) && !feature_is_missing(missing, FEATURE_TC);
+	return kern_feature_is_missing(missing, FEATURE_TCX) &&
+	       !kern_feature_is_missing(missing, FEATURE_TC);
 }
 
 /* Nothing is lost: another one does it. */
 static bool is_spare(size_t i, uint64_t missing)
 {
-	return i == FEATURE_TC && !feature_is_missing(missing, FEATURE_TCX);
+	return i == FEATURE_TC && !kern_feature_is_missing(missing, FEATURE_TCX);
 }
 
 /* What is lost depends on what else is missing. */
 static const char *without_text(size_t i, uint64_t missing)
 {
-	bool blind =
-		feature_is_missing(missing, FEATURE_TCX) && feature_is_missing(missing, FEATURE_TC);
+	bool blind = kern_feature_is_missing(missing, FEATURE_TCX) &&
+		     kern_feature_is_missing(missing, FEATURE_TC);
 
 	if (blind && (i == FEATURE_TCX || i == FEATURE_TC))
 		return "packet sockets of hostNetwork pods pass, and of all pods where the CNI "
@@ -339,8 +340,8 @@ static void note_failure(size_t i, int error, struct kern_feature *ret)
 /* The path has programs on interfaces. */
 static bool is_blind(size_t i, uint64_t missing)
 {
-	return i == FEATURE_PATH && feature_is_missing(missing, FEATURE_TCX) &&
-	       feature_is_missing(missing, FEATURE_TC);
+	return i == FEATURE_PATH && kern_feature_is_missing(missing, FEATURE_TCX) &&
+	       kern_feature_is_missing(missing, FEATURE_TC);
 }
 
 const struct kern_feature *kern_features(size_t *ret_n)
@@ -375,7 +376,7 @@ const struct kern_feature *kern_features(size_t *ret_n)
 
 /* ---- what a load did without ---- */
 
-uint64_t features_missing(void)
+uint64_t kern_features_missing(void)
 {
 	const struct kern_feature *features;
 	uint64_t missing = 0;
@@ -401,17 +402,17 @@ size_t kern_losses(const struct kern_status *status, struct kern_loss ret[KERN_M
 
 bool kern_did_without(const struct kern_status *status, enum kern_feature_id id)
 {
-	return feature_is_missing(status->runtime[PODCRED_RUNTIME_WITHOUT], id);
+	return kern_feature_is_missing(status->runtime[PODCRED_RUNTIME_WITHOUT], id);
 }
 
-bool feature_present(enum kern_feature_id id)
+bool kern_feature_present(enum kern_feature_id id)
 {
 	size_t n;
 
 	return kern_features(&n)[id].present;
 }
 
-int features_require(struct pc_err *err)
+int kern_features_require(struct pc_err *err)
 {
 	const struct kern_feature *features, *unknown = NULL;
 	size_t n, missing = 0, first = 0;

@@ -20,7 +20,8 @@ static bool is_agents_own(const struct kern_guard *guard, const struct podcred_c
 	       podcred_agent_at(config, addr);
 }
 
-void guard_filter_fill(const struct kern_guard *guards, size_t n, struct podcred_config *config)
+void kern_guard_filter_fill(const struct kern_guard *guards, size_t n,
+			    struct podcred_config *config)
 {
 	__u64 *filter = config->guard_filter;
 

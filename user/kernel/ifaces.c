@@ -55,7 +55,7 @@ static int link_create(int prog_fd, int ifindex, uint32_t attach_type)
 }
 
 /* Interface 0 is none: a kernel with tcx gets as far as looking for it. */
-int iface_try_link(void)
+int kern_iface_try_link(void)
 {
 	const struct bpf_insn insns[] = {MOV_IMM(BPF_REG_0, 0), EXIT()};
 	_cleanup_close_ int prog = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "podcred_probe", "GPL",
@@ -68,7 +68,7 @@ int iface_try_link(void)
 	return r == -ENODEV ? 0 : r;
 }
 
-int iface_of_link(const struct bpf_link_info *info)
+int kern_iface_of_link(const struct bpf_link_info *info)
 {
 	struct link_info_tcx tcx;
 
@@ -86,7 +86,7 @@ static int live_ifindex(const char *path, uint32_t *ret_prog_id, int *ret_fd)
 
 	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) < 0 || info.type != LINK_TYPE_TCX)
 		return 0;
-	ifindex = iface_of_link(&info);
+	ifindex = kern_iface_of_link(&info);
 	if (ret_prog_id)
 		*ret_prog_id = info.prog_id;
 	if (ret_fd && ifindex)
@@ -94,7 +94,7 @@ static int live_ifindex(const char *path, uint32_t *ret_prog_id, int *ret_fd)
 	return ifindex;
 }
 
-uint32_t prog_id_of(int prog_fd)
+uint32_t kern_prog_id_of(int prog_fd)
 {
 	struct bpf_prog_info info = {};
 	uint32_t len = sizeof(info);
@@ -107,7 +107,7 @@ static int link_pin_path(char *buf, size_t size, const char *pin_dir, const char
 	char name[64];
 
 	snprintf(name, sizeof(name), "%s_%d", prog, ifindex);
-	return pin_path(buf, size, pin_dir, LINKS_DIR, name);
+	return kern_pin_path(buf, size, pin_dir, LINKS_DIR, name);
 }
 
 static uint64_t loaded_without(const char *pin_dir)
@@ -123,12 +123,12 @@ static uint64_t loaded_without(const char *pin_dir)
 
 bool kern_iface_uses_tc(const char *pin_dir)
 {
-	return features_use_tc(loaded_without(pin_dir));
+	return kern_features_use_tc(loaded_without(pin_dir));
 }
 
 bool kern_uses_path(const char *pin_dir)
 {
-	return !feature_is_missing(loaded_without(pin_dir), FEATURE_PATH);
+	return !kern_feature_is_missing(loaded_without(pin_dir), FEATURE_PATH);
 }
 
 static int attach_link(const char *pin_dir, enum kern_iface kind, int ifindex, int prog_fd,
@@ -144,7 +144,7 @@ static int attach_link(const char *pin_dir, enum kern_iface kind, int ifindex, i
 	if (r < 0)
 		return r;
 	if (live_ifindex(path, &id, &link_fd) == ifindex) {
-		if (id != prog_id_of(prog_fd) && bpf_link_update(link_fd, prog_fd, NULL) < 0)
+		if (id != kern_prog_id_of(prog_fd) && bpf_link_update(link_fd, prog_fd, NULL) < 0)
 			return pc_err_set(err, -errno, "cannot update %s: %m", path);
 		return 0;
 	}
@@ -162,7 +162,7 @@ static void detach_again(const char *pin_dir, enum kern_iface kind, int ifindex)
 {
 	char path[4096];
 
-	tc_detach(ifindex, &kinds[kind].tc, kinds[kind].prog);
+	kern_tc_detach(ifindex, &kinds[kind].tc, kinds[kind].prog);
 	if (link_pin_path(path, sizeof(path), pin_dir, kinds[kind].prog, ifindex) == 0)
 		unlink(path);
 }
@@ -174,7 +174,7 @@ int kern_iface_attach(const char *pin_dir, enum kern_iface kind, int ifindex, st
 	char path[4096];
 	int r;
 
-	r = pin_path(path, sizeof(path), pin_dir, PROGS_DIR, prog);
+	r = kern_pin_path(path, sizeof(path), pin_dir, PROGS_DIR, prog);
 	if (r < 0)
 		return r;
 	prog_fd = bpf_obj_get(path);
@@ -184,7 +184,7 @@ int kern_iface_attach(const char *pin_dir, enum kern_iface kind, int ifindex, st
 				  "not at all",
 				  path);
 	if (kern_iface_uses_tc(pin_dir))
-		r = tc_attach(prog_fd, prog, ifindex, &kinds[kind].tc, err);
+		r = kern_tc_attach(prog_fd, prog, ifindex, &kinds[kind].tc, err);
 	else
 		r = attach_link(pin_dir, kind, ifindex, prog_fd, err);
 	if (r < 0 || access(path, F_OK) == 0)
@@ -199,15 +199,16 @@ bool kern_iface_is_attached(const char *pin_dir, enum kern_iface kind, int ifind
 	const char *prog = kinds[kind].prog;
 	char path[4096];
 
-	if (pin_path(path, sizeof(path), pin_dir, PROGS_DIR, prog) < 0 || access(path, R_OK) < 0)
+	if (kern_pin_path(path, sizeof(path), pin_dir, PROGS_DIR, prog) < 0 ||
+	    access(path, R_OK) < 0)
 		return true;
 	if (kern_iface_uses_tc(pin_dir))
-		return tc_is_attached(ifindex, &kinds[kind].tc, prog);
+		return kern_tc_is_attached(ifindex, &kinds[kind].tc, prog);
 	return link_pin_path(path, sizeof(path), pin_dir, prog, ifindex) < 0 ||
 	       live_ifindex(path, NULL, NULL) == ifindex;
 }
 
-bool iface_is_pin(const char *name)
+bool kern_iface_is_pin(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		size_t len = strlen(kinds[i].prog);
@@ -227,12 +228,12 @@ static void each_pin(const char *pin_dir, void (*fn)(void *arg, const char *path
 	struct dirent *entry;
 	DIR *dir;
 
-	if (pin_path(dir_path, sizeof(dir_path), pin_dir, LINKS_DIR, "") < 0)
+	if (kern_pin_path(dir_path, sizeof(dir_path), pin_dir, LINKS_DIR, "") < 0)
 		return;
 	dir = opendir(dir_path);
 	while (dir && (entry = readdir(dir)))
-		if (iface_is_pin(entry->d_name) &&
-		    pin_path(path, sizeof(path), pin_dir, LINKS_DIR, entry->d_name) == 0)
+		if (kern_iface_is_pin(entry->d_name) &&
+		    kern_pin_path(path, sizeof(path), pin_dir, LINKS_DIR, entry->d_name) == 0)
 			fn(arg, path, entry->d_name);
 	if (dir)
 		closedir(dir);
@@ -259,26 +260,26 @@ static void replace_by_filter(void *arg, const char *path, const char *name)
 		size_t len = strlen(kinds[i].prog);
 
 		if (!strncmp(name, kinds[i].prog, len) && name[len] == '_' &&
-		    tc_is_attached(atoi(name + len + 1), &kinds[i].tc, kinds[i].prog))
+		    kern_tc_is_attached(atoi(name + len + 1), &kinds[i].tc, kinds[i].prog))
 			unlink(path);
 	}
 }
 
-unsigned iface_detach_filters(void)
+unsigned kern_iface_detach_filters(void)
 {
 	unsigned n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		n += tc_detach_all(&kinds[i].tc, kinds[i].prog);
+		n += kern_tc_detach_all(&kinds[i].tc, kinds[i].prog);
 	return n;
 }
 
-unsigned iface_each_filter(bool (*pick)(void *arg, uint32_t prog_id), void *arg, bool remove)
+unsigned kern_iface_each_filter(bool (*pick)(void *arg, uint32_t prog_id), void *arg, bool remove)
 {
 	unsigned n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		n += tc_each(&kinds[i].tc, pick, arg, remove);
+		n += kern_tc_each(&kinds[i].tc, pick, arg, remove);
 	return n;
 }
 
@@ -287,7 +288,7 @@ void kern_iface_settle(const char *pin_dir)
 	if (kern_iface_uses_tc(pin_dir))
 		each_pin(pin_dir, replace_by_filter, NULL);
 	else
-		iface_detach_filters();
+		kern_iface_detach_filters();
 }
 
 struct iface_counter {
@@ -303,13 +304,13 @@ static void count_live(void *arg, const char *path, const char *name)
 		counter->n++;
 }
 
-unsigned iface_count(const char *pin_dir, const char *prog_name, bool tc)
+unsigned kern_iface_count(const char *pin_dir, const char *prog_name, bool tc)
 {
 	struct iface_counter counter = {.prog = prog_name};
 
 	for (size_t i = 0; tc && i < ARRAY_SIZE(kinds); i++)
 		if (!strcmp(kinds[i].prog, prog_name))
-			return tc_count(&kinds[i].tc, prog_name);
+			return kern_tc_count(&kinds[i].tc, prog_name);
 	each_pin(pin_dir, count_live, &counter);
 	return counter.n;
 }

@@ -17,42 +17,44 @@ bool kern_is_loaded(const char *pin_dir)
 {
 	char path[4096];
 
-	return pin_path(path, sizeof(path), pin_dir, LINKS_DIR, "podcred_conn4") == 0 &&
+	return kern_pin_path(path, sizeof(path), pin_dir, LINKS_DIR, "podcred_conn4") == 0 &&
 	       access(path, F_OK) == 0;
 }
 
 static void remove_all(const char *pin_dir)
 {
-	pins_remove_kind(pin_dir, LINKS_DIR);
-	pins_remove_kind(pin_dir, PROGS_DIR);
-	pins_remove_kind(pin_dir, MAPS_DIR);
+	kern_pins_remove_kind(pin_dir, LINKS_DIR);
+	kern_pins_remove_kind(pin_dir, PROGS_DIR);
+	kern_pins_remove_kind(pin_dir, MAPS_DIR);
 	rmdir(pin_dir);
 }
 
 static bool is_attachment(const void *arg, const char *name)
 {
 	(void)arg;
-	for (size_t i = 0; i < n_attachments; i++)
-		if (!strcmp(attachments[i].name, name) && attachment_wanted(&attachments[i]))
+	for (size_t i = 0; i < kern_n_attachments; i++)
+		if (!strcmp(kern_attachments[i].name, name) &&
+		    kern_attachment_wanted(&kern_attachments[i]))
 			return true;
 	/* with tc, those are taken away when the filters are in place */
-	return iface_is_pin(name) && (feature_present(FEATURE_TCX) || feature_present(FEATURE_TC));
+	return kern_iface_is_pin(name) &&
+	       (kern_feature_present(FEATURE_TCX) || kern_feature_present(FEATURE_TC));
 }
 
 /* Of another version, or of a feature that is switched off now. */
 static void remove_leftovers(const char *pin_dir, const struct podcred *skel)
 {
-	pins_remove_unknown(pin_dir, LINKS_DIR, is_attachment, NULL);
-	pins_remove_unknown(pin_dir, PROGS_DIR, is_attachment, NULL);
-	pins_remove_unknown(pin_dir, MAPS_DIR, object_has_map, skel);
-	if (!feature_present(FEATURE_TCX) && !feature_present(FEATURE_TC))
-		iface_detach_filters();
+	kern_pins_remove_unknown(pin_dir, LINKS_DIR, is_attachment, NULL);
+	kern_pins_remove_unknown(pin_dir, PROGS_DIR, is_attachment, NULL);
+	kern_pins_remove_unknown(pin_dir, MAPS_DIR, kern_object_has_map, skel);
+	if (!kern_feature_present(FEATURE_TCX) && !kern_feature_present(FEATURE_TC))
+		kern_iface_detach_filters();
 }
 
 static int note_features(const struct podcred *skel, struct pc_err *err)
 {
 	int r = kern_runtime_write(bpf_map__fd(skel->maps.podcred_runtime), PODCRED_RUNTIME_WITHOUT,
-				   features_missing());
+				   kern_features_missing());
 
 	return r < 0 ? pc_err_set(err, r, "cannot write podcred_runtime: %s", strerror(-r)) : 0;
 }
@@ -69,29 +71,30 @@ static int install(const struct kern_options *options, struct kern_report *repor
 	skel = podcred__open();
 	if (!skel)
 		return pc_err_set(err, -errno, "cannot open the embedded BPF object");
-	object_existing_maps(options->pin_dir, skel, existed);
+	kern_object_existing_maps(options->pin_dir, skel, existed);
 	podcred__destroy(skel);
 	skel = NULL;
 
-	r = object_load(options->pin_dir, &skel, err);
+	r = kern_object_load(options->pin_dir, &skel, err);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < n_attachments; i++) /* negative: optional, and not on this kernel */
+	for (size_t i = 0; i < kern_n_attachments;
+	     i++) /* negative: optional, and not on this kernel */
 		prog_fds[i] = bpf_program__fd(
-			bpf_object__find_program_by_name(skel->obj, attachments[i].name));
-	passes_carry_over(options->pin_dir, skel);
-	r = tables_write(skel, options, &backup, err);
+			bpf_object__find_program_by_name(skel->obj, kern_attachments[i].name));
+	kern_passes_carry_over(options->pin_dir, skel);
+	r = kern_tables_write(skel, options, &backup, err);
 	if (r == 0)
-		r = attach_all(options, prog_fds, report, err);
+		r = kern_attach_all(options, prog_fds, report, err);
 	if (r < 0) {
-		tables_restore(skel, backup);
-		object_forget_new_maps(skel, existed);
+		kern_tables_restore(skel, backup);
+		kern_object_forget_new_maps(skel, existed);
 	} else {
-		passes_carry_over(options->pin_dir, skel);
+		kern_passes_carry_over(options->pin_dir, skel);
 		r = note_features(skel, err);
 		remove_leftovers(options->pin_dir, skel);
 	}
-	tables_backup_free(backup);
+	kern_tables_backup_free(backup);
 	podcred__destroy(skel);
 	return r;
 }
@@ -149,13 +152,13 @@ int kern_load(const struct kern_options *options, struct kern_report *report, st
 	int r;
 
 	*report = (struct kern_report){};
-	r = features_require(err);
+	r = kern_features_require(err);
 	if (r < 0)
 		return r;
-	r = pins_prepare(options->pin_dir, &report->mounted_bpffs, err);
+	r = kern_pins_prepare(options->pin_dir, &report->mounted_bpffs, err);
 	if (r < 0)
 		return r;
-	lock = pins_lock(options->pin_dir, err);
+	lock = kern_pins_lock(options->pin_dir, err);
 	if (lock < 0)
 		return lock;
 	r = lock_resolver(options, err);

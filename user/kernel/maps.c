@@ -22,7 +22,7 @@ int kern_map_open(const char *pin_dir, enum kern_map map, struct pc_err *err)
 	char path[4096];
 	int fd, r;
 
-	r = pin_path(path, sizeof(path), pin_dir, MAPS_DIR, map_names[map]);
+	r = kern_pin_path(path, sizeof(path), pin_dir, MAPS_DIR, map_names[map]);
 	if (r < 0)
 		return pc_err_set(err, r, "pin directory \"%s\" is too long", pin_dir);
 	fd = bpf_obj_get(path);

@@ -45,7 +45,7 @@ static int create(int prog_fd, uint32_t family, uint32_t hook, int32_t priority)
 	return fd < 0 ? -errno : (int)fd;
 }
 
-int netfilter_link_create(int prog_fd, int family)
+int kern_netfilter_link_create(int prog_fd, int family)
 {
 	int fd = -EBUSY;
 
@@ -58,7 +58,7 @@ int netfilter_link_create(int prog_fd, int family)
  * A link that was detached, or is in another network namespace, looks the same when asked. But its
  * priority is free here: a program that lets everything pass gets it, for a moment.
  */
-bool netfilter_is_here(const struct bpf_link_info *info)
+bool kern_netfilter_is_here(const struct bpf_link_info *info)
 {
 	const struct bpf_insn insns[] = {MOV_IMM(BPF_REG_0, NF_ACCEPT), EXIT()};
 	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = ATTACH_TYPE_NETFILTER);

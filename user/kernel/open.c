@@ -64,21 +64,21 @@ static bool is_pinned_map(const struct bpf_map *map)
 	return !strncmp(bpf_map__name(map), "podcred_", 8);
 }
 
-void object_existing_maps(const char *pin_dir, struct podcred *skel, bool *ret_existed)
+void kern_object_existing_maps(const char *pin_dir, struct podcred *skel, bool *ret_existed)
 {
 	struct bpf_map *map;
 	char path[4096];
 	size_t i = 0;
 
 	bpf_object__for_each_map (map, skel->obj) {
-		ret_existed[i++] =
-			is_pinned_map(map) &&
-			pin_path(path, sizeof(path), pin_dir, MAPS_DIR, bpf_map__name(map)) == 0 &&
-			access(path, F_OK) == 0;
+		ret_existed[i++] = is_pinned_map(map) &&
+				   kern_pin_path(path, sizeof(path), pin_dir, MAPS_DIR,
+						 bpf_map__name(map)) == 0 &&
+				   access(path, F_OK) == 0;
 	}
 }
 
-bool object_has_map(const void *skel, const char *name)
+bool kern_object_has_map(const void *skel, const char *name)
 {
 	const struct podcred *object = skel;
 	const struct bpf_map *map = bpf_object__find_map_by_name(object->obj, name);
@@ -87,7 +87,7 @@ bool object_has_map(const void *skel, const char *name)
 	       map != object->maps.podcred_flows; /* by the next load they have been claimed */
 }
 
-void object_forget_new_maps(struct podcred *skel, const bool *existed)
+void kern_object_forget_new_maps(struct podcred *skel, const bool *existed)
 {
 	struct bpf_map *map;
 	size_t i = 0;
@@ -107,7 +107,7 @@ static int bind_pins(struct podcred *skel, const char *pin_dir)
 	bpf_object__for_each_map (map, skel->obj) {
 		if (!is_pinned_map(map))
 			continue;
-		r = pin_path(path, sizeof(path), pin_dir, MAPS_DIR, bpf_map__name(map));
+		r = kern_pin_path(path, sizeof(path), pin_dir, MAPS_DIR, bpf_map__name(map));
 		if (r == 0)
 			r = bpf_map__set_pin_path(map, path);
 		if (r < 0)
@@ -129,7 +129,7 @@ static int load_error(int r, const char *pin_dir, struct pc_err *err)
 			  strerror(-r), first_warning);
 }
 
-int object_open(struct podcred **ret)
+int kern_object_open(struct podcred **ret)
 {
 	struct podcred *skel;
 
@@ -137,15 +137,16 @@ int object_open(struct podcred **ret)
 	skel = podcred__open();
 	if (!skel)
 		return -EINVAL; /* the object is part of this program: it is sound, or never was */
-	skel->rodata->have_set_retval = feature_present(FEATURE_SET_RETVAL);
+	skel->rodata->have_set_retval = kern_feature_present(FEATURE_SET_RETVAL);
 	bpf_map__set_autocreate(skel->maps.podcred_flows, false);
 	bpf_map__set_autocreate(skel->maps.podcred_sealed, false);
-	skel->rodata->have_tc = feature_present(FEATURE_TCX) || feature_present(FEATURE_TC);
-	for (size_t i = 0; i < n_attachments; i++)
-		if (!attachment_wanted(&attachments[i]))
-			bpf_program__set_autoload(
-				bpf_object__find_program_by_name(skel->obj, attachments[i].name),
-				false);
+	skel->rodata->have_tc =
+		kern_feature_present(FEATURE_TCX) || kern_feature_present(FEATURE_TC);
+	for (size_t i = 0; i < kern_n_attachments; i++)
+		if (!kern_attachment_wanted(&kern_attachments[i]))
+			bpf_program__set_autoload(bpf_object__find_program_by_name(
+							  skel->obj, kern_attachments[i].name),
+						  false);
 	*ret = skel;
 	return 0;
 }
@@ -154,19 +155,20 @@ int object_open(struct podcred **ret)
 static bool fit_old(struct bpf_map *map, const char *pin_dir)
 {
 	char path[4096];
-	bool there = pin_path(path, sizeof(path), pin_dir, MAPS_DIR, bpf_map__name(map)) == 0 &&
-		     access(path, F_OK) == 0;
+	bool there =
+		kern_pin_path(path, sizeof(path), pin_dir, MAPS_DIR, bpf_map__name(map)) == 0 &&
+		access(path, F_OK) == 0;
 
 	bpf_map__set_autocreate(map, there);
 	return there;
 }
 
-int object_load(const char *pin_dir, struct podcred **ret, struct pc_err *err)
+int kern_object_load(const char *pin_dir, struct podcred **ret, struct pc_err *err)
 {
 	struct podcred *skel;
 	int r;
 
-	r = object_open(&skel);
+	r = kern_object_open(&skel);
 	if (r < 0)
 		return load_error(r, pin_dir, err);
 	skel->rodata->have_flows_v1 = fit_old(skel->maps.podcred_flows, pin_dir);

@@ -53,9 +53,9 @@ static void survey_done(struct survey *s)
 
 static const struct attachment *attachment_of(const char *name)
 {
-	for (size_t i = 0; i < n_attachments; i++)
-		if (!strncmp(attachments[i].name, name, 15))
-			return &attachments[i];
+	for (size_t i = 0; i < kern_n_attachments; i++)
+		if (!strncmp(kern_attachments[i].name, name, 15))
+			return &kern_attachments[i];
 	return NULL;
 }
 
@@ -93,7 +93,7 @@ static void note_own(struct survey *s, const char *kind)
 	struct dirent *entry;
 	DIR *dir;
 
-	if (pin_path(dir_path, sizeof(dir_path), s->pin_dir, kind, "") < 0)
+	if (kern_pin_path(dir_path, sizeof(dir_path), s->pin_dir, kind, "") < 0)
 		return;
 	dir = opendir(dir_path);
 	while (dir && (entry = readdir(dir))) {
@@ -103,7 +103,7 @@ static void note_own(struct survey *s, const char *kind)
 		uint32_t len = strcmp(kind, PROGS_DIR) ? sizeof(link) : sizeof(prog), id;
 
 		if (entry->d_name[0] == '.' || s->n_own == ARRAY_SIZE(s->own_progs) ||
-		    pin_path(path, sizeof(path), s->pin_dir, kind, entry->d_name) < 0)
+		    kern_pin_path(path, sizeof(path), s->pin_dir, kind, entry->d_name) < 0)
 			continue;
 		fd = bpf_obj_get(path);
 		if (fd < 0 ||
@@ -111,7 +111,7 @@ static void note_own(struct survey *s, const char *kind)
 			    fd, strcmp(kind, PROGS_DIR) ? (void *)&link : (void *)&prog, &len) < 0)
 			continue;
 		id = strcmp(kind, PROGS_DIR) ? link.prog_id : prog.id;
-		if (!iface_is_pin(entry->d_name)) /* those are known by their maps */
+		if (!kern_iface_is_pin(entry->d_name)) /* those are known by their maps */
 			s->own_progs[s->n_own++] = id;
 	}
 	if (dir)
@@ -146,7 +146,7 @@ static bool is_related_cgroup(const struct survey *s, const struct seen *seen)
 	enum site site = seen->prog.att->site;
 	_cleanup_free_ char *path = NULL;
 
-	if (seen->info.type != BPF_LINK_TYPE_CGROUP || !is_cgroup_site(site) ||
+	if (seen->info.type != BPF_LINK_TYPE_CGROUP || !kern_is_cgroup_site(site) ||
 	    kern_cgroup_path(s->scope->cgroup_mount, seen->info.cgroup.cgroup_id, &path) < 0)
 		return false;
 	return overlap(path, site == SITE_GUARD ? s->scope->guard : s->scope->agent);
@@ -200,7 +200,7 @@ static void spread(struct survey *s)
 static bool is_other(const struct seen *seen)
 {
 	return seen->related && !seen->own && seen->prog.att->site != SITE_TRACE &&
-	       (seen->info.type != LINK_TYPE_NETFILTER || netfilter_is_here(&seen->info));
+	       (seen->info.type != LINK_TYPE_NETFILTER || kern_netfilter_is_here(&seen->info));
 }
 
 /* ---- all links of the kernel ---- */
@@ -212,7 +212,7 @@ static bool is_live(const struct bpf_link_info *info)
 	case BPF_LINK_TYPE_CGROUP:
 		return info->cgroup.cgroup_id; /* 0 once it was removed */
 	case LINK_TYPE_TCX:
-		return iface_of_link(info);
+		return kern_iface_of_link(info);
 	default:
 		return info->type == LINK_TYPE_NETFILTER;
 	}
@@ -339,7 +339,7 @@ static int look(struct survey *s, struct kern_others *ret)
 			example = &s->v[i];
 	}
 	if (r == 0)
-		ret->programs += iface_each_filter(is_others_filter, s, false);
+		ret->programs += kern_iface_each_filter(is_others_filter, s, false);
 	if (example)
 		describe(s, example, ret);
 	return r;
@@ -410,7 +410,7 @@ int kern_others_detach(const char *pin_dir, const struct kern_scope *scope, unsi
 	*ret_detached = 0;
 	/* before the links: they tell which load a filter is of */
 	if (r == 0)
-		*ret_detached = iface_each_filter(is_others_filter, &s, true);
+		*ret_detached = kern_iface_each_filter(is_others_filter, &s, true);
 	for (size_t i = 0; r == 0 && i < s.n; i++) {
 		_cleanup_close_ int fd = -EBADF;
 

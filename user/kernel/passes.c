@@ -43,7 +43,7 @@ static int carry_one(void *arg, const void *key, const void *value)
 	return 0;
 }
 
-void passes_carry_over(const char *pin_dir, const struct podcred *skel)
+void kern_passes_carry_over(const char *pin_dir, const struct podcred *skel)
 {
 	struct carry carry = {.passes_fd = bpf_map__fd(skel->maps.podcred_passes_v3),
 			      .ended_fd = bpf_map__fd(skel->maps.podcred_ended),
@@ -51,7 +51,7 @@ void passes_carry_over(const char *pin_dir, const struct podcred *skel)
 	_cleanup_close_ int old_fd = -EBADF;
 	char path[4096];
 
-	if (pin_path(path, sizeof(path), pin_dir, MAPS_DIR, "podcred_passes_v2") == 0)
+	if (kern_pin_path(path, sizeof(path), pin_dir, MAPS_DIR, "podcred_passes_v2") == 0)
 		old_fd = bpf_obj_get(path);
 	if (old_fd >= 0)
 		kern_map_each(old_fd, sizeof(struct podcred_peer_key), sizeof(struct podcred_pass),

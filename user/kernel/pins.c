@@ -16,7 +16,7 @@
 #include "base/cleanup.h"
 #include "base/parse.h"
 
-int pin_path(char *buf, size_t size, const char *pin_dir, const char *kind, const char *name)
+int kern_pin_path(char *buf, size_t size, const char *pin_dir, const char *kind, const char *name)
 {
 	int n = snprintf(buf, size, "%s/%s%s%s", pin_dir, kind, *name ? "/" : "", name);
 
@@ -64,7 +64,7 @@ static int make_dir(const char *path, struct pc_err *err)
 	return pc_err_set(err, r, "cannot make %s: %s; run as root", path, strerror(-r));
 }
 
-int pins_prepare(const char *pin_dir, bool *ret_mounted, struct pc_err *err)
+int kern_pins_prepare(const char *pin_dir, bool *ret_mounted, struct pc_err *err)
 {
 	static const char *const kinds[] = {MAPS_DIR, PROGS_DIR, LINKS_DIR};
 	char parent[4096], path[4096];
@@ -82,14 +82,14 @@ int pins_prepare(const char *pin_dir, bool *ret_mounted, struct pc_err *err)
 		return r;
 	r = make_dir(pin_dir, err);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(kinds); i++) {
-		r = pin_path(path, sizeof(path), pin_dir, kinds[i], "");
+		r = kern_pin_path(path, sizeof(path), pin_dir, kinds[i], "");
 		if (r == 0)
 			r = make_dir(path, err);
 	}
 	return r;
 }
 
-int pins_lock_dir(const char *path, const char *busy, struct pc_err *err)
+int kern_pins_lock_dir(const char *path, const char *busy, struct pc_err *err)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct stat held, now;
@@ -109,9 +109,9 @@ int pins_lock_dir(const char *path, const char *busy, struct pc_err *err)
 	return TAKE_FD(fd);
 }
 
-int pins_lock(const char *pin_dir, struct pc_err *err)
+int kern_pins_lock(const char *pin_dir, struct pc_err *err)
 {
-	return pins_lock_dir(
+	return kern_pins_lock_dir(
 		pin_dir, "another podcred loader is at work; wait for it to end, then try again",
 		err);
 }
@@ -145,7 +145,7 @@ static int lock_holder(const char *path)
 	return pid;
 }
 
-bool pins_locked(const char *pin_dir)
+bool kern_pins_locked(const char *pin_dir)
 {
 	return lock_holder(pin_dir) != 0;
 }
@@ -171,10 +171,10 @@ static int refuse_resolver(const char *pin_dir, const char *path, struct pc_err 
 int kern_resolver_lock(const char *pin_dir, struct pc_err *err)
 {
 	char path[4096];
-	int fd = pin_path(path, sizeof(path), pin_dir, PROGS_DIR, "");
+	int fd = kern_pin_path(path, sizeof(path), pin_dir, PROGS_DIR, "");
 
 	if (fd == 0)
-		fd = pins_lock_dir(path, "a resolver has it", err);
+		fd = kern_pins_lock_dir(path, "a resolver has it", err);
 	return fd == -EBUSY ? refuse_resolver(pin_dir, path, err) : fd;
 }
 
@@ -183,7 +183,7 @@ bool kern_resolver_lock_holds(int fd, const char *pin_dir)
 	struct stat held, now;
 	char path[4096];
 
-	return fd >= 0 && pin_path(path, sizeof(path), pin_dir, PROGS_DIR, "") == 0 &&
+	return fd >= 0 && kern_pin_path(path, sizeof(path), pin_dir, PROGS_DIR, "") == 0 &&
 	       fstat(fd, &held) == 0 && stat(path, &now) == 0 && held.st_dev == now.st_dev &&
 	       held.st_ino == now.st_ino;
 }
@@ -208,10 +208,10 @@ static int empty_dir(const char *path)
 	return r < 0 ? r : n;
 }
 
-int pins_remove_kind(const char *pin_dir, const char *kind)
+int kern_pins_remove_kind(const char *pin_dir, const char *kind)
 {
 	char path[4096];
-	int n, all = 0, r = pin_path(path, sizeof(path), pin_dir, kind, "");
+	int n, all = 0, r = kern_pin_path(path, sizeof(path), pin_dir, kind, "");
 
 	if (r < 0)
 		return r;
@@ -227,14 +227,14 @@ int pins_remove_kind(const char *pin_dir, const char *kind)
 	return -errno;
 }
 
-void pins_remove_unknown(const char *pin_dir, const char *kind,
-			 bool (*known)(const void *arg, const char *name), const void *arg)
+void kern_pins_remove_unknown(const char *pin_dir, const char *kind,
+			      bool (*known)(const void *arg, const char *name), const void *arg)
 {
 	char path[4096];
 	struct dirent *entry;
 	DIR *dir;
 
-	if (pin_path(path, sizeof(path), pin_dir, kind, "") < 0)
+	if (kern_pin_path(path, sizeof(path), pin_dir, kind, "") < 0)
 		return;
 	dir = opendir(path);
 	while (dir && (entry = readdir(dir)))

@@ -40,7 +40,7 @@ static int open_cgroup(const struct kern_status *status, const char *cgroup_moun
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_ino == id)
 		return TAKE_FD(fd);
-	return cgroup_open_by_id(cgroup_mount, id);
+	return kern_cgroup_open_by_id(cgroup_mount, id);
 }
 
 static void read_link(const char *pin_dir, const char *cgroup_mount, const struct attachment *att,
@@ -55,11 +55,11 @@ static void read_link(const char *pin_dir, const char *cgroup_mount, const struc
 	if (att->site == SITE_IFACE) {
 		if (tc)
 			ret->hook = att->type == KERN_IFACE_POD ? "tc/ingress" : "tc/egress";
-		ret->interfaces = iface_count(pin_dir, att->name, tc);
+		ret->interfaces = kern_iface_count(pin_dir, att->name, tc);
 		ret->pinned = ret->alive = ret->effective = ret->interfaces > 0;
 		return;
 	}
-	if (pin_path(path, sizeof(path), pin_dir, LINKS_DIR, att->name) < 0)
+	if (kern_pin_path(path, sizeof(path), pin_dir, LINKS_DIR, att->name) < 0)
 		return;
 	fd = bpf_obj_get(path);
 	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) < 0) {
@@ -140,8 +140,8 @@ static bool is_loaded(const char *pin_dir, const struct attachment *att)
 {
 	char path[4096];
 
-	return feature_is_required(att->feature) ||
-	       (pin_path(path, sizeof(path), pin_dir, PROGS_DIR, att->name) == 0 &&
+	return kern_feature_is_required(att->feature) ||
+	       (kern_pin_path(path, sizeof(path), pin_dir, PROGS_DIR, att->name) == 0 &&
 		access(path, F_OK) == 0);
 }
 
@@ -166,7 +166,7 @@ static bool nothing_attached(const struct kern_status *status)
 static int not_loaded(const char *pin_dir, struct pc_err *err)
 {
 	return pc_err_set(err, -ENOENT, "%s: nothing is attached yet; %s", pin_dir,
-			  pins_locked(pin_dir)
+			  kern_pins_locked(pin_dir)
 				  ? "a load is running, wait for it to end"
 				  : "run podcred load first, or see why the last one ended");
 }
@@ -181,13 +181,13 @@ int kern_status_read(const char *pin_dir, const char *cgroup_mount, struct kern_
 	r = read_maps(pin_dir, ret, err);
 	if (r < 0)
 		return r == -ENOENT && access(pin_dir, F_OK) == 0 ? not_loaded(pin_dir, err) : r;
-	tc = features_use_tc(ret->runtime[PODCRED_RUNTIME_WITHOUT]);
-	for (size_t i = 0; i < n_attachments; i++) {
+	tc = kern_features_use_tc(ret->runtime[PODCRED_RUNTIME_WITHOUT]);
+	for (size_t i = 0; i < kern_n_attachments; i++) {
 		struct kern_link_status *link = &ret->links[ret->n_links++];
 
-		read_link(pin_dir, cgroup_mount, &attachments[i], tc, ret, link);
-		link->expected =
-			attachments[i].site != SITE_IFACE && is_loaded(pin_dir, &attachments[i]);
+		read_link(pin_dir, cgroup_mount, &kern_attachments[i], tc, ret, link);
+		link->expected = kern_attachments[i].site != SITE_IFACE &&
+				 is_loaded(pin_dir, &kern_attachments[i]);
 	}
 	/* maps are pinned before the programs are loaded: until then they say nothing */
 	return nothing_attached(ret) ? not_loaded(pin_dir, err) : 0;

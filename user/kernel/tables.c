@@ -110,7 +110,7 @@ static int targets_to_table(const struct kern_options *options, struct table *re
 	return 0;
 }
 
-int config_write(int config_fd, const struct podcred_config *config)
+int kern_config_write(int config_fd, const struct podcred_config *config)
 {
 	uint32_t zero = 0;
 
@@ -121,7 +121,7 @@ int config_write(int config_fd, const struct podcred_config *config)
 static int config_write_unfiltered(int fd, struct podcred_config config)
 {
 	memset(config.guard_filter, 0xff, sizeof(config.guard_filter));
-	return config_write(fd, &config);
+	return kern_config_write(fd, &config);
 }
 
 /* The agent is started after the load: until then failureMode open must not give it up. */
@@ -157,8 +157,8 @@ static int runtime_read(int fd, uint64_t ret[PODCRED_RUNTIME_SLOTS])
 	return r;
 }
 
-int tables_write(struct podcred *skel, const struct kern_options *options,
-		 struct tables_backup **ret_backup, struct pc_err *err)
+int kern_tables_write(struct podcred *skel, const struct kern_options *options,
+		      struct tables_backup **ret_backup, struct pc_err *err)
 {
 	const uint64_t runtime[PODCRED_RUNTIME_SLOTS] = {
 		[PODCRED_RUNTIME_KUBEPODS] = options->kubepods_id,
@@ -202,8 +202,8 @@ int tables_write(struct podcred *skel, const struct kern_options *options,
 	if (r == 0) {
 		struct podcred_config config = options->config;
 
-		guard_filter_fill(options->guards, options->n_guards, &config);
-		r = config_write(config_fd, &config);
+		kern_guard_filter_fill(options->guards, options->n_guards, &config);
+		r = kern_config_write(config_fd, &config);
 	}
 	if (r < 0)
 		pc_err_set(err, r,
@@ -214,7 +214,7 @@ int tables_write(struct podcred *skel, const struct kern_options *options,
 	return r;
 }
 
-void tables_restore(struct podcred *skel, const struct tables_backup *backup)
+void kern_tables_restore(struct podcred *skel, const struct tables_backup *backup)
 {
 	int config_fd = bpf_map__fd(skel->maps.podcred_config_v2);
 
@@ -224,10 +224,10 @@ void tables_restore(struct podcred *skel, const struct tables_backup *backup)
 	table_replace(bpf_map__fd(skel->maps.podcred_targets), &backup->targets);
 	table_replace(bpf_map__fd(skel->maps.podcred_guard), &backup->guard);
 	runtime_write(bpf_map__fd(skel->maps.podcred_runtime), backup->runtime);
-	config_write(config_fd, &backup->config);
+	kern_config_write(config_fd, &backup->config);
 }
 
-struct tables_backup *tables_backup_free(struct tables_backup *backup)
+struct tables_backup *kern_tables_backup_free(struct tables_backup *backup)
 {
 	free(backup);
 	return NULL;

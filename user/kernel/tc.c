@@ -75,10 +75,10 @@ static int attach(int prog_fd, int ifindex, const struct tc_place *place, bool r
 	return bpf_tc_attach(&hook, &opts);
 }
 
-int tc_attach(int prog_fd, const char *prog, int ifindex, const struct tc_place *place,
-	      struct pc_err *err)
+int kern_tc_attach(int prog_fd, const char *prog, int ifindex, const struct tc_place *place,
+		   struct pc_err *err)
 {
-	uint32_t id = prog_id_of(prog_fd), old = query(ifindex, place);
+	uint32_t id = kern_prog_id_of(prog_fd), old = query(ifindex, place);
 	int r;
 
 	if (old && old == id)
@@ -109,21 +109,21 @@ int tc_attach(int prog_fd, const char *prog, int ifindex, const struct tc_place 
 			  prog, ifindex);
 }
 
-bool tc_is_attached(int ifindex, const struct tc_place *place, const char *prog)
+bool kern_tc_is_attached(int ifindex, const struct tc_place *place, const char *prog)
 {
 	uint32_t id = query(ifindex, place);
 
 	return id && is_ours(id, prog);
 }
 
-void tc_detach(int ifindex, const struct tc_place *place, const char *prog)
+void kern_tc_detach(int ifindex, const struct tc_place *place, const char *prog)
 {
-	if (tc_is_attached(ifindex, place, prog))
+	if (kern_tc_is_attached(ifindex, place, prog))
 		detach(ifindex, place);
 }
 
-unsigned tc_each(const struct tc_place *place, bool (*pick)(void *arg, uint32_t prog_id), void *arg,
-		 bool remove)
+unsigned kern_tc_each(const struct tc_place *place, bool (*pick)(void *arg, uint32_t prog_id),
+		      void *arg, bool remove)
 {
 	struct if_nameindex *list = if_nameindex();
 	unsigned n = 0;
@@ -143,14 +143,14 @@ static bool has_name(void *arg, uint32_t prog_id)
 	return is_ours(prog_id, arg);
 }
 
-unsigned tc_count(const struct tc_place *place, const char *prog)
+unsigned kern_tc_count(const struct tc_place *place, const char *prog)
 {
-	return tc_each(place, has_name, (char *)prog, false);
+	return kern_tc_each(place, has_name, (char *)prog, false);
 }
 
-unsigned tc_detach_all(const struct tc_place *place, const char *prog)
+unsigned kern_tc_detach_all(const struct tc_place *place, const char *prog)
 {
-	return tc_each(place, has_name, (char *)prog, true);
+	return kern_tc_each(place, has_name, (char *)prog, true);
 }
 
 /* ---- probe ---- */
@@ -173,7 +173,7 @@ static void *try_attach(void *arg)
 	return NULL;
 }
 
-int tc_try(void)
+int kern_tc_try(void)
 {
 	const struct bpf_insn insns[] = {MOV_IMM(BPF_REG_0, 0), EXIT()};
 	_cleanup_close_ int prog = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "podcred_probe", "GPL",

@@ -31,7 +31,7 @@ static unsigned detach_filters(const char *pin_dir)
 
 	if (!kern_iface_uses_tc(pin_dir))
 		return 0;
-	n = iface_detach_filters();
+	n = kern_iface_detach_filters();
 	empty_table(pin_dir, KERN_MAP_TARGETS);
 	empty_table(pin_dir, KERN_MAP_GUARD);
 	return n;
@@ -79,14 +79,14 @@ static int each_link(const char *pin_dir, struct pinned_links *links, bool detac
 {
 	char dir_path[4096], path[4096];
 	struct dirent *entry;
-	int r = pin_path(dir_path, sizeof(dir_path), pin_dir, LINKS_DIR, "");
+	int r = kern_pin_path(dir_path, sizeof(dir_path), pin_dir, LINKS_DIR, "");
 	DIR *dir = r < 0 ? NULL : opendir(dir_path);
 
 	while (r == 0 && dir && (entry = readdir(dir))) {
 		_cleanup_close_ int fd = -EBADF;
 
 		if (entry->d_name[0] == '.' ||
-		    pin_path(path, sizeof(path), pin_dir, LINKS_DIR, entry->d_name) < 0)
+		    kern_pin_path(path, sizeof(path), pin_dir, LINKS_DIR, entry->d_name) < 0)
 			continue;
 		fd = bpf_obj_get(path);
 		if (fd >= 0)
@@ -131,10 +131,10 @@ static int wait_gone(const struct pinned_links *links, struct pc_err *err)
 static int remove_pins(const char *pin_dir, struct pc_err *err)
 {
 	/* the programs first: who finds none there attaches none */
-	int r = pins_remove_kind(pin_dir, PROGS_DIR);
-	int n = r < 0 ? r : pins_remove_kind(pin_dir, LINKS_DIR);
+	int r = kern_pins_remove_kind(pin_dir, PROGS_DIR);
+	int n = r < 0 ? r : kern_pins_remove_kind(pin_dir, LINKS_DIR);
 
-	r = n < 0 ? n : pins_remove_kind(pin_dir, MAPS_DIR);
+	r = n < 0 ? n : kern_pins_remove_kind(pin_dir, MAPS_DIR);
 	/* busy: somebody has mounted a file system of its own there */
 	if (r >= 0 && rmdir(pin_dir) < 0 && errno != EBUSY)
 		r = -errno;
@@ -159,7 +159,7 @@ static int unload_locked(const char *pin_dir, unsigned *ret_removed, struct pc_e
 		return n;
 	/* a resolver has put some back until its programs were gone, see kern_iface_attach */
 	if (uses_tc)
-		iface_detach_filters();
+		kern_iface_detach_filters();
 	*ret_removed = (unsigned)n + filters;
 	return wait_gone(&links, err);
 }
@@ -187,7 +187,7 @@ int kern_unload(const char *pin_dir, unsigned *ret_removed, struct pc_err *err)
 	*ret_removed = 0;
 	if (access(pin_dir, F_OK) < 0 && errno == ENOENT)
 		return 0;
-	lock = pins_lock(pin_dir, err);
+	lock = kern_pins_lock(pin_dir, err);
 	r = lock < 0 ? lock : unload_locked(pin_dir, ret_removed, err);
 	if (r < 0)
 		say_left(pin_dir, err);

@@ -77,7 +77,7 @@ static int decode(const struct json_reader *json, size_t start, json_t **ret_val
 	*ret_value = json_loadb(json->text + start, json->pos - start,
 				JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
 	if (!*ret_value && json_error_code(&error) != json_error_out_of_memory)
-		*ret_value = reader_mark("unreadable");
+		*ret_value = kube_reader_mark("unreadable");
 	return *ret_value ? 0 : pc_err_set(json->reader.err, -ENOMEM, "no memory");
 }
 
@@ -171,12 +171,12 @@ static int next(struct reader *reader, enum node *ret, json_t **ret_value)
 				       : read_value(json, ret, ret_value);
 }
 
-int project_json(const char *text, size_t len, const struct project_shape *shape, json_t **ret,
-		 struct pc_err *err)
+int kube_project_json(const char *text, size_t len, const struct project_shape *shape, json_t **ret,
+		      struct pc_err *err)
 {
 	struct json_reader json = {.reader = {.next = next, .err = err}, .text = text, .len = len};
 	_cleanup_json_ json_t *root = NULL;
-	int r = reader_project(&json.reader, shape, &root);
+	int r = kube_reader_project(&json.reader, shape, &root);
 
 	if (r == 0) {
 		peek(&json);

@@ -13,7 +13,7 @@
 
 #define FROM_API "take the list from the API (kubectl get pods -o json), which fills it"
 
-const char *pod_json_quote(const char *text, char buf[POD_JSON_QUOTE_SIZE])
+const char *kube_pod_json_quote(const char *text, char buf[POD_JSON_QUOTE_SIZE])
 {
 	size_t n = 0;
 
@@ -33,7 +33,7 @@ static const char *type_name(const json_t *value)
 {
 	switch (json_typeof(value)) {
 	case JSON_OBJECT:
-		return project_defect(value) ?: "a mapping";
+		return kube_project_defect(value) ?: "a mapping";
 	case JSON_ARRAY:
 		return "a list";
 	case JSON_STRING:
@@ -63,7 +63,7 @@ static bool is_absent(const json_t *value)
 
 static bool is_mapping(const json_t *value)
 {
-	return json_is_object(value) && !project_defect(value);
+	return json_is_object(value) && !kube_project_defect(value);
 }
 
 /* *ret_text NULL: missing or null. */
@@ -98,7 +98,7 @@ static int copy_text(const json_t *object, const struct text_field *field, char 
 		return r;
 	if (len >= size || !field->valid(text, len))
 		return pc_err_set(err, -EINVAL, "%s is %s, not %s; correct it", field->path,
-				  pod_json_quote(text, quoted), field->want);
+				  kube_pod_json_quote(text, quoted), field->want);
 	memcpy(to, text, len);
 	to[len] = '\0';
 	return 1;
@@ -122,7 +122,7 @@ static int decode_uid(const json_t *metadata, struct pod_name *pod, bool *ret_is
 			err, -EINVAL,
 			"metadata.uid is %s, not a pod uid (8-4-4-4-12 or 32 hex digits); "
 			"correct it",
-			pod_json_quote(text, quoted));
+			kube_pod_json_quote(text, quoted));
 	return 0;
 }
 
@@ -218,7 +218,7 @@ static bool has_running_container(const json_t *status)
 	return false;
 }
 
-int pod_json_decode(const json_t *json, struct pod_name *ret, struct pc_err *err)
+int kube_pod_json_decode(const json_t *json, struct pod_name *ret, struct pc_err *err)
 {
 	const json_t *metadata = json_object_get(json, "metadata");
 	struct pod_name pod = {0};

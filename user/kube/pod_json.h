@@ -12,7 +12,7 @@ struct pc_err;
 #define POD_JSON_QUOTE_SIZE 72
 
 /* Somebody's string for a one-line message: quoted, cut, no control characters. Returns buf. */
-const char *pod_json_quote(const char *text, char buf[POD_JSON_QUOTE_SIZE]);
+const char *kube_pod_json_quote(const char *text, char buf[POD_JSON_QUOTE_SIZE]);
 
 /*
  * Required: metadata.uid, .namespace, .name. spec.serviceAccountName is "default" when missing or
@@ -22,4 +22,4 @@ const char *pod_json_quote(const char *text, char buf[POD_JSON_QUOTE_SIZE]);
  * running is what status.containerStatuses says.
  * -EINVAL: err says field, cause, next step.
  */
-int pod_json_decode(const json_t *pod, struct pod_name *ret, struct pc_err *err);
+int kube_pod_json_decode(const json_t *pod, struct pod_name *ret, struct pc_err *err);

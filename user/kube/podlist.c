@@ -15,7 +15,7 @@
 
 #define NEXT_STEP "give the output of kubectl get pods -o json"
 
-/* Of a list: kind, version, items. Of a Pod, and of each item, what pod_json_decode() asks for. */
+/* Of a list: kind, version, items. Of a Pod, and of each item, what kube_pod_json_decode() asks for. */
 static const struct project_shape annotations[] = {
 	{.key = "kubernetes.io/config.hash"}, {.key = "kubernetes.io/config.mirror"}, {}};
 static const struct project_shape metadata[] = {{.key = "namespace"},
@@ -56,8 +56,8 @@ static int parse_text(const char *text, size_t len, json_t **ret, struct pc_err 
 	if (start == len)
 		return pc_err_set(err, -EINVAL, "is empty; " NEXT_STEP);
 	if (text[start] == '{')
-		return project_json(text, len, &root_shape, ret, err);
-	return project_yaml(text, len, &root_shape, ret, err);
+		return kube_project_json(text, len, &root_shape, ret, err);
+	return kube_project_yaml(text, len, &root_shape, ret, err);
 }
 
 static const char *get_kind(const json_t *object)
@@ -76,8 +76,8 @@ static int decode_item(const json_t *item, bool need_kind, struct pod_name *ret,
 
 	if ((need_kind || *kind) && json_is_object(item) && strcmp(kind, "Pod") != 0)
 		return pc_err_set(err, -EINVAL, "kind is %s, not \"Pod\"; keep only pods",
-				  pod_json_quote(kind, quoted));
-	return pod_json_decode(item, ret, err);
+				  kube_pod_json_quote(kind, quoted));
+	return kube_pod_json_decode(item, ret, err);
 }
 
 static void label_pod(const char *name_space, const char *name, char buf[POD_JSON_QUOTE_SIZE])
@@ -85,7 +85,7 @@ static void label_pod(const char *name_space, const char *name, char buf[POD_JSO
 	char both[POD_JSON_QUOTE_SIZE];
 
 	snprintf(both, sizeof(both), "%.*s/%s", (int)sizeof(both) / 2, name_space, name);
-	pod_json_quote(both, buf);
+	kube_pod_json_quote(both, buf);
 }
 
 /* For a message: by name, which stays the same when others come and go, else by place. */
@@ -194,7 +194,7 @@ static int decode_one(const json_t *json, struct podlist *list, struct pc_err *e
 	if (!list->pods)
 		return pc_err_set(err, -ENOMEM, "no memory");
 	list->n = 1;
-	return pod_json_decode(json, list->pods, err);
+	return kube_pod_json_decode(json, list->pods, err);
 }
 
 static int decode_root(const json_t *root, struct podlist *list, struct pc_err *err)
@@ -215,19 +215,19 @@ static int decode_root(const json_t *root, struct podlist *list, struct pc_err *
 	if (strcmp(kind, "Pod") == 0)
 		return decode_one(root, list, err);
 	return pc_err_set(err, -EINVAL, "kind is %s, not PodList, List or Pod; " NEXT_STEP,
-			  pod_json_quote(kind, quoted));
+			  kube_pod_json_quote(kind, quoted));
 }
 
-void podlist_done(struct podlist *list)
+void kube_podlist_done(struct podlist *list)
 {
 	free(list->pods);
 	*list = (struct podlist){};
 }
 
-int podlist_decode(const char *text, size_t len, const char *source, struct podlist *ret,
-		   struct pc_err *err)
+int kube_podlist_decode(const char *text, size_t len, const char *source, struct podlist *ret,
+			struct pc_err *err)
 {
-	_cleanup_(podlist_done) struct podlist list = {};
+	_cleanup_(kube_podlist_done) struct podlist list = {};
 	_cleanup_json_ json_t *root = NULL;
 	int r;
 
@@ -241,7 +241,7 @@ int podlist_decode(const char *text, size_t len, const char *source, struct podl
 	return 0;
 }
 
-int podlist_load(const char *path, struct podlist *ret, struct pc_err *err)
+int kube_podlist_load(const char *path, struct podlist *ret, struct pc_err *err)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t len;
@@ -254,5 +254,5 @@ int podlist_load(const char *path, struct podlist *ret, struct pc_err *err)
 	if (r < 0)
 		return pc_err_set(err, r, "%s: cannot read: %s; check the path of the pod list",
 				  path, strerror(-r));
-	return podlist_decode(text, len, path, ret, err);
+	return kube_podlist_decode(text, len, path, ret, err);
 }

@@ -23,7 +23,7 @@ struct podlist {
 	char why[PODLIST_WHY_SIZE]; /* which, and why, of the first ones; one line */
 };
 
-void podlist_done(struct podlist *list);
+void kube_podlist_done(struct podlist *list);
 
 /*
  * What podcred does not ask for is not looked at. An item that cannot be used is left out, and so are
@@ -31,12 +31,12 @@ void podlist_done(struct podlist *list);
  * not one of its items can be used. -EFBIG, -ENOMEM, errno of open and read; err: file, item, field,
  * cause, next step.
  */
-int podlist_load(const char *path, struct podlist *ret, struct pc_err *err);
+int kube_podlist_load(const char *path, struct podlist *ret, struct pc_err *err);
 
 /* The same for text in memory; source names it in messages. JSON when it starts with '{', else
  * YAML. */
-int podlist_decode(const char *text, size_t len, const char *source, struct podlist *ret,
-		   struct pc_err *err);
+int kube_podlist_decode(const char *text, size_t len, const char *source, struct podlist *ret,
+			struct pc_err *err);
 
 /* Notices that there is another file at path, or something else in it, whatever happens to the
  * folders on the way: made late, removed, replaced, mounted over, behind links. */
@@ -49,8 +49,8 @@ struct podlist_watch {
 };
 
 /* path is not copied. Then look, and load. */
-void podlist_watch_start(struct podlist_watch *watch, const char *path);
-void podlist_watch_stop(struct podlist_watch *watch);
+void kube_podlist_watch_start(struct podlist_watch *watch, const char *path);
+void kube_podlist_watch_stop(struct podlist_watch *watch);
 
 /* Whether to load the file again; it may be the same one. */
-bool podlist_watch_look(struct podlist_watch *watch);
+bool kube_podlist_watch_look(struct podlist_watch *watch);

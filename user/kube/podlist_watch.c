@@ -16,12 +16,12 @@
 
 #include "base/cleanup.h"
 
-void podlist_watch_start(struct podlist_watch *watch, const char *path)
+void kube_podlist_watch_start(struct podlist_watch *watch, const char *path)
 {
 	*watch = (struct podlist_watch){.path = path, .fd = -EBADF};
 }
 
-void podlist_watch_stop(struct podlist_watch *watch)
+void kube_podlist_watch_stop(struct podlist_watch *watch)
 {
 	cleanup_close(&watch->fd);
 	watch->fd = -EBADF;
@@ -52,7 +52,7 @@ static bool drain(struct podlist_watch *watch)
 		}
 	}
 	if (lost)
-		podlist_watch_stop(watch);
+		kube_podlist_watch_stop(watch);
 	return changed;
 }
 
@@ -85,7 +85,7 @@ static int follow_folder(struct podlist_watch *watch)
 	if (watch->fd >= 0 && st.st_dev == watch->folder.st_dev &&
 	    st.st_ino == watch->folder.st_ino)
 		return 0;
-	podlist_watch_stop(watch);
+	kube_podlist_watch_stop(watch);
 	watch->folder = st;
 	watch->fd = open_inotify(dir);
 	return watch->fd < 0 ? watch->fd : 0;
@@ -102,7 +102,7 @@ static bool is_same_file(const struct stat *a, const struct stat *b)
 	       is_same_time(&a->st_mtim, &b->st_mtim) && is_same_time(&a->st_ctim, &b->st_ctim);
 }
 
-bool podlist_watch_look(struct podlist_watch *watch)
+bool kube_podlist_watch_look(struct podlist_watch *watch)
 {
 	bool told = drain(watch), differs, again = watch->again;
 	struct stat st;

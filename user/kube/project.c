@@ -8,12 +8,12 @@
 /* No shape names this key, so only a mark has it. */
 #define MARK ""
 
-json_t *reader_mark(const char *defect)
+json_t *kube_reader_mark(const char *defect)
 {
 	return json_pack("{ss}", MARK, defect);
 }
 
-const char *project_defect(const json_t *value)
+const char *kube_project_defect(const json_t *value)
 {
 	return json_string_value(json_object_get(value, MARK));
 }
@@ -59,13 +59,13 @@ static const struct project_shape *find_member(const struct project_shape *membe
 static int project_member(struct reader *reader, const struct project_shape *member, json_t *map)
 {
 	_cleanup_json_ json_t *value = NULL;
-	int r = reader_project(reader, member, &value);
+	int r = kube_reader_project(reader, member, &value);
 
 	if (r < 0)
 		return r;
 	if (json_object_get(map, member->key)) { /* readers differ on which one counts */
 		json_decref(value);
-		value = reader_mark("there twice");
+		value = kube_reader_mark("there twice");
 	}
 	return json_object_set_new(map, member->key, TAKE_PTR(value)) < 0 ? no_memory(reader) : 0;
 }
@@ -99,7 +99,7 @@ static int project_list(struct reader *reader, const struct project_shape *membe
 
 	for (;;) {
 		json_t *value = NULL;
-		int r = reader_project(reader, &item, &value);
+		int r = kube_reader_project(reader, &item, &value);
 
 		if (r < 0 || !value) /* the end */
 			return r;
@@ -108,7 +108,7 @@ static int project_list(struct reader *reader, const struct project_shape *membe
 	}
 }
 
-int reader_project(struct reader *reader, const struct project_shape *shape, json_t **ret)
+int kube_reader_project(struct reader *reader, const struct project_shape *shape, json_t **ret)
 {
 	_cleanup_json_ json_t *value = NULL;
 	enum node node;

@@ -3,7 +3,7 @@
  * What a pod list says, as far as podcred asks: those members alone that a shape names become a
  * jansson value, of JSON and of YAML alike. All else is read over and not looked at, since any
  * tenant writes there: NUL bytes, keys twice, numbers beyond any type, text that is no UTF-8 and deep
- * nesting cost nothing. In a member that is asked for they leave a mark (project_defect), so that
+ * nesting cost nothing. In a member that is asked for they leave a mark (kube_project_defect), so that
  * they cost the one object that it is in. Refused, with the line, is what is no JSON or YAML at all.
  */
 #pragma once
@@ -24,13 +24,13 @@ struct project_shape {
 
 /* -EINVAL or -ENOMEM; the message has no file name, callers put it in front. A mapping or list that
  * the shape has no members for is an empty one. */
-int project_json(const char *text, size_t len, const struct project_shape *shape, json_t **ret,
-		 struct pc_err *err);
-int project_yaml(const char *text, size_t len, const struct project_shape *shape, json_t **ret,
-		 struct pc_err *err);
+int kube_project_json(const char *text, size_t len, const struct project_shape *shape, json_t **ret,
+		      struct pc_err *err);
+int kube_project_yaml(const char *text, size_t len, const struct project_shape *shape, json_t **ret,
+		      struct pc_err *err);
 
 /* What made the value one that cannot be used, for a message, or NULL. */
-const char *project_defect(const json_t *value);
+const char *kube_project_defect(const json_t *value);
 
 static inline void cleanup_json(json_t **json)
 {

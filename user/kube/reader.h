@@ -16,7 +16,7 @@ struct reader {
 };
 
 /* The next node, to its end. *ret stays NULL where a list ends. */
-int reader_project(struct reader *reader, const struct project_shape *shape, json_t **ret);
+int kube_reader_project(struct reader *reader, const struct project_shape *shape, json_t **ret);
 
 /* The value that says: there is one, but none that can be used. NULL: no memory. */
-json_t *reader_mark(const char *defect);
+json_t *kube_reader_mark(const char *defect);

@@ -53,10 +53,10 @@ static json_t *plain_scalar(const char *text, size_t len)
 static json_t *scalar(const struct yml_event *event)
 {
 	if (event->tagged)
-		return reader_mark("tagged");
+		return kube_reader_mark("tagged");
 	if (event->plain)
 		return plain_scalar(event->text, event->len);
-	return json_stringn(event->text, event->len) ?: reader_mark("unreadable");
+	return json_stringn(event->text, event->len) ?: kube_reader_mark("unreadable");
 }
 
 static int next(struct reader *reader, enum node *ret, json_t **ret_value)
@@ -80,7 +80,7 @@ static int next(struct reader *reader, enum node *ret, json_t **ret_value)
 static int load(struct yaml_reader *yaml, const struct project_shape *shape, json_t **ret)
 {
 	struct yml_event event;
-	int r = reader_project(&yaml->reader, shape, ret);
+	int r = kube_reader_project(&yaml->reader, shape, ret);
 
 	if (r < 0 || !*ret)
 		return r;
@@ -93,8 +93,8 @@ static int load(struct yaml_reader *yaml, const struct project_shape *shape, jso
 			  event.line);
 }
 
-int project_yaml(const char *text, size_t len, const struct project_shape *shape, json_t **ret,
-		 struct pc_err *err)
+int kube_project_yaml(const char *text, size_t len, const struct project_shape *shape, json_t **ret,
+		      struct pc_err *err)
 {
 	_cleanup_yml_stream_ struct yml_stream *stream = NULL;
 	struct yaml_reader yaml = {.reader = {.next = next, .err = err}};

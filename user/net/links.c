@@ -65,7 +65,7 @@ static int dump_once(uint16_t type, uint8_t family,
 		.attr = {.nla_type = IFLA_EXT_MASK, .nla_len = NLA_HDRLEN + sizeof(request.mask)},
 		.mask = RTEXT_FILTER_BRVLAN,
 	};
-	_cleanup_close_ int fd = nl_open(NETLINK_ROUTE, 0, 0);
+	_cleanup_close_ int fd = net_nl_open(NETLINK_ROUTE, 0, 0);
 
 	if (fd < 0)
 		return fd;
@@ -75,7 +75,7 @@ static int dump_once(uint16_t type, uint8_t family,
 		request.nl.nlmsg_len = NLMSG_LENGTH(sizeof(request.address));
 	if (family == AF_BRIDGE)
 		request.nl.nlmsg_len = sizeof(request);
-	return nl_request(fd, &request.nl, fn, list);
+	return net_nl_request(fd, &request.nl, fn, list);
 }
 
 /* Whole, or an error: fn may have added to the list all the same. */
@@ -95,7 +95,7 @@ static int dump(uint16_t type, uint8_t family, int (*fn)(void *arg, const struct
 static int on_link(void *arg, const struct nlmsghdr *msg)
 {
 	struct links_link link, *item;
-	int r = message_link(msg, &link);
+	int r = net_message_link(msg, &link);
 
 	if (r < 0)
 		return r == -ENOMSG ? 0 : r;
@@ -106,7 +106,8 @@ static int on_link(void *arg, const struct nlmsghdr *msg)
 	return 0;
 }
 
-int links_each(int (*fn)(void *arg, const struct links_link *link), void *arg, struct pc_err *err)
+int net_links_each(int (*fn)(void *arg, const struct links_link *link), void *arg,
+		   struct pc_err *err)
 {
 	_cleanup_(list_free) struct list list = {};
 	const struct links_link *link;
@@ -122,8 +123,8 @@ int links_each(int (*fn)(void *arg, const struct links_link *link), void *arg, s
 
 static int on_address(void *arg, const struct nlmsghdr *msg)
 {
-	struct message_address address;
-	int r = message_address(msg, &address), *item;
+	struct net_message_address address;
+	int r = net_message_address(msg, &address), *item;
 
 	if (r < 0 || address.link_local)
 		return r;
@@ -134,7 +135,7 @@ static int on_address(void *arg, const struct nlmsghdr *msg)
 	return 0;
 }
 
-int links_each_address(int (*fn)(void *arg, int ifindex), void *arg, struct pc_err *err)
+int net_links_each_address(int (*fn)(void *arg, int ifindex), void *arg, struct pc_err *err)
 {
 	_cleanup_(list_free) struct list list = {};
 	const int *ifindex;
@@ -156,7 +157,7 @@ struct port {
 static int on_port(void *arg, const struct nlmsghdr *msg)
 {
 	struct port port, *item;
-	int r = message_pvid(msg, &port.ifindex, &port.vlan);
+	int r = net_message_pvid(msg, &port.ifindex, &port.vlan);
 
 	if (r < 0)
 		return r;
@@ -167,7 +168,8 @@ static int on_port(void *arg, const struct nlmsghdr *msg)
 	return 0;
 }
 
-int links_each_pvid(int (*fn)(void *arg, int ifindex, uint16_t vlan), void *arg, struct pc_err *err)
+int net_links_each_pvid(int (*fn)(void *arg, int ifindex, uint16_t vlan), void *arg,
+			struct pc_err *err)
 {
 	_cleanup_(list_free) struct list list = {};
 	const struct port *port;
@@ -181,29 +183,29 @@ int links_each_pvid(int (*fn)(void *arg, int ifindex, uint16_t vlan), void *arg,
 	return r == -EOPNOTSUPP ? 0 : r;
 }
 
-int links_watch_open(void)
+int net_links_watch_open(void)
 {
-	return nl_open(NETLINK_ROUTE,
-		       RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_TC,
-		       SOCK_NONBLOCK);
+	return net_nl_open(NETLINK_ROUTE,
+			   RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_TC,
+			   SOCK_NONBLOCK);
 }
 
-int links_watch_read(int fd, void (*fn)(void *arg, const struct links_link *link, bool gone),
-		     void *arg)
+int net_links_watch_read(int fd, void (*fn)(void *arg, const struct links_link *link, bool gone),
+			 void *arg)
 {
 	_Alignas(struct nlmsghdr) char buf[NL_BUFFER];
 
 	for (;;) {
-		ssize_t n = nl_receive(fd, buf, sizeof(buf));
+		ssize_t n = net_nl_receive(fd, buf, sizeof(buf));
 		const struct nlmsghdr *msg = (const void *)buf;
 		int len = (int)n;
 
 		if (n < 0)
 			return n == -EAGAIN ? 0 : (int)n;
-		for (; nl_message_ok(msg, len); msg = mnl_nlmsg_next(msg, &len)) {
+		for (; net_nl_message_ok(msg, len); msg = mnl_nlmsg_next(msg, &len)) {
 			struct links_link link;
 
-			if (message_link(msg, &link) == 0)
+			if (net_message_link(msg, &link) == 0)
 				fn(arg, &link, msg->nlmsg_type == RTM_DELLINK);
 			else if (msg->nlmsg_type == RTM_NEWADDR || msg->nlmsg_type == RTM_DELADDR)
 				fn(arg, NULL, false);
@@ -213,10 +215,10 @@ int links_watch_read(int fd, void (*fn)(void *arg, const struct links_link *link
 
 static int on_route(void *arg, const struct nlmsghdr *msg)
 {
-	return message_route(msg, arg);
+	return net_message_route(msg, arg);
 }
 
-int links_route_oif(const uint8_t ip[16], int *ret_ifindex)
+int net_links_route_oif(const uint8_t ip[16], int *ret_ifindex)
 {
 	const bool v4 = net_addr_is_v4(ip);
 	struct {
@@ -229,15 +231,15 @@ int links_route_oif(const uint8_t ip[16], int *ret_ifindex)
 		.rt = {.rtm_family = v4 ? AF_INET : AF_INET6, .rtm_dst_len = v4 ? 32 : 128},
 		.attr = {.nla_type = RTA_DST, .nla_len = sizeof(struct nlattr) + (v4 ? 4 : 16)},
 	};
-	struct message_route route = {};
-	_cleanup_close_ int fd = nl_open(NETLINK_ROUTE, 0, 0);
+	struct net_message_route route = {};
+	_cleanup_close_ int fd = net_nl_open(NETLINK_ROUTE, 0, 0);
 	int r;
 
 	if (fd < 0)
 		return fd;
 	request.nl.nlmsg_len = NLMSG_LENGTH(sizeof(request.rt)) + request.attr.nla_len;
 	memcpy(request.dst, v4 ? ip + 12 : ip, v4 ? 4 : 16);
-	r = nl_request(fd, &request.nl, on_route, &route);
+	r = net_nl_request(fd, &request.nl, on_route, &route);
 	if (r < 0)
 		return r;
 	/* IPv6 answers with the refusing route, on lo, where IPv4 has an error. */
@@ -250,8 +252,8 @@ int links_route_oif(const uint8_t ip[16], int *ret_ifindex)
 static int on_default(void *arg, const struct nlmsghdr *msg)
 {
 	struct list *list = arg;
-	struct message_route route;
-	int r = message_route(msg, &route);
+	struct net_message_route route;
+	int r = net_message_route(msg, &route);
 
 	if (r < 0)
 		return r;
@@ -275,7 +277,7 @@ static bool among(const int *item, size_t n, int value)
 	return false;
 }
 
-int links_uplinks(int (*fn)(void *arg, int ifindex), void *arg, struct pc_err *err)
+int net_links_uplinks(int (*fn)(void *arg, int ifindex), void *arg, struct pc_err *err)
 {
 	_cleanup_(list_free) struct list list = {};
 	const int *oif;

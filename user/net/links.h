@@ -22,30 +22,31 @@ struct links_link {
 };
 
 /* Every interface. What fn returns other than 0 ends the walk and is returned. -errno. */
-int links_each(int (*fn)(void *arg, const struct links_link *link), void *arg, struct pc_err *err);
+int net_links_each(int (*fn)(void *arg, const struct links_link *link), void *arg,
+		   struct pc_err *err);
 
 /* An interface that has an IP address, other than a link-local one; as often as it has any. */
-int links_each_address(int (*fn)(void *arg, int ifindex), void *arg, struct pc_err *err);
+int net_links_each_address(int (*fn)(void *arg, int ifindex), void *arg, struct pc_err *err);
 
 /* Bridges and their ports, with the VLAN that frames without a tag belong to there. */
-int links_each_pvid(int (*fn)(void *arg, int ifindex, uint16_t vlan), void *arg,
-		    struct pc_err *err);
+int net_links_each_pvid(int (*fn)(void *arg, int ifindex, uint16_t vlan), void *arg,
+			struct pc_err *err);
 
 /* A non-blocking descriptor that is readable when interfaces appear, change or go, or an address, a
- * qdisc or a filter on them. To miss none, open it before links_each. -errno. */
-int links_watch_open(void);
+ * qdisc or a filter on them. To miss none, open it before net_links_each. -errno. */
+int net_links_watch_open(void);
 
 /*
  * Take all that waits in fd. link: NULL when an address came or went. gone: the interface was removed,
- * or moved to another namespace, where it has another number. 0, or -errno. -ENOBUFS: events were lost: call links_each again; those that
+ * or moved to another namespace, where it has another number. 0, or -errno. -ENOBUFS: events were lost: call net_links_each again; those that
  * were not lost are still delivered by the next call.
  */
-int links_watch_read(int fd, void (*fn)(void *arg, const struct links_link *link, bool gone),
-		     void *arg);
+int net_links_watch_read(int fd, void (*fn)(void *arg, const struct links_link *link, bool gone),
+			 void *arg);
 
 /* The interface by which packets to that address leave (lo for an own address).
  * -ENETUNREACH: no route, or one that refuses. */
-int links_route_oif(const uint8_t ip[16], int *ret_ifindex);
+int net_links_route_oif(const uint8_t ip[16], int *ret_ifindex);
 
 /* Every interface that a default route of IPv4 or IPv6 uses, in any routing table, once. */
-int links_uplinks(int (*fn)(void *arg, int ifindex), void *arg, struct pc_err *err);
+int net_links_uplinks(int (*fn)(void *arg, int ifindex), void *arg, struct pc_err *err);

@@ -93,7 +93,7 @@ static void address(uint8_t family, const __be32 from[4], __be16 port, struct ne
 	memcpy(ret->ip + 12, from, 4);
 }
 
-int message_socket(const struct nlmsghdr *msg, uint8_t protocol, struct sockdiag_socket *ret)
+int net_message_socket(const struct nlmsghdr *msg, uint8_t protocol, struct sockdiag_socket *ret)
 {
 	const struct inet_diag_msg *diag = header_of(msg, sizeof(*diag));
 	const struct nlattr *attr[INET_DIAG_CGROUP_ID + 1];
@@ -156,7 +156,7 @@ static uint32_t native_xdp(const struct nlattr *from)
 	return id;
 }
 
-int message_link(const struct nlmsghdr *msg, struct links_link *ret)
+int net_message_link(const struct nlmsghdr *msg, struct links_link *ret)
 {
 	const struct ifinfomsg *info = header_of(msg, sizeof(*info));
 	const struct nlattr *attr[IFLA_XDP + 1];
@@ -185,7 +185,7 @@ int message_link(const struct nlmsghdr *msg, struct links_link *ret)
 	return 0;
 }
 
-int message_address(const struct nlmsghdr *msg, struct message_address *ret)
+int net_message_address(const struct nlmsghdr *msg, struct net_message_address *ret)
 {
 	const struct ifaddrmsg *info = header_of(msg, sizeof(*info));
 
@@ -197,7 +197,7 @@ int message_address(const struct nlmsghdr *msg, struct message_address *ret)
 	return 0;
 }
 
-int message_pvid(const struct nlmsghdr *msg, int *ret_ifindex, uint16_t *ret_vlan)
+int net_message_pvid(const struct nlmsghdr *msg, int *ret_ifindex, uint16_t *ret_vlan)
 {
 	const struct ifinfomsg *info = header_of(msg, sizeof(*info));
 	const struct nlattr *attr[IFLA_AF_SPEC + 1], *vlan;
@@ -222,13 +222,13 @@ int message_pvid(const struct nlmsghdr *msg, int *ret_ifindex, uint16_t *ret_vla
 	return 0;
 }
 
-static void route_add(struct message_route *route, int oif)
+static void route_add(struct net_message_route *route, int oif)
 {
 	if (oif > 0 && route->oifs < MESSAGE_OIFS)
 		route->oif[route->oifs++] = oif;
 }
 
-static void next_hops(const struct nlattr *attr, struct message_route *route)
+static void next_hops(const struct nlattr *attr, struct net_message_route *route)
 {
 	const char *at = mnl_attr_get_payload(attr);
 	size_t left = mnl_attr_get_payload_len(attr);
@@ -251,11 +251,11 @@ static void next_hops(const struct nlattr *attr, struct message_route *route)
 	}
 }
 
-int message_route(const struct nlmsghdr *msg, struct message_route *ret)
+int net_message_route(const struct nlmsghdr *msg, struct net_message_route *ret)
 {
 	const struct rtmsg *rt = header_of(msg, sizeof(*rt));
 	const struct nlattr *attr[RTA_MULTIPATH + 1];
-	struct message_route route = {};
+	struct net_message_route route = {};
 	int oif = 0;
 
 	if (msg->nlmsg_type != RTM_NEWROUTE || !rt)

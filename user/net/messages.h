@@ -14,26 +14,26 @@ struct links_link;
 struct sockdiag_socket;
 
 /* inet_diag_msg. protocol is not in it: the caller knows what was asked. */
-int message_socket(const struct nlmsghdr *msg, uint8_t protocol, struct sockdiag_socket *ret);
+int net_message_socket(const struct nlmsghdr *msg, uint8_t protocol, struct sockdiag_socket *ret);
 
 /* ifinfomsg. -ENOMSG: a message about something else of the interface, for example a bridge port
  * (RTM_DELLINK of family AF_BRIDGE: it left the bridge, and still exists). */
-int message_link(const struct nlmsghdr *msg, struct links_link *ret);
+int net_message_link(const struct nlmsghdr *msg, struct links_link *ret);
 
-struct message_address {
+struct net_message_address {
 	int ifindex;
 	bool link_local; /* or of the host alone */
 };
 
 /* ifaddrmsg; -EBADMSG also when it is not one. */
-int message_address(const struct nlmsghdr *msg, struct message_address *ret);
+int net_message_address(const struct nlmsghdr *msg, struct net_message_address *ret);
 
 /* ifinfomsg of family AF_BRIDGE, with its VLANs. *ret_vlan: the one of frames without a tag, 0: none. */
-int message_pvid(const struct nlmsghdr *msg, int *ret_ifindex, uint16_t *ret_vlan);
+int net_message_pvid(const struct nlmsghdr *msg, int *ret_ifindex, uint16_t *ret_vlan);
 
 #define MESSAGE_OIFS 32 /* more next hops of one route are not looked at */
 
-struct message_route {
+struct net_message_route {
 	uint8_t type; /* RTN_UNICAST, ... */
 	uint8_t dst_len;
 	unsigned oifs; /* how many are in oif */
@@ -41,4 +41,4 @@ struct message_route {
 };
 
 /* rtmsg; -EBADMSG also when it is not one. */
-int message_route(const struct nlmsghdr *msg, struct message_route *ret);
+int net_message_route(const struct nlmsghdr *msg, struct net_message_route *ret);

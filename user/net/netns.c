@@ -197,8 +197,9 @@ static int walk_tree(struct walk *walk, const char *cgroup_dir)
 	return 0;
 }
 
-int netns_each_below(const char *cgroup_dir, int (*fn)(void *arg, const char *path, uint64_t inode),
-		     void *arg, struct pc_err *err)
+int net_netns_each_below(const char *cgroup_dir,
+			 int (*fn)(void *arg, const char *path, uint64_t inode), void *arg,
+			 struct pc_err *err)
 {
 	struct walk walk = {.fn = fn, .arg = arg, .err = err};
 	int r = walk_tree(&walk, cgroup_dir);
@@ -207,7 +208,7 @@ int netns_each_below(const char *cgroup_dir, int (*fn)(void *arg, const char *pa
 	return r ? r : walk.trouble;
 }
 
-int netns_own(uint64_t *ret_inode)
+int net_netns_own(uint64_t *ret_inode)
 {
 	struct stat st;
 
@@ -236,7 +237,7 @@ static void *job_run(void *arg)
 	return NULL;
 }
 
-int netns_run(const char *path, int (*fn)(void *arg), void *arg)
+int net_netns_run(const char *path, int (*fn)(void *arg), void *arg)
 {
 	struct job job = {.path = path, .fn = fn, .arg = arg};
 	sigset_t all, before;

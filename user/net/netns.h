@@ -15,15 +15,16 @@ struct pc_err;
  * When a process cannot be looked at, the walk goes on and ends with an error: -ESRCH (it is
  * outside our PID namespace) or -errno of /proc, err says which process. -errno of cgroup_dir.
  */
-int netns_each_below(const char *cgroup_dir, int (*fn)(void *arg, const char *path, uint64_t inode),
-		     void *arg, struct pc_err *err);
+int net_netns_each_below(const char *cgroup_dir,
+			 int (*fn)(void *arg, const char *path, uint64_t inode), void *arg,
+			 struct pc_err *err);
 
 /* The inode of the namespace that the calling thread is in, 0 or -errno. */
-int netns_own(uint64_t *ret_inode);
+int net_netns_own(uint64_t *ret_inode);
 
 /*
  * Run fn in the namespace at path, in a thread of its own, and return what it returns; the
  * caller's namespace stays as it is. All signals are blocked in that thread. When fn was not run:
  * -errno of open or setns (needs CAP_SYS_ADMIN) or of making the thread.
  */
-int netns_run(const char *path, int (*fn)(void *arg), void *arg);
+int net_netns_run(const char *path, int (*fn)(void *arg), void *arg);

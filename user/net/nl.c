@@ -11,7 +11,7 @@
 
 #define MAX_ERRNO 4095 /* the kernel's own bound */
 
-int nl_open(int bus, unsigned groups, int flags)
+int net_nl_open(int bus, unsigned groups, int flags)
 {
 	struct sockaddr_nl addr = {.nl_family = AF_NETLINK, .nl_groups = groups};
 	_cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | flags, bus);
@@ -25,7 +25,7 @@ int nl_open(int bus, unsigned groups, int flags)
 	return TAKE_FD(fd);
 }
 
-ssize_t nl_receive(int fd, void *buf, size_t size)
+ssize_t net_nl_receive(int fd, void *buf, size_t size)
 {
 	struct sockaddr_nl from;
 	struct iovec iov = {.iov_base = buf, .iov_len = size};
@@ -48,7 +48,7 @@ ssize_t nl_receive(int fd, void *buf, size_t size)
 }
 
 /* libmnl takes a length of 2 GiB and more for a negative number, and that for short enough. */
-bool nl_message_ok(const struct nlmsghdr *msg, int len)
+bool net_nl_message_ok(const struct nlmsghdr *msg, int len)
 {
 	return mnl_nlmsg_ok(msg, len) && msg->nlmsg_len <= (unsigned)len;
 }
@@ -71,7 +71,7 @@ static int handle(const void *buf, int len, unsigned seq,
 	const struct nlmsghdr *msg = buf;
 	int r = 0;
 
-	for (; !r && nl_message_ok(msg, len); msg = mnl_nlmsg_next(msg, &len)) {
+	for (; !r && net_nl_message_ok(msg, len); msg = mnl_nlmsg_next(msg, &len)) {
 		if (msg->nlmsg_seq != seq || msg->nlmsg_type == NLMSG_NOOP)
 			continue;
 		if (msg->nlmsg_flags & NLM_F_DUMP_INTR)
@@ -88,8 +88,8 @@ static int handle(const void *buf, int len, unsigned seq,
 	return r;
 }
 
-int nl_request(int fd, struct nlmsghdr *request, int (*fn)(void *arg, const struct nlmsghdr *msg),
-	       void *arg)
+int net_nl_request(int fd, struct nlmsghdr *request,
+		   int (*fn)(void *arg, const struct nlmsghdr *msg), void *arg)
 {
 	_Alignas(struct nlmsghdr) char buf[NL_BUFFER];
 	bool last = false;
@@ -103,7 +103,7 @@ int nl_request(int fd, struct nlmsghdr *request, int (*fn)(void *arg, const stru
 	if (send(fd, request, request->nlmsg_len, 0) < 0)
 		return -errno;
 	while (!r && !last) {
-		ssize_t n = nl_receive(fd, buf, sizeof(buf));
+		ssize_t n = net_nl_receive(fd, buf, sizeof(buf));
 
 		if (n < 0)
 			return (int)n;

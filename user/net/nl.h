@@ -17,13 +17,13 @@
 
 /* A socket of that family (NETLINK_...) in the calling thread's network namespace, subscribed to
  * groups (RTMGRP_..., 0 for none). flags: SOCK_NONBLOCK or 0. The descriptor or -errno. */
-int nl_open(int bus, unsigned groups, int flags);
+int net_nl_open(int bus, unsigned groups, int flags);
 
 /* One datagram of the kernel's; others are dropped. Its length, or -errno. */
-ssize_t nl_receive(int fd, void *buf, size_t size);
+ssize_t net_nl_receive(int fd, void *buf, size_t size);
 
 /* Whether a whole message is at the front of len bytes. */
-bool nl_message_ok(const struct nlmsghdr *msg, int len);
+bool net_nl_message_ok(const struct nlmsghdr *msg, int len);
 
 /*
  * Send a request and call fn for each answer, until the kernel says that it was the last. The
@@ -31,5 +31,5 @@ bool nl_message_ok(const struct nlmsghdr *msg, int len);
  * 0, what fn returned when that was not 0, or -errno; -EINTR: the listing changed meanwhile and is
  * not complete. After anything but 0 the socket may hold unread answers: close it.
  */
-int nl_request(int fd, struct nlmsghdr *request, int (*fn)(void *arg, const struct nlmsghdr *msg),
-	       void *arg);
+int net_nl_request(int fd, struct nlmsghdr *request,
+		   int (*fn)(void *arg, const struct nlmsghdr *msg), void *arg);

@@ -121,7 +121,7 @@ static unsigned sweep(struct work *work, bool backwards)
 	for (size_t i = 0; i < work->now.n; i++) {
 		struct target *target = &work->now.target[backwards ? work->now.n - 1 - i : i];
 
-		target->result = sockdiag_destroy(&target->socket);
+		target->result = net_sockdiag_destroy(&target->socket);
 		if (target->result < 0)
 			continue;
 		count(work, target);
@@ -144,7 +144,7 @@ static int reset_protocol(struct work *work, uint8_t protocol, struct pc_err *er
 		int r;
 
 		work->now.n = 0;
-		r = sockdiag_each(protocol, states, on_socket, work, err);
+		r = net_sockdiag_each(protocol, states, on_socket, work, err);
 		if (r < 0)
 			return r;
 		for (size_t i = 0; i < work->left.n; i++) /* ended by themselves */
@@ -226,27 +226,27 @@ static int on_netns(void *arg, const char *path, uint64_t inode)
 		return 0;
 	work->netns = inode;
 	work->entered = false;
-	r = netns_run(path, reset_here, work);
+	r = net_netns_run(path, reset_here, work);
 	if (!work->entered)
 		unreachable(work, strerror(-r));
 	return 0;
 }
 
-int reset_connections(const struct reset_options *options, struct reset_report *ret,
-		      struct pc_err *err)
+int net_reset_connections(const struct reset_options *options, struct reset_report *ret,
+			  struct pc_err *err)
 {
 	struct work work = {.options = options, .report = ret};
 	struct reset reset = {.work = &work};
 	int r;
 
 	memset(ret, 0, sizeof(*ret));
-	r = netns_own(&reset.own);
+	r = net_netns_own(&reset.own);
 	if (r < 0)
 		return pc_err_set(err, r, "/proc/thread-self/ns/net: %s; is /proc mounted?",
 				  strerror(-r));
 	work.netns = reset.own;
 	reset_here(&work);
-	r = netns_each_below(options->kubepods, on_netns, &reset, err);
+	r = net_netns_each_below(options->kubepods, on_netns, &reset, err);
 	free(work.now.target);
 	free(work.left.target);
 	return r;

@@ -49,8 +49,8 @@ struct reset_report {
  * and UDP-Lite sockets whose remote address is guarded and whose cgroup is a pod's. Linux lists
  * UDP-Lite, but cannot destroy it: such sockets count as failed, with -EOPNOTSUPP.
  * ret is filled in any case. 0: all processes were looked at; failed and unreachable may be above 0
- * all the same. Else as netns_each_below, after what could be done was done.
+ * all the same. Else as net_netns_each_below, after what could be done was done.
  * Needs CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_SYS_PTRACE and the node's PID namespace.
  */
-int reset_connections(const struct reset_options *options, struct reset_report *ret,
-		      struct pc_err *err);
+int net_reset_connections(const struct reset_options *options, struct reset_report *ret,
+			  struct pc_err *err);

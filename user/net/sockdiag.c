@@ -34,7 +34,7 @@ static int on_socket(void *arg, const struct nlmsghdr *msg)
 
 	if (msg->nlmsg_type != SOCK_DIAG_BY_FAMILY)
 		return 0;
-	r = message_socket(msg, walk->protocol, &socket);
+	r = net_message_socket(msg, walk->protocol, &socket);
 	if (r < 0)
 		return r;
 	walk->stopped = walk->fn(walk->arg, &socket);
@@ -51,11 +51,11 @@ static int each_of_family(uint8_t family, uint32_t states, struct walk *walk)
 			 .sdiag_protocol = walk->protocol,
 			 .idiag_states = states},
 	};
-	_cleanup_close_ int fd = nl_open(NETLINK_SOCK_DIAG, 0, 0);
+	_cleanup_close_ int fd = net_nl_open(NETLINK_SOCK_DIAG, 0, 0);
 
 	if (fd < 0)
 		return fd;
-	return nl_request(fd, &request.nl, on_socket, walk);
+	return net_nl_request(fd, &request.nl, on_socket, walk);
 }
 
 static const char *protocol_name(uint8_t protocol)
@@ -74,9 +74,9 @@ static const char *protocol_name(uint8_t protocol)
 	}
 }
 
-int sockdiag_each(uint8_t protocol, uint32_t states,
-		  int (*fn)(void *arg, const struct sockdiag_socket *socket), void *arg,
-		  struct pc_err *err)
+int net_sockdiag_each(uint8_t protocol, uint32_t states,
+		      int (*fn)(void *arg, const struct sockdiag_socket *socket), void *arg,
+		      struct pc_err *err)
 {
 	static const uint8_t families[] = {AF_INET, AF_INET6};
 	struct walk walk = {.fn = fn, .arg = arg, .protocol = protocol};
@@ -108,7 +108,7 @@ static void id_address(const struct sockdiag_socket *socket, const struct net_ad
 		memcpy(to, from->ip, 16);
 }
 
-int sockdiag_destroy(const struct sockdiag_socket *socket)
+int net_sockdiag_destroy(const struct sockdiag_socket *socket)
 {
 	struct request request = {
 		.nl = {.nlmsg_len = sizeof(request), .nlmsg_type = SOCK_DESTROY},
@@ -117,7 +117,7 @@ int sockdiag_destroy(const struct sockdiag_socket *socket)
 			 .idiag_states = UINT32_MAX},
 	};
 	struct inet_diag_sockid *id = &request.diag.id;
-	_cleanup_close_ int fd = nl_open(NETLINK_SOCK_DIAG, 0, 0);
+	_cleanup_close_ int fd = net_nl_open(NETLINK_SOCK_DIAG, 0, 0);
 
 	if (fd < 0)
 		return fd;
@@ -127,7 +127,7 @@ int sockdiag_destroy(const struct sockdiag_socket *socket)
 	id_address(socket, &socket->remote, id->idiag_dst, &id->idiag_dport);
 	id->idiag_if = socket->ifindex;
 	memcpy(id->idiag_cookie, socket->cookie, sizeof(id->idiag_cookie));
-	return nl_request(fd, &request.nl, NULL, NULL);
+	return net_nl_request(fd, &request.nl, NULL, NULL);
 }
 
 struct search {
@@ -164,10 +164,11 @@ static int on_listener(void *arg, const struct sockdiag_socket *socket)
 	return 0;
 }
 
-int sockdiag_listener(const struct net_addr *addr, struct sockdiag_socket *ret)
+int net_sockdiag_listener(const struct net_addr *addr, struct sockdiag_socket *ret)
 {
 	struct search search = {.addr = addr};
-	int r = sockdiag_each(IPPROTO_TCP, SOCKDIAG_STATE(TCP_LISTEN), on_listener, &search, NULL);
+	int r = net_sockdiag_each(IPPROTO_TCP, SOCKDIAG_STATE(TCP_LISTEN), on_listener, &search,
+				  NULL);
 
 	if (r < 0)
 		return r;

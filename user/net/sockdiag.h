@@ -34,9 +34,9 @@ struct sockdiag_socket {
  * returned. fn may destroy sockets; a socket that changes meanwhile may be listed twice or not at
  * all. -EOPNOTSUPP: this kernel cannot list that protocol; other -errno of netlink.
  */
-int sockdiag_each(uint8_t protocol, uint32_t states,
-		  int (*fn)(void *arg, const struct sockdiag_socket *socket), void *arg,
-		  struct pc_err *err);
+int net_sockdiag_each(uint8_t protocol, uint32_t states,
+		      int (*fn)(void *arg, const struct sockdiag_socket *socket), void *arg,
+		      struct pc_err *err);
 
 /*
  * End that socket: its owner gets ECONNABORTED, a TCP peer gets a RST. A connected UDP socket
@@ -44,8 +44,8 @@ int sockdiag_each(uint8_t protocol, uint32_t states,
  * UDP sockets with SO_REUSEPORT): list again. -EOPNOTSUPP: the kernel lacks INET_DIAG_DESTROY.
  * -EPERM: needs CAP_NET_ADMIN in the namespace.
  */
-int sockdiag_destroy(const struct sockdiag_socket *socket);
+int net_sockdiag_destroy(const struct sockdiag_socket *socket);
 
 /* Who takes TCP connections to that address: a listener on just this address, else on all
  * addresses. -ENOENT: nobody. */
-int sockdiag_listener(const struct net_addr *addr, struct sockdiag_socket *ret);
+int net_sockdiag_listener(const struct net_addr *addr, struct sockdiag_socket *ret);

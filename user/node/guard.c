@@ -27,7 +27,7 @@
 static void add(struct guard *guard, const char *kind, bool unknown, const char *next,
 		const char *fmt, va_list ap)
 {
-	struct guard_gap *gap;
+	struct node_guard_gap *gap;
 
 	if (guard->n_gaps == GUARD_MAX_GAPS) {
 		/* a gap is never lost to what could not be asked */
@@ -41,7 +41,7 @@ static void add(struct guard *guard, const char *kind, bool unknown, const char 
 	vsnprintf(gap->text, sizeof(gap->text), fmt, ap);
 }
 
-void guard_gap(struct guard *guard, const char *kind, const char *next, const char *fmt, ...)
+void node_guard_gap(struct guard *guard, const char *kind, const char *next, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -50,7 +50,8 @@ void guard_gap(struct guard *guard, const char *kind, const char *next, const ch
 	va_end(ap);
 }
 
-void guard_unknown(struct guard *guard, const char *kind, const char *next, const char *fmt, ...)
+void node_guard_unknown(struct guard *guard, const char *kind, const char *next, const char *fmt,
+			...)
 {
 	va_list ap;
 
@@ -83,16 +84,18 @@ static void find_programs(struct guard *guard, const char *kind)
 		if (!link->expected || link->effective)
 			continue;
 		if (link->unknown)
-			guard_unknown(guard, kind, takes(text, sizeof(text)),
-				      "whether the kernel runs %s may not be asked", link->name);
+			node_guard_unknown(guard, kind, takes(text, sizeof(text)),
+					   "whether the kernel runs %s may not be asked",
+					   link->name);
 		else if (!link->pinned)
-			guard_gap(guard, kind, LOAD_AGAIN, "%s is not attached", link->name);
+			node_guard_gap(guard, kind, LOAD_AGAIN, "%s is not attached", link->name);
 		else if (!link->alive)
-			guard_gap(guard, kind, LOAD_AGAIN, "%s is dead, its cgroup was removed",
-				  link->name);
+			node_guard_gap(guard, kind, LOAD_AGAIN,
+				       "%s is dead, its cgroup was removed", link->name);
 		else
-			guard_gap(guard, kind, LOAD_AGAIN,
-				  "%s is attached, but the kernel does not run it", link->name);
+			node_guard_gap(guard, kind, LOAD_AGAIN,
+				       "%s is attached, but the kernel does not run it",
+				       link->name);
 	}
 }
 
@@ -103,14 +106,14 @@ static void find_kubepods(struct guard *guard, const char *kind)
 	struct stat st;
 
 	if (stat(guard->kubepods, &st) < 0 && errno == EACCES)
-		guard_unknown(guard, kind, "run as root", "%s may not be looked at",
-			      guard->kubepods);
+		node_guard_unknown(guard, kind, "run as root", "%s may not be looked at",
+				   guard->kubepods);
 	else if (stat(guard->kubepods, &st) < 0)
-		guard_gap(guard, kind, LOAD_AGAIN, "%s is gone", guard->kubepods);
+		node_guard_gap(guard, kind, LOAD_AGAIN, "%s is gone", guard->kubepods);
 	else if (st.st_ino != guard->status.runtime[PODCRED_RUNTIME_KUBEPODS])
-		guard_gap(guard, kind, LOAD_AGAIN,
-			  "%s is not the one that was loaded: it was removed and made again",
-			  guard->kubepods);
+		node_guard_gap(guard, kind, LOAD_AGAIN,
+			       "%s is not the one that was loaded: it was removed and made again",
+			       guard->kubepods);
 	else
 		guard->kubepods_there = true;
 }
@@ -126,18 +129,18 @@ static void find_other_loads(struct guard *guard, const char *kind)
 	char text[384];
 
 	if (kern_others_find(guard->pin_dir, &scope, &others, &err) < 0)
-		guard_unknown(guard, kind, "run as root", "%s", err.msg);
+		node_guard_unknown(guard, kind, "run as root", "%s", err.msg);
 	else if (others.programs)
-		guard_gap(guard, kind, "podcred load --take-over, or podcred unload --others",
-			  "%s: one of the two sees addresses that the other has rewritten",
-			  kern_others_text(&others, text, sizeof(text)));
+		node_guard_gap(guard, kind, "podcred load --take-over, or podcred unload --others",
+			       "%s: one of the two sees addresses that the other has rewritten",
+			       kern_others_text(&others, text, sizeof(text)));
 	else if (others.unknown)
-		guard_unknown(guard, kind, "needs CAP_SYS_ADMIN: run as root",
-			      "whose %u programs on %s or %s are may not be asked", others.unknown,
-			      guard->guarded, guard->agent);
+		node_guard_unknown(guard, kind, "needs CAP_SYS_ADMIN: run as root",
+				   "whose %u programs on %s or %s are may not be asked",
+				   others.unknown, guard->guarded, guard->agent);
 }
 
-void guard_warn_unseen(unsigned unknown, const char *guarded, const char *agent)
+void node_guard_warn_unseen(unsigned unknown, const char *guarded, const char *agent)
 {
 	if (unknown)
 		log_warn("whether another load of podcred is attached could not be seen: whose %u "
@@ -158,17 +161,17 @@ static void say_outside(struct guard *guard, const char *kind, const struct cgsu
 
 		if (entry->kind == CGSURVEY_KUBEPODS && entry->pods_populated &&
 		    strcmp(entry->path, guard->kubepods) != 0)
-			guard_gap(guard, kind, "podcred load with that --kubepods",
-				  "%zu pod%s run%s in %s, which is another kubepods",
-				  entry->pods_populated, plural(entry->pods_populated),
-				  entry->pods_populated == 1 ? "s" : "", entry->path);
+			node_guard_gap(guard, kind, "podcred load with that --kubepods",
+				       "%zu pod%s run%s in %s, which is another kubepods",
+				       entry->pods_populated, plural(entry->pods_populated),
+				       entry->pods_populated == 1 ? "s" : "", entry->path);
 		if (entry->kind == CGSURVEY_KUBEPODS || !entry->populated || entry->kubepods >= 0)
 			continue;
 		stray = stray ?: entry;
 		strays++;
 	}
 	if (stray)
-		guard_gap(
+		node_guard_gap(
 			guard, kind,
 			"give kubelet and runtime the same cgroup driver, and start the pods again",
 			"%zu container%s of pods run%s outside of %s: %s", strays, plural(strays),
@@ -182,9 +185,9 @@ static void find_outside(struct guard *guard, const char *kind)
 	int r = realm ? cgsurvey_take(realm, 0, &survey) : -ENOMEM;
 
 	if (r < 0)
-		guard_unknown(guard, kind, "run as root, with the whole of /sys/fs/cgroup",
-			      "%s cannot be searched for pods: %s", realm ?: guard->mount,
-			      strerror(-r));
+		node_guard_unknown(guard, kind, "run as root, with the whole of /sys/fs/cgroup",
+				   "%s cannot be searched for pods: %s", realm ?: guard->mount,
+				   strerror(-r));
 	else
 		say_outside(guard, kind, &survey);
 }
@@ -195,15 +198,16 @@ static void find_absent(struct guard *guard, const char *kind)
 	uint64_t n = guard->status.runtime[PODCRED_RUNTIME_LIST_ABSENT];
 
 	if (n && kern_resolver_is_running(&guard->status))
-		guard_gap(guard, kind,
-			  "load with the --kubepods that has them, or see that the list is of this "
-			  "node and up to date",
-			  "none of %" PRIu64 " pods that run by the pod list has a process in %s",
-			  n, guard->kubepods);
+		node_guard_gap(
+			guard, kind,
+			"load with the --kubepods that has them, or see that the list is of this "
+			"node and up to date",
+			"none of %" PRIu64 " pods that run by the pod list has a process in %s", n,
+			guard->kubepods);
 }
 
-size_t guard_outside(const struct cgsurvey *survey, const char *kubepods, char *ret_text,
-		     size_t size)
+size_t node_guard_outside(const struct cgsurvey *survey, const char *kubepods, char *ret_text,
+			  size_t size)
 {
 	_cleanup_free_ struct guard *guard = calloc(1, sizeof(*guard));
 
@@ -211,9 +215,9 @@ size_t guard_outside(const struct cgsurvey *survey, const char *kubepods, char *
 		return 0;
 	guard->kubepods = (char *)kubepods;
 	say_outside(guard, "outside", survey);
-	if (guard_count(guard, "outside"))
+	if (node_guard_count(guard, "outside"))
 		snprintf(ret_text, size, "%s; %s", guard->gaps[0].text, guard->gaps[0].next);
-	return guard_count(guard, "outside");
+	return node_guard_count(guard, "outside");
 }
 
 /* ---- interface: do packets pass by the programs wherever they can go? ---- */
@@ -239,12 +243,12 @@ static void say_xdp(const struct interface_arg *in, const struct ifaces_gap *gap
 {
 	char name[KERN_PROG_NAME];
 
-	guard_gap(in->guard, in->kind,
-		  "run it in generic mode (xdpgeneric), or on another interface",
-		  "native XDP on %s (program %s, id %" PRIu32
-		  ") hides whose packets come from the pod there: its connections to the agent "
-		  "are refused as packet_forged",
-		  gap->name, kern_prog_name(gap->xdp, name), gap->xdp);
+	node_guard_gap(
+		in->guard, in->kind, "run it in generic mode (xdpgeneric), or on another interface",
+		"native XDP on %s (program %s, id %" PRIu32
+		") hides whose packets come from the pod there: its connections to the agent "
+		"are refused as packet_forged",
+		gap->name, kern_prog_name(gap->xdp, name), gap->xdp);
 }
 
 static void on_interface(void *arg, const struct ifaces_gap *gap)
@@ -256,31 +260,33 @@ static void on_interface(void *arg, const struct ifaces_gap *gap)
 		say_xdp(in, gap);
 		break;
 	case IFACES_POD:
-		guard_gap(in->guard, in->kind,
-			  "start podcred resolve; its log says when it cannot attach",
-			  "interface %s of a pod has no podcred_veth", gap->name);
+		node_guard_gap(in->guard, in->kind,
+			       "start podcred resolve; its log says when it cannot attach",
+			       "interface %s of a pod has no podcred_veth", gap->name);
 		break;
 	case IFACES_UPLINK:
-		guard_gap(in->guard, in->kind,
-			  "start podcred resolve; its log says when it cannot attach",
-			  "uplink %s has no podcred_uplink", gap->name);
+		node_guard_gap(in->guard, in->kind,
+			       "start podcred resolve; its log says when it cannot attach",
+			       "uplink %s has no podcred_uplink", gap->name);
 		break;
 	case IFACES_PAST_NODE:
-		guard_gap(in->guard, in->kind,
-			  "stop its packets behind the node, or do not give such interfaces to "
-			  "pods that are not trusted with the node's role",
-			  "packets of interface %s of pod %s never come to the node", gap->name,
-			  gap->pod);
+		node_guard_gap(
+			in->guard, in->kind,
+			"stop its packets behind the node, or do not give such interfaces to "
+			"pods that are not trusted with the node's role",
+			"packets of interface %s of pod %s never come to the node", gap->name,
+			gap->pod);
 		break;
 	case IFACES_SHARED:
 		if (!kern_did_without(&in->guard->status,
 				      FEATURE_PATH)) /* else it is a loss of all */
-			guard_gap(in->guard, "path", SHARED_NEXT,
-				  "pod %s comes to the agent by its interface %s, which has no end "
-				  "on "
-				  "the node: a neighbour there with CAP_NET_RAW can read and take "
-				  "over connections",
-				  gap->pod, gap->name);
+			node_guard_gap(
+				in->guard, "path", SHARED_NEXT,
+				"pod %s comes to the agent by its interface %s, which has no end "
+				"on "
+				"the node: a neighbour there with CAP_NET_RAW can read and take "
+				"over connections",
+				gap->pod, gap->name);
 		break;
 	}
 }
@@ -292,16 +298,16 @@ static void find_interfaces(struct guard *guard, const char *kind)
 	struct interface_arg arg = {guard, kind};
 	struct pc_err err = {};
 	int r = watches_interfaces(guard)
-			? ifaces_find_gaps(guard->pin_dir, on_interface, &arg, &err)
+			? node_ifaces_find_gaps(guard->pin_dir, on_interface, &arg, &err)
 			: 0;
 
 	if (r == -EXDEV)
-		guard_unknown(guard, kind, "run it in the node's network (hostNetwork: true)", "%s",
-			      err.msg);
+		node_guard_unknown(guard, kind, "run it in the node's network (hostNetwork: true)",
+				   "%s", err.msg);
 	else if (r < 0)
-		guard_unknown(guard, kind, "run as root", "%s",
-			      err.msg[0] ? err.msg : strerror(-r));
-	ifaces_find_past_node(guard->pin_dir, guard->mount, on_interface, &arg, &err);
+		node_guard_unknown(guard, kind, "run as root", "%s",
+				   err.msg[0] ? err.msg : strerror(-r));
+	node_ifaces_find_past_node(guard->pin_dir, guard->mount, on_interface, &arg, &err);
 }
 
 /* ---- path: do connections to the agent go past the bridges that pods share? ---- */
@@ -339,18 +345,19 @@ static size_t count_same(const struct ways *ways, size_t at)
 static void say_bridged(struct guard *guard, const char *kind, size_t at)
 {
 	const struct ways *ways = &guard->ways;
-	const char *why = ways_off_text(ways->off);
+	const char *why = node_ways_off_text(ways->off);
 	size_t n = count_same(ways, at);
 	char more[32] = "";
 
 	if (n > 1)
 		snprintf(more, sizeof(more), " and %zu more", n - 1);
 	if (n)
-		guard_gap(guard, kind, path_next(ways->off),
-			  "the pod%s behind interface %s%s come%s to the agent across %s%s%s: a "
-			  "neighbour there with CAP_NET_RAW can read and take over connections",
-			  plural(n), ways->v[at].name, more, n == 1 ? "s" : "", ways->v[at].bridge,
-			  why ? ", as " : "", why ?: "");
+		node_guard_gap(
+			guard, kind, path_next(ways->off),
+			"the pod%s behind interface %s%s come%s to the agent across %s%s%s: a "
+			"neighbour there with CAP_NET_RAW can read and take over connections",
+			plural(n), ways->v[at].name, more, n == 1 ? "s" : "", ways->v[at].bridge,
+			why ? ", as " : "", why ?: "");
 }
 
 /* That an interface has no podcred_veth was said already. */
@@ -363,27 +370,28 @@ static void say_lacking(struct guard *guard, const char *kind, size_t at)
 		return;
 	if (!way->gateway_ifindex ||
 	    kern_iface_is_attached(guard->pin_dir, KERN_IFACE_GATEWAY, way->gateway_ifindex))
-		guard_gap(guard, kind, next,
-			  "the way of interface %s of a pod to the agent is not in podcred_paths",
-			  way->name);
+		node_guard_gap(
+			guard, kind, next,
+			"the way of interface %s of a pod to the agent is not in podcred_paths",
+			way->name);
 	else if (count_same(&guard->ways, at))
-		guard_gap(guard, kind, next,
-			  "%s, which the bridge %s of pods leads to, has no podcred_wayout",
-			  way->gateway, way->bridge);
+		node_guard_gap(guard, kind, next,
+			       "%s, which the bridge %s of pods leads to, has no podcred_wayout",
+			       way->gateway, way->bridge);
 }
 
 static void find_paths(struct guard *guard, const char *kind)
 {
 	struct pc_err err = {};
-	int r = ways_read(guard->pin_dir, &guard->ways, &err);
+	int r = node_ways_read(guard->pin_dir, &guard->ways, &err);
 
 	guard->ways_known = r == 0;
 	if (r == -EXDEV)
-		guard_unknown(guard, kind, "run it in the node's network (hostNetwork: true)",
-			      "which connections cross a bridge is not to be seen here");
+		node_guard_unknown(guard, kind, "run it in the node's network (hostNetwork: true)",
+				   "which connections cross a bridge is not to be seen here");
 	else if (r < 0)
-		guard_unknown(guard, kind, "run as root", "%s",
-			      err.msg[0] ? err.msg : strerror(-r));
+		node_guard_unknown(guard, kind, "run as root", "%s",
+				   err.msg[0] ? err.msg : strerror(-r));
 	if (guard->ways.off == PATHS_OFF_WITHOUT) /* a loss of all, not a gap */
 		return;
 	for (size_t i = 0; r == 0 && i < guard->ways.n; i++) {
@@ -405,12 +413,12 @@ static const struct {
 	{"path", find_paths},
 };
 
-const char *guard_kind(size_t i)
+const char *node_guard_kind(size_t i)
 {
 	return i < ARRAY_SIZE(finders) ? finders[i].kind : NULL;
 }
 
-size_t guard_count(const struct guard *guard, const char *kind)
+size_t node_guard_count(const struct guard *guard, const char *kind)
 {
 	size_t n = 0;
 
@@ -419,7 +427,7 @@ size_t guard_count(const struct guard *guard, const char *kind)
 	return n;
 }
 
-bool guard_has_unknown(const struct guard *guard, const char *kind)
+bool node_guard_has_unknown(const struct guard *guard, const char *kind)
 {
 	for (size_t i = 0; i < guard->n_gaps; i++)
 		if (guard->gaps[i].unknown && !strcmp(guard->gaps[i].kind, kind))
@@ -427,7 +435,7 @@ bool guard_has_unknown(const struct guard *guard, const char *kind)
 	return false;
 }
 
-enum guard_verdict guard_verdict(const struct guard *guard)
+enum node_guard_verdict node_guard_verdict(const struct guard *guard)
 {
 	for (size_t i = 0; i < guard->n_gaps; i++)
 		if (!guard->gaps[i].unknown)
@@ -488,8 +496,8 @@ static int name_cgroup(const struct guard *guard, const char *below, char **ret)
 	return asprintf(ret, "%s%s", guard->mount, below) < 0 ? -ENOMEM : 0;
 }
 
-int guard_read(const struct guard_where *where, const char *mount, struct guard *ret,
-	       struct pc_err *err)
+int node_guard_read(const struct guard_where *where, const char *mount, struct guard *ret,
+		    struct pc_err *err)
 {
 	const struct podcred_config *config = &ret->status.config;
 	int r;
@@ -509,12 +517,12 @@ int guard_read(const struct guard_where *where, const char *mount, struct guard 
 	return r;
 }
 
-void guard_done(struct guard *guard)
+void node_guard_done(struct guard *guard)
 {
 	free(guard->kubepods);
 	free(guard->guarded);
 	free(guard->agent);
-	ways_done(&guard->ways);
+	node_ways_done(&guard->ways);
 	guard->kubepods = guard->guarded = guard->agent = NULL;
 }
 
@@ -530,8 +538,8 @@ static int find_left(const struct guard_where *where, const char *mount, const c
 	return find_hidden(&there, mount, ret, ret_scope, path);
 }
 
-int guard_unload(const struct guard_where *where, bool others_too, struct guard_unloaded *ret,
-		 struct pc_err *err)
+int node_guard_unload(const struct guard_where *where, bool others_too, struct guard_unloaded *ret,
+		      struct pc_err *err)
 {
 	_cleanup_free_ char *mount = NULL, *guarded = NULL;
 	struct kern_others others = {};
@@ -540,7 +548,7 @@ int guard_unload(const struct guard_where *where, bool others_too, struct guard_
 	int r;
 
 	*ret = (struct guard_unloaded){};
-	if (layout_find_mount(&mount, NULL) == 0)
+	if (node_layout_find_mount(&mount, NULL) == 0)
 		kern_guarded_path(where->pin_dir, mount, &guarded);
 	r = kern_unload(where->pin_dir, &ret->detached, err);
 	ret->unknown = !mount;

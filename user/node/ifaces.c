@@ -45,7 +45,7 @@ static void attach_to(struct walk *walk, enum kern_iface kind, int ifindex)
 }
 
 /* A pair whose other end is in another namespace. */
-bool ifaces_is_pod_side(const struct links_link *link)
+bool node_ifaces_is_pod_side(const struct links_link *link)
 {
 	return link->peer_elsewhere &&
 	       (!strcmp(link->kind, "veth") || !strcmp(link->kind, "netkit"));
@@ -78,9 +78,9 @@ static void attach_to_pod(struct walk *walk, const struct links_link *link)
 	int gateway, r;
 
 	if (walk->paths) {
-		if (paths_of(walk->paths, link, &gateway) == PATHS_BRIDGE)
+		if (node_paths_of(walk->paths, link, &gateway) == PATHS_BRIDGE)
 			attach_to(walk, KERN_IFACE_GATEWAY, gateway);
-		r = paths_note(walk->paths, link);
+		r = node_paths_note(walk->paths, link);
 		if (r < 0)
 			log_warn("%s: its connections to the agent cross the bridge: "
 				 "podcred_paths cannot be written: %s",
@@ -92,7 +92,7 @@ static void attach_to_pod(struct walk *walk, const struct links_link *link)
 
 static int on_link(void *arg, const struct links_link *link)
 {
-	if (ifaces_is_pod_side(link))
+	if (node_ifaces_is_pod_side(link))
 		attach_to_pod(arg, link);
 	if (is_hardware(link))
 		attach_to(arg, KERN_IFACE_UPLINK, link->ifindex);
@@ -107,12 +107,12 @@ static int on_guard(void *arg, const void *key, const void *value)
 	int ifindex;
 
 	if (action->action != PODCRED_ACTION_ALLOW &&
-	    links_route_oif(guard->addr.ip, &ifindex) == 0 && ifindex != LOOPBACK)
+	    net_links_route_oif(guard->addr.ip, &ifindex) == 0 && ifindex != LOOPBACK)
 		attach_to(arg, KERN_IFACE_UPLINK, ifindex);
 	return 0;
 }
 
-int ifaces_attach_uplinks(const char *pin_dir)
+int node_ifaces_attach_uplinks(const char *pin_dir)
 {
 	struct walk walk = {.pin_dir = pin_dir};
 	struct pc_err err = {};
@@ -135,11 +135,11 @@ static void note_netns(const char *pin_dir)
 	_cleanup_close_ int fd = kern_map_open(pin_dir, KERN_MAP_RUNTIME, &err);
 	uint64_t inode;
 
-	if (fd >= 0 && netns_own(&inode) == 0)
+	if (fd >= 0 && net_netns_own(&inode) == 0)
 		kern_runtime_write(fd, PODCRED_RUNTIME_NETNS, inode);
 }
 
-int ifaces_attach(const char *pin_dir)
+int node_ifaces_attach(const char *pin_dir)
 {
 	_cleanup_(paths_freep) struct paths *paths = NULL;
 	struct walk walk = {.pin_dir = pin_dir};
@@ -147,16 +147,16 @@ int ifaces_attach(const char *pin_dir)
 
 	note_netns(pin_dir);
 	kern_iface_sweep(pin_dir);
-	if (paths_read(pin_dir, &paths, &walk.paths_off, &err) < 0)
+	if (node_paths_read(pin_dir, &paths, &walk.paths_off, &err) < 0)
 		log_warn("the way to the agent is not known: %s", err.msg);
 	else
-		paths_sweep(pin_dir, paths);
+		node_paths_sweep(pin_dir, paths);
 	walk.paths = paths;
 	if (paths)
-		paths_each_link(paths, on_link, &walk);
-	else if (links_each(on_link, &walk, &err) < 0)
+		node_paths_each_link(paths, on_link, &walk);
+	else if (net_links_each(on_link, &walk, &err) < 0)
 		log_warn("cannot list the interfaces: %s", err.msg);
-	return walk.attached + ifaces_attach_uplinks(pin_dir);
+	return walk.attached + node_ifaces_attach_uplinks(pin_dir);
 }
 
 static void on_event(void *arg, const struct links_link *link, bool gone)
@@ -166,15 +166,15 @@ static void on_event(void *arg, const struct links_link *link, bool gone)
 	*(bool *)arg = true;
 }
 
-void ifaces_follow(int watch_fd, const char *pin_dir)
+void node_ifaces_follow(int watch_fd, const char *pin_dir)
 {
 	bool changed = false;
 
 	/* Lost or not, the walk finds what is there now. What is no interface was a qdisc or a
 	 * filter, perhaps ours. */
-	if (links_watch_read(watch_fd, on_event, &changed) < 0 || changed ||
+	if (net_links_watch_read(watch_fd, on_event, &changed) < 0 || changed ||
 	    kern_iface_uses_tc(pin_dir))
-		ifaces_attach(pin_dir);
+		node_ifaces_attach(pin_dir);
 }
 
 /* ---- what is not watched ---- */
@@ -244,7 +244,7 @@ static int look_at_link(void *arg, const struct links_link *link)
 	struct unwatched_list *list = arg;
 	int r = 0;
 
-	if (link->up && ifaces_is_pod_side(link))
+	if (link->up && node_ifaces_is_pod_side(link))
 		r = note_unwatched(list, KERN_IFACE_POD, link);
 	if (r == 0 && link->up && is_hardware(link))
 		r = note_unwatched(list, KERN_IFACE_UPLINK, link);
@@ -269,14 +269,14 @@ static void drop_watched(struct unwatched_list *list)
 	}
 }
 
-int ifaces_check_netns(const char *pin_dir, struct pc_err *err)
+int node_ifaces_check_netns(const char *pin_dir, struct pc_err *err)
 {
 	_cleanup_close_ int fd = kern_map_open(pin_dir, KERN_MAP_RUNTIME, err);
 	uint64_t loaded_in = 0, own = 0;
 	int r = fd < 0 ? fd : kern_runtime_read(fd, PODCRED_RUNTIME_NETNS, &loaded_in);
 
 	if (r == 0)
-		r = netns_own(&own);
+		r = net_netns_own(&own);
 	if (r < 0)
 		return err->msg[0] ? r
 				   : pc_err_set(err, r, "cannot tell network namespaces apart: %s",
@@ -293,29 +293,29 @@ static int look_for_xdp(void *arg, const struct links_link *link)
 	const struct search *search = arg;
 	struct ifaces_gap gap = {.kind = IFACES_XDP, .xdp = link->xdp};
 
-	if (!link->up || !link->xdp || !ifaces_is_pod_side(link))
+	if (!link->up || !link->xdp || !node_ifaces_is_pod_side(link))
 		return 0;
 	snprintf(gap.name, sizeof(gap.name), "%s", link->name);
 	search->fn(search->arg, &gap);
 	return 0;
 }
 
-int ifaces_find_gaps(const char *pin_dir, void (*fn)(void *arg, const struct ifaces_gap *gap),
-		     void *arg, struct pc_err *err)
+int node_ifaces_find_gaps(const char *pin_dir, void (*fn)(void *arg, const struct ifaces_gap *gap),
+			  void *arg, struct pc_err *err)
 {
 	_cleanup_(cleanup_unwatched) struct unwatched_list list = {.pin_dir = pin_dir};
 	struct search search = {.pin_dir = pin_dir, .fn = fn, .arg = arg};
-	int r = ifaces_check_netns(pin_dir, err);
+	int r = node_ifaces_check_netns(pin_dir, err);
 
 	if (r == 0)
-		r = links_each(look_at_link, &list, err);
+		r = net_links_each(look_at_link, &list, err);
 	if (r < 0)
 		return r;
 	drop_watched(&list);
 	for (size_t i = 0; i < list.n; i++)
 		found(&search, list.v[i].kind == KERN_IFACE_POD ? IFACES_POD : IFACES_UPLINK,
 		      list.v[i].name);
-	return links_each(look_for_xdp, &search, err);
+	return net_links_each(look_for_xdp, &search, err);
 }
 
 /* Made in this namespace, and leading nowhere by themselves: bridges, tunnels. */
@@ -329,7 +329,7 @@ static bool sits_on_other(const struct links_link *link)
 	return false;
 }
 
-bool ifaces_has_no_end(const struct links_link *link)
+bool node_ifaces_has_no_end(const struct links_link *link)
 {
 	return is_hardware(link) || sits_on_other(link);
 }
@@ -338,7 +338,7 @@ static int look_at_pods_link(void *arg, const struct links_link *link)
 {
 	const struct search *search = arg;
 
-	if (!link->up || !ifaces_has_no_end(link))
+	if (!link->up || !node_ifaces_has_no_end(link))
 		return 0;
 	if (is_hardware(link) ||
 	    !kern_iface_is_attached(search->pin_dir, KERN_IFACE_UPLINK, link->link))
@@ -357,16 +357,16 @@ static int look_inside(void *arg)
 
 		search->to_agent[i] = 0;
 		if (agent->port)
-			links_route_oif(agent->addr.ip, &search->to_agent[i]);
+			net_links_route_oif(agent->addr.ip, &search->to_agent[i]);
 	}
-	return links_each(look_at_pods_link, search, search->err);
+	return net_links_each(look_at_pods_link, search, search->err);
 }
 
 static int look_at_netns(void *arg, const char *path, uint64_t inode)
 {
 	struct search *search = arg;
 
-	return inode == search->own_netns ? 0 : netns_run(path, look_inside, search);
+	return inode == search->own_netns ? 0 : net_netns_run(path, look_inside, search);
 }
 
 struct pods_walk {
@@ -392,16 +392,16 @@ static int look_at_pod(void *arg, const void *key, const void *value)
 	else
 		snprintf(name, sizeof(name), "%s", pod->uid);
 	walk->search.pod = name;
-	r = netns_each_below(cgroup, look_at_netns, &walk->search, walk->search.err);
+	r = net_netns_each_below(cgroup, look_at_netns, &walk->search, walk->search.err);
 	walk->search.pod = NULL;
 	if (r == -EPERM || r == -EACCES || r == -ESRCH)
 		walk->r = -EPERM;
 	return walk->r;
 }
 
-int ifaces_find_past_node(const char *pin_dir, const char *mount,
-			  void (*fn)(void *arg, const struct ifaces_gap *gap), void *arg,
-			  struct pc_err *err)
+int node_ifaces_find_past_node(const char *pin_dir, const char *mount,
+			       void (*fn)(void *arg, const struct ifaces_gap *gap), void *arg,
+			       struct pc_err *err)
 {
 	struct pods_walk walk = {.search = {.pin_dir = pin_dir, .fn = fn, .arg = arg, .err = err},
 				 .mount = mount};
@@ -411,7 +411,7 @@ int ifaces_find_past_node(const char *pin_dir, const char *mount,
 	if (fd < 0 || config_fd < 0)
 		return fd < 0 ? fd : config_fd;
 	kern_config_read(config_fd, &walk.search.config);
-	if (netns_own(&walk.search.own_netns) < 0)
+	if (net_netns_own(&walk.search.own_netns) < 0)
 		return -EPERM;
 	return kern_map_each(fd, sizeof(uint64_t), sizeof(struct podcred_pod), look_at_pod, &walk);
 }

@@ -13,11 +13,11 @@ struct pc_err;
  * are gone. Returns the number of links made. What could not be attached is in the log; nothing is,
  * where the load had neither tcx nor tc.
  */
-int ifaces_attach(const char *pin_dir);
+int node_ifaces_attach(const char *pin_dir);
 
 /* To those alone that routes to guarded addresses lead to: a route may change without any event of an
  * interface. */
-int ifaces_attach_uplinks(const char *pin_dir);
+int node_ifaces_attach_uplinks(const char *pin_dir);
 
 /*
  * An interface by which packets could leave a pod, or this node, and pass no program that should see
@@ -43,23 +43,23 @@ struct ifaces_gap {
 
 /* Those of the first three kinds. -EXDEV: this is not the network namespace that was loaded in, and nothing
  * was looked at. */
-int ifaces_find_gaps(const char *pin_dir, void (*fn)(void *arg, const struct ifaces_gap *gap),
-		     void *arg, struct pc_err *err);
+int node_ifaces_find_gaps(const char *pin_dir, void (*fn)(void *arg, const struct ifaces_gap *gap),
+			  void *arg, struct pc_err *err);
 
 /* Those of the last two. mount: cgroup2. -EPERM: pods' networks may not be entered (CAP_SYS_ADMIN,
  * CAP_SYS_PTRACE, the node's PID namespace). */
-int ifaces_find_past_node(const char *pin_dir, const char *mount,
-			  void (*fn)(void *arg, const struct ifaces_gap *gap), void *arg,
-			  struct pc_err *err);
+int node_ifaces_find_past_node(const char *pin_dir, const char *mount,
+			       void (*fn)(void *arg, const struct ifaces_gap *gap), void *arg,
+			       struct pc_err *err);
 
 /* The node's end of what a pod's network hangs on. */
-bool ifaces_is_pod_side(const struct links_link *link);
+bool node_ifaces_is_pod_side(const struct links_link *link);
 
 /* One that a pod has, without an end on the node: the device itself, or what sits on one of the node. */
-bool ifaces_has_no_end(const struct links_link *link);
+bool node_ifaces_has_no_end(const struct links_link *link);
 
 /* 0: this is the network namespace that was loaded in. -EXDEV: it is another one. */
-int ifaces_check_netns(const char *pin_dir, struct pc_err *err);
+int node_ifaces_check_netns(const char *pin_dir, struct pc_err *err);
 
-/* Take the events from a links_watch_open() descriptor, and attach to what they brought. */
-void ifaces_follow(int watch_fd, const char *pin_dir);
+/* Take the events from a net_links_watch_open() descriptor, and attach to what they brought. */
+void node_ifaces_follow(int watch_fd, const char *pin_dir);

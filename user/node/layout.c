@@ -33,7 +33,7 @@ static int cgroup_id(const char *path, __u64 *ret, struct pc_err *err)
 	return 0;
 }
 
-int layout_find_mount(char **ret, struct pc_err *err)
+int node_layout_find_mount(char **ret, struct pc_err *err)
 {
 	_cleanup_free_ char *mount = NULL;
 	__u64 id = 0;
@@ -396,7 +396,7 @@ static void fill_loader(const struct layout_options *options, struct layout *pla
 	add_agent(place, &options->config->agent_v6, &loader->config.agent[1]);
 }
 
-int layout_find(const struct layout_options *options, struct layout *ret, struct pc_err *err)
+int node_layout_find(const struct layout_options *options, struct layout *ret, struct pc_err *err)
 {
 	int r;
 
@@ -407,7 +407,7 @@ int layout_find(const struct layout_options *options, struct layout *ret, struct
 				  "ADDRESS:PORT, or \"agent:\" in the configuration");
 	r = check_destinations(options->config, err);
 	if (r == 0)
-		r = layout_find_mount(&ret->mount, err);
+		r = node_layout_find_mount(&ret->mount, err);
 	if (r == 0)
 		r = find_kubepods(options, ret, err);
 	if (r == 0)
@@ -423,7 +423,7 @@ int layout_find(const struct layout_options *options, struct layout *ret, struct
 	return r;
 }
 
-void layout_done(struct layout *place)
+void node_layout_done(struct layout *place)
 {
 	free(place->mount);
 	free(place->guard);

@@ -33,8 +33,8 @@ struct layout {
 };
 
 /* The cgroup2 mount, refused when it shows only a part of the hierarchy. */
-int layout_find_mount(char **ret, struct pc_err *err);
+int node_layout_find_mount(char **ret, struct pc_err *err);
 
-/* Everything for kern_load. Free with layout_done, also after a failure. */
-int layout_find(const struct layout_options *options, struct layout *ret, struct pc_err *err);
-void layout_done(struct layout *place);
+/* Everything for kern_load. Free with node_layout_done, also after a failure. */
+int node_layout_find(const struct layout_options *options, struct layout *ret, struct pc_err *err);
+void node_layout_done(struct layout *place);

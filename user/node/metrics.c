@@ -42,7 +42,7 @@ static void put_decisions(FILE *out, const struct kern_status *status)
  * so how much that is has a metric of its own. */
 static void put_guard(FILE *out, const struct guard *guard)
 {
-	enum guard_verdict verdict = guard_verdict(guard);
+	enum node_guard_verdict verdict = node_guard_verdict(guard);
 	size_t unknown = 0;
 
 	for (size_t i = 0; i < guard->n_gaps; i++)
@@ -55,10 +55,11 @@ static void put_guard(FILE *out, const struct guard *guard)
 	if (verdict != GUARD_UNKNOWN)
 		gauge(out, "podcred_guard_complete", COMPLETE_HELP, verdict == GUARD_COMPLETE);
 	head(out, "podcred_guard_gaps", "gauge", "What keeps the guard from being complete.");
-	for (size_t i = 0; guard_kind(i); i++)
-		if (guard_count(guard, guard_kind(i)) || !guard_has_unknown(guard, guard_kind(i)))
-			fprintf(out, "podcred_guard_gaps{kind=\"%s\"} %zu\n", guard_kind(i),
-				guard_count(guard, guard_kind(i)));
+	for (size_t i = 0; node_guard_kind(i); i++)
+		if (node_guard_count(guard, node_guard_kind(i)) ||
+		    !node_guard_has_unknown(guard, node_guard_kind(i)))
+			fprintf(out, "podcred_guard_gaps{kind=\"%s\"} %zu\n", node_guard_kind(i),
+				node_guard_count(guard, node_guard_kind(i)));
 }
 
 static void put_links(FILE *out, const struct kern_status *status)
@@ -83,11 +84,12 @@ static void put_ways(FILE *out, const struct guard *guard)
 	     "Interfaces of pods, by how their connections come to the agent: carried past a "
 	     "bridge, direct, or bridged.");
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		size_t n = ways_count(&guard->ways, kinds[i]);
+		size_t n = node_ways_count(&guard->ways, kinds[i]);
 
 		if (kinds[i] == WAYS_BRIDGED)
-			n += ways_count(&guard->ways, WAYS_LACKING);
-		fprintf(out, "podcred_interfaces{path=\"%s\"} %zu\n", ways_kind_name(kinds[i]), n);
+			n += node_ways_count(&guard->ways, WAYS_LACKING);
+		fprintf(out, "podcred_interfaces{path=\"%s\"} %zu\n", node_ways_kind_name(kinds[i]),
+			n);
 	}
 }
 
@@ -132,7 +134,7 @@ static void put_status(FILE *out, const struct kern_status *status, uint64_t now
 		put_lease(out, status, now_ns);
 }
 
-char *metrics_text(const struct guard *guard, uint64_t now_ns)
+char *node_metrics_text(const struct guard *guard, uint64_t now_ns)
 {
 	char *text = NULL;
 	size_t size;
@@ -155,14 +157,14 @@ char *metrics_text(const struct guard *guard, uint64_t now_ns)
 	return NULL;
 }
 
-int metrics_read(const char *pin_dir, const char *mount, char **ret, struct pc_err *err)
+int node_metrics_read(const char *pin_dir, const char *mount, char **ret, struct pc_err *err)
 {
 	const struct guard_where where = {.pin_dir = pin_dir};
 	struct guard guard;
-	int r = guard_read(&where, mount, &guard, err);
-	char *text = r < 0 ? NULL : metrics_text(&guard, clock_boot_ns());
+	int r = node_guard_read(&where, mount, &guard, err);
+	char *text = r < 0 ? NULL : node_metrics_text(&guard, clock_boot_ns());
 
-	guard_done(&guard);
+	node_guard_done(&guard);
 	if (r < 0)
 		return r;
 	if (!text)
@@ -173,7 +175,7 @@ int metrics_read(const char *pin_dir, const char *mount, char **ret, struct pc_e
 
 /* ---- file ---- */
 
-int metrics_check(const char *path, struct pc_err *err)
+int node_metrics_check(const char *path, struct pc_err *err)
 {
 	_cleanup_free_ char *dir = path ? strdup(path) : NULL;
 	struct stat st;
@@ -211,10 +213,10 @@ struct metrics_file {
 static int write_file(const struct metrics_file *file, struct pc_err *err)
 {
 	_cleanup_free_ char *text = NULL;
-	int r = metrics_read(file->pin_dir, file->mount, &text, err);
+	int r = node_metrics_read(file->pin_dir, file->mount, &text, err);
 
 	if (r == -ENOENT) /* unloaded: that is news for whoever reads this */
-		r = (text = metrics_text(NULL, 0)) ? 0 : -ENOMEM;
+		r = (text = node_metrics_text(NULL, 0)) ? 0 : -ENOMEM;
 	if (r < 0)
 		return r;
 	r = file_write_atomic(file->path, text, strlen(text), 0644);
@@ -250,8 +252,8 @@ static void *run(void *arg)
 	return NULL;
 }
 
-int metrics_start(const char *path, const char *pin_dir, const char *mount,
-		  struct metrics_file **ret, struct pc_err *err)
+int node_metrics_start(const char *path, const char *pin_dir, const char *mount,
+		       struct metrics_file **ret, struct pc_err *err)
 {
 	struct metrics_file *file;
 	int r;
@@ -275,7 +277,7 @@ int metrics_start(const char *path, const char *pin_dir, const char *mount,
 	return 0;
 }
 
-struct metrics_file *metrics_stop(struct metrics_file *file)
+struct metrics_file *node_metrics_stop(struct metrics_file *file)
 {
 	if (!file)
 		return NULL;

@@ -25,7 +25,7 @@ struct paths {
 	size_t n, room;
 };
 
-struct paths *paths_free(struct paths *paths)
+struct paths *node_paths_free(struct paths *paths)
 {
 	if (!paths)
 		return NULL;
@@ -97,7 +97,7 @@ static int is_agent_local(const char *pin_dir, struct pc_err *err)
 
 		if (!config.agent[i].port)
 			continue;
-		r = links_route_oif(config.agent[i].addr.ip, &ifindex);
+		r = net_links_route_oif(config.agent[i].addr.ip, &ifindex);
 		if (r == 0 && ifindex == LOOPBACK)
 			return 1;
 		if (r < 0 && r != -ENETUNREACH)
@@ -119,7 +119,8 @@ static int read_off(const char *pin_dir, enum paths_off *ret, struct pc_err *err
 	return r < 0 ? r : 0;
 }
 
-int paths_read(const char *pin_dir, struct paths **ret, enum paths_off *ret_off, struct pc_err *err)
+int node_paths_read(const char *pin_dir, struct paths **ret, enum paths_off *ret_off,
+		    struct pc_err *err)
 {
 	_cleanup_(paths_freep) struct paths *paths = calloc(1, sizeof(*paths));
 	enum paths_off off = PATHS_OFF_OLD;
@@ -137,11 +138,11 @@ int paths_read(const char *pin_dir, struct paths **ret, enum paths_off *ret_off,
 		*ret_off = off;
 	if (r < 0 || off)
 		return r;
-	r = links_each(add_link, paths, err);
+	r = net_links_each(add_link, paths, err);
 	if (!r)
-		r = links_each_address(add_address, paths, err);
+		r = net_links_each_address(add_address, paths, err);
 	if (!r)
-		r = links_each_pvid(add_pvid, paths, err);
+		r = net_links_each_pvid(add_pvid, paths, err);
 	if (r < 0)
 		return r;
 	*ret = paths;
@@ -149,8 +150,8 @@ int paths_read(const char *pin_dir, struct paths **ret, enum paths_off *ret_off,
 	return 0;
 }
 
-int paths_each_link(const struct paths *paths, int (*fn)(void *arg, const struct links_link *link),
-		    void *arg)
+int node_paths_each_link(const struct paths *paths,
+			 int (*fn)(void *arg, const struct links_link *link), void *arg)
 {
 	int r = 0;
 
@@ -196,7 +197,8 @@ static const struct node_link *gateway_of(const struct paths *paths, const struc
 	return NULL;
 }
 
-enum paths_kind paths_of(const struct paths *paths, const struct links_link *link, int *ret_gateway)
+enum paths_kind node_paths_of(const struct paths *paths, const struct links_link *link,
+			      int *ret_gateway)
 {
 	const struct node_link *master = link->master ? find(paths, link->master) : NULL;
 	const struct node_link *port = find(paths, link->ifindex), *gateway;
@@ -218,21 +220,21 @@ static struct podcred_path entry_of(const struct paths *paths, const struct link
 	struct podcred_path path = {};
 	int gateway;
 
-	if (paths_of(paths, link, &gateway) == PATHS_BRIDGE) {
+	if (node_paths_of(paths, link, &gateway) == PATHS_BRIDGE) {
 		path.gateway = (uint32_t)gateway;
 		memcpy(path.mac, find(paths, gateway)->link.mac, sizeof(path.mac));
 	}
 	return path;
 }
 
-int paths_note(const struct paths *paths, const struct links_link *link)
+int node_paths_note(const struct paths *paths, const struct links_link *link)
 {
 	const struct podcred_path path = entry_of(paths, link);
 
 	return kern_path_write(paths->map_fd, (uint32_t)link->ifindex, &path);
 }
 
-bool paths_is_noted(const struct paths *paths, const struct links_link *link)
+bool node_paths_is_noted(const struct paths *paths, const struct links_link *link)
 {
 	const struct podcred_path path = entry_of(paths, link);
 	const uint32_t ifindex = (uint32_t)link->ifindex;
@@ -259,7 +261,7 @@ static int sweep_path(void *arg, const void *key, const void *value)
 	return 0;
 }
 
-void paths_sweep(const char *pin_dir, const struct paths *paths)
+void node_paths_sweep(const char *pin_dir, const struct paths *paths)
 {
 	struct pc_err err = {};
 	_cleanup_close_ int fd = kern_map_open(pin_dir, KERN_MAP_PATHS, &err);

@@ -22,17 +22,17 @@ enum paths_off {
 
 /* Of the interfaces as they are now. *ret is NULL where there is no path to know; *ret_off, which may be
  * NULL, tells why. -errno. */
-int paths_read(const char *pin_dir, struct paths **ret, enum paths_off *ret_off,
-	       struct pc_err *err);
-struct paths *paths_free(struct paths *paths);
+int node_paths_read(const char *pin_dir, struct paths **ret, enum paths_off *ret_off,
+		    struct pc_err *err);
+struct paths *node_paths_free(struct paths *paths);
 static inline void paths_freep(struct paths **paths)
 {
-	paths_free(*paths);
+	node_paths_free(*paths);
 }
 
-/* The interfaces that it was read of, as links_each. */
-int paths_each_link(const struct paths *paths, int (*fn)(void *arg, const struct links_link *link),
-		    void *arg);
+/* The interfaces that it was read of, as net_links_each. */
+int node_paths_each_link(const struct paths *paths,
+			 int (*fn)(void *arg, const struct links_link *link), void *arg);
 
 /* What the node's end of a pod's interface leads to. */
 enum paths_kind {
@@ -40,14 +40,14 @@ enum paths_kind {
 	PATHS_BRIDGE, /* a bridge, and the device of the node behind it is known */
 	PATHS_UNKNOWN, /* a bridge or switch whose device is not known: connections cross it */
 };
-enum paths_kind paths_of(const struct paths *paths, const struct links_link *link,
-			 int *ret_gateway);
+enum paths_kind node_paths_of(const struct paths *paths, const struct links_link *link,
+			      int *ret_gateway);
 
 /* Write down the path of that interface, before podcred_veth is attached to it. -errno. */
-int paths_note(const struct paths *paths, const struct links_link *link);
+int node_paths_note(const struct paths *paths, const struct links_link *link);
 
 /* Whether it is written down, as it is now. */
-bool paths_is_noted(const struct paths *paths, const struct links_link *link);
+bool node_paths_is_noted(const struct paths *paths, const struct links_link *link);
 
 /* Forget those of interfaces that are gone; all of them where paths is NULL. */
-void paths_sweep(const char *pin_dir, const struct paths *paths);
+void node_paths_sweep(const char *pin_dir, const struct paths *paths);

@@ -63,7 +63,7 @@ static bool is_pods(void *arg, uint64_t cgroup_id)
 	return !podcred_sender_may(&older->place->loader.config, id, pod.flags);
 }
 
-void stale_conns_reset(const struct layout *place, struct reset_report *ret)
+void node_stale_conns_reset(const struct layout *place, struct reset_report *ret)
 {
 	struct pc_err err = {};
 	_cleanup_close_ int guard_fd = kern_map_open(place->loader.pin_dir, KERN_MAP_GUARD, &err);
@@ -82,8 +82,9 @@ void stale_conns_reset(const struct layout *place, struct reset_report *ret)
 	*ret = (struct reset_report){};
 	if (place->loader.config.audit)
 		return;
-	r = guard_fd < 0 || targets_fd < 0 || pods_fd < 0 ? -ENOENT
-							  : reset_connections(&options, ret, &err);
+	r = guard_fd < 0 || targets_fd < 0 || pods_fd < 0
+		    ? -ENOENT
+		    : net_reset_connections(&options, ret, &err);
 	if (r < 0)
 		log_warn("older connections may go on until the packet filter starves them: %s",
 			 err.msg[0] ? err.msg : strerror(-r));

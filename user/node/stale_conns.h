@@ -7,4 +7,4 @@
 
 /* End them, but those of exempt pods. The packet filter stops what cannot be ended. What could not
  * be looked at is in the log. */
-void stale_conns_reset(const struct layout *place, struct reset_report *ret);
+void node_stale_conns_reset(const struct layout *place, struct reset_report *ret);

@@ -59,12 +59,12 @@ static enum ways_kind kind_of(const struct reading *reading, const struct links_
 
 	*ret_gateway = 0;
 	if (reading->paths)
-		kind = paths_of(reading->paths, link, ret_gateway);
+		kind = node_paths_of(reading->paths, link, ret_gateway);
 	else if (!link->master || (master && !strcmp(master->kind, "vrf")))
 		return WAYS_DIRECT;
 	if (kind == PATHS_UNKNOWN)
 		return WAYS_BRIDGED;
-	if (!paths_is_noted(reading->paths, link) ||
+	if (!node_paths_is_noted(reading->paths, link) ||
 	    !kern_iface_is_attached(reading->pin_dir, KERN_IFACE_POD, link->ifindex))
 		return WAYS_LACKING;
 	if (kind == PATHS_NO_BRIDGE)
@@ -100,10 +100,10 @@ static int read_once(const char *pin_dir, struct ways *ret, struct pc_err *err)
 	_cleanup_(paths_freep) struct paths *paths = NULL;
 	struct reading reading = {.pin_dir = pin_dir};
 	struct all_links all = {};
-	int r = paths_read(pin_dir, &paths, &ret->off, err);
+	int r = node_paths_read(pin_dir, &paths, &ret->off, err);
 
 	if (r == 0)
-		r = links_each(add_link, &all, err);
+		r = net_links_each(add_link, &all, err);
 	reading.paths = paths;
 	reading.all = &all;
 	ret->n = 0;
@@ -111,24 +111,24 @@ static int read_once(const char *pin_dir, struct ways *ret, struct pc_err *err)
 	if (r == 0 && !ret->v)
 		r = -ENOMEM;
 	for (size_t i = 0; r == 0 && i < all.n; i++)
-		if (all.v[i].up && ifaces_is_pod_side(&all.v[i]))
+		if (all.v[i].up && node_ifaces_is_pod_side(&all.v[i]))
 			read_way(&reading, &all.v[i], &ret->v[ret->n++]);
 	free(all.v);
 	return r;
 }
 
 /* The resolver notes and attaches within moments: what counts is what stays. */
-int ways_read(const char *pin_dir, struct ways *ret, struct pc_err *err)
+int node_ways_read(const char *pin_dir, struct ways *ret, struct pc_err *err)
 {
 	static const struct timespec a_moment = {.tv_nsec = 50000000};
 	int r;
 
 	*ret = (struct ways){};
-	r = ifaces_check_netns(pin_dir, err);
+	r = node_ifaces_check_netns(pin_dir, err);
 	for (int looks = 4; r == 0 && looks; looks--) {
-		ways_done(ret);
+		node_ways_done(ret);
 		r = read_once(pin_dir, ret, err);
-		if (!ways_count(ret, WAYS_LACKING))
+		if (!node_ways_count(ret, WAYS_LACKING))
 			break;
 		if (looks > 1)
 			nanosleep(&a_moment, NULL);
@@ -136,13 +136,13 @@ int ways_read(const char *pin_dir, struct ways *ret, struct pc_err *err)
 	return r;
 }
 
-void ways_done(struct ways *ways)
+void node_ways_done(struct ways *ways)
 {
 	free(ways->v);
 	*ways = (struct ways){};
 }
 
-size_t ways_count(const struct ways *ways, enum ways_kind kind)
+size_t node_ways_count(const struct ways *ways, enum ways_kind kind)
 {
 	size_t n = 0;
 
@@ -176,7 +176,7 @@ static int match_link(void *arg, const struct links_link *link)
 		*search->ret = *way;
 		return 1;
 	}
-	if (!ifaces_has_no_end(link))
+	if (!node_ifaces_has_no_end(link))
 		return 0;
 	*search->ret = (struct ways_way){.kind = WAYS_SHARED, .peer = link->ifindex};
 	put_name(search->ret->name, link);
@@ -187,39 +187,39 @@ static int look_inside(void *arg)
 {
 	struct pod_search *search = arg;
 
-	if (links_route_oif(search->agent, &search->to_agent) < 0)
+	if (net_links_route_oif(search->agent, &search->to_agent) < 0)
 		return 0;
-	return links_each(match_link, search, &search->err);
+	return net_links_each(match_link, search, &search->err);
 }
 
 static int look_at_netns(void *arg, const char *path, uint64_t inode)
 {
 	struct pod_search *search = arg;
 
-	return inode == search->own_netns ? 0 : netns_run(path, look_inside, search);
+	return inode == search->own_netns ? 0 : net_netns_run(path, look_inside, search);
 }
 
-int ways_of_pod(const struct ways *ways, const char *cgroup, const uint8_t agent[16],
-		struct ways_way *ret)
+int node_ways_of_pod(const struct ways *ways, const char *cgroup, const uint8_t agent[16],
+		     struct ways_way *ret)
 {
 	struct pod_search search = {.ways = ways, .agent = agent, .ret = ret};
-	int r = netns_own(&search.own_netns);
+	int r = net_netns_own(&search.own_netns);
 
 	if (r == 0)
-		r = netns_each_below(cgroup, look_at_netns, &search, &search.err);
+		r = net_netns_each_below(cgroup, look_at_netns, &search, &search.err);
 	return r == -EACCES || r == -ESRCH ? -EPERM : r;
 }
 
 /* ---- in words ---- */
 
-const char *ways_kind_name(enum ways_kind kind)
+const char *node_ways_kind_name(enum ways_kind kind)
 {
 	return kind == WAYS_DIRECT ? "direct" : kind == WAYS_CARRIED ? "carried" : "bridged";
 }
 
 #define DANGER "a neighbour there with CAP_NET_RAW can read and take over its connections"
 
-const char *ways_text(const struct ways_way *way, char *buf, size_t size)
+const char *node_ways_text(const struct ways_way *way, char *buf, size_t size)
 {
 	const char *name = way->name, *bridge = way->bridge;
 
@@ -247,7 +247,7 @@ const char *ways_text(const struct ways_way *way, char *buf, size_t size)
 	return buf;
 }
 
-const char *ways_off_text(enum paths_off off)
+const char *node_ways_off_text(enum paths_off off)
 {
 	static const char *const texts[] = {
 		[PATHS_ON] = NULL,

@@ -37,23 +37,23 @@ struct ways {
 
 /* Those that are up, in the network namespace of the caller. -EXDEV: it is another one than was loaded in.
  * Done also after a failure. */
-int ways_read(const char *pin_dir, struct ways *ret, struct pc_err *err);
-void ways_done(struct ways *ways);
+int node_ways_read(const char *pin_dir, struct ways *ret, struct pc_err *err);
+void node_ways_done(struct ways *ways);
 
-size_t ways_count(const struct ways *ways, enum ways_kind kind);
+size_t node_ways_count(const struct ways *ways, enum ways_kind kind);
 
 /*
  * That of the pod whose cgroup is given, to that address. 1: *ret is it. 0: none of its processes is in a
  * network with a known one. -EPERM: its network may not be entered.
  */
-int ways_of_pod(const struct ways *ways, const char *cgroup, const uint8_t agent[16],
-		struct ways_way *ret);
+int node_ways_of_pod(const struct ways *ways, const char *cgroup, const uint8_t agent[16],
+		     struct ways_way *ret);
 
 /* "carried", "direct" or "bridged": for JSON and metrics. */
-const char *ways_kind_name(enum ways_kind kind);
+const char *node_ways_kind_name(enum ways_kind kind);
 
 /* What that means for the pod, in words. */
-const char *ways_text(const struct ways_way *way, char *buf, size_t size);
+const char *node_ways_text(const struct ways_way *way, char *buf, size_t size);
 
 /* Why there is no path at all; NULL with PATHS_ON. */
-const char *ways_off_text(enum paths_off off);
+const char *node_ways_off_text(enum paths_off off);

@@ -11,7 +11,7 @@
 static void look_for_strays(struct resolver *res, const struct cgsurvey *survey)
 {
 	char text[768];
-	bool strays = survey && guard_outside(survey, res->kubepods, text, sizeof(text));
+	bool strays = survey && node_guard_outside(survey, res->kubepods, text, sizeof(text));
 
 	if (strays && !res->around.strays)
 		log_warn("not guarded: %s", text);
@@ -22,7 +22,8 @@ static void look_for_strays(struct resolver *res, const struct cgsurvey *survey)
 
 static void look_for_listed(struct resolver *res, const struct cgsurvey *survey)
 {
-	size_t absent = listed_absent(&res->around.listed, survey, res->kubepods, clock_mono_ns());
+	size_t absent =
+		resolver_listed_absent(&res->around.listed, survey, res->kubepods, clock_mono_ns());
 
 	if (absent && !res->around.absent)
 		log_warn("none of %zu pods that run by %s has a process in %s; another kubepods is "
@@ -42,13 +43,13 @@ static void look_around(void *arg)
 	look_for_listed(res, seen ? &survey : NULL);
 }
 
-int resolve_around_start(struct resolver *res, struct pc_err *err)
+int resolver_around_start(struct resolver *res, struct pc_err *err)
 {
 	(void)err;
 	return loop_every(res->loop, 0, RESOLVE_RARE_NS, look_around, res, NULL);
 }
 
-void resolve_around_stop(struct resolver *res)
+void resolver_around_stop(struct resolver *res)
 {
-	listed_done(&res->around.listed);
+	resolver_listed_done(&res->around.listed);
 }

@@ -43,7 +43,7 @@ static void cover_or_begin_again(void *arg)
 
 /* ---- the tree as a whole ---- */
 
-void resolve_cgroups_scan(struct resolver *res)
+void resolver_cgroups_scan(struct resolver *res)
 {
 	int r = cgtree_scan(res->cgroups.tree);
 
@@ -61,7 +61,7 @@ void resolve_cgroups_scan(struct resolver *res)
 
 static void scan(void *arg)
 {
-	resolve_cgroups_scan(arg);
+	resolver_cgroups_scan(arg);
 }
 
 /* In this turn of the loop, once for all events of it. */
@@ -181,7 +181,7 @@ static int watch_tree(struct resolver *res, struct pc_err *err)
 	return r < 0 ? pc_err_set(err, r, "cannot watch the cgroup tree: %s", strerror(-r)) : 0;
 }
 
-int resolve_cgroups_start(struct resolver *res, struct pc_err *err)
+int resolver_cgroups_start(struct resolver *res, struct pc_err *err)
 {
 	int r = open_tree(res, err);
 
@@ -198,7 +198,7 @@ int resolve_cgroups_start(struct resolver *res, struct pc_err *err)
 	return r;
 }
 
-void resolve_cgroups_stop(struct resolver *res)
+void resolver_cgroups_stop(struct resolver *res)
 {
 	kern_events_close(res->cgroups.events);
 	cgtree_close(res->cgroups.tree);

@@ -14,7 +14,7 @@ static void drop_old_lock(struct resolver *res)
 		close(TAKE_FD(*fd));
 }
 
-int resolve_be_the_only_one(struct resolver *res, struct pc_err *err)
+int resolver_be_the_only_one(struct resolver *res, struct pc_err *err)
 {
 	const char *pin_dir = res->options->pin_dir;
 	int *fd = &res->tenure->lock_fd;
@@ -59,14 +59,14 @@ static void live(void *arg)
 	drop_old_lock(res);
 }
 
-int resolve_health_start(struct resolver *res, struct pc_err *err)
+int resolver_health_start(struct resolver *res, struct pc_err *err)
 {
 	(void)err;
 	say_ready(res, clock_boot_ns());
 	return loop_every(res->loop, 0, RESOLVE_OFTEN_NS, live, res, NULL);
 }
 
-void resolve_health_stop(struct resolver *res)
+void resolver_health_stop(struct resolver *res)
 {
 	if (res->ready && said_ready(res) == res->ready) /* not another's, who took over */
 		say_ready(res, 0);

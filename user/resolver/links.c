@@ -14,12 +14,12 @@ static void on_links(void *arg, unsigned ready)
 	const struct resolver *res = arg;
 
 	(void)ready;
-	ifaces_follow(res->links.fd, res->options->pin_dir);
+	node_ifaces_follow(res->links.fd, res->options->pin_dir);
 }
 
 static int open_watch(struct resolver *res)
 {
-	_cleanup_close_ int fd = links_watch_open();
+	_cleanup_close_ int fd = net_links_watch_open();
 	int r = fd;
 
 	if (r >= 0)
@@ -39,26 +39,26 @@ static void watch_links(struct resolver *res)
 			 "seconds",
 			 strerror(-r));
 	res->links.error = r;
-	ifaces_attach(res->options->pin_dir);
+	node_ifaces_attach(res->options->pin_dir);
 }
 
 static void look(void *arg)
 {
 	struct resolver *res = arg;
 
-	ifaces_attach_uplinks(res->options->pin_dir); /* a route changes without any event */
+	node_ifaces_attach_uplinks(res->options->pin_dir); /* a route changes without any event */
 	if (res->links.fd < 0)
 		watch_links(res);
 }
 
-int resolve_links_start(struct resolver *res, struct pc_err *err)
+int resolver_links_start(struct resolver *res, struct pc_err *err)
 {
 	(void)err;
 	watch_links(res);
 	return loop_every(res->loop, 0, RESOLVE_SOON_NS, look, res, NULL);
 }
 
-void resolve_links_stop(struct resolver *res)
+void resolver_links_stop(struct resolver *res)
 {
 	cleanup_close(&res->links.fd);
 }

@@ -11,7 +11,7 @@
 /* A list is some seconds old when it is read. */
 #define PATIENCE_NS (15 * CLOCK_S)
 
-int listed_set(struct listed *listed, const struct pod_name *pods, size_t n)
+int resolver_listed_set(struct listed *listed, const struct pod_name *pods, size_t n)
 {
 	char(*uids)[2][POD_UID_SIZE] = calloc(n + 1, sizeof(*uids));
 
@@ -29,7 +29,7 @@ int listed_set(struct listed *listed, const struct pod_name *pods, size_t n)
 	return 0;
 }
 
-void listed_done(struct listed *listed)
+void resolver_listed_done(struct listed *listed)
 {
 	free(listed->uids);
 	*listed = (struct listed){};
@@ -43,8 +43,8 @@ static bool has(const struct listed *listed, const struct cgsurvey_entry *pod)
 	return false;
 }
 
-size_t listed_absent(struct listed *listed, const struct cgsurvey *survey, const char *kubepods,
-		     uint64_t now_ns)
+size_t resolver_listed_absent(struct listed *listed, const struct cgsurvey *survey,
+			      const char *kubepods, uint64_t now_ns)
 {
 	bool found = !listed->n || !survey;
 

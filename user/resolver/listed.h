@@ -18,10 +18,10 @@ struct listed {
 };
 
 /* In place of what was there. -ENOMEM: it stays. */
-int listed_set(struct listed *listed, const struct pod_name *pods, size_t n);
-void listed_done(struct listed *listed);
+int resolver_listed_set(struct listed *listed, const struct pod_name *pods, size_t n);
+void resolver_listed_done(struct listed *listed);
 
 /* How many pods should run below kubepods of which, for a while now, none does. survey: of what is
  * around it; NULL: cannot be told. */
-size_t listed_absent(struct listed *listed, const struct cgsurvey *survey, const char *kubepods,
-		     uint64_t now_ns);
+size_t resolver_listed_absent(struct listed *listed, const struct cgsurvey *survey,
+			      const char *kubepods, uint64_t now_ns);

@@ -17,7 +17,7 @@ static int sink_upsert(void *arg, const struct pod_ident *pod)
 		.flags = (pod->named ? PODCRED_POD_NAMED : 0) |
 			 (pod->host_network ? PODCRED_POD_HOST_NETWORK : 0) |
 			 (pod->is_static ? PODCRED_POD_STATIC : 0) |
-			 resolve_policy_flags(&res->config, pod),
+			 resolver_policy_flags(&res->config, pod),
 	};
 
 	_Static_assert(sizeof(value.uid) == sizeof(pod->uid), "uid");
@@ -84,7 +84,7 @@ static uint64_t last_generation(const struct resolver *res)
 	return left.generation;
 }
 
-void resolve_drop_leftovers(struct resolver *res)
+void resolver_drop_leftovers(struct resolver *res)
 {
 	uint64_t ids[256];
 	struct leftovers left = {.registry = res->registry, .ids = ids, .room = ARRAY_SIZE(ids)};
@@ -109,7 +109,7 @@ static void settle(void *arg)
 	registry_flush(res->registry);
 }
 
-int resolve_registry_start(struct resolver *res, struct pc_err *err)
+int resolver_registry_start(struct resolver *res, struct pc_err *err)
 {
 	struct identity_sink sink = {
 		.upsert = sink_upsert, .remove = sink_remove, .qos = sink_qos, .arg = res};
@@ -121,7 +121,7 @@ int resolve_registry_start(struct resolver *res, struct pc_err *err)
 
 /* ---- the maps ---- */
 
-int resolve_maps_open(struct resolver *res, struct pc_err *err)
+int resolver_maps_open(struct resolver *res, struct pc_err *err)
 {
 	struct resolve_maps *m = &res->maps;
 	const struct {
@@ -142,7 +142,7 @@ int resolve_maps_open(struct resolver *res, struct pc_err *err)
 	return 0;
 }
 
-void resolve_maps_close(struct resolver *res)
+void resolver_maps_close(struct resolver *res)
 {
 	struct resolve_maps *m = &res->maps;
 	int *fds[] = {&m->config, &m->runtime, &m->pods,   &m->quota,

@@ -51,7 +51,7 @@ static void take_names(struct resolver *res, const struct podlist *list)
 	res->names.has_list = true;
 	say_skipped(res, list);
 	/* without memory the last one counts */
-	listed_set(&res->around.listed, list->pods, list->n);
+	resolver_listed_set(&res->around.listed, list->pods, list->n);
 	log_debug("%zu pod%s in %s", list->n, plural(list->n), res->options->pods);
 	r = registry_set_names(res->registry, list->pods, list->n, &err);
 	if (r < 0)
@@ -61,9 +61,9 @@ static void take_names(struct resolver *res, const struct podlist *list)
 
 static void load(struct resolver *res)
 {
-	_cleanup_(podlist_done) struct podlist list = {};
+	_cleanup_(kube_podlist_done) struct podlist list = {};
 	struct pc_err err = {};
-	int r = podlist_load(res->options->pods, &list, &err);
+	int r = kube_podlist_load(res->options->pods, &list, &err);
 
 	if (r == 0)
 		take_names(res, &list);
@@ -78,7 +78,7 @@ static void load(struct resolver *res)
 		log_warn("%s; the names read before stay in force", err.msg);
 }
 
-void resolve_names_reload(struct resolver *res)
+void resolver_names_reload(struct resolver *res)
 {
 	res->names.trouble = (struct pc_err){};
 	if (res->options->pods)
@@ -114,7 +114,7 @@ static void look(void *arg)
 	bool changed;
 
 	names->watch = loop_unwatch(names->watch);
-	changed = podlist_watch_look(&names->list);
+	changed = kube_podlist_watch_look(&names->list);
 	if (names->list.fd >= 0 &&
 	    loop_watch(res->loop, names->list.fd, LOOP_READ, on_folder, res, &names->watch) < 0)
 		names->watch = NULL; /* no memory: there is the timer */
@@ -123,7 +123,7 @@ static void look(void *arg)
 		load(res);
 }
 
-int resolve_names_start(struct resolver *res, struct pc_err *err)
+int resolver_names_start(struct resolver *res, struct pc_err *err)
 {
 	(void)err;
 	/* none by this one */
@@ -132,14 +132,14 @@ int resolve_names_start(struct resolver *res, struct pc_err *err)
 		log_warn("no --pods FILE: pods have no names, so no caller gets credentials");
 		return 0;
 	}
-	podlist_watch_start(&res->names.list, res->options->pods);
-	podlist_watch_look(&res->names.list);
+	kube_podlist_watch_start(&res->names.list, res->options->pods);
+	kube_podlist_watch_look(&res->names.list);
 	say_blind(res);
 	load(res);
 	return loop_every(res->loop, 0, RESOLVE_OFTEN_NS, look, res, NULL);
 }
 
-void resolve_names_stop(struct resolver *res)
+void resolver_names_stop(struct resolver *res)
 {
-	podlist_watch_stop(&res->names.list);
+	kube_podlist_watch_stop(&res->names.list);
 }

@@ -7,7 +7,7 @@
 #include "identity/registry.h"
 #include "resolver/resolver.h"
 
-uint32_t resolve_policy_flags(const struct config *config, const struct pod_ident *pod)
+uint32_t resolver_policy_flags(const struct config *config, const struct pod_ident *pod)
 {
 	if (!pod->named)
 		return 0; /* an exception is somebody known */
@@ -30,11 +30,11 @@ static bool differs(void *arg, const struct pod_ident *pod)
 {
 	const struct policies *policies = arg;
 
-	return resolve_policy_flags(policies->before, pod) !=
-	       resolve_policy_flags(policies->now, pod);
+	return resolver_policy_flags(policies->before, pod) !=
+	       resolver_policy_flags(policies->now, pod);
 }
 
-int resolve_policy_start(struct resolver *res, struct pc_err *err)
+int resolver_policy_start(struct resolver *res, struct pc_err *err)
 {
 	const char *path = res->options->config_path;
 
@@ -42,7 +42,7 @@ int resolve_policy_start(struct resolver *res, struct pc_err *err)
 	return path ? config_load(path, &res->config, err) : 0;
 }
 
-void resolve_policy_reload(struct resolver *res)
+void resolver_policy_reload(struct resolver *res)
 {
 	static struct config before;
 	struct policies policies = {.before = &before, .now = &res->config};

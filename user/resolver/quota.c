@@ -19,7 +19,7 @@ static void settle(void *arg)
 	kern_pass_quota_settle(res->maps.passes, res->maps.pass_quota, &res->pass_quota_memory);
 }
 
-int resolve_quota_start(struct resolver *res, struct pc_err *err)
+int resolver_quota_start(struct resolver *res, struct pc_err *err)
 {
 	int r = loop_every(res->loop, 0, RESOLVE_OFTEN_NS, sweep, res, NULL);
 
@@ -27,7 +27,7 @@ int resolve_quota_start(struct resolver *res, struct pc_err *err)
 	return r < 0 ? r : loop_every(res->loop, 0, RESOLVE_SOON_NS, settle, res, NULL);
 }
 
-void resolve_quota_stop(struct resolver *res)
+void resolver_quota_stop(struct resolver *res)
 {
 	kern_quota_memory_free(res->quota_memory);
 	kern_quota_memory_free(res->pass_quota_memory);

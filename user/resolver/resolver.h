@@ -90,52 +90,52 @@ struct resolver {
 
 /* ---- resolve_maps.c: what the registry decides, the kernel learns ---- */
 
-int resolve_maps_open(struct resolver *res, struct pc_err *err);
-void resolve_maps_close(struct resolver *res);
-int resolve_registry_start(struct resolver *res, struct pc_err *err);
+int resolver_maps_open(struct resolver *res, struct pc_err *err);
+void resolver_maps_close(struct resolver *res);
+int resolver_registry_start(struct resolver *res, struct pc_err *err);
 
 /* Pods of an earlier resolver that are not there any more. After the first scan. */
-void resolve_drop_leftovers(struct resolver *res);
+void resolver_drop_leftovers(struct resolver *res);
 
 /* ---- resolve_policy.c ---- */
 
-uint32_t resolve_policy_flags(const struct config *config, const struct pod_ident *pod);
-int resolve_policy_start(struct resolver *res, struct pc_err *err);
-void resolve_policy_reload(struct resolver *res);
+uint32_t resolver_policy_flags(const struct config *config, const struct pod_ident *pod);
+int resolver_policy_start(struct resolver *res, struct pc_err *err);
+void resolver_policy_reload(struct resolver *res);
 
 /* ---- resolve_cgroups.c ---- */
 
-int resolve_cgroups_start(struct resolver *res, struct pc_err *err);
-void resolve_cgroups_scan(struct resolver *res);
-void resolve_cgroups_stop(struct resolver *res);
+int resolver_cgroups_start(struct resolver *res, struct pc_err *err);
+void resolver_cgroups_scan(struct resolver *res);
+void resolver_cgroups_stop(struct resolver *res);
 
 /* ---- resolve_names.c: the pod list ---- */
 
-int resolve_names_start(struct resolver *res, struct pc_err *err);
+int resolver_names_start(struct resolver *res, struct pc_err *err);
 /* Read it again, and say again what is wrong with it. */
-void resolve_names_reload(struct resolver *res);
-void resolve_names_stop(struct resolver *res);
+void resolver_names_reload(struct resolver *res);
+void resolver_names_stop(struct resolver *res);
 
 /* ---- resolve_links.c: interfaces ---- */
 
-int resolve_links_start(struct resolver *res, struct pc_err *err);
-void resolve_links_stop(struct resolver *res);
+int resolver_links_start(struct resolver *res, struct pc_err *err);
+void resolver_links_stop(struct resolver *res);
 
 /* ---- resolve_around.c: pods that run elsewhere ---- */
 
-int resolve_around_start(struct resolver *res, struct pc_err *err);
-void resolve_around_stop(struct resolver *res);
+int resolver_around_start(struct resolver *res, struct pc_err *err);
+void resolver_around_stop(struct resolver *res);
 
 /* ---- resolve_quota.c: what only time takes away ---- */
 
-int resolve_quota_start(struct resolver *res, struct pc_err *err);
-void resolve_quota_stop(struct resolver *res);
+int resolver_quota_start(struct resolver *res, struct pc_err *err);
+void resolver_quota_stop(struct resolver *res);
 
 /* ---- resolve_health.c: what others may know of this one ---- */
 
 /* Two would take each other's pods away. */
-int resolve_be_the_only_one(struct resolver *res, struct pc_err *err);
+int resolver_be_the_only_one(struct resolver *res, struct pc_err *err);
 
 /* Last of all: says that it follows the pods. */
-int resolve_health_start(struct resolver *res, struct pc_err *err);
-void resolve_health_stop(struct resolver *res);
+int resolver_health_start(struct resolver *res, struct pc_err *err);
+void resolver_health_stop(struct resolver *res);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/lease.h"
+#include "node/lease.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -74,7 +74,7 @@ static bool listens(const struct lease *lease, const struct net_addr *addr)
 {
 	struct sockdiag_socket listener;
 
-	return sockdiag_listener(addr, &listener) == 0 && is_agents(lease, listener.cgroup_id);
+	return net_sockdiag_listener(addr, &listener) == 0 && is_agents(lease, listener.cgroup_id);
 }
 
 static int dial(const struct net_addr *addr)
@@ -222,8 +222,8 @@ static int start_timers(struct lease *lease)
 	return loop_every(lease->loop, CHECK_NS, CHECK_NS, check, lease, &lease->checks);
 }
 
-int lease_start(struct loop *loop, const char *pin_dir, const char *mount, struct lease **ret,
-		struct pc_err *err)
+int node_lease_start(struct loop *loop, const char *pin_dir, const char *mount, struct lease **ret,
+		     struct pc_err *err)
 {
 	struct lease *lease = calloc(1, sizeof(*lease));
 	int r;
@@ -239,14 +239,14 @@ int lease_start(struct loop *loop, const char *pin_dir, const char *mount, struc
 	if (r >= 0)
 		r = start_timers(lease);
 	if (r < 0) {
-		lease_stop(lease);
+		node_lease_stop(lease);
 		return r;
 	}
 	*ret = lease;
 	return 0;
 }
 
-struct lease *lease_stop(struct lease *lease)
+struct lease *node_lease_stop(struct lease *lease)
 {
 	if (!lease)
 		return NULL;

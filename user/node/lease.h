@@ -15,8 +15,8 @@ struct loop;
 
 /* mount: cgroup2. It and the loop must outlive the lease. To be called in the node's network namespace;
  * does nothing while the loaded configuration says failureMode closed. -errno. */
-int lease_start(struct loop *loop, const char *pin_dir, const char *mount, struct lease **ret,
-		struct pc_err *err);
+int node_lease_start(struct loop *loop, const char *pin_dir, const char *mount, struct lease **ret,
+		     struct pc_err *err);
 
 /* Returns NULL; NULL is fine. */
-struct lease *lease_stop(struct lease *lease);
+struct lease *node_lease_stop(struct lease *lease);
