@@ -20,10 +20,9 @@
 #include "daemon/child.h"
 #include "base/cleanup.h"
 #include "node/guard.h"
-#include "node/ifaces.h"
+#include "node/guard_up.h"
 #include "base/log.h"
 #include "base/loop.h"
-#include "node/stale_conns.h"
 #include "node/metrics.h"
 #include "base/plural.h"
 #include "daemon/privileges.h"
@@ -210,25 +209,20 @@ static int supervise(struct run *run, const struct layout *place, struct loop *l
 
 static int attach(const struct run_options *options, const struct layout *place, struct pc_err *err)
 {
-	struct kern_report report;
-	struct reset_report older;
 	char text[NET_ADDR_TEXT];
-	int r = kern_load(&place->loader, &report, err);
+	struct guard_up up;
+	int r = node_guard_up(place, &up, err);
 
 	if (r < 0)
 		return r;
-	node_ifaces_attach(place->loader.pin_dir);
-	kern_iface_settle(place->loader.pin_dir);
-	node_stale_conns_reset(place, &older);
-	if (older.found)
+	if (up.older.found)
 		log_info("older connections of pods to guarded addresses: %u ended, %u left: "
 			 "their packets are dropped",
-			 older.destroyed, older.failed);
-	if (report.mounted_bpffs)
+			 up.older.destroyed, up.older.failed);
+	if (up.load.mounted_bpffs)
 		log_info("mounted a BPF file system on /sys/fs/bpf");
-	node_guard_warn_unseen(report.others_unknown, place->guard, place->agent_cgroup);
 	log_info("guarding %s (%u program%s attached, %u updated), agent in %s", place->guard,
-		 report.attached, plural(report.attached), report.updated, place->agent_cgroup);
+		 up.load.attached, plural(up.load.attached), up.load.updated, place->agent_cgroup);
 	if (options->place.config->agent_v4.port)
 		log_info("redirecting to %s",
 			 net_addr_format(options->place.config->agent_v4.ip,
@@ -261,8 +255,7 @@ static int check_before(struct run *run, struct pc_err *err)
 
 /* The lock is ours and not the child's: it must hold before anything is attached, and while a child is
  * started again. Without pins there is none yet: then the load takes it. */
-static int doctor_check_resolver(const struct run_options *options, int *ret_lock,
-				 struct pc_err *err)
+static int check_resolver(const struct run_options *options, int *ret_lock, struct pc_err *err)
 {
 	struct pc_err none = {};
 	int r = kern_resolver_lock(options->place.pin_dir, &none);
@@ -291,7 +284,7 @@ static int prepare(struct run *run, int *ret_lock, struct pc_err *err)
 
 	if (r == 0)
 		r = check_before(run, err);
-	return r < 0 ? r : doctor_check_resolver(run->options, ret_lock, err);
+	return r < 0 ? r : check_resolver(run->options, ret_lock, err);
 }
 
 int daemon_run(const struct run_options *options, struct pc_err *err)

@@ -67,7 +67,7 @@ struct search {
 	char known[512];
 };
 
-static void cli_pod_label(const struct podcred_pod *pod, char *buf, size_t size)
+static void pod_label(const struct podcred_pod *pod, char *buf, size_t size)
 {
 	if (pod->flags & PODCRED_POD_NAMED)
 		snprintf(buf, size, "%s/%s", pod->name_space, pod->name);
@@ -83,7 +83,7 @@ static int compare_pod(void *arg, const void *key, const void *value)
 	char label[PODCRED_NAMESPACE_LEN + PODCRED_NAME_LEN + 1];
 
 	(void)key;
-	cli_pod_label(pod, label, sizeof(label));
+	pod_label(pod, label, sizeof(label));
 	if (!strcmp(label, search->text) || !strcmp(pod->uid, search->text)) {
 		*search->ret = *pod;
 		search->found = true;

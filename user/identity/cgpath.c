@@ -210,7 +210,7 @@ static bool next_component(struct span path, size_t *pos, struct span *ret)
 	return end > start;
 }
 
-static enum cgpath_reason doctor_check_path(struct span path)
+static enum cgpath_reason check_path(struct span path)
 {
 	struct span c;
 	size_t pos = 0;
@@ -257,7 +257,7 @@ enum cgpath_reason cgpath_parse(const char *text, size_t len, struct cgpath_pod 
 {
 	struct span path = {text, len}, c, base, unit;
 	struct cgpath_pod pod = {0};
-	enum cgpath_reason reason = doctor_check_path(path);
+	enum cgpath_reason reason = check_path(path);
 	size_t pos = 0;
 
 	if (reason != CGPATH_OK)
