@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* FLAGS: -Itests/fuzz/host -Ibpf/lib -Ibpf -Wno-missing-prototypes -Wno-unknown-attributes -fno-sanitize=alignment */
-/* SOURCES: user/kernel/filter.c user/base/addr.c user/base/parse.c */
+/* SOURCES: user/kernel/filter.c */
+/* MODULES: base */
 /*
  * The packet programs of bpf/egress.bpf.c, bpf/tcx.bpf.c and bpf/path.bpf.c, whole, on a packet of a pod,
  * or for one. Beside them the second reader says where the packet could go. What could go to a guarded

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/identity/cgpath.c user/identity/pod.c */
+/* MODULES: identity */
 /* Cgroup paths: whatever the bytes, an accepted path names a pod where the answer says. */
 #include "fuzz.h"
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/kernel/events.c user/kernel/reasons.c user/cli/decision.c user/base/addr.c user/base/parse.c user/base/err.c */
+/* SOURCES: user/kernel/events.c user/kernel/reasons.c */
+/* MODULES: cli base */
 /* LIBS: -ljansson */
 /*
  * Ring-buffer records of any length and content, as the programs of another release might write

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/base/k8s_name.c */
+/* MODULES: base */
 /* Names of Kubernetes objects, against the regular expressions of RFC 1123. */
 #include "fuzz.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/identity/mountinfo.c */
+/* MODULES: identity */
 /* /proc/PID/mountinfo: who may mount may choose most of a line. */
 #include "fuzz.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/net/messages.c user/net/nl.c user/net/links.c user/net/sockdiag.c user/base/addr.c user/base/parse.c user/base/err.c */
+/* MODULES: net base */
 /* LIBS: -lmnl -Wl,--wrap=recvmsg -Wl,--wrap=socket -Wl,--wrap=bind -Wl,--wrap=connect -Wl,--wrap=send */
 /*
  * Netlink: single messages, and whole conversations in which the input is the kernel. The first

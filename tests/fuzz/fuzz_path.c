@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/http/path.c */
+/* MODULES: http */
 /* Request targets, against a second reader that was written for this test alone. */
 #include "fuzz.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/base/addr.c user/base/parse.c user/base/err.c */
+/* MODULES: base */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

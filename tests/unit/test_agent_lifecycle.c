@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* SOURCES: tests/unit/agent_harness.c */
-/* MODULES: agent http credentials yaml crypto base */
+/* MODULES: agent credentials http crypto yaml base */
 /* LIBS: -lmicrohttpd -ljansson -lyaml -lcrypto */
 /* Waiting for names, shares and limits, reload, start and stop, over real sockets. */
 #include "base/addr.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/base/caps.c user/base/file.c */
+/* MODULES: base */
 /* Giving up capabilities, for real, in a child. As a user without any, what is left to see is that
  * nothing is asked of the kernel then. */
 #include <errno.h>

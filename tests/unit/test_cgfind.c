@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/identity/cgfind.c user/identity/cgsurvey.c user/identity/mountinfo.c user/identity/cgpath.c user/identity/pod.c user/base/err.c user/base/file.c */
+/* MODULES: identity base */
 /* Where cgroup2 is mounted, and where kubepods is below it. */
 #include <errno.h>
 #include <fcntl.h>

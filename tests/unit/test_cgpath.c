@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/identity/cgpath.c user/identity/pod.c */
+/* MODULES: identity */
 /* Cgroup paths as kubelets, runtimes and forgers write them. */
 #include <errno.h>
 #include <limits.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/identity/cgtree.c user/identity/cgpath.c user/identity/registry.c user/identity/names.c user/identity/pod.c user/base/err.c */
+/* MODULES: identity base */
 /* The tree reader on plain directories: it needs inode numbers, not cgroups. */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/cli/decision.c user/kernel/reasons.c user/base/addr.c user/base/parse.c */
+/* SOURCES: user/kernel/reasons.c */
+/* MODULES: cli base */
 /* LIBS: -ljansson */
 #include <setjmp.h>
 #include <stdarg.h>

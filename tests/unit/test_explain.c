@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/doctor/explain.c user/kernel/reasons.c user/base/addr.c user/base/parse.c */
+/* SOURCES: user/kernel/reasons.c */
+/* MODULES: doctor base */
 /*
  * The same cases, with the same answers, as tests/bpf/test_logic.c has them of the BPF functions;
  * those that only a hook can reach are compared by tests/e2e/25-explain.sh.

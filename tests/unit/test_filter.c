@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/kernel/filter.c user/base/addr.c user/base/parse.c */
+/* SOURCES: user/kernel/filter.c */
+/* MODULES: base */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/http/conns.c */
+/* MODULES: http */
 /* What hostile pods may hold: their share of connections, and each only so long. Time is made up. */
 #include <errno.h>
 #include <poll.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/base/k8s_name.c */
+/* MODULES: base */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/base/log.c user/base/log_out.c */
+/* MODULES: base */
 /* LIBS: -ljansson */
 /* The log is of the whole process, so each test logs in processes of its own; stderr is what the
  * parent reads. A process that hangs is ended by its alarm, and then has not exited with 0. */

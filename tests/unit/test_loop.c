@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/base/loop.c */
+/* MODULES: base */
 /* LIBS: -Wl,--wrap=clock_gettime -Wl,--wrap=epoll_wait */
 /*
  * The loop's clock is the test's: it stands still while functions run, and jumps by what the loop

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/net/messages.c */
+/* MODULES: net */
 /* LIBS: -lmnl */
 /* Messages as Linux 6.18 and 6.12 sent them, whole, cut and damaged. Each is read from memory that ends with
  * it, so that the sanitizer sees a read beyond. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/net/reset.c user/net/netns.c user/base/err.c user/base/file.c */
+/* MODULES: net base */
 /* What reset counts, on a kernel that is played here; and the walk through plain directories. */
 #include <errno.h>
 #include <netinet/in.h>

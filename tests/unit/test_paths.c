@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/node/paths.c user/base/err.c */
+/* MODULES: node base */
 /* Which device of the node a bridge leads to. The interfaces, and what is written down, are the test's. */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/identity/registry.c user/identity/names.c user/identity/pod.c user/base/err.c */
+/* MODULES: identity base */
 /* Cgroups and names meet in the registry; the sink is an array. */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* SOURCES: user/daemon/sandbox.c */
+/* MODULES: daemon */
 /*
  * The agent's seccomp filter, in force in a child: what serve does goes on, and each planted call is
  * refused by it. One that fails with EPERM as it is proves nothing, so that is looked at first.
