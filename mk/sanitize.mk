@@ -31,7 +31,7 @@ TSAN_E2E := tests/san/agent.sh tests/e2e/10-identity.sh tests/e2e/16-metrics.sh 
 test-tsan: ## threads of the agent, resolver and library under ThreadSanitizer
 	$(Q)$(MAKE) --no-print-directory O=$(O)/tsan $(SAN_CC) SANITIZE=thread test-tsan-run
 test-tsan-run: $(SAN_BUILD) $(TSAN_UNIT)
-	$(Q)O=$(abspath $(O)) SAN_CONTROLS=race CMOCKA_MESSAGE_OUTPUT=TAP tests/san/run.sh $(TSAN_UNIT) $(TSAN_E2E)
+	$(Q)O=$(abspath $(O)) SAN_CONTROLS=race CMOCKA_MESSAGE_OUTPUT=TAP JOBS=$(JOBS) tests/san/run.sh $(TSAN_UNIT) $(TSAN_E2E)
 
 # The release build under memcheck, which sees what was never written.
 $(O)/.deps-check: mk/deps.mk mk/deps.sh | $(O)/.deps-build

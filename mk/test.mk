@@ -98,21 +98,23 @@ $(CLIENTS): $(wildcard tests/clients/*) | $(O)/.deps-test
 	$(Q)cd $(@D) && npm ci --no-audit --no-fund --omit=dev --loglevel=error >/dev/null
 	$(Q)touch $@
 
+# Tests have nothing in common but the machine. JOBS=1: one after another.
+JOBS ?= $(shell nproc)
 .PHONY: test
 test: test-unit-build test-e2e-build ## everything under 15 minutes: unit, BPF logic, end to end
-	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP tests/run.sh $(UNIT_BINS) $(BPF_TESTS) $(E2E)
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP JOBS=$(JOBS) tests/run.sh $(UNIT_BINS) $(BPF_TESTS) $(E2E)
 
 .PHONY: test-unit-build test-e2e-build test-unit test-e2e
 test-unit-build: $(UNIT_BINS) $(O)/unit/header_cxx.o
 test-e2e-build: all $(CLIENTS) $(TEST_TOOLS) $(O)/tests/bypass $(BPF_TESTS) | $(O)/.deps-test
 test-unit: test-unit-build ## unit tests alone, under ASan and UBSan; needs no root
-	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP tests/run.sh $(UNIT_BINS)
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP JOBS=$(JOBS) tests/run.sh $(UNIT_BINS)
 test-e2e: test-e2e-build ## end-to-end tests alone
-	$(Q)tests/run.sh $(BPF_TESTS) $(E2E)
+	$(Q)JOBS=$(JOBS) tests/run.sh $(BPF_TESTS) $(E2E)
 
 .PHONY: test-bypass docs/bypass.md
 test-bypass: all $(O)/tests/bypass $(O)/tests/who ## every known way to a guarded address, with and without podcred
-	$(Q)O=$(abspath $(O)) tests/run.sh tests/bypass/run.sh tests/bypass/holes.sh
+	$(Q)O=$(abspath $(O)) JOBS=$(JOBS) tests/run.sh tests/bypass/run.sh tests/bypass/holes.sh
 docs/bypass.md: all $(O)/tests/bypass $(O)/tests/who
 	$(Q)O=$(abspath $(O)) tests/bypass/run.sh --markdown $@
 

@@ -1,17 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Run test programs that print TAP, one after another; end with the plain line that CI reads.
-# usage: tests/run.sh PROGRAM...   (V=1 shows passing checks too)
+# Run test programs that print TAP; end with the plain line that CI reads.
+# usage: tests/run.sh PROGRAM... [--then PROGRAM...]
+# V=1 shows passing checks too; JOBS=N runs so many at a time. What is behind --then waits for what is before it.
 set -u
 
-passed=0 failed=0 skipped=0
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-trap 'exit 130' INT TERM
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'wait; exit 130' INT TERM
 
 # A program's checks: counted from its TAP; a program that ends badly, or without a plan, fails.
 run_one() {
-  local program=$1 status ok not_ok skips plan started=$SECONDS
+  local program=$1 log=$2 status ok not_ok skips plan started=$SECONDS
   "$program" >"$log" 2>&1
   status=$?
   skips=$(grep -c '^ok .*# SKIP' "$log")
@@ -24,7 +24,6 @@ run_one() {
     printf 'not ok - %s ended early (exit %d, %d of %d checks)\n' "$program" "$status" $((ok + skips)) "$plan"
     tail -30 "$log" | sed 's/^/  /'
   fi
-  passed=$((passed + ok)) failed=$((failed + not_ok)) skipped=$((skipped + skips))
   printf '%-40s %4d ok %3d failed %3d skipped %4ds\n' "${program##*/}" "$ok" "$not_ok" "$skips" $((SECONDS - started))
   if [ "${V:-0}" = 1 ]; then
     grep -E '^(ok|not ok|#)' "$log" | sed 's/^/  /'
@@ -32,10 +31,34 @@ run_one() {
     grep -A 45 '^not ok ' "$log" | grep -E '^(not ok|#)' | sed 's/^/  /'
     grep '^ok .*# SKIP' "$log" | sed 's/^/  /'
   fi
+  echo "$ok $not_ok $skips" >>"$work/counts"
 }
 
+# What a program comes to is printed when it ends, in one piece.
+run_beside() {
+  local n=$1 program=$2
+  run_one "$program" "$work/$n.log" >"$work/$n.out"
+  flock "$work/lock" cat "$work/$n.out"
+  rm "$work/$n.log" "$work/$n.out"
+}
+
+: >"$work/counts"
+n=0
 for program in "$@"; do
-  run_one "$program"
+  if [ "$program" = --then ]; then
+    wait
+    continue
+  fi
+  n=$((n + 1))
+  if [ "${JOBS:-1}" -gt 1 ]; then
+    while [ "$(jobs -rp | wc -l)" -ge "$JOBS" ]; do wait -n; done
+    run_beside "$n" "$program" &
+  else
+    run_one "$program" "$work/log"
+  fi
 done
+wait
+read -r passed failed skipped < <(awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }' "$work/counts")
+[ "$(wc -l <"$work/counts")" -eq "$n" ] || failed=$((failed + 1))
 printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

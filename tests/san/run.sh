@@ -16,4 +16,4 @@ export UBSAN_OPTIONS=$log:print_stacktrace=1
 export TSAN_OPTIONS=$log:second_deadlock_stack=1:history_size=4
 export SAN_REPORTS SAN_CONTROLS O
 export CONTROL=$O/tests/san-control
-tests/run.sh "$@" tests/san/reports.sh
+tests/run.sh "$@" --then tests/san/reports.sh
