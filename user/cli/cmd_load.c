@@ -55,7 +55,7 @@ int cmd_load(const struct cli_command *self, int argc, char **argv)
 	};
 	struct pc_err err = {};
 	struct layout place = {};
-	struct guard_up up;
+	struct guard_up up = {};
 	int r = cli_parse(self, options, ARRAY_SIZE(options), argc, argv, 0, NULL, NULL);
 
 	if (r)
