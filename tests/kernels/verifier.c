@@ -71,7 +71,8 @@ static bool check(const struct attachment *att, long limit, bool log)
 	long n;
 
 	if (!kern_attachment_wanted(att)) {
-		printf("%s\tleft-out\t%s\n", att->name, kern_features(&n_features)[att->feature].name);
+		printf("%s\tleft-out\t%s\n", att->name,
+		       kern_features(&n_features)[att->feature].name);
 		return true;
 	}
 	n = try_program(att->name, LOG_STATS);
