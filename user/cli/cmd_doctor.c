@@ -30,7 +30,7 @@ int cmd_doctor(const struct cli_command *self, int argc, char **argv)
 	struct doctor_options doctor = {};
 	bool json = false;
 	const struct cli_option options[] = {
-		{"no-probe", NULL, "only look: make no cgroup, send nothing", NULL,
+		{"no-probe", NULL, "only look: create no cgroup, send nothing", NULL,
 		 &doctor.no_probe, NULL},
 		CLI_JSON(json),
 		CLI_WHERE(doctor.kubepods),

@@ -60,10 +60,11 @@ static int parse_destination(const char *to, const char *protocol, struct podcre
 	if (r < 0)
 		return r;
 	if (net_addr_parse(to, &addr) < 0)
-		return pc_err_set(err, -EINVAL,
-				  "destination \"%s\" is no address; ADDRESS or ADDRESS:PORT, IPv6 "
-				  "with a port in brackets",
-				  to);
+		return pc_err_set(
+			err, -EINVAL,
+			"destination \"%s\" is not an address; ADDRESS or ADDRESS:PORT, IPv6 "
+			"with a port in brackets",
+			to);
 	memcpy(ret->addr.ip, addr.ip, sizeof(ret->addr.ip));
 	if (doctor_explain_has_ports(ret->protocol))
 		ret->port = htons(addr.port ?: 80);
@@ -95,7 +96,7 @@ static void verdict_line(const struct explain_verdict *v, char *buf, size_t size
 
 	switch (v->outcome) {
 	case EXPLAIN_NOT_GUARDED:
-		snprintf(buf, size, "goes where it wants to: not guarded");
+		snprintf(buf, size, "goes to its destination unchanged: not guarded");
 		break;
 	case EXPLAIN_REDIRECTED:
 		net_addr_format(v->agent.addr.ip, ntohs(v->agent.port), agent, sizeof(agent));

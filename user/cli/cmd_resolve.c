@@ -22,7 +22,7 @@ int cmd_resolve(const struct cli_command *self, int argc, char **argv)
 		{"kubepods", "DIR", "kubepods cgroup (default: the guarded one)", &resolve.kubepods,
 		 NULL, NULL},
 		CLI_METRICS(resolve.metrics),
-		{"conflict-seconds", "N", "how long a disputed connection key stamps nobody (300)",
+		{"conflict-seconds", "N", "how long a disputed connection key is unusable (300)",
 		 &conflict, NULL, NULL},
 		CLI_PIN_DIR(resolve.pin_dir),
 		CLI_LOG(setup),

@@ -251,10 +251,11 @@ int cmd_trace(const struct cli_command *self, int argc, char **argv)
 	struct trace trace = {.pods_fd = -EBADF, .runtime_fd = -EBADF, .stats_fd = -EBADF};
 	const char *count = NULL;
 	const struct cli_option options[] = {
-		{"allowed", NULL, "show what is allowed too, not refusals alone", NULL,
+		{"allowed", NULL, "also show what is allowed, not only refusals", NULL,
 		 &trace.allowed, NULL},
 		{"count", "N", "end after N decisions", &count, NULL, NULL},
-		{"json", NULL, "one JSON object a line, errors too", NULL, &trace.json, NULL},
+		{"json", NULL, "print one JSON object per line, errors too", NULL, &trace.json,
+		 NULL},
 		CLI_PIN_DIR(trace.pin_dir),
 	};
 	struct pc_err err = {};

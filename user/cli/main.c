@@ -13,9 +13,9 @@ const struct cli_command cli_commands[] = {
 	{"load", cmd_load, "attach the guard and pin it; upgrade it in place"},
 	{"unload", cmd_unload, "detach the guard and remove every pin"},
 	{"run", cmd_run, "load, resolve and serve in one process tree"},
-	{"resolve", cmd_resolve, "keep the map of pods right (daemon)"},
+	{"resolve", cmd_resolve, "keep the map of pods up to date (daemon)"},
 	{"serve", cmd_serve, "hand out credentials (daemon, unprivileged)"},
-	{"status", cmd_status, "what is attached, as the kernel tells it, and the counters"},
+	{"status", cmd_status, "what is attached, as the kernel reports it, and the counters"},
 	{"trace", cmd_trace, "refusals, or all decisions, as they are made"},
 	{"metrics", cmd_metrics, "the counters for Prometheus"},
 	{"pods", cmd_pods, "pods that the kernel knows"},
@@ -39,7 +39,7 @@ static int usage(FILE *out)
 		fprintf(out, "  %-13s %s\n", c->name, c->brief);
 	fprintf(out,
 		"\npodcred COMMAND --help lists a command's options. Without a command: status.\n"
-		"Exit status: 0 ok, 1 failed, 2 wrong usage, 3 may not ask for everything.\n");
+		"Exit status: 0 ok, 1 failed, 2 wrong usage, 3 no rights to check everything.\n");
 	return out == stdout ? 0 : EXIT_USAGE;
 }
 

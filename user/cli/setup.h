@@ -22,9 +22,9 @@ struct cli_setup {
 		 NULL,	  NULL,		  &(s).agents},                                              \
 		{"cgroup",	    "DIR", "guarded cgroup (default: kubepods)",                     \
 		 &(s).place.cgroup, NULL,  NULL},                                                    \
-		{"kubepods",	      "DIR", "kubepods cgroup (default: found)",                     \
+		{"kubepods",	      "DIR", "kubepods cgroup (default: searched for)",              \
 		 &(s).place.kubepods, NULL,  NULL},                                                  \
-		{"create",	    NULL, "make the --kubepods cgroup if it is not there yet", NULL, \
+		{"create",	    NULL, "create the --kubepods cgroup if it does not exist", NULL, \
 		 &(s).place.create, NULL},                                                           \
 		{"force",	   NULL, "guard --kubepods even if pods run in another", NULL,       \
 		 &(s).place.force, NULL},                                                            \

@@ -114,7 +114,7 @@ static void say_end(const struct child *child, int status, uint64_t ran_ns)
 	if (WIFSIGNALED(status))
 		snprintf(how, sizeof(how), "signal %d", WTERMSIG(status));
 	else if (WEXITSTATUS(status) == EXIT_NO_CGROUP)
-		snprintf(how, sizeof(how), "its cgroup does not take it");
+		snprintf(how, sizeof(how), "its cgroup does not accept it");
 	else if (WEXITSTATUS(status) == EXIT_NO_EXEC)
 		snprintf(how, sizeof(how), "/proc/self/exe cannot be executed");
 	else

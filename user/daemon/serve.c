@@ -46,7 +46,7 @@ static void harden(void)
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
-/* A key that outlives the process keeps IMDS session tokens valid over a restart: most SDKs do
+/* A key that outlives the process keeps IMDS session tokens valid across restarts: most SDKs do
  * not recover from a refused token within the call. */
 static int token_key(const char *path, uint8_t key[AGENT_TOKEN_KEY_SIZE], struct pc_err *err)
 {

@@ -15,7 +15,7 @@ struct serve_options {
 	struct net_addr metrics; /* port 0: none */
 	const char *associations;
 	const char *token_key; /* file that keeps the IMDS token key over restarts; may be NULL */
-	const char *user; /* become that user, name or number; NULL: stay who we are */
+	const char *user; /* switch to that user, a name or a number; NULL: stay who we are */
 	bool require_authorization; /* Pod Identity asks for the Authorization header, as on EKS */
 };
 

@@ -75,7 +75,8 @@ static void say_outside(const struct doctor *d, const struct sockdiag_socket *li
 
 	owner_text(listener->inode, name, owner);
 	if (!strcmp(name, "podcred"))
-		doctor_say(r, DOCTOR_FAIL, "start it inside: a socket stays where it was made",
+		doctor_say(r, DOCTOR_FAIL,
+			   "start it inside: a socket stays in the cgroup that it was created in",
 			   "it listens on %s, but in %s and not in %s: it cannot ask who calls",
 			   text, cgroup, d->agent);
 	else

@@ -147,7 +147,7 @@ static const char *hindrance(const struct doctor *d, unsigned needs)
 	if (needs & NEED_ROOT && geteuid() != 0)
 		return "needs root";
 	if (needs & NEED_CGROUPS && !d->mount)
-		return "the host's cgroups are not to be seen";
+		return "the host's cgroups cannot be seen";
 	if (needs & NEED_LOADED && !d->loaded)
 		return "podcred is not loaded";
 	if (needs & NEED_PROBE && d->options->no_probe)

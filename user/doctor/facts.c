@@ -129,8 +129,7 @@ static int find_by_id(const struct facts_source *source, uint64_t id, struct pod
 		return 0;
 	if (pod_of_cgroup(source, id, &pod_id) < 0)
 		return pc_err_set(err, -ENOENT,
-				  "cgroup %" PRIu64 " is none of a pod; podcred pods lists them",
-				  id);
+				  "cgroup %" PRIu64 " is not a pod's; podcred pods lists them", id);
 	if (kern_pod_read(source->pods_fd, pod_id, ret) < 0)
 		*ret = (struct podcred_pod){.cgroup_id = pod_id};
 	return 0;

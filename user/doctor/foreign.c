@@ -132,7 +132,7 @@ void doctor_check_foreign(struct doctor *d, struct doctor_result *r)
 			   "switched off for pods by podcred's links (ALLOW_OVERRIDE): %s",
 			   s.overridden.text);
 	else if (s.error)
-		doctor_say(r, DOCTOR_SKIP, NULL, "cannot tell: to ask takes CAP_NET_ADMIN");
+		doctor_say(r, DOCTOR_SKIP, NULL, "cannot tell: asking takes CAP_NET_ADMIN");
 	else if (s.unnamed)
 		doctor_say(r, DOCTOR_SKIP, NULL,
 			   "cannot tell whether another podcred is among %zu that share: to ask "

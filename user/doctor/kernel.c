@@ -97,6 +97,6 @@ void doctor_check_sysctls(struct doctor *d, struct doctor_result *r)
 			   "accept_source_route is on (%s): pods choose the way of their packets",
 			   routes.text);
 	else
-		doctor_say(r, DOCTOR_OK, NULL, "nothing is set against podcred%s",
+		doctor_say(r, DOCTOR_OK, NULL, "no setting stands in podcred's way%s",
 			   unprivileged ? "" : " (unprivileged BPF is allowed, it does no harm)");
 }

@@ -40,7 +40,7 @@ void doctor_check_interfaces(struct doctor *d, struct doctor_result *r)
 		return;
 	if (node_ifaces_find_past_node(d->options->pin_dir, d->mount, ignore_gap, NULL, &err) < 0)
 		doctor_say(r, DOCTOR_SKIP, NULL,
-			   "the interfaces of pods are not to be seen here (root, hostPID: true)");
+			   "the interfaces of pods cannot be seen from here (root, hostPID: true)");
 	else
 		doctor_say(r, DOCTOR_OK, NULL, "packets of all pods pass by the programs");
 }

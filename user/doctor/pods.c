@@ -243,7 +243,7 @@ void doctor_check_sandboxes(struct doctor *d, struct doctor_result *r)
 			   "%s: connections of these pods are made by their sandbox", s.names.text);
 	else if (s.foreign_pids)
 		doctor_say(r, DOCTOR_SKIP, NULL,
-			   "processes of the node are not to be seen here (hostPID: true)");
+			   "processes of the node cannot be seen from here (hostPID: true)");
 	else if (s.denied)
 		doctor_say(r, DOCTOR_SKIP, NULL,
 			   "cannot tell: to look at the pods' programs takes CAP_SYS_PTRACE");

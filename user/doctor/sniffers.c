@@ -135,7 +135,7 @@ void doctor_check_sniffers(struct doctor *d, struct doctor_result *r)
 			s.names, more);
 	else if (s.foreign_pids)
 		doctor_say(r, DOCTOR_SKIP, NULL,
-			   "processes of the node are not to be seen here (hostPID: true)");
+			   "processes of the node cannot be seen from here (hostPID: true)");
 	else if (s.denied)
 		doctor_say(r, DOCTOR_SKIP, NULL,
 			   "cannot tell: whose network a process is on takes CAP_SYS_PTRACE");

@@ -43,7 +43,7 @@ static int read_cover(const char *pin_dir, const char *mount, struct cover *ret,
 	if (r < 0)
 		return pc_err_set(err, r,
 				  "%s is gone, or the guarded cgroup %s; it is guarded again when "
-				  "it is made again",
+				  "it is recreated",
 				  ret->config.kubepods_path, ret->config.guard_path);
 	/* An agent that is a pod comes back under another name, and is loaded again. */
 	if (find_cgroup(mount, ret->config.agent_path, ret->agent, &ret->agent_id) < 0)

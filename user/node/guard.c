@@ -112,7 +112,7 @@ static void find_kubepods(struct guard *guard, const char *kind)
 		node_guard_gap(guard, kind, LOAD_AGAIN, "%s is gone", guard->kubepods);
 	else if (st.st_ino != guard->status.runtime[PODCRED_RUNTIME_KUBEPODS])
 		node_guard_gap(guard, kind, LOAD_AGAIN,
-			       "%s is not the one that was loaded: it was removed and made again",
+			       "%s is not the one that was loaded: it was removed and recreated",
 			       guard->kubepods);
 	else
 		guard->kubepods_there = true;
@@ -388,7 +388,7 @@ static void find_paths(struct guard *guard, const char *kind)
 	guard->ways_known = r == 0;
 	if (r == -EXDEV)
 		node_guard_unknown(guard, kind, "run it in the node's network (hostNetwork: true)",
-				   "which connections cross a bridge is not to be seen here");
+				   "which connections cross a bridge cannot be seen from here");
 	else if (r < 0)
 		node_guard_unknown(guard, kind, "run as root", "%s",
 				   err.msg[0] ? err.msg : strerror(-r));

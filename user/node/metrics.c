@@ -187,8 +187,8 @@ int node_metrics_check(const char *path, struct pc_err *err)
 	if (!dir)
 		return -ENOMEM;
 	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-		return pc_err_set(err, -EINVAL, "--metrics %s is no file; name one to be made",
-				  path);
+		return pc_err_set(err, -EINVAL,
+				  "--metrics %s is not a file; name one to be created", path);
 	slash = strrchr(dir, '/');
 	if (slash)
 		slash[slash == dir] = '\0';

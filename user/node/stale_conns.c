@@ -86,7 +86,8 @@ void node_stale_conns_reset(const struct layout *place, struct reset_report *ret
 		    ? -ENOENT
 		    : net_reset_connections(&options, ret, &err);
 	if (r < 0)
-		log_warn("older connections may go on until the packet filter starves them: %s",
+		log_warn("older connections may continue until the packet filter drops their "
+			 "packets: %s",
 			 err.msg[0] ? err.msg : strerror(-r));
 	else if (ret->unreachable)
 		log_warn("older connections in %u network namespace%s were not looked at: %s",

@@ -236,8 +236,7 @@ const char *node_ways_text(const struct ways_way *way, char *buf, size_t size)
 		break;
 	case WAYS_LACKING:
 		snprintf(buf, size,
-			 "by interface %s, which podcred resolve has not put in order: " DANGER,
-			 name);
+			 "by interface %s, which podcred resolve has not set up: " DANGER, name);
 		break;
 	case WAYS_SHARED:
 		snprintf(buf, size,

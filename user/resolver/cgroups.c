@@ -28,7 +28,7 @@ static bool cover(struct resolver *res)
 	res->cgroups.cover_error = r;
 	if (r < 0 || !attached)
 		return false;
-	log_info("cgroups were removed and made again: %u program%s attached to them", attached,
+	log_info("cgroups were removed and recreated: %u program%s attached to them", attached,
 		 plural(attached));
 	return true;
 }
@@ -53,7 +53,7 @@ void resolver_cgroups_scan(struct resolver *res)
 		return; /* said once is enough */
 	res->cgroups.scan_error = r;
 	if (r == -ESTALE)
-		log_error("%s was removed, and its guard with it; waiting for it to be made again",
+		log_error("%s was removed, and its guard with it; waiting for it to be recreated",
 			  res->options->kubepods ?: "kubepods");
 	else if (r < 0)
 		log_warn("cannot read the cgroup tree: %s; trying again", strerror(-r));
