@@ -19,7 +19,7 @@ hole() {
 
 hole conn4 'connect v4'
 hole smsg4 'UDP sendto v4'
-hole egress 'raw'
+hole egress 'raw TCP'
 hole post4,uplink 'DNAT in the node, TCP'
 hole uplink 'AF_PACKET that says IPv6'
 hole ingress 'answers in the softirq'

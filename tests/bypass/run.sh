@@ -75,17 +75,18 @@ resolver_down() {
   RESOLVE_PID=''
 }
 
-# Those of interfaces have a link for each.
+# Those of interfaces have a link for each. Without a resolver, which would put it back: so rows that make an
+# interface of their own find a second hole, and prove nothing of this one.
 detach() {
-  local link found=''
+  local link found='' program=podcred_${1#podcred_}
   resolver_down
-  for link in "$PIN_DIR/links/podcred_$1" "$PIN_DIR/links/podcred_$1"_[0-9]*; do
+  for link in "$PIN_DIR/links/$program" "$PIN_DIR/links/$program"_[0-9]*; do
     [ -e "$link" ] || continue
     link_cut "${link##*/}"
     found=1
   done
   [ -n "$found" ] && return
-  echo "no program $1; there are: $(cd "$PIN_DIR/links" && echo *)" >&2
+  echo "no program $program is attached; these are: $(cd "$PIN_DIR/links" && echo *)" >&2
   exit 2
 }
 

@@ -7,9 +7,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 
+#include "agent/service.h"
 #include "base/addr.h"
 #include "base/parse.h"
-#include "agent/service.h"
 
 static void check_addr(const char *text)
 {

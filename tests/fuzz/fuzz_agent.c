@@ -14,13 +14,13 @@
 #include <jansson.h>
 #include <unistd.h>
 
-#include "base/addr.h"
 #include "agent/audit.h"
-#include "http/headers.h"
-#include "base/log.h"
-#include "base/log_out.h"
 #include "agent/service.h"
 #include "agent/token.h"
+#include "base/addr.h"
+#include "base/log.h"
+#include "base/log_out.h"
+#include "http/headers.h"
 
 #define NOW    1767323045
 #define BOOT   4711

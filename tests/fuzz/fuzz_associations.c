@@ -4,9 +4,9 @@
 /* The associations file: whole or not at all, and no message repeats a secret. */
 #include "fuzz.h"
 
-#include "credentials/associations.h"
 #include "base/k8s_name.h"
 #include "base/timestamp.h"
+#include "credentials/associations.h"
 
 /* Stands in the seeds where secrets do. Wherever it wanders to, no message may have it. */
 #define SECRET "wJalrXUtn/K7MDENG+"

@@ -7,9 +7,9 @@
 #include <errno.h>
 #include <jansson.h>
 
+#include "agent/token.h"
 #include "base/text.h"
 #include "base/timestamp.h"
-#include "agent/token.h"
 
 #define POD "5f1b0c1e-6d3a-4f0e-8d61-0a4b2d7e9c11"
 

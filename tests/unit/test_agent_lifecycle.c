@@ -3,8 +3,8 @@
 /* MODULES: agent credentials http crypto yaml base */
 /* LIBS: -lmicrohttpd -ljansson -lyaml -lcrypto */
 /* Waiting for names, shares and limits, reload, start and stop, over real sockets. */
-#include "base/addr.h"
 #include "agent_harness.h"
+#include "base/addr.h"
 
 #include <errno.h>
 #include <netinet/in.h>

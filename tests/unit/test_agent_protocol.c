@@ -14,11 +14,11 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "agent/service.h"
+#include "agent/token.h"
 #include "base/addr.h"
 #include "base/cleanup.h"
 #include "http/headers.h"
-#include "agent/service.h"
-#include "agent/token.h"
 
 #define NOW   1767323045 /* 2026-01-02T03:04:05Z */
 #define BOOT  4711 /* seconds since boot */

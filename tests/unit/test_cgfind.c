@@ -15,10 +15,10 @@
 
 #include <cmocka.h>
 
-#include "identity/cgsurvey.h"
-#include "identity/cgtree.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "identity/cgsurvey.h"
+#include "identity/cgtree.h"
 #include "identity/mountinfo.h"
 
 static char top[64]; /* a new directory for each test, and the working directory */

@@ -13,8 +13,8 @@
 
 #include <cmocka.h>
 
-#include "identity/cgpath.h"
 #include "base/cleanup.h"
+#include "identity/cgpath.h"
 
 #define CONTAINER "9bca8d63d5fa610783847915bcff0ecac1273e5b4bed3f6fa1b07350e0135961"
 #define HASH	  "2732ca68f6358eba7703fb6f82a25c94"

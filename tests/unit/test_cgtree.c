@@ -16,9 +16,9 @@
 
 #include <cmocka.h>
 
-#include "identity/cgtree.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "identity/cgtree.h"
 #include "identity/registry.h"
 
 #define UID_1	 "00000000-0000-0000-0000-000000000001"

@@ -15,8 +15,8 @@
 
 #include <cmocka.h>
 
-#include "credentials/associations.h"
 #include "base/cleanup.h"
+#include "credentials/associations.h"
 #include "credentials/credentials.h"
 
 #define SECRET "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"

@@ -12,9 +12,9 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "http/path.h"
 #include "base/text.h"
 #include "base/timestamp.h"
+#include "http/path.h"
 
 static const struct {
 	const char *target;

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "agent/service.h"
+#include "base/cleanup.h"
 
 const char *const agent_headers[HTTP_EXTRA_MAX] = {
 	[AGENT_HEADER_IMDS_TOKEN] = "X-aws-ec2-metadata-token",

@@ -7,7 +7,7 @@
  */
 #include <string.h>
 
-#include "agent/container.h"
+#include "agent/container_credentials.h"
 
 /* "/v2/credentials", also with a slash at its end, or an id behind it. */
 static bool is_or_below(const char *path, const char *root)

@@ -8,10 +8,10 @@
 #include <sys/socket.h>
 
 #include "agent/audit.h"
+#include "agent/service.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "credentials/store.h"
-#include "agent/service.h"
 
 static int64_t now_ms(void)
 {

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/parse.h"
 #include "agent/service.h"
-#include "base/timestamp.h"
 #include "agent/token.h"
+#include "base/parse.h"
+#include "base/timestamp.h"
 
 #define IAM	   "meta-data/iam/"
 #define TOKEN_PATH "api/token"

@@ -4,9 +4,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "agent/service.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "agent/service.h"
 
 #define US	  1000ULL
 #define TEXT_ROOM (64 * 1024)

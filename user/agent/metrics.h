@@ -8,8 +8,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "http/server.h"
 #include "agent/response.h"
+#include "http/server.h"
 
 struct agent_service;
 

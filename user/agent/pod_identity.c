@@ -2,7 +2,7 @@
 /* EKS Pod Identity: one fixed path. */
 #include <string.h>
 
-#include "agent/container.h"
+#include "agent/container_credentials.h"
 
 static bool path_known(const char *path)
 {

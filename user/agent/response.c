@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "credentials/credentials.h"
 #include "base/timestamp.h"
+#include "credentials/credentials.h"
 
 void agent_response_done(struct agent_response *resp)
 {

@@ -4,8 +4,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "http/response.h"
 #include "agent/reasons.h"
+#include "http/response.h"
 
 struct credentials;
 

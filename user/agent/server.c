@@ -8,13 +8,13 @@
 
 #include <podcred/podcred.h>
 
-#include "base/addr.h"
 #include "agent/audit.h"
+#include "agent/request.h"
+#include "agent/token.h"
+#include "base/addr.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "agent/request.h"
-#include "agent/token.h"
 
 #define THREADS_PER_LISTENER 2
 #define NAME_POLL_MS	     20

@@ -4,8 +4,8 @@
 
 #include "agent/agent.h"
 #include "agent/audit_limit.h"
-#include "http/server.h"
 #include "agent/metrics.h"
+#include "http/server.h"
 
 struct agent_server {
 	agent_peer_fn peer;

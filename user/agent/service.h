@@ -6,11 +6,11 @@
  */
 #pragma once
 
+#include "agent/request.h"
+#include "agent/response.h"
 #include "credentials/associations.h"
 #include "credentials/credentials.h"
 #include "http/path.h"
-#include "agent/request.h"
-#include "agent/response.h"
 
 /* One request on its way through the steps. */
 struct agent_exchange {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <string.h>
 
-#include "base/addr.h"
-#include "base/cleanup.h"
 #include "agent/metrics.h"
 #include "agent/service.h"
+#include "base/addr.h"
+#include "base/cleanup.h"
 
 #define SERVICE_PORT 80
 

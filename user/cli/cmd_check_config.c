@@ -2,9 +2,9 @@
 #include <stdio.h>
 
 #include "base/cleanup.h"
+#include "base/plural.h"
 #include "cli/cli.h"
 #include "config/config.h"
-#include "base/plural.h"
 #include "daemon/serve.h"
 
 int cmd_check_config(const struct cli_command *self, int argc, char **argv)

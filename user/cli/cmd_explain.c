@@ -9,9 +9,9 @@
 
 #include "base/addr.h"
 #include "base/cleanup.h"
+#include "base/parse.h"
 #include "cli/cli.h"
 #include "doctor/facts.h"
-#include "base/parse.h"
 #include "kernel/load.h"
 #include "kernel/status.h"
 

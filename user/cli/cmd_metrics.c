@@ -5,8 +5,8 @@
 #include "base/cleanup.h"
 #include "cli/cli.h"
 #include "kernel/load.h"
-#include "node/metrics.h"
 #include "node/layout.h"
+#include "node/metrics.h"
 
 int cmd_metrics(const struct cli_command *self, int argc, char **argv)
 {

@@ -2,11 +2,11 @@
 #include <errno.h>
 
 #include "base/cleanup.h"
-#include "cli/cli.h"
 #include "base/log.h"
 #include "base/parse.h"
-#include "daemon/resolve.h"
+#include "cli/cli.h"
 #include "cli/setup.h"
+#include "daemon/resolve.h"
 #include "daemon/supervised.h"
 #include "kernel/load.h"
 

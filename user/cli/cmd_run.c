@@ -2,11 +2,11 @@
 #include <errno.h>
 
 #include "base/cleanup.h"
-#include "cli/cli.h"
-#include "kernel/load.h"
 #include "base/log.h"
-#include "daemon/run.h"
+#include "cli/cli.h"
 #include "cli/setup.h"
+#include "daemon/run.h"
+#include "kernel/load.h"
 
 int cmd_run(const struct cli_command *self, int argc, char **argv)
 {

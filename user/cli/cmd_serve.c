@@ -3,10 +3,10 @@
 
 #include "base/addr.h"
 #include "base/cleanup.h"
-#include "cli/cli.h"
 #include "base/log.h"
-#include "daemon/serve.h"
+#include "cli/cli.h"
 #include "cli/setup.h"
+#include "daemon/serve.h"
 #include "daemon/supervised.h"
 
 int cmd_serve(const struct cli_command *self, int argc, char **argv)

@@ -6,15 +6,15 @@
 
 #include "base/addr.h"
 #include "base/cleanup.h"
-#include "cli/cli.h"
 #include "base/clock.h"
-#include "node/guard.h"
+#include "base/plural.h"
+#include "cli/cli.h"
 #include "kernel/features.h"
+#include "kernel/load.h"
 #include "kernel/maps.h"
 #include "kernel/status.h"
+#include "node/guard.h"
 #include "node/layout.h"
-#include "base/plural.h"
-#include "kernel/load.h"
 
 static json_t *json_links(const struct kern_status *status)
 {

@@ -8,13 +8,13 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "cli/cli.h"
 #include "base/clock.h"
+#include "base/parse.h"
+#include "cli/cli.h"
 #include "cli/decision.h"
 #include "kernel/events.h"
-#include "kernel/maps.h"
-#include "base/parse.h"
 #include "kernel/load.h"
+#include "kernel/maps.h"
 
 #define TICK_S	   1
 #define BATCH	   1024 /* decisions, then signals and the clock have their turn */

@@ -2,10 +2,10 @@
 #include <stdio.h>
 
 #include "base/cleanup.h"
-#include "cli/cli.h"
-#include "node/guard.h"
 #include "base/plural.h"
+#include "cli/cli.h"
 #include "kernel/load.h"
+#include "node/guard.h"
 
 int cmd_unload(const struct cli_command *self, int argc, char **argv)
 {

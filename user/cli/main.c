@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
 #include "base/log.h"
+#include "cli/cli.h"
 
 const struct cli_command cli_commands[] = {
 	{"load", cmd_load, "attach the guard and pin it; upgrade it in place"},

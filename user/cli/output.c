@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "cli/cli.h"
 #include "base/log.h"
+#include "cli/cli.h"
 #include "node/ways.h"
 
 int cli_fail(bool json, int code, const struct pc_err *err)

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/addr.h"
-#include "kernel/features.h"
 #include "base/log.h"
+#include "kernel/features.h"
 #include "kernel/load.h"
 
 void cli_setup_log(const struct cli_setup *setup)

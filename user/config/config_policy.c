@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/k8s_name.h"
 #include "config/config.h"
 #include "config/config_section.h"
-#include "base/k8s_name.h"
 
 static const char *const action_names[] = {
 	[CONFIG_POLICY_REDIRECT] = "redirect",

@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "config/config_section.h"
 #include "base/file.h"
+#include "config/config_section.h"
 
 #define FILE_MAX  (1 << 20)
 #define MAX_NODES 65536

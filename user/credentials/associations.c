@@ -8,8 +8,8 @@
 
 #include "base/cleanup.h"
 #include "base/k8s_name.h"
-#include "yaml/read.h"
 #include "base/timestamp.h"
+#include "yaml/read.h"
 
 #define MAX_ENTRIES 100000
 #define MAX_NODES   (20 * MAX_ENTRIES) /* an entry with all its keys has 19 */

@@ -43,6 +43,12 @@ static int read_full(int fd, char *buf, size_t size, size_t *ret_len)
 	return 0;
 }
 
+/* group_member() knows the supplementary groups alone. */
+static bool is_own_group(gid_t gid)
+{
+	return gid == 0 || gid == getegid() || group_member(gid);
+}
+
 static int secret_file_read(int fd, struct secret_file *ret, bool *ret_exposed)
 {
 	_cleanup_(secret_file_done) struct secret_file f = {};
@@ -65,8 +71,7 @@ static int secret_file_read(int fd, struct secret_file *ret, bool *ret_exposed)
 	if (r < 0)
 		return r;
 	*ret = (struct secret_file){TAKE_PTR(f.data), f.len};
-	*ret_exposed = st.st_mode & S_IROTH ||
-		       (st.st_mode & S_IRGRP && st.st_gid != 0 && !group_member(st.st_gid));
+	*ret_exposed = st.st_mode & S_IROTH || (st.st_mode & S_IRGRP && !is_own_group(st.st_gid));
 	return 0;
 }
 

@@ -11,15 +11,15 @@
 
 #include "base/caps.h"
 #include "base/cleanup.h"
-#include "node/lease.h"
 #include "base/log.h"
-#include "node/metrics.h"
-#include "node/layout.h"
 #include "base/plural.h"
 #include "daemon/privileges.h"
-#include "identity/registry.h"
-#include "resolver/resolver.h"
 #include "daemon/supervised.h"
+#include "identity/registry.h"
+#include "node/layout.h"
+#include "node/lease.h"
+#include "node/metrics.h"
+#include "resolver/resolver.h"
 
 static void on_stop(void *arg, int sig)
 {

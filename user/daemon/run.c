@@ -17,17 +17,17 @@
 #include <string.h>
 
 #include "base/addr.h"
-#include "daemon/child.h"
 #include "base/cleanup.h"
-#include "node/guard.h"
-#include "node/guard_up.h"
 #include "base/log.h"
 #include "base/loop.h"
-#include "node/metrics.h"
 #include "base/plural.h"
+#include "daemon/child.h"
 #include "daemon/privileges.h"
 #include "daemon/supervised.h"
 #include "kernel/load.h"
+#include "node/guard.h"
+#include "node/guard_up.h"
+#include "node/metrics.h"
 
 #define DEFAULT_PORT 7777
 

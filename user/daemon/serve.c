@@ -17,15 +17,15 @@
 #include "base/caps.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "credentials/store.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/plural.h"
-#include "podcred/podcred.h"
+#include "credentials/store.h"
 #include "daemon/privileges.h"
 #include "daemon/sandbox.h"
 #include "daemon/supervised.h"
+#include "podcred/podcred.h"
 
 #define RETRY_MAX_S 30
 

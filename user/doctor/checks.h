@@ -5,8 +5,8 @@
 #include "base/addr.h"
 #include "doctor/doctor.h"
 #include "doctor/facts.h"
-#include "node/guard.h"
 #include "kernel/status.h"
+#include "node/guard.h"
 
 /* What the checks share. */
 struct doctor {

@@ -13,8 +13,8 @@
 #include "base/caps.h"
 #include "base/cleanup.h"
 #include "base/file.h"
-#include "doctor/listener.h"
 #include "base/parse.h"
+#include "doctor/listener.h"
 
 #define STATUS_SIZE 65536
 

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "doctor/checks.h"
 #include "base/cleanup.h"
+#include "doctor/checks.h"
 #include "node/layout.h"
 
 /* What a check cannot do without. */

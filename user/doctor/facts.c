@@ -8,11 +8,11 @@
 #include <sys/stat.h>
 
 #include "base/addr.h"
-#include "identity/cgpath.h"
-#include "identity/cgsurvey.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/parse.h"
+#include "identity/cgpath.h"
+#include "identity/cgsurvey.h"
 #include "kernel/features.h"
 #include "kernel/maps.h"
 #include "node/layout.h"

@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
-#include "node/ifaces.h"
 #include "base/plural.h"
+#include "node/ifaces.h"
 
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71

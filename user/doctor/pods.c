@@ -10,11 +10,11 @@
 #include <string.h>
 #include <time.h>
 
-#include "identity/cgsurvey.h"
-#include "identity/cgtree.h"
 #include "base/cleanup.h"
 #include "base/parse.h"
 #include "base/plural.h"
+#include "identity/cgsurvey.h"
+#include "identity/cgtree.h"
 #include "identity/registry.h"
 #include "kernel/maps.h"
 

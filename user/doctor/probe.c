@@ -24,9 +24,9 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "identity/cgpath.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "identity/cgpath.h"
 #include "kernel/maps.h"
 #include "kernel/status.h"
 

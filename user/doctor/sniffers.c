@@ -14,9 +14,9 @@
 #include <sys/stat.h>
 
 #include "base/caps.h"
-#include "identity/cgpath.h"
 #include "base/cleanup.h"
 #include "base/parse.h"
+#include "identity/cgpath.h"
 #include "kernel/maps.h"
 
 struct sniffers {

@@ -9,13 +9,13 @@
 #include <string.h>
 #include <sys/vfs.h>
 
-#include "identity/cgpath.h"
-#include "identity/cgsurvey.h"
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/file.h"
-#include "identity/mountinfo.h"
 #include "base/plural.h"
+#include "identity/cgpath.h"
+#include "identity/cgsurvey.h"
+#include "identity/mountinfo.h"
 
 #define MOUNTINFO     "/proc/self/mountinfo"
 #define MOUNTINFO_MAX (16U << 20)

@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "identity/cgpath.h"
 #include "base/cleanup.h"
+#include "identity/cgpath.h"
 
 /* A directory to look into. */
 struct node {

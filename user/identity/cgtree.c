@@ -12,9 +12,9 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
-#include "identity/cgpath.h"
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "identity/cgpath.h"
 #include "identity/registry.h"
 
 #define QOS_COUNT 2

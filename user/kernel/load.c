@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "kernel/features.h"
 #include "kernel/load.h"
+#include "kernel/features.h"
 #include "kernel/maps.h"
 #include "kernel/status.h"
 

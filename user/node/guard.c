@@ -11,14 +11,14 @@
 #include <sys/stat.h>
 
 #include "base/caps.h"
-#include "identity/cgsurvey.h"
 #include "base/cleanup.h"
-#include "node/ifaces.h"
 #include "base/log.h"
-#include "node/layout.h"
 #include "base/plural.h"
+#include "identity/cgsurvey.h"
 #include "kernel/features.h"
 #include "kernel/load.h"
+#include "node/ifaces.h"
+#include "node/layout.h"
 
 #define LOAD_AGAIN "run podcred load again"
 

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "kernel/load.h"
-#include "node/layout.h"
 #include "net/reset.h"
+#include "node/layout.h"
 
 struct guard_up {
 	struct kern_report load;

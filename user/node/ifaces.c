@@ -10,11 +10,11 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "net/links.h"
+#include "base/log.h"
 #include "kernel/load.h"
 #include "kernel/maps.h"
-#include "base/log.h"
 #include "kernel/status.h"
+#include "net/links.h"
 #include "net/netns.h"
 #include "node/paths.h"
 

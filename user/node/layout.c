@@ -9,10 +9,10 @@
 #include <sys/stat.h>
 
 #include "base/addr.h"
+#include "base/cleanup.h"
 #include "identity/cgpath.h"
 #include "identity/cgsurvey.h"
 #include "identity/cgtree.h"
-#include "base/cleanup.h"
 #include "kernel/maps.h"
 
 #define AGENT_SLICE "podcred.slice"

@@ -7,8 +7,8 @@
 
 #include <stdbool.h>
 
-#include "config/config.h"
 #include "base/err.h"
+#include "config/config.h"
 #include "kernel/load.h"
 
 struct layout_options {

@@ -16,9 +16,9 @@
 #include "base/addr.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "kernel/maps.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "kernel/maps.h"
 #include "net/sockdiag.h"
 
 #define PROBE_NS   CLOCK_S

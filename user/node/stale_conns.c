@@ -6,10 +6,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "identity/cgpath.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/plural.h"
+#include "identity/cgpath.h"
 #include "kernel/maps.h"
 #include "podcred_decide.h"
 

@@ -2,8 +2,8 @@
 /* Connections of pods to guarded addresses that are older than the guard. */
 #pragma once
 
-#include "node/layout.h"
 #include "net/reset.h"
+#include "node/layout.h"
 
 /* End them, but those of exempt pods. The packet filter stops what cannot be ended. What could not
  * be looked at is in the log. */

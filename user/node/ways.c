@@ -9,9 +9,9 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "node/ifaces.h"
 #include "kernel/load.h"
 #include "net/netns.h"
+#include "node/ifaces.h"
 
 /* ---- of the node ---- */
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Pods that run outside of the guarded kubepods, by the cgroups around it and by the pod list. */
-#include "identity/cgsurvey.h"
 #include "base/cleanup.h"
-#include "node/guard.h"
-#include "kernel/maps.h"
 #include "base/log.h"
+#include "identity/cgsurvey.h"
+#include "kernel/maps.h"
+#include "node/guard.h"
 #include "resolver/resolver.h"
 
 /* A runtime that does not use the kubelet's cgroups: no event tells of that. */

@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "identity/cgtree.h"
 #include "base/cleanup.h"
+#include "base/log.h"
+#include "base/plural.h"
+#include "identity/cgtree.h"
 #include "kernel/events.h"
 #include "kernel/load.h"
 #include "kernel/maps.h"
-#include "base/log.h"
-#include "base/plural.h"
 #include "resolver/resolver.h"
 
 /* A cgroup that was removed and is there again has no programs yet: until it has them, only the

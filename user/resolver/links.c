@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "node/ifaces.h"
 #include "base/log.h"
+#include "node/ifaces.h"
 #include "resolver/resolver.h"
 
 static void on_links(void *arg, unsigned ready)

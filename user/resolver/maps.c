@@ -2,9 +2,9 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "kernel/maps.h"
 #include "base/log.h"
 #include "identity/registry.h"
+#include "kernel/maps.h"
 #include "kernel/status.h"
 #include "resolver/resolver.h"
 

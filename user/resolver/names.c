@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "kernel/maps.h"
 #include "base/log.h"
 #include "base/plural.h"
 #include "identity/registry.h"
+#include "kernel/maps.h"
 #include "resolver/resolver.h"
 
 /* The file is read again whenever something happens in its folder: what has been said is not said

@@ -2,9 +2,9 @@
 /* Which pods the configuration exempts or denies, as flags of podcred_pods. */
 #include <string.h>
 
-#include "kernel/maps.h"
 #include "base/log.h"
 #include "identity/registry.h"
+#include "kernel/maps.h"
 #include "resolver/resolver.h"
 
 uint32_t resolver_policy_flags(const struct config *config, const struct pod_ident *pod)

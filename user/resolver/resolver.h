@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The resolver's sources: each watches something, or is due now and then, and has a file of its own
- * (resolve_*.c). They share the loop, the maps and the registry. A source starts in the order of the
- * list in resolve.c; its watches and timers end with the loop.
+ * The resolver's sources: each watches something, or is due now and then, and has a file of its own. They
+ * share the loop, the maps and the registry. They start in the order of the list in daemon/resolve.c; their watches
+ * and timers end with the loop.
  */
 #pragma once
 
@@ -11,13 +11,13 @@
 #include <stdint.h>
 
 #include "base/clock.h"
-#include "config/config.h"
 #include "base/err.h"
-#include "resolver/listed.h"
 #include "base/loop.h"
+#include "config/config.h"
 #include "kernel/events.h"
 #include "kernel/maps.h"
 #include "kube/podlist.h"
+#include "resolver/listed.h"
 #include "resolver/options.h"
 
 struct pod_ident; /* pod.h */
@@ -88,7 +88,7 @@ struct resolver {
 	uint64_t ready; /* what this one has said: since when it follows the pods; 0: not yet */
 };
 
-/* ---- resolve_maps.c: what the registry decides, the kernel learns ---- */
+/* ---- maps.c: what the registry decides, the kernel learns ---- */
 
 int resolver_maps_open(struct resolver *res, struct pc_err *err);
 void resolver_maps_close(struct resolver *res);
@@ -97,41 +97,41 @@ int resolver_registry_start(struct resolver *res, struct pc_err *err);
 /* Pods of an earlier resolver that are not there any more. After the first scan. */
 void resolver_drop_leftovers(struct resolver *res);
 
-/* ---- resolve_policy.c ---- */
+/* ---- policy.c ---- */
 
 uint32_t resolver_policy_flags(const struct config *config, const struct pod_ident *pod);
 int resolver_policy_start(struct resolver *res, struct pc_err *err);
 void resolver_policy_reload(struct resolver *res);
 
-/* ---- resolve_cgroups.c ---- */
+/* ---- cgroups.c ---- */
 
 int resolver_cgroups_start(struct resolver *res, struct pc_err *err);
 void resolver_cgroups_scan(struct resolver *res);
 void resolver_cgroups_stop(struct resolver *res);
 
-/* ---- resolve_names.c: the pod list ---- */
+/* ---- names.c: the pod list ---- */
 
 int resolver_names_start(struct resolver *res, struct pc_err *err);
 /* Read it again, and say again what is wrong with it. */
 void resolver_names_reload(struct resolver *res);
 void resolver_names_stop(struct resolver *res);
 
-/* ---- resolve_links.c: interfaces ---- */
+/* ---- links.c: interfaces ---- */
 
 int resolver_links_start(struct resolver *res, struct pc_err *err);
 void resolver_links_stop(struct resolver *res);
 
-/* ---- resolve_around.c: pods that run elsewhere ---- */
+/* ---- around.c: pods that run elsewhere ---- */
 
 int resolver_around_start(struct resolver *res, struct pc_err *err);
 void resolver_around_stop(struct resolver *res);
 
-/* ---- resolve_quota.c: what only time takes away ---- */
+/* ---- quota.c: what only time takes away ---- */
 
 int resolver_quota_start(struct resolver *res, struct pc_err *err);
 void resolver_quota_stop(struct resolver *res);
 
-/* ---- resolve_health.c: what others may know of this one ---- */
+/* ---- health.c: what others may know of this one ---- */
 
 /* Two would take each other's pods away. */
 int resolver_be_the_only_one(struct resolver *res, struct pc_err *err);

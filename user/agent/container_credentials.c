@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/container.h"
+#include "agent/container_credentials.h"
 
 #include <errno.h>
 #include <stdio.h>
