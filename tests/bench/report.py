@@ -187,7 +187,7 @@ def ratio(row):
 def write_short(cell):
     """The table of the README."""
     table('**In short**, against direct:', 'way', 'short connection', 'connections/s of ten pods',
-          'the same two behind 10,000 rules', 'request on a kept connection', 'datagram elsewhere',
+          'the same two behind 10,000 rules', 'request on a kept connection', 'datagram to another address',
           'connection tracking')
     for name in ('legacy', 'compat', 'nftables', 'podcred'):
         def of(workload, rules=0, name=name):
@@ -230,13 +230,13 @@ def write_pods(cell):
 
 
 def write_others(cell):
-    table('**What it does not want.** Against direct: time of a request on a connection that is kept, '
-          'of a TCP connect and of a datagram to a machine behind the node, bytes per second to it.',
+    table('**Kept connections and unrelated traffic.** Against direct: time of a request on a kept '
+          'connection, of a TCP connect and of a datagram to a machine behind the node, bytes per second to it.',
           'way', 'kept', 'connect', 'datagram', 'bulk (more is better)')
     for name, text in VARIANTS.items():
         line(text, *(ratio(cell[w, name, 0, 10]) for w in ('keep', 'connect', 'udp', 'bulk')))
-    table('**The same in nanoseconds more than direct**, with their 95% interval: connect(2) of a '
-          'datagram socket, which is the call alone; a datagram on its whole way; a TCP connect.',
+    table('**The same as nanoseconds above direct**, with their 95% interval: connect(2) of a '
+          'datagram socket, which is the call alone; a datagram end to end; a TCP connect.',
           'way', 'connect(2)', 'datagram', 'TCP connect')
     for name, text in VARIANTS.items():
         rows = [cell[w, name, 0, 10] for w in ('associate', 'udp', 'connect')]
@@ -247,13 +247,14 @@ def write_others(cell):
 def write_lookups(rows):
     names = {'peer': '`podcred_peer()`', 'map': 'two map lookups (CAP_BPF)',
              'index': 'source IP in an index', 'cgroupfs': 'walk of cgroupfs'}
-    table('**Who calls?** ns per answer, among so many pods.', 'way', *(f'{n:,}' for n in rows))
+    table('**Identifying the caller.** ns per answer, by number of pods.', 'way',
+          *(f'{n:,}' for n in rows))
     for name, text in names.items():
         line(text, *(f'{rows[n][name]["ns"]:,.0f}' for n in rows))
 
 
 def write_programs(rows):
-    table('**Cost of the programs.** ns per run by the kernel\'s statistics; net: without what an empty '
+    table('**Cost of the programs.** ns per run by the kernel\'s statistics; net: minus what an empty '
           'program takes on that hook (statistics and call).', 'traffic', 'program', 'runs', 'ns',
           'net ns', 'instructions verified', 'bytes of code')
     for row in rows:
@@ -269,7 +270,7 @@ def write_programs(rows):
     LINES.extend(['', 'All programs together, net: ' + ', '.join(
         f'{sums[phase]:,.0f} ns for {text}' for phase, text in (
             ('redirected', 'a redirected connection from connect to close'),
-            ('connect', 'a TCP connection to elsewhere'), ('datagram', 'a datagram to elsewhere')))
+            ('connect', 'a TCP connection to another address'), ('datagram', 'a datagram to another address')))
         + '.'])
 
 

@@ -276,7 +276,7 @@ const struct vector raw_vectors[] = {
 	{"forged source, another pod answers", pod_answers, .needs = NEEDS_PACKETS},
 	{"forged source, a listener of the pod answers", listener_answers},
 	{"forged source, the node answers", node_answers,
-	 .open = "an answer of the node itself, whose contents the pod does not choose; rp_filter, "
-		 "which this suite switches off, stops the question"},
+	 .open = "the node itself answers, and the pod does not control the contents; rp_filter, "
+		 "which this suite switches off, stops the request"},
 	{0},
 };

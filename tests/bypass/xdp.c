@@ -88,6 +88,7 @@ const struct vector xdp_vectors[] = {
 	{"AF_XDP", v4, .needs = NEEDS_PACKETS},
 	{"AF_XDP, v6", v6, .needs = NEEDS_PACKETS},
 	{"AF_XDP, node forwards below netfilter", v4, .setup = "redirect", .needs = NEEDS_TC},
-	{"AF_XDP, of a hostNetwork pod", v4, .place = "hostpod", .open = "as PACKET_QDISC_BYPASS"},
+	{"AF_XDP, of a hostNetwork pod", v4, .place = "hostpod",
+	 .open = "like PACKET_QDISC_BYPASS"},
 	{0},
 };

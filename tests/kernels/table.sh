@@ -81,18 +81,18 @@ MD
   each_feature | while IFS=$'\t' read -r name since without; do
     row "$name ($since)" feature "$name"
   done
-  printf '\nWhat is lost without those that podcred can do without:\n\n'
+  printf '\nWhat is lost without the optional ones:\n\n'
   each_feature | while IFS=$'\t' read -r name since without; do
     [ "$without" = required ] || printf -- '- **%s**: %s.\n' "$name" "$without"
   done
   cat <<'MD'
 
 Before Linux 6.1 a diverted connection's socket cannot be bound to an interface that does not exist, and is
-bound to the loopback instead. That is as good for a pod with a network of its own. For a hostNetwork pod, what
-it sends is dropped by cgroup-egress, where Fast Open's data is held back as well, and data that come over the
-loopback by cgroup-ingress.
+bound to the loopback instead. For a pod with its own network that is just as good. For a hostNetwork pod,
+cgroup-egress drops what the socket sends and also holds back Fast Open data, and cgroup-ingress drops data that arrive
+over the loopback.
 MD
-  printf '\n## Ways that stay open\n\nOf the ways in [bypass.md](bypass.md), those that reach the real address, or lead a redirected connection\nastray, with podcred on one of these kernels; its tables explain the outcomes. n/a: this kernel cannot do that at all.\n\n'
+  printf '\n## Ways that stay open\n\nOf the ways in [bypass.md](bypass.md), those that reach the real address, or divert a redirected connection,\nwith podcred on one of these kernels; its tables explain the outcomes. n/a: not supported by this kernel.\n\n'
   head_row way
   each_open | while read -r name; do row "$name" outcome "$name"; done
   printf '\n## Verifier\n\nInstructions processed, of a million that a program may take; above 600,000 the test fails.\n\n'

@@ -230,21 +230,21 @@ static struct {
 					 "clients that ask getpeername() see the agent's address"),
 	[FEATURE_CGROUP_EGRESS] =
 		OPTIONAL("cgroup-egress", "4.10", 3, try_cgroup_egress,
-			 "packets of pods' sockets are dropped without an errno; those of SR-IOV "
-			 "pods pass"),
+			 "packets of pods' sockets are dropped without an errno; those of "
+			 "SR-IOV pods are not dropped"),
 	[FEATURE_CGROUP_INGRESS] =
 		OPTIONAL("cgroup-ingress", "4.10", 9, try_cgroup_ingress,
-			 "somebody to whom the node's rules lead a pod's connection may give it "
-			 "false credentials, with data right behind his answer"),
+			 "if the node's rules divert a pod's connection, whoever receives "
+			 "it may supply false credentials, with data right behind the answer"),
 	[FEATURE_NETFILTER_LINK] =
 		OPTIONAL("netfilter-link", "6.4", 4, try_netfilter,
-			 "packets pass that a container outside kubepods sends, and those of no "
-			 "socket from a network that has no veth"),
+			 "packets that a container outside kubepods sends are not dropped, "
+			 "nor those of no socket from a network that has no veth"),
 	[FEATURE_TCX] =
 		OPTIONAL("tcx", "6.6", 5, kern_iface_try_link,
 			 "tc does the same, but whoever has CAP_NET_ADMIN on the node can delete "
 			 "its filters, and another CNI's filter may come first"),
-	[FEATURE_TC] = OPTIONAL("tc", "4.5", 6, kern_tc_try, "nothing where there is tcx"),
+	[FEATURE_TC] = OPTIONAL("tc", "4.5", 6, kern_tc_try, "nothing if tcx is available"),
 	[FEATURE_CGROUP_TRACING] = OPTIONAL("cgroup-tracing", "5.5", 7, try_tracing,
 					    "new pods are noticed by inotify, a little later"),
 	[FEATURE_PATH] =
