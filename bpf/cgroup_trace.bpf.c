@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * tp_btf/cgroup_mkdir and cgroup_rmdir: tell the resolver of a pod's cgroup the moment it is made,
- * before anything runs in it. Only the levels at which pods and QoS cgroups live are reported.
+ * tp_btf/cgroup_mkdir and cgroup_rmdir: report a pod's cgroup to the resolver the moment it is
+ * created, before anything runs in it. Only the levels at which pods and QoS cgroups live are
+ * reported.
  */
 #include "ident.bpf.h"
 #include "maps.bpf.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * cgroup_skb/egress, on the guarded cgroup: packets of pods' sockets, in the pods' own network. It
- * answers with EPERM what netfilter could only drop, and it sees pods whose packets never come to
- * the node's network stack (macvlan, SR-IOV). It does not see packet sockets.
+ * cgroup_skb/egress, on the guarded cgroup: packets that pods' sockets send, in the pods' own
+ * network. It returns EPERM where netfilter could only drop the packet, and it sees pods whose
+ * packets never enter the node's network stack (macvlan, SR-IOV). It does not see packet sockets.
  */
 #include "backstop.bpf.h"
 #include "client.bpf.h"

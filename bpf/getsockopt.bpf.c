@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * cgroup/getsockopt, on the agent's cgroup: tells a proxy who is at the other end of its accepted
- * socket. Answers come from the stamp sealed on that socket and from nowhere else.
+ * socket. Answers come only from the stamp sealed on that socket.
  */
 #include "addr.bpf.h"
 #include "copy.bpf.h"

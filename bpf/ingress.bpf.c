@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * cgroup_skb/ingress, on the guarded cgroup: what comes for pods' sockets. Who answers a SYN in the agent's
- * place may send data right behind. While connect(2) holds the socket, both wait in its backlog, and for
- * those data the socket is cut off too late. So they are kept out of there. The agent's data come later: it
- * hears of the connection by an ACK that is sent behind the proof.
+ * cgroup_skb/ingress, on the guarded cgroup: what arrives for pods' sockets. Whoever answers a SYN
+ * in the agent's place may send data right behind. While connect(2) holds the socket, both wait in
+ * its backlog, and the socket is cut off too late for those data. So they are kept out of the
+ * backlog. The agent's data come later: it learns of the connection from an ACK that is sent after
+ * the proof.
  */
 #include "unproved.bpf.h"
 #include "verdict.bpf.h"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * netfilter POST_ROUTING, in the node's network namespace: the backstop. Everything that leaves the
- * node passes here as an IP packet, with its final destination: forwarded from a pod's network
- * (raw and packet sockets, address translation, a socket made elsewhere), or of a socket of the
- * node's own network, which may be a hostNetwork pod's.
+ * node passes here as an IP packet, with its final destination. It was either forwarded from a
+ * pod's network (raw and packet sockets, address translation, a socket created elsewhere), or sent
+ * by a socket of the node's own network, which may be a hostNetwork pod's.
  */
 #include "backstop.bpf.h"
 #include <bpf/bpf_core_read.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * sockops on both ends of a redirected connection: podcred_sockops on the guarded cgroup
- * announces the client's flow, and severs the client's socket when the connection does not come to the
- * agent. podcred_claim on the agent's cgroup notes the arrival, claims the flow and seals the stamp on
- * the accepted socket, before accept(2) can return it.
+ * sockops on both ends of a redirected connection. podcred_sockops, on the guarded cgroup,
+ * announces the client's flow, and cuts the client's socket off when the connection does not reach
+ * the agent. podcred_claim, on the agent's cgroup, notes the arrival, claims the flow and seals the
+ * stamp on the accepted socket, before accept(2) can return it.
  */
 #include "addr.bpf.h"
 #include "arrival.bpf.h"

@@ -2,9 +2,9 @@
 /*
  * tcx, on interfaces of the node. podcred_veth sees what comes out of a pod's interface, before a
  * CNI may forward it past netfilter; the packet still has its socket, whatever kind that is.
- * podcred_uplink sees what leaves the node, however it came there: frames of packet sockets of
- * hostNetwork pods, interfaces of pods that sit right on the uplink (macvlan), and what was forwarded
- * below netfilter from an interface that has no program yet.
+ * podcred_uplink sees what leaves the node, however it got there: frames of packet sockets of
+ * hostNetwork pods, of pods whose interface is on top of the uplink (macvlan), and what was
+ * forwarded below netfilter from an interface that has no program yet.
  */
 #include "way_in.bpf.h"
 #include <bpf/bpf_core_read.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * podcred_addr.h - an address as maps, programs and loader have it: 16 bytes in network byte order, IPv4 as
- * ::ffff:a.b.c.d.
+ * podcred_addr.h - an address as the maps, the programs and the loader use it: 16 bytes in network
+ * byte order, IPv4 as ::ffff:a.b.c.d.
  */
 #ifndef PODCRED_ADDR_H
 #define PODCRED_ADDR_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * podcred_decide.h - the decisions. Pure: values in, an action or a reason out. The BPF programs look the values
- * up, at the moment and only as far as they are needed; `podcred explain` reads them from the maps and tells the
- * story. Neither decides anything by itself.
+ * podcred_decide.h - the decisions. Pure: values in, an action or a reason out. The BPF programs
+ * look the values up when they need them, and only those that they need; `podcred explain` reads
+ * them from the maps and narrates the steps. Neither decides anything by itself.
  */
 #ifndef PODCRED_DECIDE_H
 #define PODCRED_DECIDE_H

@@ -2,11 +2,11 @@
 /*
  * podcred_maps.h - keys and values of podcred's maps, shared by the BPF programs and the loader.
  *
- * Private to one release, but the maps are pinned: a layout that changes takes a new map name
+ * Private to one release, but the maps are pinned: a map whose layout changes gets a new name
  * (podcred_flows_v2), so that an old pin is never read with a new struct.
  *
- * Addresses are those of podcred_addr.h. Ports of type __be16 are in
- * network byte order, as the connect hooks have them; those of type __u16 in host byte order.
+ * Addresses are those of podcred_addr.h. Ports of type __be16 are in network byte order, as the
+ * connect hooks have them; those of type __u16 are in host byte order.
  */
 #ifndef PODCRED_MAPS_H
 #define PODCRED_MAPS_H

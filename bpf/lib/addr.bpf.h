@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Addresses of hooks in the one form of the maps: 16 bytes, IPv4 as ::ffff:a.b.c.d. */
+/* Addresses from the hooks, in the form that the maps use: 16 bytes, IPv4 as ::ffff:a.b.c.d. */
 #pragma once
 
 #include "vmlinux.h"

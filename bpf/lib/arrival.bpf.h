@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A redirected connection ends at the agent or nowhere. Whatever changes its destination behind
- * connect(2) (address translation on the node, a CNI's programs, a sidecar, a connect hook that runs
- * after ours) would hand the pod's token to somebody else, and the pod somebody else's credentials.
+ * A redirected connection ends at the agent or nowhere. Anything that changes its destination after
+ * connect(2) (address translation on the node, a CNI's programs, a sidecar, a connect hook that
+ * runs after ours) would give the pod's token to somebody else, and somebody else's credentials to
+ * the pod.
  *
- * So the agent's side notes in the flow what sequence number it answers the SYN with, before the answer
- * is made. The client's side compares that with the answer that its socket has taken, before the socket
- * sends a byte or takes one. It needs the number, not a mark alone: who answers in the agent's
- * place may also send the agent a copy of the SYN.
+ * So the agent's side records in the flow the sequence number that it answers the SYN with, before
+ * the answer is sent. The client's side compares it with the answer that its socket received,
+ * before the socket sends or accepts a byte. The number is needed, and a flag would not do: whoever
+ * answers in the agent's place may also send the agent a copy of the SYN.
  */
 #pragma once
 

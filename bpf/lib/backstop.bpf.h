@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What happens to a packet for a guarded address. None should exist: connect and sendmsg have sent
- * those to the agent or refused them. So it went around them, or it belongs to somebody who may.
+ * the traffic to the agent or refused it. So the packet has bypassed them, or its sender is allowed
+ * to send it.
  */
 #pragma once
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * To read a map's value that may be recycled for another key while it is read: copy it, look it up
- * again, and take the copy only if the value is still there. The second lookup must not be made
- * before the copy. x86 does not reorder loads, arm64 does. There the order of two loads is kept when
- * the address of the second is computed from what the first returned. So the copy returns a digest of
- * all that it read, and the key of the second lookup is made to depend on it.
+ * To read a map's value that may be recycled for another key meanwhile: copy it, look it up again,
+ * and accept the copy only if the value is still there. The second lookup must not happen before
+ * the copy. x86 does not reorder loads, but arm64 does. There the order of two loads is kept when
+ * the address of the second is computed from what the first returned. So the copy returns a digest
+ * of all that it read, and the key of the second lookup is made to depend on it.
  *
- * A barrier would do as well, but BPF has one only as an atomic operation that returns a value, which
+ * A barrier would also do, but BPF has one only as an atomic operation that returns a value, which
  * arm64 before Linux 5.18 cannot compile.
  */
 #pragma once

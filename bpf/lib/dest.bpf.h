@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Destination -> action. Most connections of a pod go elsewhere, and a trie lookup is the dearest thing on their
- * way: a bit in the configuration rules it out for nearly all of them.
+ * Destination -> action. Most connections of a pod go to other addresses, and a trie lookup would
+ * be their greatest cost: a bit in the configuration rules it out for nearly all of them.
  */
 #pragma once
 

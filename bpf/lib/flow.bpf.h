@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Pending connections. One is announced by the client's socket when its port and sequence number
- * are known and the SYN has not left (TCP_CONNECT_CB), and claimed by the agent's socket when the
- * handshake ends (PASSIVE_ESTABLISHED_CB). In between it is a map entry; nothing else is read from
- * that map, so an entry that came or went late can never name a caller.
+ * Pending connections, called flows. The client's socket announces one when its port and sequence
+ * number are known and the SYN has not left (TCP_CONNECT_CB), and the agent's socket claims it when
+ * the handshake ends (PASSIVE_ESTABLISHED_CB). In between it is a map entry. Nothing else is read
+ * from that map, so an entry that was added or removed late can never name a caller.
  */
 #pragma once
 

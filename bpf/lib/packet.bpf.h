@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * An IP packet's head -> where it goes. By destination address, whatever the protocol, and by every
- * other address that a source route or a routing header names. Pure: bytes in, struct out.
+ * The head of an IP packet -> where it goes. The result is its destination address, whatever the
+ * protocol, and every other address that a source route or a routing header names. Pure: bytes in,
+ * struct out.
  */
 #pragma once
 

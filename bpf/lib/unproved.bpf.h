@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Data of a connection that has yet to prove that it arrives at the agent (arrival.bpf.h). */
+/* Data of a connection that has not yet proved that it reaches the agent (arrival.bpf.h). */
 #pragma once
 
 #include "client.bpf.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What follows from a reason, at every hook: it is counted, reported to `podcred trace`, and where
- * it refuses, mode audit may still let it pass.
+ * What follows from a reason, at every hook: it is counted and reported to `podcred trace`, and if
+ * it refuses, mode audit may still let the packet or call through.
  */
 #pragma once
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The way to the agent belongs to the pod alone. Behind the pod's interface there may be a bridge, and on
- * it a neighbour that poisons ARP or neighbour discovery, or takes over a MAC, to read another pod's
- * connections to the agent, or to answer in its place. So they do not cross the bridge: what a stamped
- * socket sends is put right into the node's stack, and the answers go to the interface and MAC that its SYN
- * came from. What else comes out of a pod's interface for the agent, or in its name, is dropped.
+ * Nobody else may be on the path between a pod and the agent. Beyond the pod's interface there may
+ * be a bridge, and on it a neighbour that poisons ARP or neighbour discovery, or takes over a MAC,
+ * to read another pod's connections to the agent, or to answer in its place. So they do not cross
+ * the bridge: what a stamped socket sends is put straight into the node's stack, and the answers go
+ * to the interface and MAC that its SYN came from. Anything else that comes out of a pod's
+ * interface for the agent, or in its name, is dropped.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The node's credential agent: accepts the connections that podcred redirects, asks the kernel who
- * is at the other end, and answers as the address that was dialled would. The only header of this
- * module that other modules include.
+ * is at the other end, and answers as the service at the dialled address would. The only header of
+ * this module that other modules include.
  */
 #pragma once
 

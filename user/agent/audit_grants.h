@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a pod was given lately: a grant that differs from the one before it at the same destination
- * is worth a line, the same again is counted. Not locked; time is the caller's.
+ * What a pod was granted recently. A grant that differs from the previous one for the same
+ * destination is worth a line; a repeated one is counted. Not locked; the caller supplies the time.
  */
 #pragma once
 

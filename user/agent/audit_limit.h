@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How many lines a pod may cause. About refusals 20 at once, then one a second; about grants one for
- * each that differs, and after a refusal that was logged (audit_grants.h). What is left out is
- * counted, so the log is never silent about it. Time is the caller's.
+ * How many log lines a pod may cause. For refusals it is 20 at once, then one per second; for
+ * grants, one for each that differs or that follows a logged refusal (audit_grants.h). Lines that
+ * are left out are counted, so the log always mentions them. The caller supplies the time.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The steps from a request to its answer. Who asks is known before the first one. */
+/* The steps from a request to its answer. The caller is identified before the first step. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>

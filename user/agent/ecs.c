@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The credentials endpoint of ECS. The path is whatever the pod's author wrote into
- * AWS_CONTAINER_CREDENTIALS_RELATIVE_URI; it selects nothing here, since the kernel says who asks, so
- * the usual ones are taken: ECS's v1 and v2 with or without an id, the EKS one, "/creds" of AWS's
- * stand-in for local use, and "/". Not its "/role/NAME", which selects.
+ * AWS_CONTAINER_CREDENTIALS_RELATIVE_URI. It selects nothing here, since the kernel says who is
+ * asking, so all the usual paths are accepted: ECS's v1 and v2 with or without an id, the EKS one,
+ * "/creds" of AWS's local stand-in, and "/". The stand-in's "/role/NAME" is not accepted, because
+ * it selects a role.
  */
 #include <string.h>
 

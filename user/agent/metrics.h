@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the agent did, in numbers, for Prometheus. Labels come from fixed tables (services, results,
- * reasons, kinds of owners): nothing that a client sends makes a time series.
+ * reasons, kinds of owners), so nothing that a client sends can create a time series.
  */
 #pragma once
 

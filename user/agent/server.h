@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between server.c (life) and handler.c (requests). */
+/* Shared by server.c (start and stop) and handler.c (requests). */
 #pragma once
 
 #include "agent/agent.h"

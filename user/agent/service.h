@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What pods ask for, by the address that they dial. A service is a file with one struct agent_service,
- * and a line in the table of services.c. It knows no sockets and does not wait: the steps of dispatch.c
- * find out what it needs, and call it with as much as is known so far.
+ * What pods ask for, by the address that they dial. A service is one file with a struct
+ * agent_service, and one line in the table of services.c. It does not deal with sockets and does
+ * not wait: the steps of dispatch.c find out what it needs, and call it with as much as is known so
+ * far.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * IMDSv2 session tokens without state: base64url(expiry, HMAC-SHA256(key, expiry, pod uid)). They
- * survive a restart of the agent that keeps its key (R11), and mean nothing to any other pod.
- * Times are seconds of CLOCK_BOOTTIME: no step of the wall clock makes a token live longer.
+ * Stateless IMDSv2 session tokens: base64url(expiry, HMAC-SHA256(key, expiry, pod uid)). They
+ * survive a restart of the agent that keeps its key, and are worthless to any other pod. Times are
+ * seconds of CLOCK_BOOTTIME, so no step of the wall clock makes a token live longer.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a process may do, as /proc tells it; and doing without. */
+/* What a process may do, according to /proc, and giving up what it does not need. */
 #pragma once
 
 #include <stddef.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Scope-bound ownership: who declares a variable with one of these frees it, unless it is taken. */
+/*
+ * Scope-bound ownership: a variable declared with one of these is freed at the end of its scope,
+ * unless it is taken.
+ */
 #pragma once
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Nanoseconds of the clocks that nobody sets. Whatever waits, expires or is compared uses one of
- * these; the wall clock may step, and is for people to read.
+ * these; the wall clock may step, and is only for people to read.
  */
 #pragma once
 

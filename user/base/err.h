@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Errors of library modules. A function returns a negative errno and, where errno is too thin for
- * a person, fills a struct pc_err with one line: object, cause, next step. Library modules never
- * print it; the command does, once.
+ * Errors of library modules. A function returns a negative errno. Where errno says too little to a
+ * person, it also fills a struct pc_err with one line: object, cause, next step. Library modules
+ * never print it; the command does, once.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One logger for daemons and commands: a line on stderr, as text or as JSON. Library modules do
- * not call it (debug excepted). No secret is ever an argument of it. A line is written whole or not
- * at all, is at most PIPE_BUF bytes long, and says so when it was cut (log_out.c).
+ * One logger for daemons and commands: a line on stderr, as text or as JSON. Library modules do not
+ * call it (debug excepted). A secret is never passed to it. A line is written whole or not at all,
+ * is at most PIPE_BUF bytes long, and says so when it was cut (log_out.c).
  */
 #pragma once
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Each line is one write(2) of at most PIPE_BUF bytes: processes that share a pipe, a socket, a
- * terminal or an open file (2>file, or one opened to append) do not get into each other's lines.
- * Only a disk that fills up within a line tears it.
+ * Each line is one write(2) of at most PIPE_BUF bytes, so processes that share a pipe, a socket, a
+ * terminal or an open file (2>file, or one opened to append) do not interleave their lines. Only a
+ * disk that fills up within a line can tear it.
  *
- * A daemon writes from a thread of its own, as no other way keeps everybody else from waiting
- * whatever stderr is: O_NONBLOCK would be that of all who share the open file, and a disk or a
+ * A daemon writes from a separate thread, because nothing else keeps the rest of it from waiting,
+ * whatever stderr is: O_NONBLOCK would affect everyone who shares the open file, and a disk or a
  * terminal blocks in spite of it.
  */
 #include "base/log_out.h"

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where log.c's lines go: straight to stderr, or through a queue that one thread empties. */
+/*
+ * The destination of log.c's lines: directly to stderr, or through a queue that one thread empties.
+ */
 #pragma once
 
 #include <limits.h>

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One thread that waits for everything at once: descriptors, timers, signals, and other threads. It
- * calls a function for each thing that happens, one after the other, and no function is called while
- * another one runs.
+ * calls a function for each event, one after the other; no function is called while another one
+ * runs.
  *
- * Everything here is for the thread that runs the loop, but loop_post(). Any function that the loop
- * calls may add, change and remove whatever it likes, what it is called for included; only
- * loop_free() and loop_run() are not for it. What was removed is not called any more, even if it was
- * ready at the same moment.
+ * Everything here is for the thread that runs the loop, except loop_post(). A function that the
+ * loop calls may add, change and remove anything, including the event that it was called for; only
+ * loop_free() and loop_run() are forbidden. Whatever was removed is not called any more, even if it
+ * was ready at the same moment.
  *
- * In each turn descriptors and signals come first, then the timers that are due. Errors are negative
- * errno.
+ * In each turn descriptors and signals come first, then the timers that are due. Errors are
+ * negative errno.
  */
 #pragma once
 

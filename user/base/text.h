@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A bounded, growing piece of text that is wiped whenever its memory is given back. Bodies with
+ * A bounded, growing piece of text that is wiped whenever its memory is freed. Bodies with
  * credentials are written with it instead of a JSON library, whose copies of the secrets nobody
- * would wipe. Errors stick: write all, then ask text_error() once.
+ * would wipe. Errors are sticky: write everything, then ask text_error() once.
  */
 #pragma once
 

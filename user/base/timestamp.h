@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* YYYY-MM-DDTHH:MM:SSZ and nothing else: the one form that every SDK reads (R1). */
+/* YYYY-MM-DDTHH:MM:SSZ and nothing else: the one form that every SDK reads. */
 #pragma once
 
 #include <time.h>

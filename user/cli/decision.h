@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One decision of the BPF programs as a line, or as JSON. Pure. What others could have chosen (a
- * task's name above all) holds nothing here that a terminal or a second line could be made of.
+ * One decision of the BPF programs as a line, or as JSON. Pure. Strings that others choose (above
+ * all a task's name) are sanitized, so they cannot control a terminal or fake a second line.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * podcred's configuration file: where the agent is, which destinations are guarded, and which pods
- * are exceptions. It holds no secrets. docs/configuration.md describes it to its writers.
+ * are exceptions. It holds no secrets. docs/configuration.md describes it for operators.
  */
 #pragma once
 

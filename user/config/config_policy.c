@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Which pods are treated otherwise than redirected: ordered rules, the first that matches decides. */
+/* Which pods are not simply redirected: ordered rules, of which the first that matches decides. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside of user/config: between the keys of the file and the parts that are read elsewhere. */
+/* Internal to user/config: between the keys of the file and the sections that other files read. */
 #pragma once
 
 #include "config/config.h"

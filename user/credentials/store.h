@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The associations that are in force, and where they come from. Whoever answers requests takes a table
- * and looks things up in it; whoever reloads has the rest. From any thread, but reload and reread: one
- * thread at a time.
+ * The associations that are in force, and where they come from. Code that answers requests takes a
+ * table and looks things up in it; the rest is for code that reloads. Any thread may call these
+ * functions, except reload and reread: one thread at a time.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What podcred needs of a crypto library. No other module includes one. */
+/* What podcred needs from a crypto library. No other module includes one. */
 #pragma once
 
 #include <stdbool.h>

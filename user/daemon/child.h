@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A process of podcred run: this program executed again, which brings nothing along that is not handed
- * to it. It is started again when it ends, later each time that it ends soon. */
+/*
+ * A child of podcred run: this program executed again, with nothing inherited that is not handed to
+ * it. It is restarted when it ends, after a longer delay each time that it ends soon.
+ */
 #pragma once
 
 #include <stdbool.h>

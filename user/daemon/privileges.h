@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which user a daemon is, and what it gives up before it does anything. */
+/* Which user a daemon runs as, and what it gives up before it does anything. */
 #pragma once
 
 #include <stdint.h>

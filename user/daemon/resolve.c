@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The resolver: cgroup tree and PodList in, podcred_pods out. Everything that it follows is a source of
- * its own (resolver.h); here they are put on one loop, in order, and taken off it.
+ * The resolver: it reads the cgroup tree and the PodList, and writes podcred_pods. Everything that
+ * it follows is a separate source (resolver.h); here they are put on one loop, in order, and
+ * removed from it.
  */
 #include "daemon/resolve.h"
 

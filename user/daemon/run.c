@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Everything on one machine: attach, then two children, each with no more than it needs: this program
- * executed again as "podcred resolve" and "podcred serve". The resolver stays root, since it writes
- * maps; the agent is started in its cgroup and becomes a user of its own before it opens a socket. A
- * child that dies is started again; the guard holds meanwhile.
+ * Everything on one machine: attach, then two children, each with no more privileges than it needs.
+ * They are this program executed again, as "podcred resolve" and "podcred serve". The resolver
+ * stays root, since it writes maps. The agent is started in its cgroup and switches to its own user
+ * before it opens a socket. A child that dies is restarted; the guard holds meanwhile.
  */
 #include "daemon/run.h"
 

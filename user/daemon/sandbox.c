@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * A seccomp filter, written by hand: a list of system calls, some with a condition on an argument.
- * Pointers cannot be looked at, so nothing here depends on a path or an address.
+ * A filter cannot follow pointers, so nothing here depends on a path or an address.
  *
- * What is refused fails with EPERM instead of ending the process: a C library that tries something
- * new must not take the credentials of all pods away.
+ * A refused call fails with EPERM instead of killing the process: a C library that tries something
+ * new must not deprive all pods of their credentials.
  */
 #include "daemon/sandbox.h"
 

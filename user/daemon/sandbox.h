@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the agent may ask of the kernel: it reads what strangers send and holds keys. */
+/* What the agent may ask of the kernel, since it reads untrusted input and holds keys. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The channel between podcred run and a child that it executes: a socket, whose number is in the
- * child's environment. Files that only root may open come over it, and its end is the end of run.
+ * child's environment. Files that only root may open are passed over it. When it closes, run has
+ * ended.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The checks of podcred doctor, by theme. Each fills *r by one call of doctor_say. */
+/* The checks of podcred doctor, by theme. Each fills *r with one call of doctor_say. */
 #pragma once
 
 #include "base/addr.h"

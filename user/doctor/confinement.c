@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The agent holds everybody's keys and reads what strangers send: what could it do to the node, and
- * who could do something to it? */
+/*
+ * The agent holds everybody's keys and reads untrusted input: what could it do to the node, and who
+ * could do something to it?
+ */
 #include "base/addr.h"
 #include "doctor/checks.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Is podcred on this node in order? A list of checks for what breaks it without a sound. */
+/* Is podcred on this node in order? A list of checks for what breaks it silently. */
 #pragma once
 
 #include <stdbool.h>

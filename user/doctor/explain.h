@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the BPF programs would make of a pod's connection, and by which steps. Pure: facts in,
- * verdict out. The decisions are those of podcred_decide.h, which the programs make, too; here is the story around
- * them, and in which order the hooks come. tests/e2e/25-explain.sh compares the two.
+ * What the BPF programs would do with a pod's connection, and in which steps. Pure: facts in,
+ * verdict out. The decisions are those of podcred_decide.h, which the programs use too; this file
+ * adds the narration, and the order in which the hooks run. tests/e2e/25-explain.sh compares the
+ * two.
  */
 #pragma once
 

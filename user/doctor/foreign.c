@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Other people's programs in our hooks. With the multi flag at our level or above they come after
- * us and are welcome. Without it one of the two is switched off, and nobody is told. Below us they
- * run first, and may rewrite an address before we see it.
+ * Foreign programs in our hooks. With the multi flag, at our level or above, they run after ours
+ * and do no harm. Without it, one of the two is silently switched off. Below our level they run
+ * first, and may rewrite an address before we see it.
  */
 #include "doctor/checks.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whose a socket of this network namespace is, and who keeps others from listening. */
+/* The owner of a socket of this network namespace, and what keeps others from listening. */
 #pragma once
 
 #include <stdint.h>

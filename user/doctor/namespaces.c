@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Are we where the pods are seen from? */
+/* Does this process run in a namespace from which the pods can be seen? */
 #include "doctor/checks.h"
 
 #include <inttypes.h>

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The pods that are there, against those that podcred knows; and pods it cannot know well. */
+/*
+ * The pods that exist, compared with those that podcred knows, and pods that it cannot know well.
+ */
 #include "doctor/checks.h"
 
 #include <errno.h>

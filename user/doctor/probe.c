@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The proof: a cgroup like a pod's, a process in it, and what becomes of its connection, its
- * datagram and its packet. Signals wait until the cgroup is gone again. The kubelet removes cgroups
- * of pods that it does not know, every two seconds, and kills what is in them: the probe keeps its
- * own for milliseconds when all is well, and what it finds out in one that goes before it is done
- * says nothing. It then begins again.
+ * The proof that the guard works: a cgroup like a pod's, a process in it, and what becomes of its
+ * connection, its datagram and its packet. Signals are held back until the cgroup is gone again.
+ * Every two seconds the kubelet removes cgroups of pods that it does not know, and kills the
+ * processes in them. When all is well the probe keeps its cgroup for milliseconds only. What it
+ * finds in one that disappears early proves nothing, so it starts over.
  */
 #include "base/addr.h"
 #include "doctor/checks.h"

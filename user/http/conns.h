@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who may hold how many connections, and how long. No slot can be held by sending a byte now and
- * then (libmicrohttpd's own timeout restarts with each byte), and when all slots are taken the caller
- * that holds most gives one up: however many callers work together, each other one can have
- * total / (callers connected). One that holds most itself gives up one that nobody waits for.
+ * Who may hold how many connections, and for how long. Nobody can hold a slot by sending a byte now
+ * and then (libmicrohttpd's own timeout restarts with each byte). When all slots are taken, the
+ * caller that holds most gives one up: however many callers collude, any other can have total /
+ * (callers connected). A caller that itself holds most gives up a connection that nobody waits for.
  */
 #pragma once
 

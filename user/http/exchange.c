@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Connections and requests, as libmicrohttpd tells of them. */
+/* Connections and requests, as libmicrohttpd reports them. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The headers of one request, as far as anything here depends on them. libmicrohttpd is lenient:
- * blanks before the colon stay in the name, a folded line is glued to its name, a trailing blank
- * stays in the value. What another parser on the way might have read differently is not guessed at,
- * but marked, and the request is refused.
+ * blanks before the colon stay in the name, a folded line is joined to its name, a trailing blank
+ * stays in the value. Where another parser on the way might have read something else, nothing is
+ * guessed: the request is marked and refused.
  */
 #pragma once
 

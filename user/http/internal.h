@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between server.c (life) and exchange.c (requests). */
+/* Shared by server.c (start and stop) and exchange.c (requests). */
 #pragma once
 
 #include <microhttpd.h>

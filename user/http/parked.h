@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests that wait, by what they wait for. Their connections are suspended, so that no thread of
- * libmicrohttpd has to do with them; whoever hangs up meanwhile, or is shut down by conns.c, is seen by
- * an epoll instance of our own.
+ * Requests that wait, by what they wait for. Their connections are suspended, so that they occupy
+ * no thread of libmicrohttpd. An epoll instance of our own notices when a client hangs up
+ * meanwhile, or is shut down by conns.c.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An HTTP/1.1 server for callers that do not trust each other: shares of connections, limits of time
- * and size, requests that wait without a thread. Who called is for its user to say: here it is a
- * number.
+ * An HTTP/1.1 server for callers that do not trust each other: shares of connections, limits of
+ * time and size, requests that wait without a thread. The user of this module says who called; here
+ * a caller is only a number.
  */
 #pragma once
 

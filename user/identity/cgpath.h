@@ -2,8 +2,8 @@
 /*
  * Which pod does a cgroup path name? Pure, total functions: any bytes in, one answer out.
  *
- * The answer is only as good as the path. Who needs proof takes the path from a directory that
- * it opened itself and compares the inode (cgtree.h); text from /proc can be forged.
+ * The answer is only as good as the path. Callers that need proof take the path from a directory
+ * that they opened themselves and compare the inode (cgtree.h); text from /proc can be forged.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* /proc/PID/mountinfo: text in, the cgroup2 mount out. No I/O but what usable() does. */
+/* /proc/PID/mountinfo: text in, the cgroup2 mount out. No I/O except in usable(). */
 #pragma once
 
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One source's whole answer to "which pods are there?", indexed. Immutable once built. */
+/* The complete answer of one source to "which pods exist?", indexed. Immutable once built. */
 #pragma once
 
 #include <stddef.h>

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What podcred says of a pod, and who wants to hear it. The one header of identity for others. */
+/*
+ * What podcred knows about a pod, and who is told of it. The only header of identity for other
+ * modules.
+ */
 #pragma once
 
 #include <stdbool.h>

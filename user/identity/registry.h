@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Joins what two witnesses say: the cgroup tree (this id is the directory of pod UID) and a
- * source of names (pod UID is namespace/name). Tells a sink of every change, and of nothing else.
+ * Joins what two witnesses say: the cgroup tree (this id is the directory of pod UID) and a source
+ * of names (pod UID is namespace/name). Reports every change to a sink, and nothing else.
  *
- * A cgroup is reported at once, unnamed when no source knows its uid yet; no name is invented. One
- * uid may have several cgroups for a moment (a directory that was made again): each is that pod.
+ * A cgroup is reported at once, unnamed if no source knows its uid yet; no name is invented. One
+ * uid may briefly have several cgroups (a directory that was recreated): each is that pod.
  *
- * Not thread-safe. Functions that call the sink finish their work when it fails, return its first
- * error, and offer the pod again later (registry_flush, next scan, next list of names).
+ * Not thread-safe. When the sink fails, the functions that call it still finish their work, return
+ * its first error, and offer the pod again later (registry_flush, next scan, next list of names).
  */
 #pragma once
 

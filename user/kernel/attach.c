@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Attaching, in two steps so that it can be taken back. Stage: a live link of an earlier load on
- * the right cgroup is updated in place (no gap); anything else gets a new link under a temporary
- * pin. Commit: the temporary pins take the final names. A failure while staging undoes all of it.
+ * Attaching, in two steps so that it can be undone. Stage: a live link of an earlier load on the
+ * right cgroup is updated in place (no gap); anything else gets a new link under a temporary pin.
+ * Commit: the temporary pins take the final names. A failure while staging undoes all of it.
  */
 #include "kernel/internal.h"
 

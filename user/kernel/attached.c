@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Whose programs sit on a cgroup, and how they share the hook. */
+/* Who owns the programs on a cgroup, and how they share the hook. */
 #include "kernel/internal.h"
 
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Between cgroup ids, which the kernel speaks, and directories. */
+/* Conversion between cgroup ids, which the kernel uses, and directories. */
 #include "kernel/internal.h"
 
 #include <dirent.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A link dies with its cgroup, and a cgroup made again under the same name has none. The loader left
- * the paths in podcred_config and the programs in pins; that is all it takes to attach them again.
+ * A link disappears with its cgroup, and a cgroup that is recreated under the same name has none.
+ * The loader left the paths in podcred_config and the programs in pins, which is all that is needed
+ * to attach them again.
  */
 #include "kernel/internal.h"
 

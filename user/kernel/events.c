@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The two ring buffers: life of cgroups, for the resolver; decisions, for podcred trace. */
+/* The two ring buffers: cgroup events, for the resolver; decisions, for podcred trace. */
 #include "kernel/internal.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Ring buffers: a descriptor to poll, and a call that delivers what has come. Nothing in this module prints; errors come as -errno and
- * one line in struct pc_err.
+ * Ring buffers: a descriptor to poll, and a call that delivers what has arrived. Nothing in this
+ * module prints; errors come as -errno and one line in struct pc_err.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What this kernel can do, found by trying it. Version numbers lie on vendor kernels, and
- * libbpf's and bpftool's own helper probes report every helper as present on newer kernels,
- * because they look for a verifier message that changed its words.
+ * What this kernel can do, found by trying it. Version numbers lie on vendor kernels, and libbpf's
+ * and bpftool's own helper probes report every helper as present on newer kernels, because they
+ * look for a verifier message whose wording changed.
  */
 #include "kernel/internal.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What this kernel can do, found by trying it, and what a load did without. Nothing in this module prints; errors come as -errno and
- * one line in struct pc_err.
+ * What this kernel can do, found by trying it, and what a load did without. Nothing in this module
+ * prints; errors come as -errno and one line in struct pc_err.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * tcx links (Linux 6.6), which libbpf 1.1 does not know: one for each interface, pinned by index.
- * Where the loader did without them, filters of tc.
+ * Where the loader did without them, tc filters.
  */
 #include "kernel/internal.h"
 

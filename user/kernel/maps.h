@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The pinned maps of a running podcred, and cgroups by id. Nothing in this module prints; errors come as -errno and
- * one line in struct pc_err.
+ * The pinned maps of a running podcred, and cgroups by id. Nothing in this module prints; errors
+ * come as -errno and one line in struct pc_err.
  */
 #pragma once
 

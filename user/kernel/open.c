@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* From the embedded object to loaded programs, on the maps of an earlier load where there are. */
+/* From the embedded object to loaded programs, with the maps of an earlier load if they exist. */
 #include "kernel/internal.h"
 
 #include <stdarg.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Programs of other loads of podcred, asked from the kernel and not from pins: they may be pinned in
- * another directory, or below a BPF file system that another one was mounted over. With two sets on
- * one cgroup the second sees addresses that the first has rewritten, and pods are refused.
+ * Programs of other loads of podcred, found by asking the kernel rather than by pins: they may be
+ * pinned in another directory, or in a BPF file system that another one was mounted over. With two
+ * sets on one cgroup, the second sees addresses that the first has rewritten, and pods are refused.
  *
- * A load is known by its maps: each of its programs shares one with another.
+ * A load is recognized by its maps: each of its programs shares one with another.
  */
 #include "kernel/internal.h"
 

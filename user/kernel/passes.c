@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Connections that an older load let through go on over a load: their sockets say which entry is theirs,
- * by tuple and cookie. What cannot be carried over is lost with that connection, and so is no error.
+ * Connections that an older load let through continue across a load: their sockets say which entry
+ * is theirs, by tuple and cookie. An entry that cannot be carried over only affects that
+ * connection, so it is not an error.
  */
 #include "kernel/internal.h"
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The kernel counts each pod's pending connections as it adds and takes entries of podcred_flows_v2.
- * Entries that the sweep deletes, and two programs that meet on one entry, leave the count off by
- * some. Nobody can correct it atomically from here, so a difference counts only when it stands
- * unchanged from one look to the next. The same for podcred_passes_v3, which a load may add to.
+ * The programs count each pod's pending connections as they add and remove entries of
+ * podcred_flows_v2. The count drifts when the sweep deletes entries, or when two programs meet on
+ * one entry. Nobody can correct it atomically from here, so a difference counts only if it is
+ * unchanged from one check to the next. The same goes for podcred_passes_v3, which a load may add
+ * to.
  */
 #include "kernel/internal.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What is attached, as the kernel tells it: not what a loader once meant to attach. */
+/* What is attached, as the kernel reports it, and not what a loader once meant to attach. */
 #include "kernel/internal.h"
 
 #include <fcntl.h>

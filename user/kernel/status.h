@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is attached, asked from the kernel: by this load, by others, and by other people. Nothing in this module prints; errors come as -errno and
- * one line in struct pc_err.
+ * What is attached, according to the kernel: by this load, by others, and by other people. Nothing
+ * in this module prints; errors come as -errno and one line in struct pc_err.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Filters of classic tc (clsact and cls_bpf, Linux 4.5) for kernels without tcx. They have neither
- * link nor pin: ours is known by its handle, and by the name of its program. The clsact qdisc is
- * anybody's, so it stays when our filter goes.
+ * Classic tc filters (clsact and cls_bpf, Linux 4.5) for kernels without tcx. They have neither
+ * link nor pin: ours is recognized by its handle, and by the name of its program. The clsact qdisc
+ * may be anybody's, so it stays when our filter is removed.
  */
 #include "kernel/internal.h"
 

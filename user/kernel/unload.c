@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The end of a load. Detached is what the kernel calls so, not what has no pin any more. */
+/* The end of a load. A program is detached when the kernel says so, not when its pin is gone. */
 #include "kernel/internal.h"
 
 #include <dirent.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * JSON by its structure, which must be sound to the end: where a string ends is never in doubt, so
- * no text can pass for what comes behind it. What is in a string is looked at by jansson, and only
- * where somebody wants it.
+ * no text can pass for what follows it. The contents of a string are parsed by jansson, and only
+ * where they are needed.
  */
 #include <errno.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A source of names: a file with pods as "kubectl get pods -o json" (or yaml) writes them, or as
- * the kubelet's /pods answers. kind PodList, List (of Pods) or Pod.
+ * the kubelet's /pods returns them. Its kind is PodList, List (of Pods) or Pod.
  */
 #pragma once
 

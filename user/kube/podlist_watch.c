@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Two ways to notice a change. inotify is quick, but knows only the folder that it was given: not one
- * that comes later, not the target of a link, not what is mounted over it, and not every file system.
- * Looking finds all of that, only later.
+ * Two ways to notice a change. inotify is quick, but knows only the directory that it was given: it
+ * misses a directory that appears later, the target of a symbolic link, and what is mounted over
+ * it, and some file systems do not support it. Polling finds all of that, only later.
  */
 #include "kube/podlist.h"
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a pod list says, as far as podcred asks: those members alone that a shape names become a
- * jansson value, of JSON and of YAML alike. All else is read over and not looked at, since any
- * tenant writes there: NUL bytes, keys twice, numbers beyond any type, text that is no UTF-8 and deep
- * nesting cost nothing. In a member that is asked for they leave a mark (kube_project_defect), so that
- * they cost the one object that it is in. Refused, with the line, is what is no JSON or YAML at all.
+ * What a pod list says, as far as podcred needs it: only the members that a shape names become a
+ * jansson value, for JSON and YAML alike. Everything else is skipped unread, since any tenant
+ * writes there: NUL bytes, repeated keys, numbers beyond any type, text that is not UTF-8, and deep
+ * nesting do no harm. In a member that is needed they leave a mark (kube_project_defect), so that
+ * they affect only the object that they are in. Input that is not JSON or YAML at all is refused,
+ * with the line.
  */
 #pragma once
 

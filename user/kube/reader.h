@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A document, node by node: what the readers of JSON and of YAML have in common. */
+/* A document, node by node: what the readers of JSON and YAML have in common. */
 #pragma once
 
 #include <jansson.h>

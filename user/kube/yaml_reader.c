@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* One YAML document. Plain scalars become null, boolean or integer where YAML's core schema says so;
- * all else, and everything quoted, is a string. */
+/*
+ * One YAML document. Plain scalars become null, boolean or integer where YAML's core schema says
+ * so; everything else, and everything quoted, is a string.
+ */
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>

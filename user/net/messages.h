@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The kernel's netlink messages, read into this module's structs. Pure functions; private to this
- * module. nlmsg_len must be what was received. A message that is too short, or whose attributes
- * are, gives -EBADMSG or leaves the field empty; unknown attributes are skipped.
+ * The kernel's netlink messages, parsed into this module's structs. Pure functions; private to this
+ * module. nlmsg_len must be what was received. A message that is too short, or that has attributes
+ * which are too short, gives -EBADMSG or leaves the field empty; unknown attributes are skipped.
  */
 #pragma once
 

@@ -2,8 +2,9 @@
 /*
  * One netlink request and its answers. Private to this module.
  *
- * The sockets hear the kernel only: a pod with CAP_NET_ADMIN may send to any netlink socket in its
- * network namespace, also to one that we open there, and could forge the end of a listing.
+ * The sockets accept messages from the kernel only: a pod with CAP_NET_ADMIN may send to any
+ * netlink socket in its network namespace, including one that we open there, and could forge the
+ * end of a listing.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * End the connections that pods have had to guarded addresses since before the guard was there.
- * New ones go through the BPF programs; those that were open already would keep going.
+ * Closes connections to guarded addresses that pods opened before the guard was attached. New ones
+ * go through the BPF programs; those that were already open would continue otherwise.
  */
 #pragma once
 

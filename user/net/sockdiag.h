@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The sockets of the calling thread's network namespace, as the kernel lists them (sock_diag):
- * find them, and end them. netns.h brings a thread into another namespace.
+ * The sockets of the calling thread's network namespace, as the kernel lists them (sock_diag): find
+ * them, and close them. netns.h moves a thread into another namespace.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Is the guard complete, and if not, why? The one answer of status, doctor, metrics and run. Whoever
- * knows another reason adds a line to the table in guard.c, and nothing else.
+ * Is the guard complete, and if not, why? This one answer serves status, doctor, metrics and run.
+ * To add another reason, add a line to the table in guard.c, and nothing else.
  */
 #pragma once
 

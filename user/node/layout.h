@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where things are on this node: the cgroup2 mount, kubepods, the guarded cgroup, the agent's
- * cgroup; and from that and the configuration, what the loader has to be told.
+ * cgroup. From this and the configuration follows what the loader has to be told.
  */
 #pragma once
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * failureMode open: the kernel side sends pods to the real address once the agent's lease has
- * ended. This renews it while the agent lives.
+ * failureMode open: the BPF programs send pods to the real address once the agent's lease has
+ * ended. This file renews it while the agent lives.
  *
- * It is a timer of the resolver's loop and has no thread of its own, so that a resolver that hangs
- * renews nothing: what keeps the loop for longer than the lease, ends the lease.
+ * It is a timer of the resolver's loop and has no thread of its own, so a resolver that hangs does
+ * not renew it: anything that blocks the loop for longer than the lease ends the lease.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How the connections of pods come to the agent, by interface: past the bridge, without one, or across one
- * where others are. For those who tell of it; ifaces.h and paths.h make it so.
+ * How the connections of pods reach the agent, by interface: past the bridge, without a bridge, or
+ * across one where others are. This header only reports it; ifaces.h and paths.h set it up.
  */
 #pragma once
 

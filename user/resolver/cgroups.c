@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The cgroup tree. New pods come from the kernel's ring buffer (from inotify where that is missing);
- * the tree is walked at the start and whenever events were lost.
+ * The cgroup tree. New pods are reported by the kernel's ring buffer (by inotify where that is
+ * missing); the tree is scanned at the start and whenever events were lost.
  */
 #include <stdio.h>
 #include <string.h>

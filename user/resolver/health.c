@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Others look at the runtime map and at a lock to learn whether a resolver follows the pods. */
+/* Others check the runtime map and a lock to learn whether a resolver follows the pods. */
 #include "base/cleanup.h"
 #include "kernel/load.h"
 #include "kernel/maps.h"

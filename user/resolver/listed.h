@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The pods that the list calls running, against the processes below kubepods. When it has some and none
- * of them is there, the wrong directory is guarded, or the list is of another node or very old.
+ * The pods that the list calls running, compared with the processes below kubepods. If there are
+ * some and none of them is there, the wrong directory is guarded, or the list is of another node or
+ * very old.
  */
 #pragma once
 

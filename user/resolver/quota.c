@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A program in the kernel has no clock to be woken by: what is old is swept from here, and quotas that
- * nobody gave back are put right. */
+/*
+ * A BPF program has no timer, so old entries are swept from here, and quotas that nobody gave back
+ * are corrected.
+ */
 #include "kernel/maps.h"
 #include "resolver/resolver.h"
 

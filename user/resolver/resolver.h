@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The resolver's sources: each watches something, or is due now and then, and has a file of its own. They
- * share the loop, the maps and the registry. They start in the order of the list in daemon/resolve.c; their watches
- * and timers end with the loop.
+ * The resolver's sources: each watches something or runs periodically, and has its own file. They
+ * share the loop, the maps and the registry. They start in the order of the list in
+ * daemon/resolve.c; their watches and timers end with the loop.
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the nodes of a tree mean: each function checks the one that it is given, and complains with
- * "FILE:LINE: ...", one line that says what is wrong and what to write. 0, or -EINVAL.
+ * What the nodes of a tree mean. Each function checks the node that it is given, and reports an
+ * error as "FILE:LINE: ...", one line that says what is wrong and what to write. Returns 0 or
+ * -EINVAL.
  */
 #pragma once
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The only file that talks to libyaml. What it read may be secret, so all that can be reached of its
- * memory is wiped. It moves a scalar while that grows: a process that minds what its freed memory
- * holds sets mallopt(M_PERTURB). */
+/*
+ * The only file that uses libyaml. What it read may be secret, so all of its memory that can be
+ * reached is wiped. libyaml moves a scalar while it grows: a process that cares about what its
+ * freed memory holds sets mallopt(M_PERTURB).
+ */
 #include "yaml/stream.h"
 
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * YAML as a stream of nodes, for what is too large for a tree, or may hold anything. Anchors and
- * aliases are refused: no program writes them, and whoever does so by hand must not lose what a
- * merge would bring.
+ * YAML as a stream of nodes, for documents that are too large for a tree, or may hold anything.
+ * Anchors and aliases are refused: no program writes them, and people who write them by hand must
+ * not silently lose what a merge would add.
  */
 #pragma once
 

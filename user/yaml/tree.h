@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A YAML document as a tree, for files that people write: one document, no anchors, a bounded depth
- * and number of nodes. What it held is wiped when it is freed.
+ * and number of nodes. Its contents are wiped when it is freed.
  */
 #pragma once
 
