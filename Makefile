@@ -202,7 +202,7 @@ include mk/install.mk
 
 # Always made anew: it has a line for each file there is.
 .PHONY: compile_commands.json clean
-compile_commands.json: ## for clangd and the like
+compile_commands.json: ## for clangd and similar tools
 	$(Q)$(MAKE) --no-print-directory -nB V=1 SKIP_DEPS=1 all | mk/compdb.py >$@.tmp && mv $@.tmp $@
 
 clean:

@@ -113,7 +113,7 @@ test-e2e: test-e2e-build ## end-to-end tests alone
 	$(Q)JOBS=$(JOBS) tests/run.sh $(BPF_TESTS) $(E2E)
 
 .PHONY: test-bypass docs/bypass.md
-test-bypass: all $(O)/tests/bypass $(O)/tests/who ## every known way to a guarded address, with and without podcred
+test-bypass: all $(O)/tests/bypass $(O)/tests/who ## every known route to a guarded address, with and without podcred
 	$(Q)O=$(abspath $(O)) JOBS=$(JOBS) tests/run.sh tests/bypass/run.sh tests/bypass/holes.sh
 docs/bypass.md: all $(O)/tests/bypass $(O)/tests/who
 	$(Q)O=$(abspath $(O)) tests/bypass/run.sh --markdown $@
@@ -123,7 +123,7 @@ test-soak: all $(O)/tests/bypass $(O)/tests/hammer ## COUNT=200000 connections b
 	$(Q)O=$(abspath $(O)) V=1 tests/run.sh tests/bypass/soak.sh
 
 .PHONY: test-faults docs/faults.md
-test-faults: all $(O)/tests/bypass $(O)/tests/who $(O)/tests/exclusive ## podcred's parts die under load
+test-faults: all $(O)/tests/bypass $(O)/tests/who $(O)/tests/exclusive ## podcred's parts are killed under load
 	$(Q)O=$(abspath $(O)) tests/run.sh tests/faults/run.sh
 docs/faults.md: all $(O)/tests/bypass $(O)/tests/who $(O)/tests/exclusive
 	$(Q)O=$(abspath $(O)) tests/faults/run.sh --markdown $@
@@ -154,7 +154,7 @@ test-arm64: all ## the arm64 build, emulated: unit tests, then a node on Debian'
 
 # Before a change is called done. CI runs a part of it (.ci/run).
 .PHONY: test-all
-test-all: ## every suite, lint included; an hour and more
+test-all: ## every suite, including lint; more than an hour
 	$(Q)tests/suites.sh lint test test-fuzz test-bypass test-faults test-asan test-tsan test-valgrind \
 		test-kernels test-arm64
 
