@@ -102,7 +102,7 @@ $(CLIENTS): $(wildcard tests/clients/*) | $(O)/.deps-test
 JOBS ?= $(shell nproc)
 .PHONY: test
 test: test-unit-build test-e2e-build ## everything under 15 minutes: unit, BPF logic, end to end
-	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP JOBS=$(JOBS) tests/run.sh $(UNIT_BINS) $(BPF_TESTS) $(E2E)
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP JOBS=$(JOBS) TEST_SECONDS=1200 tests/run.sh $(UNIT_BINS) $(BPF_TESTS) $(E2E)
 
 .PHONY: test-unit-build test-e2e-build test-unit test-e2e
 test-unit-build: $(UNIT_BINS) $(O)/unit/header_cxx.o

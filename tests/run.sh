@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Run test programs that print TAP; end with the plain line that CI reads.
 # usage: tests/run.sh PROGRAM... [--then PROGRAM...]
-# V=1 shows passing checks too; JOBS=N runs so many at a time. What is behind --then waits for what is before it.
+# V=1 shows passing checks too; JOBS=N runs so many at a time; TEST_SECONDS=N ends a program that hangs, to see what it
+# said. What is behind --then waits for what is before it.
 set -u
 
 work=$(mktemp -d)
@@ -12,7 +13,7 @@ trap 'wait; exit 130' INT TERM
 # A program's checks: counted from its TAP; a program that ends badly, or without a plan, fails.
 run_one() {
   local program=$1 log=$2 status ok not_ok skips plan started=$SECONDS
-  "$program" >"$log" 2>&1
+  ${TEST_SECONDS:+timeout --foreground -k 20 "$TEST_SECONDS"} "$program" >"$log" 2>&1
   status=$?
   skips=$(grep -c '^ok .*# SKIP' "$log")
   ok=$(($(grep -c '^ok ' "$log") - skips))

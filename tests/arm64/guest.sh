@@ -14,7 +14,7 @@ ln -s /proc/self/fd /dev/fd
 mkdir -p /run/netns
 ip link set lo up
 cd /podcred || exit
-export O=/podcred/build WAIT_FACTOR=20 V=1
+export O=/podcred/build WAIT_FACTOR=20 TEST_SECONDS=900 V=1
 echo "guest: Linux $(uname -r) $(uname -m)"
 # Without this, each pod of the tests would stand in for a kernel message on the console.
 echo 1 >/proc/sys/kernel/printk

@@ -4,7 +4,7 @@
 # tests/kernels/table.sh reads that from the console.
 # usage: tests/kernels/check.sh LIMIT [TEST...]     LIMIT: instructions for one program
 cd "$(dirname "$0")/../.." || exit 1
-export O=$PWD/build WAIT_FACTOR=20 V=1
+export O=$PWD/build WAIT_FACTOR=20 TEST_SECONDS=900 V=1
 echo 1 >/proc/sys/kernel/printk # each new network device would be a line between those of the tests
 
 load() {
