@@ -32,6 +32,7 @@ lint-layers:
 	$(Q)$(call only_in,openssl/,crypto)
 	$(Q)$(call only_in,yaml\.h,yaml)
 	$(Q)! grep -nE '#include "($(subst $() ,|,$(MODULES)))/' -r bpf
+	$(Q)mkdir -p $(O)
 	$(Q){ $(foreach m,$(MODULES),echo '$(m): $($(m)_DEPS)';) } | sed 's/ *$$//' | sort >$(O)/layers.make
 	$(Q)$(documented) | sed 's/ *$$//' | sort | diff -u $(O)/layers.make - || \
 		{ echo 'docs/architecture.md has another table of modules than the Makefile'; exit 1; }
