@@ -14,6 +14,7 @@ agent_pid() { head -n 1 "$AGENT_CGROUP/cgroup.procs"; }
 web_policy() { podcred pods --json | jq -e ".[] | select(.name == \"web\") | .policy == \"$1\""; }
 # status_of PID FIELD
 status_of() { awk -v field="$2:" '$1 == field { $1 = ""; print substr($0, 2) }' "/proc/$1/status"; }
+agent_metrics() { in_node ss -Htln | grep -q ":$1 "; }
 agent_gone() { [ -z "$(cat "$AGENT_CGROUP/cgroup.procs")" ]; }
 
 env_up
@@ -68,10 +69,12 @@ check 'and says what is still attached' grep -q 'programs are still attached, an
 check_not 'and nothing else' grep -q 'nothing is guarded' "$ENV_TMP/run.log"
 check 'they are' podcred status
 podcred unload >/dev/null
-echo 'policy: []' >"$ENV_TMP/config.yaml"
+printf 'policy: []\nmetrics: "%s:9100"\n' "$NODE_V4" >"$ENV_TMP/config.yaml"
 env_run --keep --config "$ENV_TMP/config.yaml" --metrics "$ENV_TMP/run.prom"
 check 'run --keep starts' wait_for 10 gives_key
 check 'run --metrics writes the file' wait_for 10 grep -q '^podcred_guard_complete 1' "$ENV_TMP/run.prom"
+check 'the agent has its metrics where the configuration says' wait_for 10 agent_metrics 9100
+check_not 'and not where they are without one' agent_metrics 7778
 check 'without a rule for it a pod is redirected' web_policy redirect
 echo 'policy: [{namespace: shop, action: deny}]' >"$ENV_TMP/config.yaml"
 kill -HUP "$RUN_PID"

@@ -151,6 +151,7 @@ static void serve_args(struct run *run, const struct layout *place, struct child
 			add(child, "--agent",
 			    net_addr_format(agents[i]->ip, agents[i]->port, run->agents[i],
 					    sizeof(run->agents[i])));
+	add(child, "--config", o->config_path); /* where its metrics are */
 	add(child, "--associations", o->associations);
 	add(child, "--token-key", o->token_key);
 	add_flag(child, "--require-authorization", o->require_authorization);
