@@ -8,6 +8,7 @@ set -u
 # shellcheck source=tests/lib/tap.sh
 . "$(dirname "$0")/../lib/tap.sh"
 
+STARVE=$ENV_BUILD/tests/starve
 AT=127.0.0.1:7778
 V4=169.254.170.23
 ECS=169.254.170.2
@@ -123,6 +124,12 @@ printf 'metrics: "%s:9100"\n' "$NODE_V4" >"$ENV_TMP/config.yaml"
 env_serve --user 65533 --config "$ENV_TMP/config.yaml"
 AT=$NODE_V4:9100
 check 'another address, from the configuration' scrape
+for pod in web db; do in_pod "$pod" "$STARVE" flood "$NODE_V4" 9100 0.0.0.0 >"$ENV_TMP/flood.$pod" & done
+flooded() { [ "$(cat "$ENV_TMP"/flood.* | grep -c ready)" = 2 ]; }
+check 'pods flood it with half requests' wait_for 60 flooded
+same 'every scrape is answered' 40 "$(for n in {1..40}; do scrape | grep -c '^podcred_agent_build_info'; done | grep -c 1)"
+same 'and pods get their credentials' 200 "$(status web "http://$V4/v1/credentials")"
+for pod in web db; do cgroup_signal "${POD_CGROUP[$pod]}/container" TERM; done
 agent_stop
 printf 'metrics: off\n' >"$ENV_TMP/config.yaml"
 env_serve --user 65533 --config "$ENV_TMP/config.yaml"

@@ -70,6 +70,27 @@ uint64_t agent_handler_share(void *ctx, int fd)
 	return req.peer ? peer.pod_cgroup_id : unstamped_share(fd);
 }
 
+/* Whoever reads the metrics has no stamp: told apart by address (FNV-1a), so that one that takes all the
+ * connections it can get gives up its own. */
+uint64_t agent_handler_share_by_address(void *ctx, int fd)
+{
+	uint64_t hash = 0xcbf29ce484222325;
+	struct sockaddr_storage peer = {};
+	socklen_t peer_len = sizeof(peer);
+	uint8_t ip[16] = {};
+	const uint8_t *from;
+	size_t len;
+
+	(void)ctx;
+	if (getpeername(fd, (struct sockaddr *)&peer, &peer_len) < 0)
+		return HTTP_SHARE_UNKNOWN;
+	from = ip_of((struct sockaddr *)&peer, &len);
+	memcpy(ip, from, len);
+	for (size_t i = 0; i < sizeof(ip); i++)
+		hash = (hash ^ ip[i]) * 0x100000001b3;
+	return hash;
+}
+
 void agent_handler_refused(void *ctx, int fd)
 {
 	struct agent_server *server = ctx;

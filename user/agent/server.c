@@ -21,7 +21,7 @@
 #define STALLED_MS	     3000 /* some turns are due in it */
 #define DEFAULT_CONNECTIONS  1024
 #define OUTSIDE_CONNECTIONS  256
-#define METRICS_CONNECTIONS  16 /* who does not ask makes room for the next */
+#define METRICS_CONNECTIONS  16 /* the address that has most makes room for the next */
 #define NODE_CONNECTIONS     256 /* a flood has to be so much ahead of a health check */
 
 /* ---- what the caller's loop does ---- */
@@ -78,6 +78,7 @@ static int start_metrics(struct agent_server *server, const struct net_addr *lis
 		.limits = {METRICS_CONNECTIONS, METRICS_CONNECTIONS, METRICS_CONNECTIONS},
 		.ctx = server,
 		.handle = agent_handler_metrics,
+		.share = agent_handler_share_by_address,
 	};
 
 	return http_start(&http, &server->metrics_http, err);

@@ -31,4 +31,5 @@ uint64_t agent_handler_share(void *ctx, int fd);
 void agent_handler_refused(void *ctx, int fd);
 bool agent_handler_poll(void *ctx, uint64_t key, int fd);
 
+uint64_t agent_handler_share_by_address(void *ctx, int fd);
 int agent_handler_metrics(void *ctx, struct http_request *req, struct http_response *resp);
