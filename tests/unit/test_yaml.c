@@ -329,12 +329,30 @@ static void wiped(void **state)
 	}
 }
 
+/* Each %TAG is compared with all before it: a file full of them takes minutes. */
+static void directives(void **state)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	(void)state;
+	for (int i = 0; i < 20000; i++)
+		fprintf(f, "%%TAG !a%d! tag:x,2000:\n", i);
+	fprintf(f, "---\na: b\n");
+	fclose(f);
+	refused(text, len, 100, "f.yaml:");
+	assert_non_null(strstr(err.msg, ": too many directives; is this the right file?"));
+	yml_tree_free(parse("%YAML 1.1\n%TAG !a! tag:x,2000:\n---\na: b\n"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(events), cmocka_unit_test(tree),      cmocka_unit_test(empty),
-		cmocka_unit_test(broken), cmocka_unit_test(limits),    cmocka_unit_test(blocks),
-		cmocka_unit_test(typed),  cmocka_unit_test(ill_typed), cmocka_unit_test(wiped),
+		cmocka_unit_test(events),     cmocka_unit_test(tree),	   cmocka_unit_test(empty),
+		cmocka_unit_test(broken),     cmocka_unit_test(limits),	   cmocka_unit_test(blocks),
+		cmocka_unit_test(typed),      cmocka_unit_test(ill_typed), cmocka_unit_test(wiped),
+		cmocka_unit_test(directives),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,12 +12,15 @@
 #include <string.h>
 #include <yaml.h>
 
+#define MAX_DIRECTIVES 64 /* %TAG: libyaml compares each with all that came before */
+
 struct yml_stream {
 	yaml_parser_t parser;
 	yaml_event_t event; /* whose text the caller may look at */
 	const char *text;
-	size_t len;
+	size_t len, read;
 	bool begun;
+	bool refused; /* by read_text() */
 	char problem[128];
 };
 
@@ -30,6 +33,23 @@ static void drop_event(struct yml_stream *stream)
 	yaml_event_delete(event);
 }
 
+/* For libyaml, which reads all directives at once: between its reads is the only place to stop it. */
+static int read_text(void *data, unsigned char *buffer, size_t size, size_t *ret_size)
+{
+	struct yml_stream *stream = data;
+	const yaml_parser_t *parser = &stream->parser;
+	size_t left = stream->len - stream->read;
+
+	stream->refused =
+		parser->tag_directives.top - parser->tag_directives.start > MAX_DIRECTIVES;
+	if (stream->refused)
+		return 0;
+	*ret_size = size < left ? size : left;
+	memcpy(buffer, stream->text + stream->read, *ret_size);
+	stream->read += *ret_size;
+	return 1;
+}
+
 int yml_stream_new(const char *text, size_t len, struct yml_stream **ret)
 {
 	struct yml_stream *stream = calloc(1, sizeof(*stream));
@@ -40,7 +60,7 @@ int yml_stream_new(const char *text, size_t len, struct yml_stream **ret)
 	}
 	stream->text = text;
 	stream->len = len;
-	yaml_parser_set_input_string(&stream->parser, (const unsigned char *)text, len);
+	yaml_parser_set_input(&stream->parser, read_text, stream);
 	*ret = stream;
 	return 0;
 }
@@ -81,6 +101,11 @@ static int explain(struct yml_stream *stream, struct yml_event *ret)
 	if (parser->error == YAML_MEMORY_ERROR) {
 		ret->text = "no memory";
 		return -ENOMEM;
+	}
+	if (stream->refused) {
+		ret->line = parser->mark.line + 1;
+		ret->text = "too many directives; is this the right file?";
+		return -EINVAL;
 	}
 	if (parser->error == YAML_READER_ERROR) { /* knows an offset only */
 		ret->line = line_of(stream, parser->problem_offset);
