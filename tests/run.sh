@@ -8,7 +8,16 @@ set -u
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-trap 'wait; exit 130' INT TERM
+# Each in a process group of its own, to be ended as a whole: in the background it does not hear Ctrl-C.
+set -m
+end() {
+  local group
+  for group in $(jobs -p); do kill -TERM -- "-$group" 2>/dev/null; done
+  wait
+  exit "$1"
+}
+trap 'end 130' INT
+trap 'end 143' TERM
 
 # A program's checks: counted from its TAP; a program that ends badly, or without a plan, fails.
 run_one() {
@@ -38,6 +47,7 @@ run_one() {
 # What a program comes to is printed when it ends, in one piece.
 run_beside() {
   local n=$1 program=$2
+  trap : INT TERM # the program hears it too, and cleans up: that is waited for
   run_one "$program" "$work/$n.log" >"$work/$n.out"
   flock "$work/lock" cat "$work/$n.out"
   rm "$work/$n.log" "$work/$n.out"
@@ -51,12 +61,8 @@ for program in "$@"; do
     continue
   fi
   n=$((n + 1))
-  if [ "${JOBS:-1}" -gt 1 ]; then
-    while [ "$(jobs -rp | wc -l)" -ge "$JOBS" ]; do wait -n; done
-    run_beside "$n" "$program" &
-  else
-    run_one "$program" "$work/log"
-  fi
+  while [ "$(jobs -rp | wc -l)" -ge "${JOBS:-1}" ]; do wait -n; done
+  run_beside "$n" "$program" &
 done
 wait
 read -r passed failed skipped < <(awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }' "$work/counts")
