@@ -13,11 +13,6 @@
 #include "base/clock.h"
 #include "credentials/store.h"
 
-static int64_t now_ms(void)
-{
-	return (int64_t)(clock_mono_ns() / CLOCK_MS);
-}
-
 static void identify(struct agent_server *server, int fd, struct podcred_peer *peer,
 		     struct agent_request *req)
 {
@@ -101,7 +96,7 @@ void agent_handler_refused(void *ctx, int fd)
 
 	identify(server, fd, &peer, &req);
 	agent_metrics_count_refusal(&server->metrics, closed.reason);
-	agent_audit_decision(&server->audit_limit, &req, &closed, now_ms());
+	agent_audit_decision(&server->audit_limit, &req, &closed, clock_mono_ms());
 }
 
 /* Whether asking again gives another answer than "no name yet". */
@@ -112,11 +107,6 @@ bool agent_handler_poll(void *ctx, uint64_t key, int fd)
 
 	(void)key;
 	return server->peer(fd, &peer, sizeof(peer)) < 0 || peer.flags & PODCRED_PEER_NAMED;
-}
-
-static bool is_known(uint64_t share)
-{
-	return share != HTTP_SHARE_UNKNOWN && share != HTTP_SHARE_LOCAL;
 }
 
 /* The kernel counts who is asked about and has no stamp: not those who need none. */
@@ -166,7 +156,7 @@ int agent_handler_handle(void *ctx, struct http_request *http, struct http_respo
 	int r;
 
 	/* Asked in each step, so that a name that is withdrawn counts at once. */
-	if (is_for_anybody(&req, is_known(http_request_share(http))))
+	if (is_for_anybody(&req, http_share_is_known(http_request_share(http))))
 		req.peer_error = -ENODATA;
 	else
 		identify(server, http_request_fd(http), &peer, &req);
@@ -175,7 +165,7 @@ int agent_handler_handle(void *ctx, struct http_request *http, struct http_respo
 	/* Nobody tells unknown callers apart: one request each, so that they take turns. */
 	resp.http.close |= !req.peer;
 	if (r == HTTP_DONE)
-		agent_audit_decision(&server->audit_limit, &req, &resp, now_ms());
+		agent_audit_decision(&server->audit_limit, &req, &resp, clock_mono_ms());
 	if (r != HTTP_PARKED)
 		count(server, http, &req, r == HTTP_DONE ? &resp : NULL);
 	*ret = resp.http;

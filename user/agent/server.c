@@ -31,16 +31,11 @@ int agent_server_fd(const struct agent_server *server)
 	return server->turn_fd;
 }
 
-static int64_t now_ms(void)
-{
-	return (int64_t)(clock_mono_ns() / CLOCK_MS);
-}
-
 int agent_server_turn(struct agent_server *server)
 {
 	int next, metrics;
 
-	atomic_store(&server->turned_ms, now_ms());
+	atomic_store(&server->turned_ms, clock_mono_ms());
 	next = http_turn(server->http);
 	metrics = server->metrics_http ? http_turn(server->metrics_http) : next;
 	return metrics < next ? metrics : next;
@@ -48,7 +43,7 @@ int agent_server_turn(struct agent_server *server)
 
 bool agent_server_is_stalled(const struct agent_server *server)
 {
-	return now_ms() - atomic_load(&server->turned_ms) > STALLED_MS;
+	return clock_mono_ms() - atomic_load(&server->turned_ms) > STALLED_MS;
 }
 
 static void tick(void *ctx, int64_t now_ms)
@@ -137,7 +132,7 @@ static int server_fill(struct agent_server *server, const struct agent_options *
 {
 	int r;
 
-	atomic_store(&server->turned_ms, now_ms());
+	atomic_store(&server->turned_ms, clock_mono_ms());
 	r = start_http(server, o, err);
 	if (r == 0 && o->metrics)
 		r = start_metrics(server, o->metrics, err);

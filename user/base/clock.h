@@ -31,6 +31,11 @@ static inline uint64_t clock_mono_ns(void)
 	return clock_ns(CLOCK_MONOTONIC);
 }
 
+static inline int64_t clock_mono_ms(void)
+{
+	return (int64_t)(clock_mono_ns() / CLOCK_MS);
+}
+
 static inline struct timespec clock_timespec(uint64_t ns)
 {
 	return (struct timespec){.tv_sec = (time_t)(ns / CLOCK_S), .tv_nsec = (long)(ns % CLOCK_S)};

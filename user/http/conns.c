@@ -12,11 +12,6 @@ struct conn_owner {
 	struct conn *head;
 };
 
-static bool is_known(uint64_t share)
-{
-	return share != HTTP_SHARE_UNKNOWN && share != HTTP_SHARE_LOCAL;
-}
-
 void http_conns_init(struct conns *c, const struct http_limits *limits)
 {
 	pthread_mutex_init(&c->lock, NULL);
@@ -71,7 +66,7 @@ static void link_conn(struct conns *c, struct conn_owner *owner, struct conn *co
 		owner->head->prev = conn;
 	owner->head = conn;
 	owner->count++;
-	c->count += is_known(owner->share);
+	c->count += http_share_is_known(owner->share);
 }
 
 /* Gives its slot back. */
@@ -86,7 +81,7 @@ static void unlink_conn(struct conns *c, struct conn *conn)
 	if (conn->next)
 		conn->next->prev = conn->prev;
 	conn->owner = NULL;
-	c->count -= is_known(owner->share);
+	c->count -= http_share_is_known(owner->share);
 	if (--owner->count == 0)
 		free_owner(c, owner);
 }
@@ -165,7 +160,8 @@ static struct conn_owner *largest_known(const struct conns *c)
 	struct conn_owner *largest = NULL;
 
 	for (struct conn_owner *owner = c->owners; owner; owner = owner->next)
-		if (is_known(owner->share) && (!largest || owner->count > largest->count))
+		if (http_share_is_known(owner->share) &&
+		    (!largest || owner->count > largest->count))
 			largest = owner;
 	return largest;
 }
@@ -196,7 +192,7 @@ static bool admit(struct conns *c, uint64_t share, int64_t now_ms, struct conn *
 	unsigned limit = share == HTTP_SHARE_LOCAL ? c->limits.local : c->limits.unknown;
 
 	*ret_victim = NULL;
-	if (is_known(share))
+	if (http_share_is_known(share))
 		return admit_known(c, owner, now_ms, ret_victim);
 	/* Nobody tells them apart, and what they may ask takes no time: what has just come is
 	 * about to ask, and what has been there for longest does not mean to. */

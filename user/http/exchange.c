@@ -33,7 +33,7 @@ static struct conn *admit(struct http_server *server, int fd)
 {
 	const struct http_options *o = &server->options;
 	uint64_t share = o->share ? o->share(o->ctx, fd) : HTTP_SHARE_UNKNOWN;
-	struct conn *conn = http_conns_add(&server->conns, fd, share, http_now_ms());
+	struct conn *conn = http_conns_add(&server->conns, fd, share, clock_mono_ms());
 
 	if (conn)
 		return conn;
@@ -68,7 +68,7 @@ void *http_exchange_on_uri(void *cls, const char *uri, struct MHD_Connection *co
 	/* shut down when it came; what it had sent by then is read all the same */
 	if (!conn)
 		return NULL;
-	http_conns_begin(&server->conns, conn, http_now_ms());
+	http_conns_begin(&server->conns, conn, clock_mono_ms());
 	req = calloc(1, sizeof(*req));
 	if (!req)
 		return NULL;
@@ -94,7 +94,7 @@ void http_exchange_on_completed(void *cls, struct MHD_Connection *connection, vo
 
 	(void)toe;
 	if (conn)
-		http_conns_end(&server->conns, conn, http_now_ms());
+		http_conns_end(&server->conns, conn, clock_mono_ms());
 	if (!req)
 		return;
 	free(req->target);
@@ -186,7 +186,7 @@ static enum MHD_Result answer(struct http_request *req)
 		return MHD_YES; /* it may be with another thread by now, and gone */
 	if (r < 0)
 		return MHD_NO;
-	if (http_conns_is_last(conns, conn_of(connection), http_now_ms()))
+	if (http_conns_is_last(conns, conn_of(connection), clock_mono_ms()))
 		resp.close = true;
 	return send_response(connection, &resp);
 }
@@ -277,7 +277,7 @@ int http_park(struct http_request *req, int64_t deadline_ms, uint64_t key)
 {
 	struct parked *parked = &req->server->parked;
 
-	if (http_now_ms() >= deadline_ms)
+	if (clock_mono_ms() >= deadline_ms)
 		return -ETIMEDOUT;
 	if (http_parked_is_gone(req->parked.fd))
 		return -EPIPE;

@@ -35,8 +35,6 @@ struct http_request {
 	uint64_t since_ns; /* 0: not whole yet */
 };
 
-int64_t http_now_ms(void);
-
 /* libmicrohttpd's callbacks; cls is the server. */
 void *http_exchange_on_uri(void *cls, const char *uri, struct MHD_Connection *connection);
 enum MHD_Result http_exchange_on_request(void *cls, struct MHD_Connection *connection,

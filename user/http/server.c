@@ -19,11 +19,6 @@
  * accept, for everybody. */
 #define CONNECTION_SLACK 1024
 
-int64_t http_now_ms(void)
-{
-	return (int64_t)(clock_mono_ns() / CLOCK_MS);
-}
-
 static struct MHD_Daemon *start_daemon(struct http_server *server, int fd)
 {
 	const struct http_options *o = &server->options;
@@ -135,7 +130,7 @@ int http_start(const struct http_options *o, struct http_server **ret, struct pc
 		http_stop(server);
 		return r;
 	}
-	server->next_tick_ms = http_now_ms();
+	server->next_tick_ms = clock_mono_ms();
 	*ret = server;
 	return 0;
 }
@@ -148,7 +143,7 @@ int http_fd(const struct http_server *server)
 int http_turn(struct http_server *server)
 {
 	const struct http_options *o = &server->options;
-	int64_t now = http_now_ms(), next;
+	int64_t now = clock_mono_ms(), next;
 
 	http_parked_expire(&server->parked, now);
 	if (o->poll && now >= server->next_poll_ms) {
@@ -164,7 +159,7 @@ int http_turn(struct http_server *server)
 	next = http_parked_next(&server->parked, o->poll ? server->next_poll_ms : INT64_MAX);
 	if (server->next_tick_ms < next)
 		next = server->next_tick_ms;
-	now = http_now_ms();
+	now = clock_mono_ms();
 	return next > now ? (int)(next - now) : 0;
 }
 

@@ -19,6 +19,11 @@
 #define HTTP_SHARE_UNKNOWN 0
 #define HTTP_SHARE_LOCAL   UINT64_MAX /* not told apart either, but certainly on this machine */
 
+static inline bool http_share_is_known(uint64_t share)
+{
+	return share != HTTP_SHARE_UNKNOWN && share != HTTP_SHARE_LOCAL;
+}
+
 struct http_limits {
 	unsigned total; /* connections of all that are told apart */
 	unsigned unknown; /* HTTP_SHARE_UNKNOWN, which take nothing of it */
