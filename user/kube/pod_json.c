@@ -13,6 +13,23 @@
 
 #define FROM_API "take the list from the API (kubectl get pods -o json), which fills it"
 
+static const struct project_shape annotations_shape[] = {
+	{.key = ANNOTATION_HASH}, {.key = ANNOTATION_MIRROR}, {}};
+const struct project_shape kube_pod_json_metadata[] = {
+	{.key = "namespace"},
+	{.key = "name"},
+	{.key = "uid"},
+	{.key = "resourceVersion"},
+	{.key = "annotations", .members = annotations_shape},
+	{}};
+const struct project_shape kube_pod_json_spec[] = {
+	{.key = "serviceAccountName"}, {.key = "hostNetwork"}, {.key = "nodeName"}, {}};
+static const struct project_shape state_shape[] = {{.key = "running"}, {}};
+static const struct project_shape container_shape[] = {{.key = "state", .members = state_shape},
+						       {}};
+const struct project_shape kube_pod_json_status[] = {
+	{.key = "containerStatuses", .members = container_shape, .list = true}, {}};
+
 const char *kube_pod_json_quote(const char *text, char buf[POD_JSON_QUOTE_SIZE])
 {
 	size_t n = 0;

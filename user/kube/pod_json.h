@@ -5,8 +5,14 @@
 #include <jansson.h>
 
 #include "identity/pod.h"
+#include "kube/project.h"
 
 struct pc_err;
+
+/* What the members of a Pod have to hold for kube_pod_json_decode(); resourceVersion and nodeName are
+ * for others. */
+extern const struct project_shape kube_pod_json_metadata[], kube_pod_json_spec[],
+	kube_pod_json_status[];
 
 /* Longest string that a message repeats, with its quotes, and NUL. */
 #define POD_JSON_QUOTE_SIZE 72

@@ -15,32 +15,20 @@
 
 #define NEXT_STEP "give the output of kubectl get pods -o json"
 
-/* Of a list: kind, version, items. Of a Pod, and of each item, what kube_pod_json_decode() asks for. */
-static const struct project_shape annotations[] = {
-	{.key = "kubernetes.io/config.hash"}, {.key = "kubernetes.io/config.mirror"}, {}};
-static const struct project_shape metadata[] = {{.key = "namespace"},
-						{.key = "name"},
-						{.key = "uid"},
-						{.key = "annotations", .members = annotations},
-						{}};
-static const struct project_shape spec[] = {
-	{.key = "serviceAccountName"}, {.key = "hostNetwork"}, {}};
-static const struct project_shape state[] = {{.key = "running"}, {}};
-static const struct project_shape container[] = {{.key = "state", .members = state}, {}};
-static const struct project_shape status[] = {
-	{.key = "containerStatuses", .members = container, .list = true}, {}};
+/* Of a list: kind, version, items. A file may also be one Pod. */
 static const struct project_shape pod[] = {{.key = "kind"},
-					   {.key = "metadata", .members = metadata},
-					   {.key = "spec", .members = spec},
-					   {.key = "status", .members = status},
+					   {.key = "metadata", .members = kube_pod_json_metadata},
+					   {.key = "spec", .members = kube_pod_json_spec},
+					   {.key = "status", .members = kube_pod_json_status},
 					   {}};
-static const struct project_shape members[] = {{.key = "kind"},
-					       {.key = "apiVersion"},
-					       {.key = "items", .members = pod, .list = true},
-					       {.key = "metadata", .members = metadata},
-					       {.key = "spec", .members = spec},
-					       {.key = "status", .members = status},
-					       {}};
+static const struct project_shape members[] = {
+	{.key = "kind"},
+	{.key = "apiVersion"},
+	{.key = "items", .members = pod, .list = true},
+	{.key = "metadata", .members = kube_pod_json_metadata},
+	{.key = "spec", .members = kube_pod_json_spec},
+	{.key = "status", .members = kube_pod_json_status},
+	{}};
 static const struct project_shape root_shape = {.members = members};
 
 static int parse_text(const char *text, size_t len, json_t **ret, struct pc_err *err)
