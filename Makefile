@@ -75,7 +75,7 @@ net_DEPS         := base
 config_DEPS      := base yaml
 identity_DEPS    := base
 http_DEPS        := base
-kube_DEPS        := base yaml identity
+kube_DEPS        := base yaml identity http
 credentials_DEPS := base yaml
 kernel_DEPS      := base
 node_DEPS        := base net config identity kernel
@@ -103,7 +103,7 @@ doctor_PREFIX      := doctor_
 daemon_PREFIX      := daemon_
 cli_PREFIX         := cli_ cmd_ main
 
-http_API        := server.h request.h response.h path.h
+http_API        := server.h request.h response.h path.h client.h
 credentials_API := associations.h credentials.h store.h
 kernel_API      := load.h status.h features.h maps.h events.h
 agent_API       := agent.h
