@@ -45,74 +45,80 @@ static const struct good_case good[] = {
 	{"{\"kind\":\"PodList\",\"items\":null}", 0, {0}},
 	{LIST("{" META ",\"spec\":{\"serviceAccountName\":\"web\",\"hostNetwork\":true}}"),
 	 1,
-	 {true, UID_1, "shop", "web-0", "web", "", false}},
-	{LIST("{" META "},{" META "}"), 1, {false, UID_1, "shop", "web-0", "default", "", false}},
+	 {true, UID_1, "shop", "web-0", "web", "", .running = false}},
+	{LIST("{" META "},{" META "}"),
+	 1,
+	 {false, UID_1, "shop", "web-0", "default", "", .running = false}},
 	{"{\"kind\":\"Pod\"," META ",\"spec\":null}",
 	 1,
-	 {false, UID_1, "shop", "web-0", "default", "", false}},
+	 {false, UID_1, "shop", "web-0", "default", "", .running = false}},
 	{"\xef\xbb\xbf \n{\"kind\":\"List\",\"items\":[{\"kind\":\"Pod\"," META "}]}\n",
 	 1,
-	 {false, UID_1, "shop", "web-0", "default", "", false}},
+	 {false, UID_1, "shop", "web-0", "default", "", .running = false}},
 	/* what runs, by the kubelet's word; what is odd does not */
 	{LIST("{" META ",\"status\":{\"containerStatuses\":[{\"state\":{\"waiting\":{}}},"
 	      "{\"state\":{\"running\":{\"startedAt\":\"x\"}}}]}}"),
 	 1,
-	 {false, UID_1, "shop", "web-0", "default", "", true}},
+	 {false, UID_1, "shop", "web-0", "default", "", .running = true}},
 	{LIST("{" META ",\"status\":{\"containerStatuses\":[{\"state\":{\"running\":null}},7]}}"),
 	 1,
-	 {false, UID_1, "shop", "web-0", "default", "", false}},
+	 {false, UID_1, "shop", "web-0", "default", "", .running = false}},
 	{LIST("{" META ",\"status\":{\"containerStatuses\":{\"state\":{\"running\":{}}}}}"),
 	 1,
-	 {false, UID_1, "shop", "web-0", "default", "", false}},
-	{LIST("{" META ",\"status\":7}"), 1, {false, UID_1, "shop", "web-0", "default", "", false}},
+	 {false, UID_1, "shop", "web-0", "default", "", .running = false}},
+	{LIST("{" META ",\"status\":7}"),
+	 1,
+	 {false, UID_1, "shop", "web-0", "default", "", .running = false}},
 	/* static pods: by annotation, by the kubelet's own uid; nonsense is no hash */
 	{NOTE("\"kubernetes.io/config.mirror\":\"" HASH "\""),
 	 1,
-	 {false, UID_1, "a", "b", "", HASH, false}},
+	 {false, UID_1, "a", "b", "", HASH, .running = false}},
 	{NOTE("\"kubernetes.io/config.hash\":\"" HASH "\""),
 	 1,
-	 {false, UID_1, "a", "b", "default", "", false}},
+	 {false, UID_1, "a", "b", "default", "", .running = false}},
 	{NOTE("\"kubernetes.io/config.hash\":\"" HASH "\",\"kubernetes.io/config.mirror\":\"zz\""),
 	 1,
-	 {false, UID_1, "a", "b", "", HASH, false}},
+	 {false, UID_1, "a", "b", "", HASH, .running = false}},
 	{NOTE("\"kubernetes.io/config.mirror\":[1],\"x\":\"" HASH "\""),
 	 1,
-	 {false, UID_1, "a", "b", "", "", false}},
+	 {false, UID_1, "a", "b", "", "", .running = false}},
 	{NOTE("\"kubernetes.io/config.mirror\":null"),
 	 1,
-	 {false, UID_1, "a", "b", "default", "", false}},
+	 {false, UID_1, "a", "b", "default", "", .running = false}},
 	{NOTE("\"kubernetes.io/config.mirror\":\"" UID_2 "\""),
 	 1,
-	 {false, UID_1, "a", "b", "", UID_2, false}},
+	 {false, UID_1, "a", "b", "", UID_2, .running = false}},
 	/* which of the two counts: neither, but a mirror pod it is */
 	{NOTE("\"kubernetes.io/config.mirror\":\"" HASH "\",\"kubernetes.io/config.mirror\":\"" HASH
 	      "\""),
 	 1,
-	 {false, UID_1, "a", "b", "", "", false}},
+	 {false, UID_1, "a", "b", "", "", .running = false}},
 	/* no mirror pod has a service account */
 	{LIST("{\"metadata\":{\"namespace\":\"a\",\"name\":\"b\",\"uid\":\"" UID_1
 	      "\",\"annotations\":{\"kubernetes.io/config.mirror\":\"" UID_2
 	      "\"}},\"spec\":{\"serviceAccountName\":\"c\"}}"),
 	 1,
-	 {false, UID_1, "a", "b", "c", "", false}},
+	 {false, UID_1, "a", "b", "c", "", .running = false}},
 	{SPEC("{\"serviceAccountName\":\"\"}"),
 	 1,
-	 {false, UID_1, "shop", "web-0", "default", "", false}},
+	 {false, UID_1, "shop", "web-0", "default", "", .running = false}},
 	{LIST("{\"metadata\":{\"namespace\":\"a\",\"name\":\"b.c\",\"uid\":\"" HASH "\"}}"),
 	 1,
-	 {false, HASH, "a", "b.c", "", "", false}},
+	 {false, HASH, "a", "b.c", "", "", .running = false}},
 	/* YAML */
-	{"kind: Pod\n" YAML_META, 1, {false, UID_1, "shop", "web-0", "default", "", false}},
+	{"kind: Pod\n" YAML_META,
+	 1,
+	 {false, UID_1, "shop", "web-0", "default", "", .running = false}},
 	{"# a comment\n---\napiVersion: v1\nkind: PodList\nitems:\n- metadata:\n    uid: " UID_1
 	 "\n    name: '123'\n    namespace: \"shop\"\n  spec:\n    hostNetwork: true\n"
 	 "    serviceAccountName: ~\n    priority: -5\n...\n",
 	 1,
-	 {true, UID_1, "shop", "123", "default", "", false}},
+	 {true, UID_1, "shop", "123", "default", "", .running = false}},
 	{"kind: List\nitems: []\n", 0, {0}},
 	{"kind: Pod\nmetadata: {namespace: !!str 1, name: ! 2, "
 	 "uid: 12345678901234567890123456789012}\n",
 	 1,
-	 {false, "12345678901234567890123456789012", "1", "2", "", "", false}},
+	 {false, "12345678901234567890123456789012", "1", "2", "", "", .running = false}},
 };
 
 static void test_good(void **state)
@@ -141,6 +147,127 @@ static void test_good(void **state)
 		assert_string_equal(pods[0].config_hash, want->config_hash);
 		assert_int_equal(pods[0].host_network, want->host_network);
 		assert_int_equal(pods[0].running, want->running);
+	}
+}
+
+/* ---- what the policy asks for ---- */
+
+#define LABELS(x)                                                                                  \
+	LIST("{\"metadata\":{\"namespace\":\"a\",\"name\":\"b\",\"uid\":\"" UID_1                  \
+	     "\",\"labels\":" x "}}")
+#define YAML_POD(x) "kind: Pod\nmetadata: {namespace: a, name: b, uid: " UID_1 ", " x "}\n"
+
+static const struct {
+	const char *text;
+	const char *want; /* of the labels, with newlines for NULs; NULL: not known */
+} labels[] = {
+	{LABELS("{}"), ""},
+	{LABELS("null"), ""},
+	{LABELS("{\"app\":\"web\",\"app.kubernetes.io/name\":\"\"}"),
+	 "app\nweb\napp.kubernetes.io/name\n\n"},
+	{LABELS("{\"a\\u0062\":\"\\u0063\"}"), "ab\nc\n"},
+	{YAML_POD("labels: {app: web, \"n\": \"1\"}"), "app\nweb\nn\n1\n"},
+	/* nothing of it can be believed */
+	{LABELS("[]"), NULL},
+	{LABELS("\"app=web\""), NULL},
+	{LABELS("7"), NULL},
+	{LABELS("{\"app\":1}"), NULL},
+	{LABELS("{\"app\":null}"), NULL},
+	{LABELS("{\"app\":{\"a\":\"b\"},\"b\":\"c\"}"), NULL},
+	{LABELS("{\"a\":\"b\",\"a\":\"c\"}"), NULL},
+	{LABELS("{\"a\":\"b\",\"\":\"c\"}"), NULL},
+	{LABELS("{\"a\\u0000x\":\"b\"}"), NULL},
+	{LABELS("{\"a\":\"b\\u0000\"}"), NULL},
+	{LABELS("{\"a\":\"\xff\"}"), NULL},
+	{LABELS("{\"\xff\":\"a\"}"), NULL},
+	{LABELS("{},\"labels\":{}"), NULL},
+	{YAML_POD("labels: {app: 1}"), NULL},
+	{YAML_POD("labels: {1: app}"), NULL},
+	{YAML_POD("labels: {[a]: b, c: {d: e}}"), NULL},
+};
+
+static void check_labels(const char *text, const char *want)
+{
+	_cleanup_(kube_podlist_done) struct podlist list = {};
+	struct pc_err err = {""};
+	const char *at;
+
+	if (kube_podlist_decode(text, strlen(text), "f", &list, &err) < 0)
+		fail_msg("%s: %s", text, err.msg);
+	/* it is still a pod with a name */
+	assert_int_equal(list.n, 1);
+	assert_string_equal(list.pods[0].name, "b");
+	if (list.pods[0].labels_known != !!want)
+		fail_msg("%s: labels known: %d", text, list.pods[0].labels_known);
+	at = pod_labels_text(list.pods[0].labels);
+	for (; want && *want; want = strchr(want, '\n') + 1, at += strlen(at) + 1)
+		if (strncmp(at, want, strlen(at)) != 0 || want[strlen(at)] != '\n')
+			fail_msg("%s: %s, not %s", text, at, want);
+	assert_string_equal(at, "");
+}
+
+static void test_labels(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(labels); i++)
+		check_labels(labels[i].text, labels[i].want);
+}
+
+/* Whoever may make a pod may give it as many as it likes. */
+static void test_many_labels(void **state)
+{
+	static char text[64 << 10], want[64 << 10];
+
+	(void)state;
+	for (int n = 100; n <= 2000; n += 1900) {
+		char *to = text, *wanted = want;
+
+		to += sprintf(to,
+			      "{\"kind\":\"Pod\",\"metadata\":{\"namespace\":\"a\",\"name\":\"b\","
+			      "\"labels\":{");
+		for (int i = 0; i < n; i++) {
+			to += sprintf(to, "%s\"k%d\":\"v%d\"", i ? "," : "", i, i);
+			wanted += sprintf(wanted, "k%d\nv%d\n", i, i);
+		}
+		sprintf(to, "},\"uid\":\"" UID_1 "\"}}");
+		check_labels(text, n == 100 ? want : NULL);
+	}
+}
+
+static const struct {
+	const char *annotations;
+	unsigned want;
+} wishes[] = {
+	{"\"podcred.io/action\":\"redirect\"", POD_ASKS_REDIRECT},
+	{"\"podcred.io/action\":\"deny\",\"podcred.io/imdsv2\":\"required\"",
+	 POD_ASKS_DENY | POD_ASKS_IMDSV2},
+	{"\"podcred.io/action\":null,\"podcred.io/imdsv2\":null", 0},
+	{"\"podcred.io/other\":\"deny\"", 0},
+	/* the strictest that could be meant */
+	{"\"podcred.io/action\":\"exempt\"", POD_ASKS_DENY},
+	{"\"podcred.io/action\":\"\"", POD_ASKS_DENY},
+	{"\"podcred.io/action\":\"redirect\\u0000\"", POD_ASKS_DENY},
+	{"\"podcred.io/action\":7,\"podcred.io/imdsv2\":{}", POD_ASKS_DENY | POD_ASKS_IMDSV2},
+	{"\"podcred.io/action\":\"redirect\",\"podcred.io/action\":\"redirect\"", POD_ASKS_DENY},
+};
+
+static void test_wishes(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(wishes); i++) {
+		_cleanup_(kube_podlist_done) struct podlist list = {};
+		struct pc_err err = {""};
+		char text[512];
+
+		snprintf(text, sizeof(text),
+			 "{\"kind\":\"Pod\",\"metadata\":{\"namespace\":\"a\",\"name\":\"b\","
+			 "\"uid\":"
+			 "\"" UID_1 "\",\"annotations\":{%s}}}",
+			 wishes[i].annotations);
+		if (kube_podlist_decode(text, strlen(text), "f", &list, &err) < 0)
+			fail_msg("%s: %s", text, err.msg);
+		if (list.pods[0].asks != wishes[i].want)
+			fail_msg("%s: %u", text, list.pods[0].asks);
 	}
 }
 
@@ -715,13 +842,15 @@ static int drop_scratch(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good),	    cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_odd_items),   cmocka_unit_test(test_harmless),
-		cmocka_unit_test(test_bytes),	    cmocka_unit_test(test_same_uid),
-		cmocka_unit_test(test_many_odd),    cmocka_unit_test(test_yaml_scalars),
-		cmocka_unit_test(test_depth),	    cmocka_unit_test(test_mutants),
-		cmocka_unit_test(test_load),	    cmocka_unit_test(test_watch),
-		cmocka_unit_test(test_watch_links), cmocka_unit_test(test_watch_path),
+		cmocka_unit_test(test_good),	     cmocka_unit_test(test_labels),
+		cmocka_unit_test(test_many_labels),  cmocka_unit_test(test_wishes),
+		cmocka_unit_test(test_bad),	     cmocka_unit_test(test_odd_items),
+		cmocka_unit_test(test_harmless),     cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_same_uid),     cmocka_unit_test(test_many_odd),
+		cmocka_unit_test(test_yaml_scalars), cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_mutants),	     cmocka_unit_test(test_load),
+		cmocka_unit_test(test_watch),	     cmocka_unit_test(test_watch_links),
+		cmocka_unit_test(test_watch_path),
 	};
 
 	return cmocka_run_group_tests(tests, make_scratch, drop_scratch);

@@ -167,6 +167,46 @@ static void test_cgroup_first(void **state)
 	assert_true(map.n == 0 && map.removes == 1);
 }
 
+/* The policy may ask for them: what changes there changes the pod. */
+static void test_labels(void **state)
+{
+	struct pod_name names[] = {pod(UID_1, "shop", "web-0", "web")};
+	struct pod_labels *red = pod_labels_new("color\0red", 10);
+
+	(void)state;
+	names[0].labels = red;
+	names[0].labels_known = true;
+	assert_int_equal(set_names(names, 1), 0);
+	assert_int_equal(registry_add_cgroup(reg, 7, UID_1, false), 0);
+	assert_int_equal(map.upserts, 1);
+	assert_true(in_map(7)->labels_known);
+	assert_memory_equal(pod_labels_text(in_map(7)->labels), "color\0red\0", 11);
+	/* The same ones, in other memory, are no change. */
+	names[0].labels = pod_labels_new("color\0red", 10);
+	pod_labels_unref(red);
+	assert_int_equal(set_names(names, 1), 0);
+	assert_int_equal(map.upserts, 1);
+	pod_labels_unref(names[0].labels);
+	names[0].labels = pod_labels_new("color\0tan", 10);
+	assert_int_equal(set_names(names, 1), 0);
+	assert_int_equal(map.upserts, 2);
+	assert_memory_equal(pod_labels_text(in_map(7)->labels), "color\0tan\0", 11);
+	pod_labels_unref(names[0].labels);
+	names[0].labels = NULL;
+	assert_int_equal(set_names(names, 1), 0);
+	assert_int_equal(map.upserts, 3);
+	names[0].labels_known = false;
+	assert_int_equal(set_names(names, 1), 0);
+	assert_int_equal(map.upserts, 4);
+	names[0].asks = POD_ASKS_DENY;
+	assert_int_equal(set_names(names, 1), 0);
+	assert_int_equal(map.upserts, 5);
+	assert_int_equal(in_map(7)->asks, POD_ASKS_DENY);
+	/* Without a name nothing of it is known. */
+	assert_int_equal(set_names(NULL, 0), 0);
+	assert_true(!in_map(7)->labels_known && !in_map(7)->asks && !in_map(7)->labels);
+}
+
 static void test_name_first(void **state)
 {
 	struct pod_name names[] = {pod(UID_2, "a", "two", "s"), pod(UID_1, "a", "one", "s")};
@@ -434,10 +474,13 @@ int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_cgroup_first),   TEST(test_name_first),    TEST(test_two_cgroups_one_uid),
-		TEST(test_static_pods),	   TEST(test_refused_lists), TEST(test_bad_cgroups),
-		TEST(test_mark_and_sweep), TEST(test_failing_sink),  TEST(test_qos),
-		TEST(test_grace),	   TEST(test_rewrite),	     TEST(test_many),
+		TEST(test_cgroup_first), TEST(test_labels),
+		TEST(test_name_first),	 TEST(test_two_cgroups_one_uid),
+		TEST(test_static_pods),	 TEST(test_refused_lists),
+		TEST(test_bad_cgroups),	 TEST(test_mark_and_sweep),
+		TEST(test_failing_sink), TEST(test_qos),
+		TEST(test_grace),	 TEST(test_rewrite),
+		TEST(test_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,8 @@ struct name_table {
 struct name_table *name_table_free(struct name_table *table)
 {
 	if (table) {
+		for (size_t i = 0; i < table->n; i++)
+			pod_name_done(&table->pods[i]);
 		free(table->pods);
 		free(table->by_uid);
 		free(table->by_hash);
@@ -45,10 +47,14 @@ static int compare_hash(const void *a, const void *b)
 	return r ? r : compare_uid(a, b);
 }
 
+/* For the policy, too. */
 static bool same_identity(const struct pod_name *a, const struct pod_name *b)
 {
-	return a->host_network == b->host_network && strcmp(a->name_space, b->name_space) == 0 &&
-	       strcmp(a->name, b->name) == 0 && strcmp(a->service_account, b->service_account) == 0;
+	return a->host_network == b->host_network && a->labels_known == b->labels_known &&
+	       a->asks == b->asks && strcmp(a->name_space, b->name_space) == 0 &&
+	       strcmp(a->name, b->name) == 0 &&
+	       strcmp(a->service_account, b->service_account) == 0 &&
+	       pod_labels_same(a->labels, b->labels);
 }
 
 static int check_uids(const struct name_table *table, struct pc_err *err)
@@ -101,8 +107,8 @@ int name_table_new(const struct pod_name *pods, size_t n, struct name_table **re
 		table->by_hash = reallocarray(NULL, n, sizeof(*table->by_hash));
 		if (!table->pods || !table->by_uid || !table->by_hash)
 			return pc_err_set(err, -ENOMEM, "no memory for the names of %zu pods", n);
-		memcpy(table->pods, pods, n * sizeof(*pods));
-		table->n = n;
+		for (; table->n < n; table->n++)
+			pod_name_copy(&table->pods[table->n], &pods[table->n]);
 		index_pods(table);
 	}
 	r = check_uids(table, err);

@@ -51,12 +51,18 @@ int registry_new(const struct identity_sink *sink, uint64_t generation, struct r
 	return 0;
 }
 
+static void free_entry(struct entry *entry)
+{
+	pod_labels_unref(entry->pod.labels);
+	free(entry);
+}
+
 struct registry *registry_free(struct registry *reg)
 {
 	if (!reg)
 		return NULL;
 	for (size_t i = 0; i < reg->n; i++)
-		free(reg->entries[i]);
+		free_entry(reg->entries[i]);
 	free(reg->entries);
 	name_table_free(reg->names);
 	free(reg);
@@ -87,9 +93,10 @@ static bool is_at(const struct registry *reg, size_t i, uint64_t id)
 static bool same_record(const struct pod_ident *a, const struct pod_ident *b)
 {
 	return a->named == b->named && a->host_network == b->host_network &&
-	       a->is_static == b->is_static && strcmp(a->uid, b->uid) == 0 &&
-	       strcmp(a->name_space, b->name_space) == 0 && strcmp(a->name, b->name) == 0 &&
-	       strcmp(a->service_account, b->service_account) == 0;
+	       a->is_static == b->is_static && a->labels_known == b->labels_known &&
+	       a->asks == b->asks && pod_labels_same(a->labels, b->labels) &&
+	       strcmp(a->uid, b->uid) == 0 && strcmp(a->name_space, b->name_space) == 0 &&
+	       strcmp(a->name, b->name) == 0 && strcmp(a->service_account, b->service_account) == 0;
 }
 
 /* Bring the entry up to date with the names and tell the sink if that changes anything. */
@@ -106,6 +113,9 @@ static int refresh(struct registry *reg, struct entry *entry)
 	if (name) {
 		pod.named = true;
 		pod.host_network = name->host_network;
+		pod.labels_known = name->labels_known;
+		pod.asks = name->asks;
+		pod.labels = name->labels;
 		memcpy(pod.name_space, name->name_space, sizeof(pod.name_space));
 		memcpy(pod.name, name->name, sizeof(pod.name));
 		memcpy(pod.service_account, name->service_account, sizeof(pod.service_account));
@@ -116,6 +126,8 @@ static int refresh(struct registry *reg, struct entry *entry)
 	if (entry->in_sink && same_record(&pod, &entry->pod))
 		return 0;
 	pod.generation = ++reg->generation;
+	pod_labels_ref(pod.labels);
+	pod_labels_unref(entry->pod.labels);
 	entry->pod = pod;
 	r = reg->sink.upsert(reg->sink.arg, &pod);
 	entry->in_sink = r >= 0;
@@ -183,7 +195,7 @@ static int forget_at(struct registry *reg, size_t i)
 	entry->gone = true;
 	if (r < 0 && r != -ENOENT)
 		return r;
-	free(entry);
+	free_entry(entry);
 	reg->n--;
 	memmove(&reg->entries[i], &reg->entries[i + 1], (reg->n - i) * sizeof(*reg->entries));
 	return 0;

@@ -10,16 +10,22 @@
 
 #define ANNOTATION_HASH	  "kubernetes.io/config.hash"
 #define ANNOTATION_MIRROR "kubernetes.io/config.mirror"
+#define ANNOTATION_ACTION "podcred.io/action"
+#define ANNOTATION_IMDSV2 "podcred.io/imdsv2"
 
 #define FROM_API "take the list from the API (kubectl get pods -o json), which fills it"
 
-static const struct project_shape annotations_shape[] = {
-	{.key = ANNOTATION_HASH}, {.key = ANNOTATION_MIRROR}, {}};
+static const struct project_shape annotations_shape[] = {{.key = ANNOTATION_HASH},
+							 {.key = ANNOTATION_MIRROR},
+							 {.key = ANNOTATION_ACTION},
+							 {.key = ANNOTATION_IMDSV2},
+							 {}};
 const struct project_shape kube_pod_json_metadata[] = {
 	{.key = "namespace"},
 	{.key = "name"},
 	{.key = "uid"},
 	{.key = "resourceVersion"},
+	{.key = "labels", .any = true},
 	{.key = "annotations", .members = annotations_shape},
 	{}};
 const struct project_shape kube_pod_json_spec[] = {
@@ -198,6 +204,46 @@ static int decode_annotations(const json_t *annotations, struct pod_name *pod, b
 	return 0;
 }
 
+/* An annotation may only tighten what the policy says. So one that cannot be understood, or asks for more,
+ * counts as the strictest: what was meant to protect the pod is never without effect. */
+static void take_wishes(const json_t *annotations, struct pod_name *pod)
+{
+	static const char redirect[] = "redirect";
+	const json_t *action = json_object_get(annotations, ANNOTATION_ACTION);
+	bool is_redirect = json_string_length(action) == sizeof(redirect) - 1 &&
+			   strcmp(json_string_value(action), redirect) == 0;
+
+	if (!is_absent(action))
+		pod->asks |= is_redirect ? POD_ASKS_REDIRECT : POD_ASKS_DENY;
+	if (!is_absent(json_object_get(annotations, ANNOTATION_IMDSV2)))
+		pod->asks |= POD_ASKS_IMDSV2;
+}
+
+/* What is odd costs the pod its exemptions, not its name. */
+static void take_labels(const json_t *labels, struct pod_name *pod)
+{
+	char text[POD_LABELS_MAX];
+	const json_t *value;
+	const char *key;
+	size_t size = 0;
+
+	_Static_assert(POD_LABELS_MAX >= KUBE_PROJECT_ANY_MAX, "room for all that is kept");
+	if (!is_absent(labels) && !is_mapping(labels))
+		return;
+	json_object_foreach ((json_t *)labels, key, value) {
+		size_t key_size = strlen(key) + 1, value_size = json_string_length(value) + 1;
+
+		if (!json_is_string(value) || strlen(json_string_value(value)) + 1 != value_size ||
+		    size + key_size + value_size > sizeof(text))
+			return;
+		memcpy(text + size, key, key_size);
+		memcpy(text + size + key_size, json_string_value(value), value_size);
+		size += key_size + value_size;
+	}
+	pod->labels = size ? pod_labels_new(text, size) : NULL;
+	pod->labels_known = !size || pod->labels;
+}
+
 static int decode_spec(const json_t *spec, bool is_static, struct pod_name *pod, struct pc_err *err)
 {
 	static const struct text_field service_account = {
@@ -252,6 +298,8 @@ int kube_pod_json_decode(const json_t *json, struct pod_name *ret, struct pc_err
 		r = decode_spec(json_object_get(json, "spec"), is_static, &pod, err);
 	if (r < 0)
 		return r;
+	take_wishes(json_object_get(metadata, "annotations"), &pod);
+	take_labels(json_object_get(metadata, "labels"), &pod);
 	pod.running = has_running_container(json_object_get(json, "status"));
 	/* The API server lets no mirror pod have one: this claims to be a pod that it is not. */
 	if (pod.service_account[0])

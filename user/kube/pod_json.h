@@ -25,7 +25,8 @@ const char *kube_pod_json_quote(const char *text, char buf[POD_JSON_QUOTE_SIZE])
  * empty, as the API server has it, but none for a static pod (a mirror annotation, or a uid of 32 hex
  * digits), which can have no service account. config_hash is that of a mirror pod alone: the
  * annotation kubernetes.io/config.mirror, else config.hash; one that is no hash is left out.
- * running is what status.containerStatuses says.
+ * running is what status.containerStatuses says. Labels that are no mapping of strings, or larger than
+ * POD_LABELS_MAX, make labels_known false. The caller has pod_name_done() to call.
  * -EINVAL: err says field, cause, next step.
  */
 int kube_pod_json_decode(const json_t *pod, struct pod_name *ret, struct pc_err *err);

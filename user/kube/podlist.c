@@ -104,7 +104,8 @@ static int by_uid(const void *a, const void *b)
 	const struct pod_name *one = a, *other = b;
 	int r = strcmp(one->uid, other->uid);
 
-	return r ? r : memcmp(one, other, sizeof(*one));
+	r = r ? r : strcmp(one->name_space, other->name_space);
+	return r ? r : strcmp(one->name, other->name);
 }
 
 /* How many from pods[0] on have its uid; whether they are all the same. */
@@ -114,9 +115,20 @@ static size_t same_uid(const struct pod_name *pods, size_t n, bool *ret_same)
 
 	*ret_same = true;
 	for (i = 1; i < n && strcmp(pods[i].uid, pods[0].uid) == 0; i++)
-		if (memcmp(&pods[i], &pods[0], sizeof(*pods)) != 0)
+		if (!pod_name_same(&pods[i], &pods[0]))
 			*ret_same = false;
 	return i;
+}
+
+static void drop(struct podlist *list, struct pod_name *pods, size_t n)
+{
+	char label[POD_JSON_QUOTE_SIZE];
+
+	for (size_t i = 0; i < n; i++) {
+		label_pod(pods[i].name_space, pods[i].name, label);
+		note_skipped(list, label, "another pod in the list has the same uid; remove one");
+		pod_name_done(&pods[i]);
+	}
 }
 
 /* Nothing tells which of two pods with one uid is the right one, so neither is. */
@@ -126,20 +138,17 @@ static void drop_clashes(struct podlist *list)
 
 	qsort(list->pods, list->n, sizeof(*list->pods), by_uid);
 	for (size_t i = 0; i < list->n; i += n) {
-		const struct pod_name *first = &list->pods[i];
-		char label[POD_JSON_QUOTE_SIZE];
+		struct pod_name *first = &list->pods[i];
 		bool same;
 
 		n = same_uid(first, list->n - i, &same);
-		if (same) {
-			list->pods[kept++] = *first;
+		if (!same) {
+			drop(list, first, n);
 			continue;
 		}
-		for (size_t k = 0; k < n; k++) {
-			label_pod(first[k].name_space, first[k].name, label);
-			note_skipped(list, label,
-				     "another pod in the list has the same uid; remove one");
-		}
+		for (size_t k = 1; k < n; k++)
+			pod_name_done(&first[k]);
+		list->pods[kept++] = *first;
 	}
 	list->n = kept;
 }
@@ -178,11 +187,14 @@ static int decode_items(const json_t *items, bool need_kind, struct podlist *lis
 
 static int decode_one(const json_t *json, struct podlist *list, struct pc_err *err)
 {
+	int r;
+
 	list->pods = malloc(sizeof(*list->pods));
 	if (!list->pods)
 		return pc_err_set(err, -ENOMEM, "no memory");
-	list->n = 1;
-	return kube_pod_json_decode(json, list->pods, err);
+	r = kube_pod_json_decode(json, list->pods, err);
+	list->n = r == 0;
+	return r;
 }
 
 static int decode_root(const json_t *root, struct podlist *list, struct pc_err *err)
@@ -208,6 +220,8 @@ static int decode_root(const json_t *root, struct podlist *list, struct pc_err *
 
 void kube_podlist_done(struct podlist *list)
 {
+	for (size_t i = 0; i < list->n; i++)
+		pod_name_done(&list->pods[i]);
 	free(list->pods);
 	*list = (struct podlist){};
 }
@@ -225,7 +239,7 @@ int kube_podlist_decode(const char *text, size_t len, const char *source, struct
 	if (r < 0)
 		return pc_err_prefix(err, r, "%s", source);
 	*ret = list;
-	list.pods = NULL;
+	list = (struct podlist){};
 	return 0;
 }
 

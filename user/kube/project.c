@@ -93,6 +93,58 @@ static int project_mapping(struct reader *reader, const struct project_shape *me
 	}
 }
 
+/* Why this member of a mapping with any keys cannot be kept, or NULL. *left: what may still come. */
+static const char *any_defect(const json_t *map, const json_t *key, const json_t *value,
+			      size_t *left)
+{
+	const char *text = json_string_value(key);
+	size_t len = json_string_length(key), need = len + json_string_length(value) + 2;
+
+	if (!text || !len || strlen(text) != len)
+		return "a mapping with a key that is none";
+	if (json_object_get(map, text))
+		return "a mapping with a key that is there twice";
+	if (need > *left)
+		return "too large";
+	*left -= need;
+	return NULL;
+}
+
+/* In place of all that was kept, and without what is to come. */
+static int give_up_any(struct reader *reader, json_t *map, const char *defect)
+{
+	json_object_clear(map);
+	if (json_object_set_new(map, MARK, json_string(defect)) < 0)
+		return no_memory(reader);
+	return skip(reader, NODE_MAPPING);
+}
+
+static int project_any(struct reader *reader, json_t *map)
+{
+	static const struct project_shape scalar = {};
+	size_t left = KUBE_PROJECT_ANY_MAX;
+
+	for (;;) {
+		_cleanup_json_ json_t *key = NULL, *value = NULL;
+		const char *defect;
+		enum node node;
+		int r = reader->next(reader, &node, &key);
+
+		if (r < 0 || node == NODE_END)
+			return r;
+		r = node == NODE_SCALAR ? 0 : skip(reader, node);
+		if (r == 0)
+			r = kube_reader_project(reader, &scalar, &value);
+		if (r < 0)
+			return r;
+		defect = any_defect(map, key, value, &left);
+		if (defect)
+			return give_up_any(reader, map, defect);
+		if (json_object_set_new(map, json_string_value(key), TAKE_PTR(value)) < 0)
+			return no_memory(reader);
+	}
+}
+
 static int project_list(struct reader *reader, const struct project_shape *members, json_t *list)
 {
 	const struct project_shape item = {.members = members};
@@ -120,7 +172,9 @@ int kube_reader_project(struct reader *reader, const struct project_shape *shape
 		value = node == NODE_LIST ? json_array() : json_object();
 	if (!value)
 		return no_memory(reader);
-	if (node == NODE_MAPPING && shape->members && !shape->list)
+	if (node == NODE_MAPPING && shape->any)
+		r = project_any(reader, value);
+	else if (node == NODE_MAPPING && shape->members && !shape->list)
 		r = project_mapping(reader, shape->members, value);
 	else if (node == NODE_LIST && shape->list)
 		r = project_list(reader, shape->members, value);

@@ -21,7 +21,12 @@ struct project_shape {
 	const char *key; /* NULL ends a list of members */
 	const struct project_shape *members; /* of a mapping; NULL: a scalar */
 	bool list; /* of such mappings */
+	bool any; /* a mapping of which all members are kept, as scalars; see KUBE_PROJECT_ANY_MAX */
 };
+
+/* Keys and values of such a mapping, in bytes and with a NUL each: of a larger one nothing is kept but a
+ * mark, so that whoever may write there cannot fill the memory. */
+#define KUBE_PROJECT_ANY_MAX 4096
 
 /* -EINVAL or -ENOMEM; the message has no file name, callers put it in front. A mapping or list that
  * the shape has no members for is an empty one. */
