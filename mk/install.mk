@@ -13,7 +13,10 @@ SYSUSERS := deploy/systemd/podcred.conf
 SAMPLES := $(wildcard deploy/systemd/*.yaml)
 HEADERS := user/lib/include/podcred/podcred.h bpf/uapi/podcred_uapi.h
 LIB_REAL := libpodcred.so.$(VERSION)
-IMAGE := $(O)/podcred-image.tar
+# What the image is called, in full: a runtime looks "podcred:1" up as docker.io/library/podcred:1. The default is what
+# the manifests in deploy/kubernetes ask for; a registry's name goes before a push.
+IMAGE ?= localhost/podcred:$(VERSION)
+IMAGE_TAR := $(O)/podcred-image.tar
 
 # What a template (.pc.in, systemd unit) may name.
 SUBST = sed -e 's|@VERSION@|$(VERSION)|g' -e 's|@PREFIX@|$(PREFIX)|g' -e 's|@LIBDIR@|$(LIBDIR)|g' \
@@ -67,9 +70,15 @@ ifeq ($(DESTDIR),)
 endif
 
 .PHONY: image
-image: $(IMAGE) ## container image of this build, without network: build/podcred-image.tar
-$(IMAGE): $(O)/podcred deploy/container/build.sh deploy/container/rootfs.sh \
+image: $(IMAGE_TAR) ## container image of this build, without network: build/podcred-image.tar (IMAGE: its name)
+# Another name is another archive.
+$(O)/.image-name: FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)printf '%s\n' '$(IMAGE)' | cmp -s - $@ || printf '%s\n' '$(IMAGE)' >$@
+.PHONY: FORCE
+FORCE:
+$(IMAGE_TAR): $(O)/podcred $(O)/.image-name deploy/container/build.sh deploy/container/rootfs.sh \
 		deploy/container/Containerfile | $(O)/.deps-test
 	$(if $(CROSS),$(error the image takes libraries from this machine, which is not $(ARCH)))
 	$(call msg,IMAGE,$@)
-	$(Q)deploy/container/build.sh $(O)/podcred $@ $(VERSION)
+	$(Q)deploy/container/build.sh $(O)/podcred $@ '$(IMAGE)' $(VERSION)

@@ -110,12 +110,19 @@ cp "$PODCRED" "$ENV_TMP/podcred"
 
 # ---- the image ----
 
-digest=$("$build" "$ENV_TMP/podcred" "$ENV_TMP/image.tar" 1.2.3)
+digest=$("$build" "$ENV_TMP/podcred" "$ENV_TMP/image.tar" localhost/podcred:test 1.2.3)
 check 'the image builds without network' [ -n "$digest" ] || { tap_done; exit 1; }
 unpack_image || env_fail 'not an OCI archive'
 same 'the digest is what the build printed' "$digest" "$(digest_of "$ENV_TMP/oci")"
 same 'a second build has the same digest' "$digest" \
-  "$("$build" "$ENV_TMP/podcred" "$ENV_TMP/again.tar" 1.2.3)"
+  "$("$build" "$ENV_TMP/podcred" "$ENV_TMP/again.tar" localhost/podcred:test 1.2.3)"
+same 'in the archive it has the whole name that the kubelet will ask for' localhost/podcred:test \
+  "$(jq -r '.manifests[0].annotations["org.opencontainers.image.ref.name"]' "$ENV_TMP/oci/index.json")"
+for name in podcred podcred:1 library/podcred:1 localhost/podcred; do
+  same "a part of a name is refused: $name" '2 1' \
+    "$("$build" "$ENV_TMP/podcred" "$ENV_TMP/part.tar" $name 2>"$ENV_TMP/err" >&2
+      echo "$?" "$(grep -c "\"$name\" is not a whole name" "$ENV_TMP/err")")"
+done
 size=$(du -k "$ENV_TMP/image.tar" | cut -f 1)
 note "archive $size KiB, unpacked $(du -sk "$ENV_TMP/rootfs" | cut -f 1) KiB"
 check "it is smaller than $MAX_IMAGE_KIB KiB" [ "$size" -lt $MAX_IMAGE_KIB ]
