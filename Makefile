@@ -199,6 +199,7 @@ include mk/sanitize.mk
 include mk/bench.mk
 include mk/lint.mk
 include mk/install.mk
+include mk/manifests.mk
 
 # Always made anew: it has a line for each file there is.
 .PHONY: compile_commands.json clean

@@ -1,0 +1,81 @@
+{{/* SPDX-License-Identifier: Apache-2.0 */}}
+{{- define "podcred.selector" -}}
+app.kubernetes.io/name: podcred
+app.kubernetes.io/component: node
+{{- end }}
+
+{{- define "podcred.labels" -}}
+app.kubernetes.io/name: podcred
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{- define "podcred.image" -}}
+{{ .Values.image.repository }}{{ with .Values.image.digest }}@{{ . }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
+{{- end }}
+
+{{/* What a container of this image always has. */}}
+{{- define "podcred.container" -}}
+image: {{ include "podcred.image" . }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+terminationMessagePolicy: FallbackToLogsOnError
+{{- end }}
+
+{{/* The agent's address: it differs from node to node. */}}
+{{- define "podcred.agentEnv" -}}
+- name: HOST_IP
+  valueFrom:
+    fieldRef:
+      fieldPath: status.hostIP
+- name: AGENT
+  value: {{ if eq .Values.agent.ipFamily "IPv6" }}{{ printf "[$(HOST_IP)]:%v" .Values.agent.port | quote }}{{ else }}$(HOST_IP):{{ .Values.agent.port }}{{ end }}
+{{- end }}
+
+{{/* AppArmor has a field since Kubernetes 1.30; before, annotations of the pod. */}}
+{{- define "podcred.appArmorField" -}}
+{{- semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version | ternary "yes" "" -}}
+{{- end }}
+
+{{/* load and resolve: root without all but some capabilities. */}}
+{{- define "podcred.rootContext" -}}
+runAsUser: 0
+runAsGroup: 0
+readOnlyRootFilesystem: true
+allowPrivilegeEscalation: false
+{{- if include "podcred.appArmorField" . }}
+# The profiles that runtimes apply by default forbid BPF and writing below /sys/fs/bpf.
+appArmorProfile:
+  type: Unconfined
+{{- end }}
+seLinuxOptions:
+  type: {{ .Values.seLinuxType }}
+{{- end }}
+
+{{- define "podcred.kernelMounts" -}}
+- name: cgroup
+  mountPath: /sys/fs/cgroup
+- name: bpf
+  mountPath: /sys/fs/bpf
+{{- end }}
+
+{{- define "podcred.configMount" -}}
+- name: config
+  mountPath: /etc/podcred
+  readOnly: true
+{{- end }}
+
+{{/* The file as it is, unless a value replaces a part of it. */}}
+{{- define "podcred.config" -}}
+{{- $file := .Files.Get "files/config.yaml" -}}
+{{- if .Values.config -}}
+{{ toYaml (merge (deepCopy .Values.config) (fromYaml $file)) }}
+{{- else -}}
+{{ $file }}
+{{- end -}}
+{{- end }}
+
+{{- define "podcred.associations" -}}
+{{ toYaml (dict "associations" .Values.associations) }}
+{{- end }}

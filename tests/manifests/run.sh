@@ -1,0 +1,117 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What deploy/ ships, read by the tools that people use: kustomize, helm, the schemas of the Kubernetes API, promtool.
+# TOOLS is the folder with them (tests/manifests/tools.sh).
+set -u
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
+cd "$(dirname "$0")/../.." || exit 1
+PODCRED=${PODCRED:-${O:-build}/podcred}
+CHART=deploy/helm/podcred
+MONITORING=deploy/monitoring
+WORK=$(mktemp -d)
+trap 'rm -rf "$WORK"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# Chart and base are for Kubernetes from 1.30 on; the component is for those before.
+NEWEST=1.37
+OLDEST=1.30
+OLD=1.25
+
+manifests() { tests/lib/manifests.py "$@"; }
+strict() { "$TOOLS/validate" tests/lib/manifests.py schema "$@"; }
+kustomize() { "$TOOLS/kustomize" build "$@"; }
+# Helm says on stderr which files of the chart are symbolic links.
+render() { "$TOOLS/helm" template podcred "$CHART" -n podcred --kube-version "$@" 2>"$WORK/err"; }
+
+# An overlay made here, of a folder below deploy/kubernetes and components.
+overlay() {
+  local dir=deploy/kubernetes/.test-$$ base=$1 component
+  shift
+  mkdir "$dir"
+  {
+    printf 'kind: Kustomization\nresources: [../%s]\ncomponents:\n' "$base"
+    for component; do echo "- ../components/$component"; done
+  } >"$dir/kustomization.yaml"
+  kustomize "$dir"
+  rm -r "$dir"
+}
+
+for tool in helm kustomize promtool validate; do
+  [ -x "${TOOLS:-}/$tool" ] || {
+    echo "$0: no $tool in TOOLS (${TOOLS:-not set}); run make test-manifests" >&2
+    exit 1
+  }
+done
+
+[ -x "$PODCRED" ] || {
+  echo "$0: $PODCRED is not there; run make first" >&2
+  exit 1
+}
+
+# ---- kustomize ----
+for dir in deploy/kubernetes/base deploy/kubernetes/overlays/* deploy/kubernetes/example deploy/kubernetes/uninstall; do
+  [ -f "$dir/kustomization.yaml" ] || continue
+  name=${dir#deploy/kubernetes/}
+  check "$name: kustomize builds it" kustomize "$dir" -o "$WORK/${name//\//-}.yaml"
+  for version in $OLDEST $NEWEST; do
+    same "$name: strictly valid in Kubernetes $version" '' "$(strict "$version" "$WORK/${name//\//-}.yaml")"
+  done
+done
+check 'the strict schemas find a key that the API does not have' test -n \
+  "$(sed 's/hostNetwork:/hostNetworks:/' "$WORK/base.yaml" >"$WORK/bad.yaml"; strict $NEWEST "$WORK/bad.yaml")"
+overlay base before-1.30 >"$WORK/old.yaml"
+same 'with the component for it, strictly valid in Kubernetes '$OLD '' "$(strict $OLD "$WORK/old.yaml")"
+check 'and without it not' test -n "$(strict $OLD "$WORK/base.yaml")"
+overlay base ipv6 >"$WORK/ipv6.yaml"
+
+# ---- helm ----
+check 'helm lint' "$TOOLS/helm" lint --strict "$CHART"
+render $NEWEST >"$WORK/helm.yaml"
+check 'the chart renders' test -s "$WORK/helm.yaml"
+same 'with its defaults it makes the objects of the base' '' "$(manifests compare "$WORK/base.yaml" "$WORK/helm.yaml")"
+check 'a difference would be seen' test -n "$(
+  render $NEWEST --set agent.port=7000 >"$WORK/other.yaml"; manifests compare "$WORK/base.yaml" "$WORK/other.yaml")"
+render 1.29 >"$WORK/helm.yaml"
+same 'for Kubernetes 1.29, those with the component' '' "$(manifests compare "$WORK/old.yaml" "$WORK/helm.yaml")"
+render $NEWEST --set agent.ipFamily=IPv6 >"$WORK/helm.yaml"
+same 'for IPv6 too' '' "$(manifests compare "$WORK/ipv6.yaml" "$WORK/helm.yaml")"
+render $NEWEST --set seLinuxType=super_t --set-json \
+  'affinity={"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"eks.amazonaws.com/compute-type","operator":"NotIn","values":["fargate"]}]}]}}}' \
+  >"$WORK/helm.yaml"
+same 'with the values for Bottlerocket, those of its overlay' '' \
+  "$(manifests compare "$WORK/overlays-bottlerocket.yaml" "$WORK/helm.yaml")"
+render $NEWEST --set hostCgroupPath=/host/sys/fs/cgroup >"$WORK/helm.yaml"
+same 'with the value for kind, those of its overlay' '' "$(manifests compare "$WORK/overlays-kind.yaml" "$WORK/helm.yaml")"
+render $NEWEST -f tests/manifests/values.yaml >"$WORK/helm.yaml"
+same 'every value set: strictly valid, but for what the API server does not know itself' \
+  "$(printf 'PodMonitor/podcred: no schema in %s\nPrometheusRule/podcred: no schema in %s' $NEWEST $NEWEST)" \
+  "$(strict $NEWEST "$WORK/helm.yaml" | sort)"
+manifests data config.yaml "$WORK/helm.yaml" >"$WORK/config.yaml"
+manifests data associations.yaml "$WORK/helm.yaml" >"$WORK/associations.yaml"
+check 'and files that podcred takes' "$PODCRED" check-config "$WORK/config.yaml" --associations "$WORK/associations.yaml"
+
+# refused VALUE TEXT: what the schema says about it
+refused() {
+  render $NEWEST --set "$1" >/dev/null
+  check "refused by the schema: $1" grep -F "$2" "$WORK/err"
+}
+refused agent.port=0 'agent.port: Must be greater than or equal to 1'
+refused agent.prot=7777 'Additional property prot is not allowed'
+refused image.repository=podcred 'image.repository: Does not match pattern'
+refused config.agent=10.0.0.1:7777 'config: Must not validate the schema'
+refused config.mode=off 'config.mode must be one of the following'
+refused maxUnavailable=0 'maxUnavailable'
+refused 'associations[0].namespace=shop' 'serviceAccount is required'
+refused resources.load.requests.cpu=null 'cpu is required'
+
+# ---- Prometheus ----
+check 'promtool: the rules' "$TOOLS/promtool" check rules $MONITORING/podcred.rules.yaml
+check 'promtool: when each alert fires' "$TOOLS/promtool" test rules tests/manifests/rules_test.yaml
+same 'every alert is tested' "$(sed -n 's/^ *- alert: //p' $MONITORING/podcred.rules.yaml | sort)" \
+  "$(sed -n 's/^ *\(- \)\?alertname: \([A-Za-z]*\)$/\2/p' tests/manifests/rules_test.yaml | sort -u)"
+manifests rules $MONITORING/podcred.dashboard.json >"$WORK/dashboard.yaml"
+check 'promtool: the expressions of the dashboard' "$TOOLS/promtool" check rules "$WORK/dashboard.yaml"
+
+tap_done
