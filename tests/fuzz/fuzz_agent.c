@@ -164,7 +164,7 @@ static bool may_have_secret(const struct agent_request *req)
 
 /* ---- what must hold of every answer ---- */
 
-static void check_json(const struct agent_response *resp, bool secret)
+static void check_json(const struct agent_answer *resp, bool secret)
 {
 	json_t *body =
 		json_loadb(resp->http.body.data, resp->http.body.len, JSON_REJECT_DUPLICATES, NULL);
@@ -189,7 +189,7 @@ void log_out(const char *text, size_t len)
 }
 
 /* At most one line, which holds nothing that the client wrote. */
-static void check_audit(const struct agent_request *req, const struct agent_response *resp)
+static void check_audit(const struct agent_request *req, const struct agent_answer *resp)
 {
 	struct audit_limit limit;
 
@@ -206,7 +206,7 @@ static void check_audit(const struct agent_request *req, const struct agent_resp
 
 static bool harmless; /* all more headers */
 
-static void check_response(const struct agent_request *req, const struct agent_response *resp)
+static void check_response(const struct agent_request *req, const struct agent_answer *resp)
 {
 	bool secret = resp->http.body.len &&
 		      memmem(resp->http.body.data, resp->http.body.len, SECRET, strlen(SECRET));
@@ -227,7 +227,7 @@ static void check_response(const struct agent_request *req, const struct agent_r
 }
 
 /* A session token is good for the pod that asked, and for no other. */
-static void check_session(const struct agent_request *req, const struct agent_response *resp)
+static void check_session(const struct agent_request *req, const struct agent_answer *resp)
 {
 	char token[TOKEN_SIZE] = "";
 	time_t left = 0;
@@ -244,20 +244,20 @@ static void check_session(const struct agent_request *req, const struct agent_re
 
 static void dispatch(const struct agent_request *req)
 {
-	struct agent_response resp = {}, late = {};
+	struct agent_answer resp = {}, late = {};
 	int r = agent_dispatch(&env, req, &resp);
 
 	if (r == -EAGAIN) {
 		MUST(req->peer && !(req->peer->flags & PODCRED_PEER_NAMED) && !resp.http.body.data);
-		MUST(agent_not_resolved(req, &late) == 0);
+		MUST(agent_not_resolved(agent_service_of(req->peer), req, &late) == 0);
 		check_response(req, &late);
-		agent_response_done(&late);
+		agent_answer_done(&late);
 		return;
 	}
 	MUST(r == 0);
 	check_response(req, &resp);
 	check_session(req, &resp);
-	agent_response_done(&resp);
+	agent_answer_done(&resp);
 }
 
 static struct podcred_peer peer_of(uint8_t flags, const char *at, const char *account)

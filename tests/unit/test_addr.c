@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* MODULES: base */
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -125,6 +127,32 @@ static void prefixes(void **state)
 	}
 }
 
+/* To a socket address and back; an IPv4 client of a socket for both families is an IPv4 client. */
+static void socket_addresses(void **state)
+{
+	static const char *const texts[] = {"169.254.170.2:80", "[fd00:ec2::23]:65535", "0.0.0.0",
+					    "::"};
+	struct sockaddr_in6 mapped = {.sin6_family = AF_INET6, .sin6_port = htons(80)};
+	const struct sockaddr other = {.sa_family = AF_UNIX};
+	struct sockaddr_storage sa;
+	struct net_addr addr, back;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		assert_int_equal(net_addr_parse(texts[i], &addr), 0);
+		memset(&back, 0x5a, sizeof(back));
+		net_addr_to_sockaddr(&addr, &sa);
+		assert_int_equal(net_addr_from_sockaddr((struct sockaddr *)&sa, &back), 0);
+		assert_memory_equal(&back, &addr, sizeof(addr));
+	}
+	assert_int_equal(net_addr_parse("10.0.0.1:80", &addr), 0);
+	memcpy(&mapped.sin6_addr, addr.ip, sizeof(addr.ip));
+	assert_int_equal(net_addr_from_sockaddr((struct sockaddr *)&mapped, &back), 0);
+	assert_memory_equal(&back, &addr, sizeof(addr));
+	assert_int_equal(net_addr_from_sockaddr(&other, &back), -EAFNOSUPPORT);
+	assert_memory_equal(&back, &addr, sizeof(addr)); /* as it was */
+}
+
 static void error_prefixes(void **state)
 {
 	struct pc_err err = {};
@@ -146,9 +174,8 @@ static void error_prefixes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(numbers),
-		cmocka_unit_test(addresses),
-		cmocka_unit_test(prefixes),
+		cmocka_unit_test(numbers),	  cmocka_unit_test(addresses),
+		cmocka_unit_test(prefixes),	  cmocka_unit_test(socket_addresses),
 		cmocka_unit_test(error_prefixes),
 	};
 

@@ -102,7 +102,7 @@ struct row {
 		.status = status_, __VA_ARGS__                                                     \
 	}
 
-static int ask(const struct row *row, struct agent_response *resp)
+static int ask(const struct row *row, struct agent_answer *resp)
 {
 	struct podcred_peer peer = peer_at(row->at, row->sa);
 	struct agent_request req = {
@@ -122,7 +122,7 @@ static int ask(const struct row *row, struct agent_response *resp)
 
 static void check_row(const struct row *row)
 {
-	struct agent_response resp = {};
+	struct agent_answer resp = {};
 	int r = ask(row, &resp);
 	bool refused = resp.audit == AUDIT_REFUSED;
 
@@ -139,7 +139,7 @@ static void check_row(const struct row *row)
 			 resp.http.body.data);
 	if (row->status != 200 && memmem(resp.http.body.data, resp.http.body.len, "se/cret", 7))
 		fail_msg("%s %s: leaks", row->method, row->target);
-	agent_response_done(&resp);
+	agent_answer_done(&resp);
 }
 
 static const struct row rows[] = {
@@ -306,7 +306,7 @@ static void test_rows(void **state)
 		check_row(&rows[i]);
 }
 
-static json_t *body_json(const struct agent_response *resp)
+static json_t *body_json(const struct agent_answer *resp)
 {
 	json_t *body =
 		json_loadb(resp->http.body.data, resp->http.body.len, JSON_REJECT_DUPLICATES, NULL);
@@ -328,7 +328,7 @@ static const char *member(const json_t *object, const char *key)
 static void test_container_body(void **state)
 {
 	const struct row row = ROW(EKS, "web", "GET", "/v1/credentials", "169.254.170.23", 200);
-	struct agent_response resp = {};
+	struct agent_answer resp = {};
 	json_t *body;
 
 	(void)state;
@@ -346,13 +346,13 @@ static void test_container_body(void **state)
 	assert_string_equal(member(body, "AccountId"), "111122223333");
 	assert_string_equal(member(body, "Expiration"), "2026-01-02T09:04:05Z");
 	json_decref(body);
-	agent_response_done(&resp);
+	agent_answer_done(&resp);
 }
 
 static void test_imds_body(void **state)
 {
 	const struct row row = ROW(IMDS, "web", "GET", CREDS "web-role", NULL, 200);
-	struct agent_response resp = {};
+	struct agent_answer resp = {};
 	json_t *body;
 
 	(void)state;
@@ -372,13 +372,13 @@ static void test_imds_body(void **state)
 	assert_int_equal(resp.http.n_headers, 1);
 	assert_string_equal(resp.http.headers[0].name, "Server");
 	assert_string_equal(resp.http.headers[0].value, "EC2ws");
-	agent_response_done(&resp);
+	agent_answer_done(&resp);
 }
 
 static void test_imds_info(void **state)
 {
 	const struct row row = ROW(IMDS, "web", "GET", IAM "info", NULL, 200);
-	struct agent_response resp = {};
+	struct agent_answer resp = {};
 	json_t *body;
 
 	(void)state;
@@ -388,14 +388,14 @@ static void test_imds_info(void **state)
 	assert_string_equal(member(body, "InstanceProfileArn"),
 			    "arn:aws:iam::111122223333:instance-profile/web-role");
 	json_decref(body);
-	agent_response_done(&resp);
+	agent_answer_done(&resp);
 }
 
 /* R8: four spellings, the exact content type. */
 static void test_error_body(void **state)
 {
 	const struct row row = ROW(EKS, "nobody", "GET", "/v1/credentials", NULL, 404);
-	struct agent_response resp = {};
+	struct agent_answer resp = {};
 	json_t *body;
 
 	(void)state;
@@ -408,10 +408,10 @@ static void test_error_body(void **state)
 	assert_string_equal(member(body, "message"), member(body, "Message"));
 	assert_non_null(strstr(member(body, "message"), "shop/nobody"));
 	json_decref(body);
-	agent_response_done(&resp);
+	agent_answer_done(&resp);
 }
 
-static const char *header(const struct agent_response *resp, const char *name)
+static const char *header(const struct agent_answer *resp, const char *name)
 {
 	for (size_t i = 0; i < resp->http.n_headers; i++)
 		if (!strcmp(resp->http.headers[i].name, name))
@@ -423,7 +423,7 @@ static const char *header(const struct agent_response *resp, const char *name)
 static void test_imds_token(void **state)
 {
 	struct row row = ROW(IMDS, "web", "PUT", TOKEN, NULL, 200, .ttl = "00300");
-	struct agent_response resp = {};
+	struct agent_answer resp = {};
 	char token[TOKEN_SIZE] = "";
 
 	(void)state;
@@ -434,12 +434,12 @@ static void test_imds_token(void **state)
 	assert_int_equal(resp.http.body.len, TOKEN_SIZE - 1);
 	memcpy(token, resp.http.body.data, TOKEN_SIZE - 1);
 	assert_null(strchr(token, '\n'));
-	agent_response_done(&resp);
+	agent_answer_done(&resp);
 	row = (struct row)ROW(IMDS, "web", "GET", CREDS, NULL, 200, .token = token);
 	assert_int_equal(ask(&row, &resp), 0);
 	assert_int_equal(resp.http.status, 200);
 	assert_string_equal(header(&resp, "X-aws-ec2-metadata-token-ttl-seconds"), "300");
-	agent_response_done(&resp);
+	agent_answer_done(&resp);
 }
 
 static void test_allow(void **state)
@@ -455,14 +455,14 @@ static void test_allow(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct row row = ROW(IMDS, "web", cases[i].method, cases[i].target, NULL, 405);
-		struct agent_response resp = {};
+		struct agent_answer resp = {};
 
 		assert_int_equal(ask(&row, &resp), 0);
 		assert_int_equal(resp.http.status, 405);
 		if (strcmp(header(&resp, "Allow"), cases[i].allow) != 0)
 			fail_msg("%s %s: %s", cases[i].method, cases[i].target,
 				 header(&resp, "Allow"));
-		agent_response_done(&resp);
+		agent_answer_done(&resp);
 	}
 }
 
@@ -529,7 +529,7 @@ static void test_ambiguous_headers(void **state)
 			fail_msg("%s %s: %d", cases[i].method, cases[i].lines, req.head.ambiguous);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(peers); i++) {
-		struct agent_response resp = {};
+		struct agent_answer resp = {};
 
 		read_headers("Transfer-Encoding:chunked\n", "GET", &h, &req);
 		req.head.target = peers[i] ? "/v1/credentials" : "/healthz";
@@ -539,7 +539,7 @@ static void test_ambiguous_headers(void **state)
 		assert_string_equal(agent_reason_name(resp.reason), "ambiguous");
 		assert_true(resp.http.close);
 		assert_string_equal(header(&resp, "Server") ?: "", i == 1 ? "EC2ws" : "");
-		agent_response_done(&resp);
+		agent_answer_done(&resp);
 	}
 }
 
@@ -624,7 +624,7 @@ static void test_outsiders(void **state)
 					    .head.host = "10.0.0.1:8080",
 					    .peer = stamped ? &direct : NULL,
 					    .peer_error = stamped ? 0 : -ENODATA};
-		struct agent_response resp = {};
+		struct agent_answer resp = {};
 
 		for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
 			req.head.target = targets[i];
@@ -637,18 +637,18 @@ static void test_outsiders(void **state)
 			assert_int_equal(
 				!!memmem(resp.http.body.data, resp.http.body.len, "sidecar", 7),
 				stamped);
-			agent_response_done(&resp);
+			agent_answer_done(&resp);
 		}
 		req.head.target = "/healthz";
 		assert_int_equal(agent_dispatch(&env, &req, &resp), 0);
 		assert_int_equal(resp.http.status, 200);
 		assert_int_equal(resp.audit, AUDIT_NONE);
 		assert_memory_equal(resp.http.body.data, "ok", 2);
-		agent_response_done(&resp);
+		agent_answer_done(&resp);
 		req.head.method = "POST";
 		assert_int_equal(agent_dispatch(&env, &req, &resp), 0);
 		assert_int_equal(resp.http.status, 403);
-		agent_response_done(&resp);
+		agent_answer_done(&resp);
 	}
 }
 
@@ -680,19 +680,19 @@ static void test_unnamed(void **state)
 					    .peer = &peer,
 					    .now = NOW,
 					    .boot_s = BOOT};
-		struct agent_response resp = {};
+		struct agent_answer resp = {};
 
 		/* the names are filled in here, and must not be looked at */
 		peer.flags = 0;
 		assert_int_equal(agent_dispatch(&env, &req, &resp), cases[i].status ? 0 : -EAGAIN);
 		assert_int_equal(resp.http.status, cases[i].status);
-		agent_response_done(&resp);
-		assert_int_equal(agent_not_resolved(&req, &resp), 0);
+		agent_answer_done(&resp);
+		assert_int_equal(agent_not_resolved(agent_service_of(req.peer), &req, &resp), 0);
 		assert_int_equal(resp.http.status, 503);
 		assert_non_null(
 			memmem(resp.http.body.data, resp.http.body.len, "PodNotResolved", 14));
 		assert_int_equal(resp.audit, AUDIT_REFUSED);
-		agent_response_done(&resp);
+		agent_answer_done(&resp);
 	}
 }
 
@@ -710,11 +710,11 @@ static void test_repeated_host(void **state)
 					    .peer = &peer,
 					    .now = NOW,
 					    .boot_s = BOOT};
-		struct agent_response resp = {};
+		struct agent_answer resp = {};
 
 		assert_int_equal(agent_dispatch(&env, &req, &resp), 0);
 		assert_int_equal(resp.http.status, 403);
-		agent_response_done(&resp);
+		agent_answer_done(&resp);
 	}
 }
 
@@ -727,23 +727,23 @@ static void test_require_authorization(void **state)
 				    .now = NOW,
 				    .boot_s = BOOT};
 	struct agent_env strict = env;
-	struct agent_response resp = {};
+	struct agent_answer resp = {};
 
 	(void)state;
 	strict.require_authorization = true;
 	assert_int_equal(agent_dispatch(&strict, &req, &resp), 0);
 	assert_int_equal(resp.http.status, 400);
 	assert_string_equal(agent_reason_name(resp.reason), "no_authorization");
-	agent_response_done(&resp);
+	agent_answer_done(&resp);
 	req.head.authorization = true;
 	assert_int_equal(agent_dispatch(&strict, &req, &resp), 0);
 	assert_int_equal(resp.http.status, 200);
-	agent_response_done(&resp);
+	agent_answer_done(&resp);
 	req.head.authorization = false;
 	peer = peer_at(ECS, "web");
 	assert_int_equal(agent_dispatch(&strict, &req, &resp), 0);
 	assert_int_equal(resp.http.status, 200);
-	agent_response_done(&resp);
+	agent_answer_done(&resp);
 }
 
 int main(void)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/service.h"
 #include "base/addr.h"
 #include "base/log.h"
 
@@ -44,36 +45,36 @@ void agent_audit_repeated(const struct podcred_peer *peer, const char *role, uns
 
 /* Whether it is worth a line; it is counted if not. */
 static bool takes_line(struct audit_limit *limit, const struct agent_request *req,
-		       const struct agent_response *resp, int64_t now_ms)
+		       const struct agent_answer *answer, int64_t now_ms)
 {
-	if (resp->audit == AUDIT_NONE)
+	if (answer->audit == AUDIT_NONE)
 		return false;
-	if (resp->audit == AUDIT_GRANTED && req->peer)
-		return agent_audit_limit_take_grant(limit, req->peer, resp->role, resp->key_id,
+	if (answer->audit == AUDIT_GRANTED && req->peer)
+		return agent_audit_limit_take_grant(limit, req->peer, answer->role, answer->key_id,
 						    now_ms);
 	return agent_audit_limit_take(limit, req->peer, now_ms);
 }
 
 void agent_audit_decision(struct audit_limit *limit, const struct agent_request *req,
-			  const struct agent_response *resp, int64_t now_ms)
+			  const struct agent_answer *answer, int64_t now_ms)
 {
 	static const struct podcred_peer nobody;
 	const struct podcred_peer *peer = req->peer ?: &nobody;
-	bool granted = resp->audit == AUDIT_GRANTED;
+	bool granted = answer->audit == AUDIT_GRANTED;
 	char destination[NET_ADDR_TEXT], pid[16], status[16], cgroup[24];
 
-	if (!takes_line(limit, req, resp, now_ms))
+	if (!takes_line(limit, req, answer, now_ms))
 		return;
 	net_addr_format(peer->address, peer->port, destination, sizeof(destination));
 	snprintf(pid, sizeof(pid), "%u", peer->tgid);
 	snprintf(cgroup, sizeof(cgroup), "%llu", (unsigned long long)peer->pod_cgroup_id);
-	snprintf(status, sizeof(status), "%u", resp->http.status);
+	snprintf(status, sizeof(status), "%u", answer->http.status);
 	log_event(granted ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "credentials", "result",
-		  granted ? "granted" : "refused", "reason", agent_reason_name(resp->reason),
-		  "status", resp->http.status ? status : NULL, "namespace",
+		  granted ? "granted" : "refused", "reason", agent_reason_name(answer->reason),
+		  "status", answer->http.status ? status : NULL, "namespace",
 		  or_null(peer->pod_namespace), "pod", or_null(peer->pod_name), "uid",
 		  or_null(peer->pod_uid), "service_account", or_null(peer->service_account),
-		  "pod_cgroup", req->peer ? cgroup : NULL, "role", or_null(resp->role),
+		  "pod_cgroup", req->peer ? cgroup : NULL, "role", or_null(answer->role),
 		  "destination", req->peer ? destination : NULL, "pid", req->peer ? pid : NULL,
 		  "client", req->peer ? NULL : req->client, "error",
 		  req->peer ? NULL : strerrordesc_np(-req->peer_error), NULL);

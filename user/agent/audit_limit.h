@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * How many log lines a pod may cause. For refusals it is 20 at once, then one per second; for
- * grants, one for each that differs or that follows a logged refusal (audit_grants.h). Lines that
- * are left out are counted, so the log always mentions them. The caller supplies the time.
+ * grants, one for each that differs from the previous one for the same destination, or that follows a logged
+ * refusal. Lines that are left out are counted, so the log always mentions them. The caller supplies the time.
  */
 #pragma once
 
@@ -10,16 +10,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "agent/audit_grants.h"
-
 struct podcred_peer;
 
 #define AUDIT_LIMIT_BURST   20
 #define AUDIT_LIMIT_LINE_MS 1000
 
+#define AUDIT_GRANT_MS	 60000 /* repeats are summed up so often */
+#define AUDIT_GRANTS_MAX 8 /* destinations of a pod that are told apart */
+
 /* That many lines about peer were left out; NULL: about unknown callers. Called with the lock
  * held. */
 typedef void (*audit_limit_report_fn)(const struct podcred_peer *peer, unsigned suppressed);
+
+/* peer was given role as often as that, since the last line about it. Likewise. */
+typedef void (*audit_repeats_fn)(const struct podcred_peer *peer, const char *role, unsigned count);
 
 struct audit_limit {
 	pthread_mutex_t lock;

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/server.h"
+#include "agent/internal.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "agent/audit.h"
 #include "agent/service.h"
+#include "base/addr.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "credentials/store.h"
@@ -20,33 +19,26 @@ static void identify(struct agent_server *server, int fd, struct podcred_peer *p
 	req->peer = req->peer_error < 0 ? NULL : peer;
 }
 
-/* sa: IPv4 or IPv6 */
-static const uint8_t *ip_of(const struct sockaddr *sa, size_t *ret_len)
+static int get_address(int fd, int (*name)(int fd, struct sockaddr *sa, socklen_t *len),
+		       struct net_addr *ret)
 {
-	if (sa->sa_family == AF_INET6) {
-		*ret_len = sizeof(struct in6_addr);
-		return ((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr.s6_addr;
-	}
-	*ret_len = sizeof(struct in_addr);
-	return (const void *)&((const struct sockaddr_in *)(const void *)sa)->sin_addr;
+	struct sockaddr_storage sa = {};
+	socklen_t len = sizeof(sa);
+
+	return name(fd, (struct sockaddr *)&sa, &len) < 0
+		       ? -errno
+		       : net_addr_from_sockaddr((struct sockaddr *)&sa, ret);
 }
 
 /* Whose share a caller without a stamp takes. Only a process of the node can have the address that
  * it dialled as its own: nobody else gets an answer that is sent there. */
 static uint64_t unstamped_share(int fd)
 {
-	struct sockaddr_storage own = {}, peer = {};
-	socklen_t own_len = sizeof(own), peer_len = sizeof(peer);
-	const uint8_t *a, *b;
-	size_t len, other;
+	struct net_addr own = {}, peer = {};
 
-	if (getsockname(fd, (struct sockaddr *)&own, &own_len) < 0 ||
-	    getpeername(fd, (struct sockaddr *)&peer, &peer_len) < 0 ||
-	    own.ss_family != peer.ss_family)
+	if (get_address(fd, getsockname, &own) < 0 || get_address(fd, getpeername, &peer) < 0)
 		return HTTP_SHARE_UNKNOWN;
-	a = ip_of((struct sockaddr *)&own, &len);
-	b = ip_of((struct sockaddr *)&peer, &other);
-	return memcmp(a, b, len) == 0 ? HTTP_SHARE_LOCAL : HTTP_SHARE_UNKNOWN;
+	return memcmp(own.ip, peer.ip, sizeof(own.ip)) == 0 ? HTTP_SHARE_LOCAL : HTTP_SHARE_UNKNOWN;
 }
 
 /* The pod's cgroup id. Not by the question of identify(), which the kernel counts: whoever asks for
@@ -70,27 +62,20 @@ uint64_t agent_handler_share(void *ctx, int fd)
 uint64_t agent_handler_share_by_address(void *ctx, int fd)
 {
 	uint64_t hash = 0xcbf29ce484222325;
-	struct sockaddr_storage peer = {};
-	socklen_t peer_len = sizeof(peer);
-	uint8_t ip[16] = {};
-	const uint8_t *from;
-	size_t len;
+	struct net_addr from = {};
 
 	(void)ctx;
-	if (getpeername(fd, (struct sockaddr *)&peer, &peer_len) < 0)
+	if (get_address(fd, getpeername, &from) < 0)
 		return HTTP_SHARE_UNKNOWN;
-	from = ip_of((struct sockaddr *)&peer, &len);
-	memcpy(ip, from, len);
-	for (size_t i = 0; i < sizeof(ip); i++)
-		hash = (hash ^ ip[i]) * 0x100000001b3;
+	for (size_t i = 0; i < sizeof(from.ip); i++)
+		hash = (hash ^ from.ip[i]) * 0x100000001b3;
 	return hash;
 }
 
 void agent_handler_refused(void *ctx, int fd)
 {
 	struct agent_server *server = ctx;
-	struct agent_response closed = {.audit = AUDIT_REFUSED,
-					.reason = AGENT_TOO_MANY_CONNECTIONS};
+	struct agent_answer closed = {.audit = AUDIT_REFUSED, .reason = AGENT_TOO_MANY_CONNECTIONS};
 	struct agent_request req = {};
 	struct podcred_peer peer;
 
@@ -116,42 +101,44 @@ static bool is_for_anybody(const struct agent_request *req, bool known)
 }
 
 /* As agent_dispatch(), but what has to wait for the pod's name is parked. */
-static int answer(struct agent_server *server, struct http_request *http,
-		  const struct agent_request *req, struct agent_response *resp)
+static int dispatch(struct agent_server *server, struct http_request *http,
+		    const struct agent_request *req, struct agent_answer *answer)
 {
 	struct cred_table *table = cred_store_table(server->credentials);
 	const struct agent_env env = {.table = table,
 				      .token_key = server->token_key,
 				      .require_authorization = server->require_authorization,
 				      .stalled = agent_server_is_stalled(server)};
-	int r = agent_dispatch(&env, req, resp);
+	int r = agent_dispatch(&env, req, answer);
+	const struct agent_service *service;
 	unsigned wait_ms;
 
 	cred_table_unref(table);
 	if (r != -EAGAIN || !req->peer) /* only a pod's name is waited for */
 		return r;
-	wait_ms = server->name_wait_ms ?: agent_service_of(req->peer)->name_wait_ms;
+	service = agent_service_of(req->peer);
+	wait_ms = server->name_wait_ms ?: service->name_wait_ms;
 	r = http_park(http, http_request_since_ms(http) + wait_ms, req->peer->pod_cgroup_id);
 	if (r == -ETIMEDOUT || r == -ESHUTDOWN)
-		return agent_not_resolved(req, resp);
+		return agent_not_resolved(service, req, answer);
 	return r;
 }
 
 static void count(struct agent_server *server, const struct http_request *http,
-		  const struct agent_request *req, const struct agent_response *resp)
+		  const struct agent_request *req, const struct agent_answer *answer)
 {
-	agent_metrics_count(&server->metrics, req->peer ? agent_service_of(req->peer) : NULL, resp,
-			    clock_mono_ns() - http_request_since_ns(http));
+	agent_metrics_count(&server->metrics, req->peer ? agent_service_of(req->peer) : NULL,
+			    answer, clock_mono_ns() - http_request_since_ns(http));
 }
 
 int agent_handler_handle(void *ctx, struct http_request *http, struct http_response *ret)
 {
 	struct agent_server *server = ctx;
-	_cleanup_(agent_response_done) struct agent_response resp = {};
+	_cleanup_(agent_answer_done) struct agent_answer answer = {};
 	struct agent_request req = {.head = *http_request_head(http),
 				    .now = time(NULL),
 				    .boot_s = (time_t)(clock_boot_ns() / CLOCK_S)};
-	char client[INET6_ADDRSTRLEN];
+	char client[NET_ADDR_TEXT];
 	struct podcred_peer peer;
 	int r;
 
@@ -161,15 +148,15 @@ int agent_handler_handle(void *ctx, struct http_request *http, struct http_respo
 	else
 		identify(server, http_request_fd(http), &peer, &req);
 	req.client = http_request_client(http, client, sizeof(client));
-	r = answer(server, http, &req, &resp);
+	r = dispatch(server, http, &req, &answer);
 	/* Nobody tells unknown callers apart: one request each, so that they take turns. */
-	resp.http.close |= !req.peer;
+	answer.http.close |= !req.peer;
 	if (r == HTTP_DONE)
-		agent_audit_decision(&server->audit_limit, &req, &resp, clock_mono_ms());
+		agent_audit_decision(&server->audit_limit, &req, &answer, clock_mono_ms());
 	if (r != HTTP_PARKED)
-		count(server, http, &req, r == HTTP_DONE ? &resp : NULL);
-	*ret = resp.http;
-	resp.http = (struct http_response){};
+		count(server, http, &req, r == HTTP_DONE ? &answer : NULL);
+	*ret = answer.http;
+	answer.http = (struct http_response){};
 	return r;
 }
 

@@ -63,15 +63,15 @@ static int answered(struct agent_exchange *x, int r)
 		return r;
 	if (x->token_checked) {
 		snprintf(text, sizeof(text), "%lld", (long long)x->token_left);
-		http_response_add_header(&x->resp->http, TTL_HEADER, text);
+		http_response_add_header(&x->answer->http, TTL_HEADER, text);
 	}
-	http_response_add_header(&x->resp->http, "Server", "EC2ws");
+	http_response_add_header(&x->answer->http, "Server", "EC2ws");
 	return AGENT_ANSWERED;
 }
 
 static int refuse_with(struct agent_exchange *x, unsigned status, enum agent_reason reason)
 {
-	return answered(x, agent_response_imds_error(x->resp, status, reason));
+	return answered(x, agent_answer_imds_error(x->answer, status, reason));
 }
 
 /* ---- before the name is known ---- */
@@ -91,7 +91,7 @@ static int check_token_request(struct agent_exchange *x, bool latest)
 	uint64_t ttl;
 
 	if (strcmp(x->req->head.method, "PUT") != 0)
-		return answered(x, agent_response_method(x->resp, "PUT", true));
+		return answered(x, agent_answer_method(x->answer, "PUT", true));
 	if (x->req->head.forwarded)
 		return refuse_with(x, 403, AGENT_FORWARDED);
 	if (!latest)
@@ -114,7 +114,7 @@ static int check(struct agent_exchange *x)
 	if (x->rest && !strcmp(x->rest, TOKEN_PATH))
 		return check_token_request(x, latest);
 	if (!http_is_read(&x->req->head))
-		return answered(x, agent_response_method(x->resp, "GET, HEAD", true));
+		return answered(x, agent_answer_method(x->answer, "GET, HEAD", true));
 	return x->rest ? AGENT_GO_ON : refuse_with(x, 404, AGENT_NO_REASON);
 }
 
@@ -132,24 +132,24 @@ static int answer_token(struct agent_exchange *x)
 				     req->boot_s + (time_t)ttl, token);
 	if (r < 0)
 		return refuse_with(x, 500, AGENT_TOKEN_NOT_MADE);
-	r = agent_response_text(x->resp, 200, token, AGENT_NO_REASON);
+	r = agent_answer_text(x->answer, 200, token, AGENT_NO_REASON);
 	/* digits only, at most 21600: what the client sent is the canonical text but for zeros */
 	snprintf(token, sizeof(token), "%u", (unsigned)ttl);
-	http_response_add_header(&x->resp->http, TTL_HEADER, token);
+	http_response_add_header(&x->answer->http, TTL_HEADER, token);
 	return answered(x, r);
 }
 
 static int answer_info(struct agent_exchange *x, const char *now)
 {
 	const struct cred_association *a = x->association;
-	struct text *body = &x->resp->http.body;
+	struct text *body = &x->answer->http.body;
 	char arn[160];
 
 	/* No account, no ARN; and the id of an instance profile that is not there is left out. */
 	if (!a || !a->account_id)
 		return refuse_with(x, 404, AGENT_NO_REASON);
 	snprintf(arn, sizeof(arn), "arn:aws:iam::%s:instance-profile/%s", a->account_id, a->role);
-	http_response_begin(&x->resp->http, 200, "application/json");
+	http_response_begin(&x->answer->http, 200, "application/json");
 	text_add(body, "{");
 	text_add_member(body, "Code", "Success");
 	text_add_member(body, "LastUpdated", now);
@@ -169,7 +169,7 @@ static int decide_iam(struct agent_exchange *x, const char *rest)
 		return refuse_with(x, 500, AGENT_CLOCK);
 	if (!strcmp(rest, "info"))
 		return answer_info(x, now);
-	/* "-extended" too: newer SDKs then fall back to the plain path (R14) */
+	/* "-extended" too: newer SDKs then fall back to the plain path */
 	if (strncmp(rest, dir, sizeof(dir) - 1) != 0 ||
 	    (rest[sizeof(dir) - 1] && rest[sizeof(dir) - 1] != '/'))
 		return refuse_with(x, 404, AGENT_NO_REASON);
@@ -179,7 +179,7 @@ static int decide_iam(struct agent_exchange *x, const char *rest)
 		return refuse_with(x, 404, AGENT_NO_ASSOCIATION);
 	rest += sizeof(dir) - 1;
 	if (!*rest)
-		return answered(x, agent_response_text(x->resp, 200, a->role, AGENT_NO_REASON));
+		return answered(x, agent_answer_text(x->answer, 200, a->role, AGENT_NO_REASON));
 	return strcmp(rest + 1, a->role) != 0 ? refuse_with(x, 404, AGENT_OTHER_ROLE) : AGENT_GO_ON;
 }
 
@@ -216,7 +216,7 @@ static int decide(struct agent_exchange *x)
 
 static int answer(struct agent_exchange *x)
 {
-	struct text *body = &x->resp->http.body;
+	struct text *body = &x->answer->http.body;
 	char now[TIMESTAMP_SIZE];
 	int r = timestamp_format(x->req->now, now);
 
@@ -226,7 +226,7 @@ static int answer(struct agent_exchange *x)
 	text_add_member(body, "Code", "Success");
 	text_add_member(body, "LastUpdated", now);
 	text_add_member(body, "Type", "AWS-HMAC");
-	r = agent_response_credentials(x->resp, &x->credentials, "text/plain");
+	r = agent_answer_credentials(x->answer, &x->credentials, "text/plain");
 	if (r != -E2BIG)
 		return answered(x, r);
 	text_done(body);
@@ -238,10 +238,10 @@ static int refuse(struct agent_exchange *x, enum agent_reason reason)
 	int r;
 
 	if (reason == AGENT_POD_NOT_RESOLVED)
-		r = agent_response_text(x->resp, 503, "503 - PodNotResolved", reason);
+		r = agent_answer_text(x->answer, 503, "503 - PodNotResolved", reason);
 	else
-		r = agent_response_imds_error(x->resp, reason == AGENT_AMBIGUOUS ? 400 : 503,
-					      reason);
+		r = agent_answer_imds_error(x->answer, reason == AGENT_AMBIGUOUS ? 400 : 503,
+					    reason);
 	r = answered(x, r);
 	return r < 0 ? r : 0;
 }

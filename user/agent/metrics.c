@@ -50,13 +50,13 @@ static const char *name_at(size_t index)
 	return service ? service->name : NULL;
 }
 
-static enum metrics_result result_of(const struct agent_response *resp)
+static enum metrics_result result_of(const struct agent_answer *answer)
 {
-	if (!resp)
+	if (!answer)
 		return METRICS_ABORTED;
-	if (resp->audit == AUDIT_GRANTED)
+	if (answer->audit == AUDIT_GRANTED)
 		return METRICS_GRANTED;
-	return resp->audit == AUDIT_REFUSED ? METRICS_REFUSED : METRICS_OTHER;
+	return answer->audit == AUDIT_REFUSED ? METRICS_REFUSED : METRICS_OTHER;
 }
 
 static void add(atomic_uint_least64_t *counter, uint64_t n)
@@ -70,17 +70,17 @@ static uint64_t get(const atomic_uint_least64_t *counter)
 }
 
 void agent_metrics_count(struct metrics *m, const struct agent_service *asked,
-			 const struct agent_response *resp, uint64_t took_ns)
+			 const struct agent_answer *answer, uint64_t took_ns)
 {
 	size_t service = index_of(asked), bucket = 0;
 
 	while (took_ns > buckets[bucket].up_to_ns)
 		bucket++;
-	add(&m->services[service].results[result_of(resp)], 1);
+	add(&m->services[service].results[result_of(answer)], 1);
 	add(&m->services[service].took_us, took_ns / US);
 	add(&m->services[service].buckets[bucket], 1);
-	if (resp && resp->audit == AUDIT_REFUSED)
-		agent_metrics_count_refusal(m, resp->reason);
+	if (answer && answer->audit == AUDIT_REFUSED)
+		agent_metrics_count_refusal(m, answer->reason);
 }
 
 void agent_metrics_count_refusal(struct metrics *m, enum agent_reason reason)

@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "agent/response.h"
+#include "agent/answer.h"
 #include "http/server.h"
 
 struct agent_service;
@@ -33,9 +33,9 @@ struct metrics {
 	atomic_uint_least64_t reasons[AGENT_REASON_MAX];
 };
 
-/* asked NULL: no service. resp NULL: no answer. took_ns: since the request was whole, waiting included. */
+/* asked NULL: no service. answer NULL: no answer. took_ns: since the request was whole, waiting included. */
 void agent_metrics_count(struct metrics *m, const struct agent_service *asked,
-			 const struct agent_response *resp, uint64_t took_ns);
+			 const struct agent_answer *answer, uint64_t took_ns);
 
 /* Refused before there was a request. */
 void agent_metrics_count_refusal(struct metrics *m, enum agent_reason reason);

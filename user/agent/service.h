@@ -1,17 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What pods ask for, by the address that they dial. A service is one file with a struct
- * agent_service, and one line in the table of services.c. It does not deal with sockets and does
- * not wait: the steps of dispatch.c find out what it needs, and call it with as much as is known so
+ * agent_service, and one line in the table of service.c. It does not deal with sockets and does
+ * not wait: the steps there find out what it needs, and call it with as much as is known so
  * far.
  */
 #pragma once
 
-#include "agent/request.h"
-#include "agent/response.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include <podcred/podcred.h>
+
+#include "agent/answer.h"
 #include "credentials/associations.h"
 #include "credentials/credentials.h"
 #include "http/path.h"
+#include "http/request.h"
+
+/* Headers that only services here know, in http_head.extra. */
+enum {
+	AGENT_HEADER_IMDS_TOKEN,
+	AGENT_HEADER_IMDS_TTL,
+};
+extern const char *const agent_headers[HTTP_EXTRA_MAX];
+
+/* One request: plain values, no socket, nothing owned. */
+struct agent_request {
+	struct http_head head;
+	const struct podcred_peer *peer; /* NULL: nobody vouches for the caller */
+	int peer_error; /* then why, a negative errno */
+	const char *client; /* remote address, for the audit line of unknown callers */
+	time_t now; /* wall clock: what answers say */
+	time_t boot_s; /* CLOCK_BOOTTIME: how long session tokens live */
+};
+
+/* What the answers are made from. Borrowed for the duration of one call. */
+struct agent_env {
+	const struct cred_table *table;
+	const uint8_t *token_key; /* AGENT_TOKEN_KEY_SIZE bytes */
+	bool require_authorization;
+	bool stalled; /* health checks fail */
+};
 
 /* One request on its way through the steps. */
 struct agent_exchange {
@@ -20,7 +51,7 @@ struct agent_exchange {
 	const struct agent_service *service; /* NULL: none at the dialled address */
 	const struct cred_association *association; /* NULL: the pod has none */
 	struct credentials credentials;
-	struct agent_response *resp;
+	struct agent_answer *answer;
 	/* for the service, from one of its functions to the next */
 	char path[HTTP_PATH_SIZE];
 	const char *rest; /* of path */
@@ -31,7 +62,7 @@ struct agent_exchange {
 /* What a step makes of it, beside a negative errno. */
 enum {
 	AGENT_GO_ON,
-	AGENT_ANSWERED, /* resp is final */
+	AGENT_ANSWERED, /* answer is final */
 };
 
 /* -EAGAIN, of the steps alone: waits for the pod's name. */
@@ -63,7 +94,7 @@ const struct agent_service *agent_service_of(const struct podcred_peer *peer);
 /* The table; NULL after the last one. */
 const struct agent_service *agent_service_at(size_t i);
 
-/* Whether a Host header names this service (R12): either family, IPv6 with or without brackets,
+/* Whether a Host header names this service: either family, IPv6 with or without brackets,
  * with :80 or without a port. A name never does, which defeats DNS rebinding. No header is fine. */
 bool agent_service_host_ok(const struct agent_service *service, const struct http_head *head);
 
@@ -73,10 +104,11 @@ bool agent_service_host_ok(const struct agent_service *service, const struct htt
  * -ENOMEM. *ret is all zero before and untouched on error.
  */
 int agent_dispatch(const struct agent_env *env, const struct agent_request *req,
-		   struct agent_response *ret);
+		   struct agent_answer *ret);
 
 /* 503 for a caller whose pod got no name in time. */
-int agent_not_resolved(const struct agent_request *req, struct agent_response *ret);
+int agent_not_resolved(const struct agent_service *service, const struct agent_request *req,
+		       struct agent_answer *ret);
 
 /* Asks whether the agent is alive, and no more. */
 bool agent_is_probe(const struct agent_request *req);

@@ -117,3 +117,22 @@ socklen_t net_addr_to_sockaddr(const struct net_addr *addr, struct sockaddr_stor
 	memcpy(&in6->sin6_addr, addr->ip, 16);
 	return sizeof(*in6);
 }
+
+int net_addr_from_sockaddr(const struct sockaddr *sa, struct net_addr *ret)
+{
+	const struct sockaddr_in6 *in6 = (const void *)sa;
+	const struct sockaddr_in *in = (const void *)sa;
+
+	switch (sa->sa_family) {
+	case AF_INET:
+		memcpy(ret->ip, v4_prefix, sizeof(v4_prefix));
+		memcpy(ret->ip + 12, &in->sin_addr, 4);
+		ret->port = ntohs(in->sin_port);
+		return 0;
+	case AF_INET6:
+		memcpy(ret->ip, &in6->sin6_addr, 16);
+		ret->port = ntohs(in6->sin6_port);
+		return 0;
+	}
+	return -EAFNOSUPPORT;
+}

@@ -30,3 +30,6 @@ const char *net_addr_format(const uint8_t ip[16], uint16_t port, char *buf, size
 
 /* A socket address for bind or connect: AF_INET for IPv4, else AF_INET6. Returns its length. */
 socklen_t net_addr_to_sockaddr(const struct net_addr *addr, struct sockaddr_storage *ret);
+
+/* The other way round. -EAFNOSUPPORT: neither AF_INET nor AF_INET6. */
+int net_addr_from_sockaddr(const struct sockaddr *sa, struct net_addr *ret);

@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-/* Unless text.max says otherwise. aws-c-auth refuses bodies of 10,000 bytes and more (R4). */
+/* Unless text.max says otherwise. aws-c-auth refuses bodies of 10,000 bytes and more. */
 #define TEXT_MAX 9999
 
 struct text {

@@ -86,23 +86,6 @@ static int connect_within(int fd, const struct sockaddr_storage *to, socklen_t l
 	return error;
 }
 
-static void addr_from(const struct sockaddr_storage *ss, struct net_addr *ret)
-{
-	struct sockaddr_in6 in6 = {};
-	struct sockaddr_in in = {};
-
-	*ret = (struct net_addr){.ip = {[10] = 0xff, [11] = 0xff}};
-	if (ss->ss_family == AF_INET) {
-		memcpy(&in, ss, sizeof(in));
-		memcpy(ret->ip + 12, &in.sin_addr, 4);
-		ret->port = ntohs(in.sin_port);
-	} else {
-		memcpy(&in6, ss, sizeof(in6));
-		memcpy(ret->ip, &in6.sin6_addr, 16);
-		ret->port = ntohs(in6.sin6_port);
-	}
-}
-
 /* The connection stays open, for the parent to look it up. */
 static void try_stream(const struct sockaddr_storage *to, socklen_t len, struct answer *answer)
 {
@@ -114,10 +97,10 @@ static void try_stream(const struct sockaddr_storage *to, socklen_t len, struct 
 	if (answer->connect_error)
 		return;
 	getsockname(fd, (struct sockaddr *)&name, &size);
-	addr_from(&name, &answer->local);
+	net_addr_from_sockaddr((struct sockaddr *)&name, &answer->local);
 	size = sizeof(name);
 	getpeername(fd, (struct sockaddr *)&name, &size);
-	addr_from(&name, &answer->peer);
+	net_addr_from_sockaddr((struct sockaddr *)&name, &answer->peer);
 }
 
 static int try_send(const struct sockaddr_storage *to, socklen_t len, int type, int protocol,

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Connections and requests, as libmicrohttpd reports them. */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -262,15 +260,11 @@ const char *http_request_client(const struct http_request *req, char *buf, size_
 {
 	const union MHD_ConnectionInfo *info =
 		MHD_get_connection_info(req->parked.connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-	const struct sockaddr *sa = info ? info->client_addr : NULL;
-	const void *ip;
+	struct net_addr addr;
 
-	if (!sa || (sa->sa_family != AF_INET && sa->sa_family != AF_INET6))
+	if (!info || !info->client_addr || net_addr_from_sockaddr(info->client_addr, &addr) < 0)
 		return NULL;
-	ip = sa->sa_family == AF_INET
-		     ? (const void *)&((const struct sockaddr_in *)(const void *)sa)->sin_addr
-		     : &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr;
-	return inet_ntop(sa->sa_family, ip, buf, (socklen_t)size);
+	return net_addr_format(addr.ip, 0, buf, size);
 }
 
 int http_park(struct http_request *req, int64_t deadline_ms, uint64_t key)

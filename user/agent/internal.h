@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shared by server.c (start and stop) and handler.c (requests). */
+/* Shared by agent.c (start and stop) and handler.c (requests). */
 #pragma once
 
 #include "agent/agent.h"

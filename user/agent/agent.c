@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/server.h"
+#include "agent/internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 #include <podcred/podcred.h>
 
 #include "agent/audit.h"
-#include "agent/request.h"
+#include "agent/service.h"
 #include "agent/token.h"
 #include "base/addr.h"
 #include "base/cleanup.h"

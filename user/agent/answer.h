@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Why the agent refuses: one list for answers, log and metrics. docs/reasons.md explains each. */
+/* What the agent makes of a request: the HTTP response, and the decision about credentials behind it. */
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "http/response.h"
+
+struct credentials;
+
+/* Why the agent refuses: one list for answers, log and metrics. docs/reasons.md explains each. */
 #define AGENT_REASONS(X)                                                                           \
 	X(UNKNOWN_CALLER, unknown_caller)                                                          \
 	X(DIRECT, direct)                                                                          \
@@ -32,5 +40,47 @@ enum agent_reason {
 		AGENT_REASON_MAX,
 };
 
-/* NULL for AGENT_NO_REASON. */
+/* As in docs/reasons.md. NULL for AGENT_NO_REASON. */
 const char *agent_reason_name(enum agent_reason reason);
+
+#define ANSWER_ROLE_SIZE   65
+#define ANSWER_KEY_ID_SIZE 129
+
+enum audit_result {
+	AUDIT_NONE, /* not a decision about credentials */
+	AUDIT_GRANTED,
+	AUDIT_REFUSED,
+};
+
+struct agent_answer {
+	struct http_response http;
+	enum audit_result audit;
+	enum agent_reason reason;
+	char role[ANSWER_ROLE_SIZE];
+	char key_id[ANSWER_KEY_ID_SIZE]; /* of a grant, to tell it from the next; not logged */
+};
+
+/* Wipes and frees; leaves an empty answer. */
+void agent_answer_done(struct agent_answer *answer);
+
+/* A text/plain answer. A reason makes it an audited refusal. 0 or -ENOMEM. */
+int agent_answer_text(struct agent_answer *answer, unsigned status, const char *body,
+		      enum agent_reason reason);
+
+/* The error body of the container endpoint: every SDK finds its own spelling of the keys. */
+int agent_answer_error(struct agent_answer *answer, unsigned status, const char *code,
+		       const char *message, enum agent_reason reason);
+
+/* 400: what was asked can be read in more than one way. */
+int agent_answer_ambiguous(struct agent_answer *answer);
+
+/* A 405 that says what would have worked. */
+int agent_answer_method(struct agent_answer *answer, const char *allow, bool imds);
+
+/* Same, in the shape of IMDS: one line of text, which no SDK parses. */
+int agent_answer_imds_error(struct agent_answer *answer, unsigned status, enum agent_reason reason);
+
+/* Grants: adds to the JSON object that the body has begun what both protocols spell alike, and ends
+ * it. 0, -ENOMEM, or -E2BIG when that does not fit. */
+int agent_answer_credentials(struct agent_answer *answer, const struct credentials *c,
+			     const char *content_type);

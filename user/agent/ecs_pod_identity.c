@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The protocol of container credentials, which SDKs speak to ECS and to EKS Pod Identity: one GET, and the
+ * credentials as JSON. The two differ in address and path.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/service.h"
+
+static int answered(int r)
+{
+	return r < 0 ? r : AGENT_ANSWERED;
+}
+
+static int check_container(struct agent_exchange *x, bool (*path_known)(const char *path))
+{
+	const struct http_head *head = &x->req->head;
+	struct agent_answer *answer = x->answer;
+
+	if (!agent_service_host_ok(x->service, head))
+		return answered(agent_answer_error(answer, 403, "AccessDenied",
+						   "the Host header does not name this endpoint",
+						   AGENT_BAD_HOST));
+	if (head->forwarded)
+		return answered(agent_answer_error(
+			answer, 403, "AccessDenied",
+			"relayed requests are refused (X-Forwarded-For and the like)",
+			AGENT_FORWARDED));
+	if (http_path_normalise(head->target, x->path, sizeof(x->path)) < 0)
+		return answered(agent_answer_error(answer, 400, "InvalidRequest", "malformed path",
+						   AGENT_BAD_PATH));
+	if (!path_known(x->path))
+		return answered(agent_answer_error(answer, 404, "NotFound", "no such path",
+						   AGENT_NO_REASON));
+	if (!http_is_read(head))
+		return answered(agent_answer_method(answer, "GET, HEAD", false));
+	return AGENT_GO_ON;
+}
+
+static int decide(struct agent_exchange *x)
+{
+	const struct podcred_peer *peer = x->req->peer;
+	char message[400];
+
+	if (x->association)
+		return AGENT_GO_ON;
+	snprintf(message, sizeof(message),
+		 "no credentials are associated with service account %s/%s", peer->pod_namespace,
+		 peer->service_account);
+	return answered(agent_answer_error(x->answer, 404, "NoCredentialsAssociated", message,
+					   AGENT_NO_ASSOCIATION));
+}
+
+static int grant(struct agent_exchange *x)
+{
+	struct text *body = &x->answer->http.body;
+	int r;
+
+	text_add(body, "{");
+	if (x->association->account_id)
+		text_add_member(body, "AccountId", x->association->account_id);
+	r = agent_answer_credentials(x->answer, &x->credentials, "application/json");
+	if (r != -E2BIG)
+		return answered(r);
+	/* aws-c-auth cannot read such a body, and a truncated one is worse than none */
+	text_done(body);
+	return answered(agent_answer_error(x->answer, 500, "InternalServerError",
+					   "the credentials do not fit into an answer",
+					   AGENT_BODY_TOO_LARGE));
+}
+
+static int refuse(struct agent_exchange *x, enum agent_reason reason)
+{
+	if (reason == AGENT_AMBIGUOUS)
+		return agent_answer_ambiguous(x->answer);
+	if (reason == AGENT_CREDENTIALS_EXPIRED)
+		return agent_answer_error(x->answer, 503, "CredentialsExpired",
+					  "the credentials in the node's associations file have "
+					  "expired",
+					  reason);
+	return agent_answer_error(x->answer, 503, "PodNotResolved",
+				  "this pod's name is not known yet, try again", reason);
+}
+
+/* ---- ECS ---- */
+
+/* "/v2/credentials", also with a slash at its end, or an id behind it. */
+static bool is_or_below(const char *path, const char *root)
+{
+	size_t len = strlen(root);
+
+	return !strncmp(path, root, len) && (!path[len] || path[len] == '/');
+}
+
+/*
+ * The path is whatever the pod's author wrote into AWS_CONTAINER_CREDENTIALS_RELATIVE_URI. It selects nothing here,
+ * since the kernel says who is asking, so all the usual paths are accepted: ECS's v1 and v2 with or without an id, the
+ * EKS one, "/creds" of AWS's local stand-in, and "/". The stand-in's "/role/NAME" is not accepted, because it selects
+ * a role.
+ */
+static bool ecs_path_known(const char *path)
+{
+	return !strcmp(path, "/") || !strcmp(path, "/creds") || !strcmp(path, "/creds/") ||
+	       is_or_below(path, "/v1/credentials") || is_or_below(path, "/v2/credentials");
+}
+
+static int ecs_check(struct agent_exchange *x)
+{
+	return check_container(x, ecs_path_known);
+}
+
+const struct agent_service agent_ecs = {
+	.name = "ecs",
+	.addresses = {{{[10] = 0xff, 0xff, 169, 254, 170, 2}}},
+	.name_wait_ms = 1500,
+	.check = ecs_check,
+	.decide = decide,
+	.answer = grant,
+	.refuse = refuse,
+};
+
+/* ---- EKS Pod Identity: one fixed path ---- */
+
+static bool pod_identity_path_known(const char *path)
+{
+	return !strcmp(path, "/v1/credentials");
+}
+
+static int pod_identity_check(struct agent_exchange *x)
+{
+	int r = check_container(x, pod_identity_path_known);
+
+	if (r != AGENT_GO_ON || !x->env->require_authorization || x->req->head.authorization)
+		return r;
+	r = agent_answer_error(x->answer, 400, "InvalidRequest",
+			       "the Authorization header is missing; is "
+			       "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE set?",
+			       AGENT_NO_AUTHORIZATION);
+	return r < 0 ? r : AGENT_ANSWERED;
+}
+
+const struct agent_service agent_pod_identity = {
+	.name = "pod_identity",
+	.addresses = {{{[10] = 0xff, 0xff, 169, 254, 170, 23}},
+		      {{0xfd, 0x00, 0x0e, 0xc2, [15] = 0x23}}},
+	.name_wait_ms = 1500,
+	.check = pod_identity_check,
+	.decide = decide,
+	.answer = grant,
+	.refuse = refuse,
+};

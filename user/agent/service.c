@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The table of services, and the steps from a request to its answer. The caller is identified before the first
+ * step. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/service.h"
+
+#include "agent/metrics.h"
+#include "base/addr.h"
+#include "base/cleanup.h"
+
+#define SERVICE_PORT 80
+
+const char *const agent_headers[HTTP_EXTRA_MAX] = {
+	[AGENT_HEADER_IMDS_TOKEN] = "X-aws-ec2-metadata-token",
+	[AGENT_HEADER_IMDS_TTL] = "X-aws-ec2-metadata-token-ttl-seconds",
+};
+
+/* ---- the table ---- */
+
+static const struct agent_service *const services[] = {
+	&agent_pod_identity,
+	&agent_ecs,
+	&agent_imds,
+};
+
+_Static_assert(ARRAY_SIZE(services) < METRICS_SERVICES, "more services: more counters");
+
+const struct agent_service *agent_service_at(size_t i)
+{
+	return i < ARRAY_SIZE(services) ? services[i] : NULL;
+}
+
+static bool is_at(const struct agent_service *service, const uint8_t ip[16])
+{
+	static const uint8_t none[16];
+
+	if (!memcmp(ip, none, sizeof(none)))
+		return false;
+	for (size_t i = 0; i < AGENT_SERVICE_ADDRESSES; i++)
+		if (!memcmp(service->addresses[i].ip, ip, 16))
+			return true;
+	return false;
+}
+
+const struct agent_service *agent_service_of(const struct podcred_peer *peer)
+{
+	if (peer->port != SERVICE_PORT)
+		return NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(services); i++)
+		if (is_at(services[i], peer->address))
+			return services[i];
+	return NULL;
+}
+
+bool agent_service_host_ok(const struct agent_service *service, const struct http_head *head)
+{
+	struct net_addr addr;
+
+	if (head->host_repeated)
+		return false;
+	if (!head->host)
+		return true;
+	if (net_addr_parse(head->host, &addr) < 0)
+		return false;
+	if (addr.port && addr.port != SERVICE_PORT)
+		return false;
+	return is_at(service, addr.ip);
+}
+
+/* ---- what needs no service ---- */
+
+/* Probes come without a stamp, from the host, and learn one thing: the agent answers. Nothing else is
+ * here for those that were not redirected. */
+bool agent_is_probe(const struct agent_request *req)
+{
+	char path[HTTP_PATH_SIZE];
+
+	return http_is_read(&req->head) &&
+	       http_path_normalise(req->head.target, path, sizeof(path)) == 0 &&
+	       !strcmp(path, "/healthz");
+}
+
+static int answered(int r)
+{
+	return r < 0 ? r : AGENT_ANSWERED;
+}
+
+static int answer_probe(const struct agent_env *env, struct agent_answer *answer)
+{
+	if (env->stalled)
+		return agent_answer_error(answer, 503, "ServiceUnavailable",
+					  "the agent's loop has not turned for seconds",
+					  AGENT_NO_REASON);
+	return agent_answer_text(answer, 200, "ok", AGENT_NO_REASON);
+}
+
+static int refuse_outsider(const struct agent_request *req, struct agent_answer *answer)
+{
+	if (!req->peer)
+		return agent_answer_error(answer, 403, "AccessDenied",
+					  "this connection is not vouched for by podcred",
+					  AGENT_UNKNOWN_CALLER);
+	return agent_answer_error(
+		answer, 403, "AccessDenied",
+		"this connection was made to the agent's own address; if a sidecar "
+		"in the pod makes it, exclude that address from what the sidecar "
+		"takes over",
+		AGENT_DIRECT);
+}
+
+/* ---- the steps ---- */
+
+static int step_read(struct agent_exchange *x)
+{
+	const struct http_head *head = &x->req->head;
+
+	if (x->req->peer)
+		x->service = agent_service_of(x->req->peer);
+	if (head->ambiguous && x->service)
+		return answered(x->service->refuse(x, AGENT_AMBIGUOUS));
+	if (head->ambiguous)
+		return answered(agent_answer_ambiguous(x->answer));
+	if (head->too_large)
+		return answered(agent_answer_error(x->answer, 413, "InvalidRequest",
+						   "no request here has such a body",
+						   AGENT_NO_REASON));
+	return AGENT_GO_ON;
+}
+
+static int step_identify(struct agent_exchange *x)
+{
+	const struct podcred_peer *peer = x->req->peer;
+
+	if (!peer || peer->flags & PODCRED_PEER_DIRECT)
+		return answered(agent_is_probe(x->req) ? answer_probe(x->env, x->answer)
+						       : refuse_outsider(x->req, x->answer));
+	if (!x->service)
+		return answered(agent_answer_error(x->answer, 403, "AccessDenied",
+						   "no service is known at the dialled address",
+						   AGENT_UNKNOWN_DESTINATION));
+	return x->service->check(x);
+}
+
+static int step_name(struct agent_exchange *x)
+{
+	return x->req->peer->flags & PODCRED_PEER_NAMED ? AGENT_GO_ON : -EAGAIN;
+}
+
+static int step_associate(struct agent_exchange *x)
+{
+	x->association = cred_table_find(x->env->table, x->req->peer->pod_namespace,
+					 x->req->peer->service_account);
+	return x->service->decide(x);
+}
+
+static int step_credentials(struct agent_exchange *x)
+{
+	int r = cred_get(x->association, x->req->now, &x->credentials);
+
+	snprintf(x->answer->role, sizeof(x->answer->role), "%s", x->association->role);
+	if (r == -EKEYEXPIRED)
+		return answered(x->service->refuse(x, AGENT_CREDENTIALS_EXPIRED));
+	return r;
+}
+
+static int step_answer(struct agent_exchange *x)
+{
+	return x->service->answer(x);
+}
+
+static const agent_step_fn steps[] = {
+	step_read, step_identify, step_name, step_associate, step_credentials, step_answer,
+};
+
+static void exchange_done(struct agent_exchange *x)
+{
+	cred_done(&x->credentials);
+}
+
+int agent_dispatch(const struct agent_env *env, const struct agent_request *req,
+		   struct agent_answer *ret)
+{
+	_cleanup_(agent_answer_done) struct agent_answer answer = {};
+	_cleanup_(exchange_done) struct agent_exchange x = {
+		.env = env, .req = req, .answer = &answer};
+	int r = AGENT_GO_ON;
+
+	for (size_t i = 0; i < ARRAY_SIZE(steps) && r == AGENT_GO_ON; i++)
+		r = steps[i](&x);
+	if (r < 0)
+		return r;
+	*ret = answer;
+	answer = (struct agent_answer){};
+	return 0;
+}
+
+int agent_not_resolved(const struct agent_service *service, const struct agent_request *req,
+		       struct agent_answer *ret)
+{
+	_cleanup_(agent_answer_done) struct agent_answer answer = {};
+	struct agent_exchange x = {.req = req, .service = service, .answer = &answer};
+	int r = service->refuse(&x, AGENT_POD_NOT_RESOLVED);
+
+	if (r < 0)
+		return r;
+	*ret = answer;
+	answer = (struct agent_answer){};
+	return 0;
+}
