@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Everything that an image of podcred needs, and nothing else: the binary, the shared libraries that
-# it asks for, a user. No shell. Debian's package records and copyright files of the libraries come
-# along, so that vulnerability scanners recognise them.
+# it asks for, the certificate authorities that the system trusts, a user. No shell. Debian's package records and
+# copyright files of the packages come along, so that vulnerability scanners recognise them.
 # usage: rootfs.sh BINARY DIRECTORY   (DIRECTORY must not exist)
 set -eu
 umask 022
@@ -15,6 +15,13 @@ chmod 0755 "$root/usr/bin/podcred"
 printf 'root:x:0:0:root:/:/sbin/nologin\npodcred:x:60777:60777:podcred agent:/:/sbin/nologin\n' >"$root/etc/passwd"
 printf 'root:x:0:\npodcred:x:60777:\n' >"$root/etc/group"
 chmod 1777 "$root/tmp"
+# without it /etc/hosts would be asked last
+echo 'hosts: files dns' >"$root/etc/nsswitch.conf"
+
+authorities=/etc/ssl/certs/ca-certificates.crt
+mkdir -p "$root${authorities%/*}"
+cp -L "$authorities" "$root$authorities"
+chmod 0644 "$root$authorities"
 
 # "libz.so.1 => /lib/.../libz.so.1 (0x...)" and "/lib64/ld-linux-x86-64.so.2 (0x...)"
 libraries=$(ldd "$binary" | awk '$2 == "=>" { print $3 } $1 ~ /^\// { print $1 }' | sort -u)
@@ -25,9 +32,12 @@ for library in $libraries; do
 done
 
 command -v dpkg-query >/dev/null || exit 0
-for library in $libraries; do
-  dpkg-query -S "$(realpath "$library")" "$library" 2>/dev/null | sed 's|: .*||'
-done | sort -u | while read -r package; do
+{
+  echo ca-certificates
+  for library in $libraries; do
+    dpkg-query -S "$(realpath "$library")" "$library" 2>/dev/null | sed 's|: .*||'
+  done
+} | sort -u | while read -r package; do
   name=${package%:*}
   dpkg-query -s "$package" >"$root/var/lib/dpkg/status.d/$name"
   mkdir -p "$root/usr/share/doc/$name"

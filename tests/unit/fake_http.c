@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fake_http.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+
+#define LISTENERS 16
+#define STATICS	  8
+
+static struct listener {
+	char name[32];
+	unsigned port;
+} listeners[LISTENERS];
+static char dir[] = "/tmp/podcred-http-XXXXXX";
+static pid_t server = -1;
+static int to_server = -EBADF;
+
+static void run(char *const argv[])
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		execvp(argv[0], argv);
+		_exit(127);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static void read_ports(int fd)
+{
+	_cleanup_fclose_ FILE *f = fdopen(fd, "r");
+	char name[32];
+	unsigned port;
+
+	for (size_t i = 0; i < LISTENERS && fscanf(f, "%31s", name) == 1; i++) {
+		if (!strcmp(name, "ready"))
+			return;
+		assert_int_equal(fscanf(f, "%u", &port), 1);
+		strcpy(listeners[i].name, name);
+		listeners[i].port = port;
+	}
+	fail_msg("the server does not start");
+}
+
+void fake_http_start(void)
+{
+	int in[2], out[2];
+
+	assert_non_null(mkdtemp(dir));
+	run((char *[]){"tests/fake/certs.sh", dir, NULL});
+	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
+	server = fork();
+	if (server == 0) {
+		dup2(in[0], 0);
+		dup2(out[1], 1);
+		execl("tests/fake/http.py", "http.py", dir, NULL);
+		_exit(127);
+	}
+	close(in[0]);
+	close(out[1]);
+	to_server = in[1];
+	read_ports(out[0]);
+}
+
+void fake_http_stop(void)
+{
+	close(to_server);
+	waitpid(server, NULL, 0);
+	run((char *[]){"rm", "-rf", dir, NULL});
+}
+
+const char *fake_http_dir(void)
+{
+	return dir;
+}
+
+static unsigned port_of(const char *listener)
+{
+	for (size_t i = 0; i < LISTENERS; i++)
+		if (!strcmp(listeners[i].name, listener))
+			return listeners[i].port;
+	fail_msg("no listener %s", listener);
+	return 0;
+}
+
+const char *fake_http_url(const char *listener, const char *path)
+{
+	static char urls[STATICS][512];
+	static unsigned next;
+	char *url = urls[next++ % STATICS];
+	bool plain = !strcmp(listener, "plain");
+
+	snprintf(url, sizeof(urls[0]), "http%s://127.0.0.1:%u%s", plain ? "" : "s",
+		 port_of(listener), path);
+	return url;
+}
+
+const char *fake_http_path(const char *name)
+{
+	static char paths[STATICS][256];
+	static unsigned next;
+	char *path = paths[next++ % STATICS];
+
+	snprintf(path, sizeof(paths[0]), "%s/%s", dir, name);
+	return path;
+}
+
+const char *fake_http_file(const char *name)
+{
+	static char texts[STATICS][8192];
+	static unsigned next;
+	char *text = texts[next++ % STATICS];
+	_cleanup_free_ char *read = NULL;
+	size_t len;
+
+	assert_int_equal(file_read(fake_http_path(name), sizeof(texts[0]) - 1, &read, &len), 0);
+	memcpy(text, read, len + 1);
+	return text;
+}
+
+void fake_http_write(const char *name, const char *text, unsigned mode)
+{
+	assert_int_equal(file_write_atomic(fake_http_path(name), text, strlen(text), mode), 0);
+}
+
+void fake_http_tell(const char *path, char *ret_body, size_t size)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET,
+				 .sin_port = htons((uint16_t)port_of("plain")),
+				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char got[4096] = "";
+	const char *body = NULL;
+	size_t n = 0;
+	ssize_t r = 1;
+
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	assert_true(dprintf(fd, "POST %s HTTP/1.1\r\nHost: x\r\n\r\n", path) > 0);
+	shutdown(fd, SHUT_WR);
+	while (r > 0 && n < sizeof(got) - 1) {
+		r = read(fd, got + n, sizeof(got) - 1 - n);
+		n += r > 0 ? (size_t)r : 0;
+	}
+	body = strstr(got, "\r\n\r\n");
+	assert_non_null(body);
+	snprintf(ret_body, size, "%s", body + 4);
+}
