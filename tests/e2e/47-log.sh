@@ -128,13 +128,22 @@ same 'and pods are answered' 'ok=100 failed=0' "$(ask 100)"
 kill -CONT $READER
 check 'once it is read, a line says how many are missing' wait_for 20 \
   grep -qE '^podcred: warning: [0-9]+ log lines were dropped here' "$ENV_TMP/log"
+dropped() { sed -n 's/^podcred: warning: \([0-9]*\) log lines were dropped.*/\1/p' "$ENV_TMP/log" | awk '{ n += $1 } END { print n + 0 }'; }
 counted() {
   said=$(grep -c 'stay in force$' "$ENV_TMP/log")
-  dropped=$(sed -n 's/^podcred: warning: \([0-9]*\) log lines were dropped.*/\1/p' "$ENV_TMP/log" | awk '{ n += $1 } END { print n + 0 }')
+  dropped=$(dropped)
   echo "$said said, $dropped dropped"
   [ "$said" -gt 100 ] && [ "$dropped" -gt 100 ]
 }
 check 'those that found room are there' counted
+missing() { # of the agent; the resolver's are among those that were reported
+  local n dropped
+  dropped=$(dropped)
+  n=$(in_host curl -s --max-time 5 http://127.0.0.1:7778/metrics | awk '/^podcred_agent_log_dropped_total/ { print $2 }')
+  echo "$n in the metric, $dropped in the log"
+  [ "$n" -gt 100 ] && [ "$n" -le "$dropped" ]
+}
+check 'and those that did not are in a metric' missing
 same 'every line is whole' '' "$(grep -vE '^(#|podcred: (warning: )?[^#]*)$' "$ENV_TMP/log")"
 
 # ---- a reader that is gone ----

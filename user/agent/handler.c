@@ -10,6 +10,7 @@
 #include "base/addr.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "credentials/store.h"
 
 static void identify(struct agent_server *server, int fd, struct podcred_peer *peer,
@@ -165,7 +166,8 @@ int agent_handler_metrics(void *ctx, struct http_request *req, struct http_respo
 	const struct agent_server *server = ctx;
 	const struct metrics_now now = {.counts = http_counts(server->http),
 					.limits = server->limits,
-					.associations = cred_store_count(server->credentials)};
+					.associations = cred_store_count(server->credentials),
+					.log_dropped = log_dropped()};
 
 	return agent_metrics_answer(&server->metrics, &now, http_request_head(req), resp);
 }

@@ -161,6 +161,9 @@ static void put_now(const struct metrics_now *now, struct text *t)
 		   (unsigned[]){limits->total, limits->local, limits->unknown});
 	head(t, "podcred_agent_associations", "gauge", "Service accounts that have credentials.");
 	text_addf(t, "podcred_agent_associations %zu\n", now->associations);
+	head(t, "podcred_agent_log_dropped_total", "counter",
+	     "Lines of the log that were dropped, as nobody read the log.");
+	text_addf(t, "podcred_agent_log_dropped_total %" PRIu64 "\n", now->log_dropped);
 }
 
 int agent_metrics_print(const struct metrics *m, const struct metrics_now *now, struct text *ret)

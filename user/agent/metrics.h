@@ -45,6 +45,7 @@ struct metrics_now {
 	struct http_counts counts;
 	struct http_limits limits;
 	size_t associations;
+	uint64_t log_dropped; /* lines */
 };
 
 /* The text exposition format 0.0.4. 0, -ENOMEM or -E2BIG. */

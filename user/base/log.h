@@ -7,6 +7,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum log_level {
 	LOG_LEVEL_ERROR,
@@ -28,6 +29,9 @@ int log_start(void);
 
 /* Before the process ends: what is queued is written, or for a second nobody has read it. */
 void log_stop(void);
+
+/* How many lines of this process found no room so far. */
+uint64_t log_dropped(void);
 
 /* Whether a line of this level would be written. */
 bool log_enabled(enum log_level level);

@@ -33,6 +33,7 @@ static struct {
 	char bytes[QUEUE_SIZE]; /* whole lines, from head on, round the end */
 	size_t head, used;
 	uint64_t dropped; /* for want of room; all lines are until that was said */
+	uint64_t dropped_ever;
 } queue = {.lock = PTHREAD_MUTEX_INITIALIZER,
 	   .filled = PTHREAD_COND_INITIALIZER,
 	   .idle = PTHREAD_COND_INITIALIZER};
@@ -99,6 +100,7 @@ static void enqueue(const char *line, size_t len)
 	pthread_mutex_lock(&queue.lock);
 	if (queue.dropped || len > QUEUE_SIZE - queue.used) {
 		queue.dropped++;
+		queue.dropped_ever++;
 	} else {
 		queue_put(line, len);
 		pthread_cond_signal(&queue.filled);
@@ -171,7 +173,7 @@ static void forget(void)
 	pthread_cond_init(&queue.idle, NULL);
 	queue.started = queue.writing = false;
 	queue.used = 0;
-	queue.dropped = 0;
+	queue.dropped = queue.dropped_ever = 0;
 	unlock();
 }
 
@@ -212,6 +214,16 @@ void log_stop(void)
 	while (r == 0 && (queue.used || queue.writing))
 		r = pthread_cond_clockwait(&queue.idle, &queue.lock, CLOCK_MONOTONIC, &until);
 	unlock();
+}
+
+uint64_t log_dropped(void)
+{
+	uint64_t n;
+
+	lock();
+	n = queue.dropped_ever;
+	unlock();
+	return n;
 }
 
 void log_out(const char *line, size_t len)
