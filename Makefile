@@ -67,7 +67,7 @@ LIBS := -lbpf -lelf -lz -lmicrohttpd -lcurl -ljansson -lyaml -lmnl -lcrypto -pth
 # ---- user modules ----
 # <name>_DEPS is the only include permission, and what docs/architecture.md says ("make lint" compares the two).
 # <name>_API: the headers that others may include; without one, all but internal.h.
-MODULES := base yaml crypto net config identity http kube credentials kernel node resolver agent doctor daemon cli
+MODULES := base yaml crypto net config identity http kube credentials kernel node resolver agent doctor host daemon cli
 base_DEPS        :=
 yaml_DEPS        := base
 crypto_DEPS      := base
@@ -82,8 +82,9 @@ node_DEPS        := base net config identity kernel
 resolver_DEPS    := base net config identity kube kernel node
 agent_DEPS       := base crypto http credentials libpodcred
 doctor_DEPS      := base net config identity kernel node
+host_DEPS        := base
 daemon_DEPS      := base net config identity kube credentials kernel node resolver agent libpodcred
-cli_DEPS         := base net config kernel node resolver doctor daemon
+cli_DEPS         := base net config kernel node resolver doctor host daemon
 
 # Every global symbol begins with one of these; in base and identity each file has its own.
 base_PREFIX        := caps_ file_ k8s_ log_ loop_ net_addr_ net_prefix_ parse_ pc_err_ text_ timestamp_
@@ -100,6 +101,7 @@ node_PREFIX        := node_
 resolver_PREFIX    := resolver_
 agent_PREFIX       := agent_
 doctor_PREFIX      := doctor_
+host_PREFIX        := host_
 daemon_PREFIX      := daemon_
 cli_PREFIX         := cli_ cmd_ main
 
@@ -107,6 +109,7 @@ http_API        := server.h request.h response.h path.h client.h
 credentials_API := associations.h credentials.h store.h
 kernel_API      := load.h status.h features.h maps.h events.h
 agent_API       := agent.h
+host_API        := host.h
 
 # The headers of the BPF side: bpf/uapi for all that ask a socket, bpf/api for all that look into the maps.
 BPF_API := -Ibpf/uapi -Ibpf/api

@@ -7,7 +7,7 @@ DEPS_LIBS := libbpf-dev libelf-dev zlib1g-dev libmicrohttpd-dev libcurl4-openssl
 	libmnl-dev libssl-dev
 DEPS_BUILD := gcc make clang-14 llvm-14 bpftool ca-certificates $(DEPS_LIBS) pkg-config
 DEPS_TEST := g++ libcmocka-dev libclang-rt-14-dev iproute2 iptables ipvsadm nftables procps curl openssl python3 python3-boto3 python3-yaml \
-	awscli haproxy default-jdk-headless buildah debootstrap runc nodejs npm jq mandoc
+	awscli haproxy default-jdk-headless buildah debootstrap runc nodejs npm jq mandoc systemd
 DEPS_KERNELS := qemu-system-x86 cpio kmod
 DEPS_EMULATE := qemu-user qemu-system-arm cpio kmod
 # The cross compiler brings its own; libraries are in the sysroot, and tests are emulated.

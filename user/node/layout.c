@@ -423,6 +423,21 @@ int node_layout_find(const struct layout_options *options, struct layout *ret, s
 	return r;
 }
 
+int node_layout_find_kubepods(const struct layout_options *options, char **ret, struct pc_err *err)
+{
+	struct layout_options look = *options;
+	struct layout place = {};
+	int r = node_layout_find_mount(&place.mount, err);
+
+	look.create = false;
+	if (r == 0)
+		r = find_kubepods(&look, &place, err);
+	if (r == 0)
+		*ret = TAKE_PTR(place.kubepods);
+	node_layout_done(&place);
+	return r;
+}
+
 void node_layout_done(struct layout *place)
 {
 	free(place->mount);

@@ -35,6 +35,9 @@ struct layout {
 /* The cgroup2 mount, refused when it shows only a part of the hierarchy. */
 int node_layout_find_mount(char **ret, struct pc_err *err);
 
+/* The kubepods that a load with these options would guard; owned by the caller. Nothing is created. */
+int node_layout_find_kubepods(const struct layout_options *options, char **ret, struct pc_err *err);
+
 /* Everything for kern_load. Free with node_layout_done, also after a failure. */
 int node_layout_find(const struct layout_options *options, struct layout *ret, struct pc_err *err);
 void node_layout_done(struct layout *place);

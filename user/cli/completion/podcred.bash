@@ -4,7 +4,7 @@
 
 _podcred() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} options
-  local commands='load unload run resolve serve status trace metrics pods peers flows targets features
+  local commands='load unload run resolve serve status trace metrics pods peers flows targets host features
     explain doctor check-config version help'
   local place='--config --agent --cgroup --kubepods --create --force --agent-cgroup --pin-dir'
   local log='--log-json --debug'
@@ -19,7 +19,7 @@ _podcred() {
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     return
     ;;
-  --cgroup | --kubepods | --agent-cgroup | --pin-dir)
+  --cgroup | --kubepods | --agent-cgroup | --pin-dir | --root | --dir)
     mapfile -t COMPREPLY < <(compgen -d -- "$cur")
     return
     ;;
@@ -41,6 +41,7 @@ _podcred() {
   doctor) options='--no-probe --kubepods --json --pin-dir' ;;
   trace) options='--allowed --count --json --pin-dir' ;;
   metrics) options='--pin-dir' ;;
+  host) options='--root --dir --config --agent --cgroup --kubepods --agent-cgroup --pin-dir --without --best-effort --json' ;;
   features) options='--json' ;;
   check-config) options='--associations' ;;
   version) options= ;;
@@ -50,6 +51,7 @@ _podcred() {
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     return
   fi
+  [ "${COMP_WORDS[1]}" != host ] || [[ $cur == -* ]] || options='install uninstall status'
   mapfile -t COMPREPLY < <(compgen -W "$options --help" -- "$cur")
 }
 
