@@ -430,7 +430,7 @@ int node_layout_find_kubepods(const struct layout_options *options, char **ret, 
 	int r = node_layout_find_mount(&place.mount, err);
 
 	look.create = false;
-	if (r == 0)
+	if (r == 0 && place.mount)
 		r = find_kubepods(&look, &place, err);
 	if (r == 0)
 		*ret = TAKE_PTR(place.kubepods);
