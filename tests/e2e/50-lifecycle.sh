@@ -177,6 +177,16 @@ gone() {
 check "$(wc -w <<<"$ids") programs and $(wc -w <<<"$maps") maps are gone from the kernel" \
   wait_for 10 gone || gone
 same 'a second unload has nothing to do' 'nothing was attached' "$(podcred unload)"
+# As a container: the first process of its pid namespace, which ignores a signal that it does not wait for.
+setsid unshare --pid --fork --kill-child "$PODCRED" unload --wait --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" \
+  >"$ENV_TMP/out" 2>&1 &
+waiting=$!
+check 'unload --wait says what it did' wait_for 10 grep -qx 'nothing was attached' "$ENV_TMP/out"
+inner=$(pgrep -P $waiting)
+check 'and stays' kill -0 "$inner"
+kill -TERM "$inner"
+wait $waiting
+same 'until it is ended, which is no failure' 0 $?
 check_not 'status without a load fails' podcred status
 
 # ---- unload while somebody else holds a link, or the lock ----

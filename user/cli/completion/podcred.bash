@@ -31,7 +31,7 @@ _podcred() {
   esac
   case ${COMP_WORDS[1]} in
   load) options="$place --without --take-over --verbose --json" ;;
-  unload) options='--others --kubepods --pin-dir --json' ;;
+  unload) options='--others --wait --kubepods --pin-dir --json' ;;
   run) options="$place --without --pods --metrics --associations --user --token-key --require-authorization --keep --verbose $log" ;;
   resolve) options="--config --pods --metrics --kubepods --conflict-seconds --pin-dir $log" ;;
   serve) options="--config --agent --associations --user --token-key --require-authorization $log" ;;
