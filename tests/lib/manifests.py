@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Questions about Kubernetes manifests and what belongs to them.
 #   manifests.py containers FILE...     "NAME USER CAPABILITIES" of each container, "NAME ARG" of each argument
+#   manifests.py unresolved FILE...     "NAME VARIABLE" where $(VARIABLE) does not become its value
 #   manifests.py compare FILE FILE      objects and fields that differ, after what only one of two packagers adds
 #   manifests.py data KEY FILE          what ConfigMaps and Secrets hold under this key
 #   manifests.py metrics FILE...        the names of metrics in rules and dashboards
@@ -30,12 +31,12 @@ def workloads(paths):
 
 
 def containers(spec):
-    return [(True, c) for c in spec.get("initContainers", [])] + [(False, c) for c in spec["containers"]]
+    return spec.get("initContainers", []) + spec["containers"]
 
 
 def print_containers(paths):
     for obj in workloads(paths):
-        for _, c in containers(pod_spec(obj)):
+        for c in containers(pod_spec(obj)):
             context = c["securityContext"]
             caps = " ".join(sorted("CAP_" + cap for cap in context["capabilities"].get("add", [])))
             print("context", c["name"], context["runAsUser"], caps or "none")
@@ -50,6 +51,17 @@ def held(obj, key):
 
 def data(key, path):
     return [held(o, key) for o in objects(path) if key in o.get("data", {})]
+
+
+def unresolved(paths):
+    """A variable can refer to those before it, an argument to all."""
+    for obj in workloads(paths):
+        for c in containers(pod_spec(obj)):
+            known = set()
+            texts = [(e["name"], e.get("value", "")) for e in c.get("env", [])] + [(None, a) for a in c["args"]]
+            for name, text in texts:
+                yield from (f"{c['name']} {v}" for v in re.findall(r"\$\((\w+)\)", text) if v not in known)
+                known.add(name)
 
 
 # ---- comparison ----
@@ -68,10 +80,17 @@ def decoded(obj):
     return obj
 
 
-def plain(value, key=None):
-    """Without what only one packager adds; lists that are sets in their order."""
+# Lists whose order means nothing. It does for env, initContainers and args.
+SETS = ("containers", "volumes", "volumeMounts")
+
+
+def plain(value):
+    """Without what only one packager adds."""
     if isinstance(value, dict):
-        out = {k: plain(v, k) for k, v in value.items() if k not in OF_HELM}
+        out = {k: plain(v) for k, v in value.items() if k not in OF_HELM}
+        for key in SETS:
+            if isinstance(out.get(key), list):
+                out[key].sort(key=lambda v: v["name"])
         return {k: v for k, v in out.items() if v not in ({}, None)}
     if isinstance(value, list):
         return [plain(v) for v in value]
@@ -171,7 +190,8 @@ def main():
     elif command == "rules":
         yaml.safe_dump(as_rules(args[0]), sys.stdout)
     else:
-        lines = list({"compare": lambda: compare(*args), "data": lambda: data(*args), "schema": lambda: schema(*args),
+        lines = list({"compare": lambda: compare(*args), "data": lambda: data(*args),
+                      "unresolved": lambda: unresolved(args), "schema": lambda: schema(*args),
                       "metrics": lambda: metrics(args), "reasons": lambda: reasons(args)}[command]())
         print(*lines, sep="\n", end="\n" if lines else "")
 

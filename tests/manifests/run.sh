@@ -65,6 +65,9 @@ overlay base before-1.30 >"$WORK/old.yaml"
 same 'with the component for it, strictly valid in Kubernetes '$OLD '' "$(strict $OLD "$WORK/old.yaml")"
 check 'and without it not' test -n "$(strict $OLD "$WORK/base.yaml")"
 overlay base ipv6 >"$WORK/ipv6.yaml"
+for file in base uninstall ipv6 overlays-bottlerocket; do
+  same "$file: no variable is used before it is defined" '' "$(manifests unresolved "$WORK/$file.yaml")"
+done
 
 # ---- helm ----
 check 'helm lint' "$TOOLS/helm" lint --strict "$CHART"
@@ -77,12 +80,12 @@ render 1.29 >"$WORK/helm.yaml"
 same 'for Kubernetes 1.29, those with the component' '' "$(manifests compare "$WORK/old.yaml" "$WORK/helm.yaml")"
 render $NEWEST --set agent.ipFamily=IPv6 >"$WORK/helm.yaml"
 same 'for IPv6 too' '' "$(manifests compare "$WORK/ipv6.yaml" "$WORK/helm.yaml")"
-render $NEWEST --set seLinuxType=super_t --set-json \
+render $NEWEST --set seLinuxType=super_t --set hostInstall=false --set-json \
   'affinity={"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"eks.amazonaws.com/compute-type","operator":"NotIn","values":["fargate"]}]}]}}}' \
   >"$WORK/helm.yaml"
 same 'with the values for Bottlerocket, those of its overlay' '' \
   "$(manifests compare "$WORK/overlays-bottlerocket.yaml" "$WORK/helm.yaml")"
-render $NEWEST --set hostCgroupPath=/host/sys/fs/cgroup >"$WORK/helm.yaml"
+render $NEWEST --set hostInstall=false --set hostCgroupPath=/host/sys/fs/cgroup >"$WORK/helm.yaml"
 same 'with the value for kind, those of its overlay' '' "$(manifests compare "$WORK/overlays-kind.yaml" "$WORK/helm.yaml")"
 render $NEWEST -f tests/manifests/values.yaml >"$WORK/helm.yaml"
 same 'every value set: strictly valid, but for what the API server does not know itself' \
@@ -110,7 +113,7 @@ refused resources.load.requests.cpu=null 'cpu is required'
 check 'promtool: the rules' "$TOOLS/promtool" check rules $MONITORING/podcred.rules.yaml
 check 'promtool: when each alert fires' "$TOOLS/promtool" test rules tests/manifests/rules_test.yaml
 same 'every alert is tested' "$(sed -n 's/^ *- alert: //p' $MONITORING/podcred.rules.yaml | sort)" \
-  "$(sed -n 's/^ *\(- \)\?alertname: \([A-Za-z]*\)$/\2/p' tests/manifests/rules_test.yaml | sort -u)"
+  "$(grep -o 'alertname="[A-Za-z]*", [a-z]*="[^"]*"' tests/manifests/rules_test.yaml | cut -d'"' -f2 | sort -u)"
 manifests rules $MONITORING/podcred.dashboard.json >"$WORK/dashboard.yaml"
 check 'promtool: the expressions of the dashboard' "$TOOLS/promtool" check rules "$WORK/dashboard.yaml"
 
