@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Texts whose memory is wiped before it is freed, and files that hold them. */
+#pragma once
+
+#include <stddef.h>
+
+#include "base/cleanup.h"
+
+/* Returns NULL; NULL is fine. */
+char *secret_free(char *text);
+
+static inline void cleanup_secret(char **text)
+{
+	secret_free(*text);
+}
+
+#define _cleanup_secret_ _cleanup_(cleanup_secret)
+
+/* As file_read(), without a copy of the file in freed memory. */
+int secret_read(const char *path, size_t max, char **ret, size_t *ret_len);
