@@ -283,7 +283,7 @@ static int warn_insecure(const struct reader *in, const struct yml_node *cluster
 static int read_cluster(const struct reader *in, const char *name)
 {
 	struct kube_config *config = in->config;
-	const struct yml_node *cluster;
+	const struct yml_node *cluster = NULL;
 	int r = find(in, "clusters", name, "cluster", &cluster);
 
 	r = r ?: get_text(in, cluster, "server", &config->server);
@@ -454,7 +454,7 @@ static int check_user(const struct reader *in, const struct yml_node *user)
 static int read_user(const struct reader *in, const char *name)
 {
 	struct kube_config *config = in->config;
-	const struct yml_node *user, *exec;
+	const struct yml_node *user = NULL, *exec;
 	int r = find(in, "users", name, "user", &user);
 
 	r = r ?: check_supported(in, user);
@@ -483,7 +483,7 @@ static int current_context(const struct reader *in, char **ret)
 static int read_config(const struct reader *in, const char *context_name)
 {
 	_cleanup_free_ char *name = NULL, *cluster = NULL, *user = NULL;
-	const struct yml_node *context;
+	const struct yml_node *context = NULL;
 	int r = 0;
 
 	if (in->root->kind != YML_MAPPING)
