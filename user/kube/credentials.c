@@ -131,19 +131,19 @@ static int read_pem(struct kube_credentials *c, const struct kube_source *source
 	_cleanup_secret_ char *text = NULL;
 	int r = 0;
 
-	if (source->text)
-		text = strdup(source->text);
-	else if (source->path)
-		r = read_file(source->path, MAX_PEM, &text, err);
-	else
+	if (!kube_source_given(source))
 		return 0;
-	if (r == 0 && !text)
+	if (!source->text)
+		r = read_file(source->path, MAX_PEM, &text, err);
+	else if (!(text = strdup(source->text)))
 		r = pc_err_set(err, -ENOMEM, "no memory");
-	if (r == 0 && !strstr(text, "-----BEGIN "))
-		r = pc_err_set(err, -EACCES, "%s: not a PEM file", source->path ?: c->config->name);
-	if (r == 0)
-		replace(c, value, TAKE_PTR(text));
-	return r;
+	if (r < 0 || !text)
+		return r;
+	if (!strstr(text, "-----BEGIN "))
+		return pc_err_set(err, -EACCES, "%s: not a PEM file",
+				  source->path ?: c->config->name);
+	replace(c, value, TAKE_PTR(text));
+	return 0;
 }
 
 /* What a file had said stays when it says nothing now: -errno only if it never did. */

@@ -488,14 +488,20 @@ static int read_config(const struct reader *in, const char *context_name)
 
 	if (in->root->kind != YML_MAPPING)
 		return yml_bad(&in->src, in->root, "not a kubeconfig; is this the right file?");
-	if (!context_name)
+	if (!context_name) {
 		r = current_context(in, &name);
-	r = r ?: find(in, "contexts", context_name ?: name, "context", &context);
+		if (r < 0 || !name)
+			return r;
+		context_name = name;
+	}
+	r = find(in, "contexts", context_name, "context", &context);
 	r = r ?: get_text(in, context, "cluster", &cluster);
 	r = r ?: get_text(in, context, "user", &user);
-	if (r == 0 && !cluster)
-		r = yml_bad(&in->src, context, "the context has no 'cluster'; add it");
-	r = r ?: read_cluster(in, cluster);
+	if (r < 0)
+		return r;
+	if (!cluster)
+		return yml_bad(&in->src, context, "the context has no 'cluster'; add it");
+	r = read_cluster(in, cluster);
 	return r < 0 || !user ? r : read_user(in, user);
 }
 
