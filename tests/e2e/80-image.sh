@@ -1,15 +1,19 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# The image as a DaemonSet would run it: an init container that attaches the guard, then resolver
-# and agent as containers of the same pod, each with no more capabilities than deploy/README.md
-# says. Nobody tells them which cgroup they are in.
+# The image as the DaemonSet runs it: init containers that attach the guard and install it on the host, then
+# resolver and agent as containers of the same pod, each with the capabilities that the DaemonSet gives it
+# and under the seccomp profile of a runtime. Nobody tells them which cgroup they are in.
 set -u
 . "$(dirname "$0")/../lib/env.sh"
 . "$(dirname "$0")/../lib/tap.sh"
 
-# Keep in step with the table in deploy/README.md.
-LOAD_CAPS='CAP_BPF CAP_NET_ADMIN CAP_PERFMON'
-RESOLVE_CAPS='CAP_BPF CAP_NET_ADMIN'
+# What the DaemonSet gives them.
+caps_of() {
+  "$ENV_ROOT/tests/lib/manifests.py" containers "$ENV_ROOT/deploy/kubernetes/base/daemonset.yaml" |
+    sed -n "s/^context $1 [0-9]* //p"
+}
+LOAD_CAPS=$(caps_of load)
+RESOLVE_CAPS=$(caps_of resolve)
 MAX_IMAGE_KIB=16384
 
 REAL=169.254.169.254
@@ -44,8 +48,27 @@ unpack_image() {
   done
 }
 
+# runtime_default CAPABILITIES [ALSO]: the filter that a runtime applies with RuntimeDefault to a container with them, from
+# the profile that Debian has for podman and CRI-O. containerd's differs in what it also allows to whom.
+SECCOMP_CONTAINERD='{"bpf": "CAP_BPF", "perf_event_open": "CAP_PERFMON"}'
+SECCOMP_ALSO=$SECCOMP_CONTAINERD
+runtime_default() {
+  jq --arg caps "$1" --argjson ours "${2:-"{}"}" '
+    ($caps | split(" ")) as $caps
+    | {defaultAction, defaultErrnoRet, architectures: ["SCMP_ARCH_X86_64"], syscalls: ([
+        .syscalls[]
+        | select(((.includes.caps // []) - $caps) == [] and ((.excludes.caps // []) - $caps) == (.excludes.caps // []))
+        | select((.includes.arches // ["amd64"] | index("amd64")) and (.excludes.arches // [] | index("amd64") | not))
+        | .names -= [$ours | to_entries[] | .value as $cap | select($caps | index($cap)) | .key]
+        | select(.names != [])
+        | {names, action} + (if .errnoRet then {errnoRet} else {} end) + (if .args then {args} else {} end)]
+      + [$ours | to_entries[] | .value as $cap | select($caps | index($cap)) | {names: [.key], action: "SCMP_ACT_ALLOW"}])}
+  ' /usr/share/containers/seccomp.json
+}
+
 # spec NAME UID CAPABILITIES MOUNTS ARG...: a bundle for one container of the agent's pod, as
-# containerd makes it: own cgroup, mount and pid namespace, the node's network, read-only root.
+# containerd makes it: own cgroup and mount namespace, the node's network and pids, read-only root,
+# seccomp.
 # MOUNTS: "source:target[:ro]..." in one word list.
 spec() {
   local name=$1 uid=$2 caps=$3 mounts=$4 dir=$ENV_TMP/$1
@@ -56,7 +79,7 @@ spec() {
   jq --arg root "$ENV_TMP/rootfs" --argjson uid "$uid" --arg caps "$caps" --arg mounts "$mounts" \
     --arg args "$(printf '%s\n' "$@")" \
     --arg cgroup "${POD_CGROUP[podcred]#"$CGROUP_MOUNT"}/$name" --arg netns "/run/netns/$NODE_NETNS" \
-    --slurpfile image "$CONFIG" '
+    --slurpfile image "$CONFIG" --argjson seccomp "$(runtime_default "$caps" "$SECCOMP_ALSO")" '
     ($caps | split(" ")) as $caps
     | .root = {path: $root, readonly: true}
     | .process.terminal = false
@@ -68,9 +91,10 @@ spec() {
     | .mounts |= map(select(.destination != "/sys/fs/cgroup"))
     | .mounts += ($mounts | split(" ") | map(split(":") | {source: .[0], destination: .[1],
         type: "bind", options: (["rbind"] + .[2:])}))
+    | .linux.seccomp = $seccomp
     | .linux.cgroupsPath = $cgroup
     | .linux.namespaces = ([{type: "network", path: $netns}]
-        + (["pid", "ipc", "uts", "mount", "cgroup"] | map({type: .})))
+        + (["ipc", "uts", "mount", "cgroup"] | map({type: .})))
   ' <"$dir/config.json" >"$dir/config.new" && mv "$dir/config.new" "$dir/config.json"
 }
 
@@ -152,6 +176,19 @@ check 'init container: the agent is the pod that it runs in' \
 is_complete() { podcred status --json | jq -e .complete; }
 check 'all is attached, seen from the node' is_complete
 
+SECCOMP_ALSO={}
+check_not 'resolve cannot work with the seccomp profile of CRI-O' run_once resolve 0 "$RESOLVE_CAPS" "$HOST_MOUNTS" \
+  resolve --pin-dir "$PIN_DIR" --kubepods "$(inside "$KUBEPODS")"
+same 'and says in one line what it may not' '1 1' \
+  "$(wc -l <"$ENV_TMP/resolve.log") $(grep -c 'Operation not permitted' "$ENV_TMP/resolve.log")" || cat "$ENV_TMP/resolve.log"
+SECCOMP_ALSO=$SECCOMP_CONTAINERD
+mkdir -p "$ENV_TMP/host/run/systemd/system" "$ENV_TMP/host/etc/systemd/system" "$ENV_TMP/config"
+: >"$ENV_TMP/config/config.yaml"
+check 'init container: the guard is installed on the host, without a capability' run_once host 0 '' \
+  "$CGROUP_MOUNT:/sys/fs/cgroup $ENV_TMP/host:/host $ENV_TMP/config:/etc/podcred:ro" host install --root /host \
+  --kubepods "$(inside "$KUBEPODS")" --config /etc/podcred/config.yaml --agent "$NODE_V4:$AGENT_PORT" ||
+  cat "$ENV_TMP/host.log"
+check 'with its unit' test -s "$ENV_TMP/host/etc/systemd/system/podcred-load.service"
 run_daemon resolve 0 "$RESOLVE_CAPS" "$HOST_MOUNTS $ENV_TMP/names:/run/podcred:ro" \
   resolve --pin-dir "$PIN_DIR" --kubepods "$(inside "$KUBEPODS")" --pods /run/podcred/pods.json
 check 'resolver container starts' log_says resolve 'resolver ready: 3 pods'

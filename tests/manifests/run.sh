@@ -65,6 +65,8 @@ overlay base before-1.30 >"$WORK/old.yaml"
 same 'with the component for it, strictly valid in Kubernetes '$OLD '' "$(strict $OLD "$WORK/old.yaml")"
 check 'and without it not' test -n "$(strict $OLD "$WORK/base.yaml")"
 overlay base ipv6 >"$WORK/ipv6.yaml"
+overlay base cri-o >"$WORK/cri-o.yaml"
+same 'with the component for CRI-O too' '' "$(strict $NEWEST "$WORK/cri-o.yaml")"
 for file in base uninstall ipv6 overlays-bottlerocket; do
   same "$file: no variable is used before it is defined" '' "$(manifests unresolved "$WORK/$file.yaml")"
 done
@@ -80,6 +82,8 @@ render 1.29 >"$WORK/helm.yaml"
 same 'for Kubernetes 1.29, those with the component' '' "$(manifests compare "$WORK/old.yaml" "$WORK/helm.yaml")"
 render $NEWEST --set agent.ipFamily=IPv6 >"$WORK/helm.yaml"
 same 'for IPv6 too' '' "$(manifests compare "$WORK/ipv6.yaml" "$WORK/helm.yaml")"
+render $NEWEST --set containerRuntime=cri-o >"$WORK/helm.yaml"
+same 'for CRI-O too' '' "$(manifests compare "$WORK/cri-o.yaml" "$WORK/helm.yaml")"
 render $NEWEST --set seLinuxType=super_t --set hostInstall=false --set-json \
   'affinity={"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"eks.amazonaws.com/compute-type","operator":"NotIn","values":["fargate"]}]}]}}}' \
   >"$WORK/helm.yaml"

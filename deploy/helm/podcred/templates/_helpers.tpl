@@ -66,11 +66,15 @@ seLinuxOptions:
   readOnly: true
 {{- end }}
 
-{{/* The file as it is, unless a value replaces a part of it. */}}
+{{/* The file as it is, unless a value replaces a part of it. Prometheus does not reach the agent's default, loopback. */}}
 {{- define "podcred.config" -}}
 {{- $file := .Files.Get "files/config.yaml" -}}
-{{- if .Values.config -}}
-{{ toYaml (merge (deepCopy .Values.config) (fromYaml $file)) }}
+{{- $values := deepCopy .Values.config -}}
+{{- if and .Values.monitoring.podMonitor (not (hasKey $values "metrics")) -}}
+{{- $_ := set $values "metrics" (eq .Values.agent.ipFamily "IPv6" | ternary "[::]:7778" "0.0.0.0:7778") -}}
+{{- end -}}
+{{- if $values -}}
+{{ toYaml (merge $values (fromYaml $file)) }}
 {{- else -}}
 {{ $file }}
 {{- end -}}
