@@ -6,6 +6,7 @@
 #   name               another host, by ca
 #   expired            of yesterday, by ca
 #   client, client2    of a client, by ca
+# DIR/system/ is what /etc/ssl/certs is on a system that trusts ca2.
 # usage: certs.sh DIR
 set -eu
 
@@ -31,6 +32,10 @@ make_all() {
   leaf expired ca -1 "$here"
   leaf client ca 2 extendedKeyUsage=clientAuth
   leaf client2 ca 2 extendedKeyUsage=clientAuth
+  mkdir system
+  cp ca2.pem system
+  cp ca2.pem system/ca-certificates.crt
+  openssl rehash system
 }
 make_all >certs.log 2>&1 || {
   cat certs.log >&2

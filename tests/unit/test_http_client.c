@@ -9,14 +9,17 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <cmocka.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -506,6 +509,41 @@ static void test_trust(void **state)
 	expect(get(&seen, "name", "/echo"), -EKEYREJECTED, "127.0.0.1"); /* a connection is kept */
 }
 
+/* In a child with a mount namespace of its own, where the system trusts ca2: 0, or what went wrong. */
+static int trust_of_system(const char *ca)
+{
+	static struct seen seen;
+	struct http_tls tls = {.ca = ca};
+	struct http_call_options options = {.url = fake_http_url("foreign", "/echo"), .tls = &tls};
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 ||
+		    mount(fake_http_path("system"), "/etc/ssl/certs", NULL, MS_BIND, NULL) < 0)
+			_exit(99);
+		if (loop_new(&loop) < 0 || http_client_new(loop, &client) < 0)
+			_exit(98);
+		_exit(-ask(&seen, options)->error & 0xff);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WEXITSTATUS(status);
+}
+
+static void test_trust_of_the_system(void **state)
+{
+	int error = trust_of_system(NULL);
+
+	(void)state;
+	if (error == 99) {
+		print_message("no user and mount namespaces here\n");
+		skip();
+	}
+	assert_int_equal(error, 0);
+	assert_int_equal(trust_of_system(fake_http_file("ca.pem")), EKEYREJECTED);
+	assert_int_equal(trust_of_system(fake_http_file("ca2.pem")), 0);
+}
+
 static void test_server_name(void **state)
 {
 	static struct seen seen;
@@ -580,6 +618,101 @@ static void test_environment_is_not_asked(void **state)
 					      .proxy = fake_http_url("plain", ""),
 					      .no_proxy = "127.0.0.1"});
 	expect_body(&seen, "\"target\": \"/echo\"");
+}
+
+/* ---- secrets ---- */
+
+#define SECRET_SIZE 24
+#define MASK	    0x5a
+#define LARGE	    (64UL << 20) /* a sanitizer's shadow, and the like */
+
+/* Masked, so that it is not one of those that are looked for. */
+static unsigned char masked[SECRET_SIZE];
+
+static void unmask(char *ret)
+{
+	for (size_t i = 0; i < SECRET_SIZE; i++)
+		ret[i] = (char)(masked[i] ^ MASK);
+}
+
+static size_t count_in(const unsigned char *data, size_t len)
+{
+	size_t found = 0;
+
+	for (size_t i = 0; i + SECRET_SIZE <= len; i++) {
+		size_t n = 0;
+
+		while (n < SECRET_SIZE && (data[i + n] ^ MASK) == masked[n])
+			n++;
+		found += n == SECRET_SIZE;
+	}
+	return found;
+}
+
+/* In all memory that can be written, but for the buffer that it is read with. */
+static size_t copies_of_secret(void)
+{
+	static unsigned char buffer[1 << 20];
+	_cleanup_fclose_ FILE *maps = fopen("/proc/self/maps", "re");
+	_cleanup_fclose_ FILE *mem = fopen("/proc/self/mem", "re");
+	unsigned long from, to;
+	size_t found = 0;
+	char mode[8];
+
+	while (fscanf(maps, "%lx-%lx %7s%*[^\n]", &from, &to, mode) == 3) {
+		if (strncmp(mode, "rw", 2) != 0 || to - from > LARGE)
+			continue;
+		for (ssize_t n = 1; n > 0 && from < to; from += (unsigned long)n) {
+			memset(buffer, 0, sizeof(buffer));
+			n = pread(fileno(mem), buffer,
+				  to - from < sizeof(buffer) ? to - from : sizeof(buffer),
+				  (off_t)from);
+			if (n > 0 && (from + (unsigned long)n <= (unsigned long)buffer ||
+				      from >= (unsigned long)buffer + sizeof(buffer)))
+				found += count_in(buffer, (size_t)n);
+		}
+	}
+	return found;
+}
+
+static void start_with_secret(struct seen *seen, const char *listener)
+{
+	struct http_tls tls = {.ca = fake_http_file("ca.pem")};
+	char secret[SECRET_SIZE + 1] = "", header[128];
+	const char *headers[] = {header, NULL};
+	struct http_call_options options = {.method = "POST",
+					    .url = fake_http_url(listener, "/status/200"),
+					    .headers = headers,
+					    .body = secret,
+					    .body_len = SECRET_SIZE,
+					    .tls = &tls};
+
+	unmask(secret);
+	snprintf(header, sizeof(header), "Authorization: Bearer %s", secret);
+	start(seen, &options);
+	explicit_bzero(secret, sizeof(secret));
+	explicit_bzero(header, sizeof(header));
+}
+
+static void test_secrets_are_wiped(void **state)
+{
+	static const char *const listeners[] = {"plain", "tls"};
+	static struct seen seen;
+	FILE *random = fopen("/dev/urandom", "re");
+
+	(void)state;
+	assert_int_equal(fread(masked, 1, SECRET_SIZE, random), SECRET_SIZE);
+	fclose(random);
+	for (size_t i = 0; i < SECRET_SIZE; i++)
+		masked[i] = (unsigned char)('a' + masked[i] % 26) ^ MASK;
+	for (size_t i = 0; i < ARRAY_SIZE(listeners); i++) {
+		memset(&seen, 0, sizeof(seen));
+		start_with_secret(&seen, listeners[i]);
+		assert_true(copies_of_secret() > 0);
+		assert_int_equal(loop_run(loop), 0);
+		expect(&seen, 0, "");
+		assert_int_equal(copies_of_secret(), 0);
+	}
 }
 
 /* ---- functions that end calls ---- */
@@ -790,10 +923,12 @@ int main(void)
 		cmocka_unit_test(test_bomb),
 		cmocka_unit_test(test_large_heads),
 		cmocka_unit_test(test_trust),
+		cmocka_unit_test(test_trust_of_the_system),
 		cmocka_unit_test(test_server_name),
 		cmocka_unit_test(test_client_certificate),
 		cmocka_unit_test(test_no_tls_where_it_should_be),
 		cmocka_unit_test(test_environment_is_not_asked),
+		cmocka_unit_test(test_secrets_are_wiped),
 		cmocka_unit_test(test_results_of_functions),
 		cmocka_unit_test(test_cancel_within_data),
 		cmocka_unit_test(test_start_within_functions),

@@ -17,12 +17,9 @@
 #include "base/loop.h"
 #include "base/secret.h"
 #include "base/text.h"
-#include "base/timestamp.h"
 #include "kube/internal.h"
-#include "yaml/read.h"
 
 #define MAX_OUTPUT (256U << 10)
-#define MAX_NODES  10000
 #define INFO	   "KUBERNETES_EXEC_INFO"
 
 struct kube_exec_run {
@@ -63,113 +60,6 @@ static void cleanup_run(struct kube_exec_run **run)
 }
 
 #define _cleanup_run_ _cleanup_(cleanup_run)
-
-static void credential_done(struct kube_exec_credential *credential)
-{
-	secret_free(credential->token);
-	secret_free(credential->certificate);
-	secret_free(credential->key);
-}
-
-/* ---- what it printed ---- */
-
-/* As Kubernetes writes it: 2030-01-02T03:04:05Z, perhaps with a fraction, or an offset for the Z. */
-static int parse_time(const char *text, time_t *ret)
-{
-	char start[TIMESTAMP_SIZE];
-	int hours = 0, minutes = 0, end = 0;
-	char sign[2] = "";
-
-	if (strnlen(text, TIMESTAMP_SIZE - 2) < TIMESTAMP_SIZE - 2)
-		return -EINVAL;
-	snprintf(start, sizeof(start), "%.*sZ", TIMESTAMP_SIZE - 2, text);
-	text += TIMESTAMP_SIZE - 2;
-	if (*text == '.')
-		text += 1 + strspn(text + 1, "0123456789");
-	if (strcmp(text, "Z") != 0 &&
-	    (sscanf(text, "%1[+-]%2d:%2d%n", sign, &hours, &minutes, &end) != 3 || text[end]))
-		return -EINVAL;
-	if (timestamp_parse(start, ret) < 0 || hours < 0 || minutes < 0)
-		return -EINVAL;
-	*ret -= (sign[0] == '-' ? -1 : 1) * (hours * 3600L + minutes * 60L);
-	return 0;
-}
-
-static int read_expiry(const struct yml_source *src, const struct yml_node *node, uint64_t *ret)
-{
-	const char *text = yml_text(node);
-	time_t when, now = time(NULL);
-
-	if (!text || parse_time(text, &when) < 0)
-		return yml_bad(src, node, "bad value of 'expirationTimestamp'");
-	if (when <= now)
-		return yml_bad(src, node,
-			       "these credentials have expired already; is the clock right?");
-	*ret = (uint64_t)(when - now) * CLOCK_S;
-	return 0;
-}
-
-static int take(const struct yml_source *src, const struct yml_node *status, const char *key,
-		char **ret)
-{
-	const struct yml_node *node = yml_get(status, key);
-	const char *text = node ? yml_text(node) : NULL;
-
-	if (!node || (text && (!*text || !strcmp(text, "null"))))
-		return 0;
-	if (!text)
-		return yml_bad(src, node, "%s is not a text", key);
-	*ret = strdup(text);
-	return *ret ? 0 : pc_err_set(src->err, -ENOMEM, "no memory");
-}
-
-static int read_status(const struct yml_source *src, const struct yml_node *status,
-		       struct kube_exec_credential *ret)
-{
-	const struct yml_node *expiry = yml_get(status, "expirationTimestamp");
-	int r = take(src, status, "token", &ret->token);
-
-	r = r ?: take(src, status, "clientCertificateData", &ret->certificate);
-	r = r ?: take(src, status, "clientKeyData", &ret->key);
-	if (r == 0 && expiry && yml_text(expiry) && strcmp(yml_text(expiry), "null") != 0)
-		r = read_expiry(src, expiry, &ret->good_ns);
-	if (r == 0 && !ret->token && !ret->certificate)
-		r = yml_bad(src, status, "neither token nor clientCertificateData");
-	if (r == 0 && !ret->certificate != !ret->key)
-		r = yml_bad(src, status, "only one of clientCertificateData and clientKeyData");
-	return r;
-}
-
-static bool is(const struct yml_node *mapping, const char *key, const char *text)
-{
-	const struct yml_node *node = yml_get(mapping, key);
-
-	return node && yml_text(node) && !strcmp(yml_text(node), text);
-}
-
-/* JSON, which YAML includes, by a reader whose memory is wiped. */
-static int read_output(const struct kube_exec_run *run, struct kube_exec_credential *ret,
-		       struct pc_err *err)
-{
-	struct yml_source src = {.name = "its output", .secret = true, .err = err};
-	_cleanup_yml_tree_ struct yml_tree *tree = NULL;
-	const char *version = run->config->exec.api_version;
-	const struct yml_node *root, *status;
-	int r = yml_tree_parse(&src, run->text, run->len, MAX_NODES, &tree);
-
-	if (r < 0)
-		return r;
-	root = yml_tree_root(tree);
-	if (!root || root->kind != YML_MAPPING || !is(root, "kind", "ExecCredential"))
-		return pc_err_set(err, -EINVAL, "what it prints is no ExecCredential");
-	if (!is(root, "apiVersion", version))
-		return pc_err_set(err, -EINVAL,
-				  "it does not print apiVersion %s, which was asked for", version);
-	status = yml_get(root, "status");
-	if (!status || status->kind != YML_MAPPING)
-		return pc_err_set(err, -EINVAL, "what it prints has no status");
-	return read_status(&src, status, ret);
-}
 
 /* ---- the end of it ---- */
 
@@ -242,11 +132,12 @@ static void on_ended(void *arg, unsigned ready)
 	run->pid = 0;
 	if (failed(status, err.msg, sizeof(err.msg)))
 		report(run, -EACCES, err.msg, NULL);
-	else if ((r = read_output(run, &credential, &err)) < 0)
+	else if ((r = kube_exec_decode(&run->config->exec, run->text, run->len, &credential,
+				       &err)) < 0)
 		report(run, r, err.msg, NULL);
 	else
 		report(run, 0, "", &credential);
-	credential_done(&credential);
+	kube_exec_credential_done(&credential);
 }
 
 /* ---- its start ---- */

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 struct kube_config;
+struct kube_exec;
 struct kube_exec_run;
 struct loop;
 struct pc_err;
@@ -14,6 +15,12 @@ struct kube_exec_credential {
 	char *token, *certificate, *key; /* NULL: none. To be taken, or else they are wiped */
 	uint64_t good_ns; /* for so long from now; 0: nothing is said */
 };
+
+void kube_exec_credential_done(struct kube_exec_credential *credential);
+
+/* What a plugin has printed. -EINVAL: err says what is wrong with it, and quotes nothing. */
+int kube_exec_decode(const struct kube_exec *exec, const char *text, size_t len,
+		     struct kube_exec_credential *ret, struct pc_err *err);
 
 /* error 0: credential. Else -errno, and a line that says what to do. */
 typedef void kube_exec_fn(void *arg, int error, const char *why,
