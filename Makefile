@@ -106,6 +106,7 @@ daemon_PREFIX      := daemon_
 cli_PREFIX         := cli_ cmd_ main
 
 http_API        := server.h request.h response.h path.h client.h
+kube_API        := client.h kubeconfig.h podlist.h pods.h project.h watch.h
 credentials_API := associations.h credentials.h store.h
 kernel_API      := load.h status.h features.h maps.h events.h
 agent_API       := agent.h

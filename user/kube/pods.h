@@ -13,8 +13,9 @@ struct loop;
 struct pc_err;
 
 struct kube_pods_events {
-	/* The pod exists; called again when something of it changed, and for each list. 0, or -errno when
-	 * it could not be taken now: the list is read again after a while. */
+	/* The pod exists; called again when something of it changed, and for each list. Copied by
+	 * pod_name_copy(). 0, or -errno when it could not be taken now: the list is read again after a
+	 * while. */
 	int (*put)(void *arg, const struct pod_name *pod);
 	/* The pod object is gone; its processes may still run. uid: as put() had it. */
 	void (*gone)(void *arg, const char *uid);
@@ -34,4 +35,4 @@ int kube_pods_new(struct loop *loop, struct kube_client *client, const char *nod
 /* Returns NULL; NULL is fine. */
 struct kube_pods *kube_pods_free(struct kube_pods *pods);
 
-const struct kube_watch_state *kube_pods_state(const struct kube_pods *pods);
+const struct kube_watch_state *kube_pods_state(struct kube_pods *pods);

@@ -103,4 +103,4 @@ int kube_watch_new(struct loop *loop, struct kube_client *client,
 struct kube_watch *kube_watch_free(struct kube_watch *watch);
 
 /* As of now, times and counters too. */
-const struct kube_watch_state *kube_watch_state(const struct kube_watch *watch);
+const struct kube_watch_state *kube_watch_state(struct kube_watch *watch);
