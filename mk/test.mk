@@ -54,6 +54,12 @@ $(O)/tests/%: tests/e2e/%.c $(O)/libpodcred.a | $(O)/.deps-test
 	$(Q)$(CC) $(BASE_CFLAGS) -O2 -g $(lib_INC) $(TOOL_INC) -MMD -MP -MF $@.d -o $@ $< $(filter %.o,$^) \
 		$(O)/libpodcred.a $(TOOL_LIBS) -pthread
 
+# Follows the pods of a node by the Kubernetes API, for tests with an API server that misbehaves.
+$(O)/tests/follow: tests/kube/follow.c $(kube_OBJS) $(http_OBJS) $(yaml_OBJS) $(identity_OBJS) $(base_OBJS) | $(O)/.deps-test
+	$(call msg,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(BASE_CFLAGS) -O2 -g -Iuser -MMD -MP -MF $@.d -o $@ $(filter %.c %.o,$^) $(LIBS)
+
 $(O)/tests/%.so: tests/lib/%.c | $(O)/.deps-test
 	$(call msg,CC,$@)
 	$(Q)mkdir -p $(@D)
@@ -87,7 +93,7 @@ $(O)/bpftest/%.skel.h: $(O)/bpftest/%.bpf.o
 $(O)/bpftest/test_%: tests/bpf/test_%.c $(O)/bpftest/%.skel.h | $(SYSROOT_STAMP)
 	$(call msg,CC,$@)
 	$(Q)$(CC) $(BASE_CFLAGS) -O2 -g $(BPF_TEST_INC) -MMD -MP -MF $@.d -o $@ $< -lbpf -lelf -lz -pthread
--include $(UNIT_BINS:=.d) $(patsubst %.c,$(O)/unit/obj/%.d,$(wildcard $(UNIT_MODULES:%=user/%/*.c))) $(TEST_TOOLS:=.d) $(BPF_TESTS:=.d) $(wildcard $(O)/bpftest/*.bpf.d)
+-include $(O)/tests/follow.d $(UNIT_BINS:=.d) $(patsubst %.c,$(O)/unit/obj/%.d,$(wildcard $(UNIT_MODULES:%=user/%/*.c))) $(TEST_TOOLS:=.d) $(BPF_TESTS:=.d) $(wildcard $(O)/bpftest/*.bpf.d)
 
 # The AWS SDK for JavaScript, a real client of the demo and the tests.
 CLIENTS := $(O)/clients/.done
@@ -106,7 +112,7 @@ test: test-unit-build test-e2e-build ## everything under 15 minutes: unit, BPF l
 
 .PHONY: test-unit-build test-e2e-build test-unit test-e2e
 test-unit-build: $(UNIT_BINS) $(O)/unit/header_cxx.o
-test-e2e-build: all $(CLIENTS) $(TEST_TOOLS) $(O)/tests/bypass $(BPF_TESTS) | $(O)/.deps-test
+test-e2e-build: all $(CLIENTS) $(TEST_TOOLS) $(O)/tests/follow $(O)/tests/bypass $(BPF_TESTS) | $(O)/.deps-test
 test-unit: test-unit-build ## unit tests alone, under ASan and UBSan; needs no root
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP JOBS=$(JOBS) tests/run.sh $(UNIT_BINS)
 test-e2e: test-e2e-build ## end-to-end tests alone
@@ -127,6 +133,10 @@ test-faults: all $(O)/tests/bypass $(O)/tests/who $(O)/tests/exclusive ## podcre
 	$(Q)O=$(abspath $(O)) tests/run.sh tests/faults/run.sh
 docs/faults.md: all $(O)/tests/bypass $(O)/tests/who $(O)/tests/exclusive
 	$(Q)O=$(abspath $(O)) tests/faults/run.sh --markdown $@
+
+.PHONY: test-cluster-faults
+test-cluster-faults: $(O)/tests/follow ## an API server that is away, slow, cut off, out of order: no pod is lost
+	$(Q)O=$(abspath $(O)) CACHE='$(CACHE)' tests/run.sh tests/kube/faults.sh
 
 # What is built here, on the kernels of these Debian releases.
 KERNELS ?= bullseye bookworm trixie sid

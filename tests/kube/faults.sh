@@ -1,0 +1,10 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# All faults of an API server (faults.py), which a real kubectl has found to be one.
+# usage: tests/kube/faults.sh [--short] [--only TEXT]
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+
+KUBECTL=$(tests/kube/kubectl.sh) || KUBECTL=
+export KUBECTL
+exec python3 tests/kube/faults.py "${O:-build}/tests/follow" "$@"
