@@ -11,7 +11,7 @@ source=$(cd "$(dirname "$0")/../.." && pwd)
 build=$1 kernel=$2 out=$3
 shift 3
 roots=("$@")
-TOOLS=(awk bash bpftool cat chmod cp curl cut date dirname env find grep head id ip jq kill ln ls mkdir mkfifo
+TOOLS=(awk bash bpftool cat chmod cp curl cut date dirname env find flock grep head id ip jq kill ln ls mkdir mkfifo
   mknod mktemp mount mv nsenter ps readlink rm rmdir sed seq sleep sort stat sync tail timeout touch tr
   umount uname uniq wc xargs)
 BUILT=(podcred bpftest/test_logic)

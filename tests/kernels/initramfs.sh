@@ -11,7 +11,7 @@ set -eu
 
 source=$(cd "$(dirname "$0")/../.." && pwd)
 build=${O:-$source/build}
-TOOLS=(awk base64 bash bpftool bridge cat chmod chown cmp cp curl cut date dirname env find getent grep head hostname id
+TOOLS=(awk base64 bash bpftool bridge cat chmod chown cmp cp curl cut date dirname env find flock getent grep head hostname id
   ip ip6tables iptables iptables-legacy ipvsadm jq ln ls mkdir mktemp mkfifo mknod modprobe mount mv nft nsenter ps readlink rm
   rmdir sed seq setpriv sh sleep sort ss stat sync sysctl tail tc tee timeout touch tr umount uname uniq
   unshare wc xargs)
