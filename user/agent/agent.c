@@ -63,12 +63,13 @@ int agent_server_listen_metrics(struct agent_server *server, struct pc_err *err)
 	return server->metrics_http ? http_listen(server->metrics_http, 0, err) : 0;
 }
 
-static int start_metrics(struct agent_server *server, const struct net_addr *listen,
+static int start_metrics(struct agent_server *server, const struct agent_options *o,
 			 struct pc_err *err)
 {
 	const struct http_options http = {
-		.listen = listen,
+		.listen = o->metrics,
 		.n_listen = 1,
+		.handover = o->handover,
 		.may_be_deaf = true,
 		.limits = {METRICS_CONNECTIONS, METRICS_CONNECTIONS, METRICS_CONNECTIONS},
 		.ctx = server,
@@ -105,6 +106,7 @@ static int start_http(struct agent_server *server, const struct agent_options *o
 	struct http_options http = {
 		.listen = o->listen,
 		.n_listen = o->n_listen,
+		.handover = o->handover,
 		.listen_fds = o->listen_fds,
 		.n_listen_fds = o->n_listen_fds,
 		.limits = server->limits,
@@ -135,7 +137,7 @@ static int server_fill(struct agent_server *server, const struct agent_options *
 	atomic_store(&server->turned_ms, clock_mono_ms());
 	r = start_http(server, o, err);
 	if (r == 0 && o->metrics)
-		r = start_metrics(server, o->metrics, err);
+		r = start_metrics(server, o, err);
 	return r < 0 ? r : watch_all(server, err);
 }
 

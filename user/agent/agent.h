@@ -42,6 +42,7 @@ struct agent_options {
 	unsigned max_connections; /* of all pods, who share them; 1024 */
 	unsigned
 		max_files; /* descriptors of the process; fewer than AGENT_FILES: fewer connections */
+	bool handover; /* take over from an agent of this user that has the addresses, too */
 	bool require_authorization; /* 400 without an Authorization header on Pod Identity */
 };
 

@@ -22,6 +22,8 @@ int cmd_resolve(const struct cli_command *self, int argc, char **argv)
 		{"kubepods", "DIR", "kubepods cgroup (default: the guarded one)", &resolve.kubepods,
 		 NULL, NULL},
 		CLI_METRICS(resolve.metrics),
+		{"standby", NULL, "wait for the resolver that is at work to end, for updates", NULL,
+		 &resolve.standby, NULL},
 		{"conflict-seconds", "N", "how long a disputed connection key is unusable (300)",
 		 &conflict, NULL, NULL},
 		CLI_PIN_DIR(resolve.pin_dir),

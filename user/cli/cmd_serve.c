@@ -23,6 +23,8 @@ int cmd_serve(const struct cli_command *self, int argc, char **argv)
 		 &serve.token_key, NULL, NULL},
 		{"user", "USER", "switch to that user, a name or a number", &serve.user, NULL,
 		 NULL},
+		{"handover", NULL, "take over from a running agent of the same user, for updates",
+		 NULL, &serve.handover, NULL},
 		{"require-authorization", NULL, "refuse Pod Identity requests without a token",
 		 NULL, &serve.require_authorization, NULL},
 		CLI_LOG(setup),

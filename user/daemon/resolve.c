@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/plural.h"
 #include "daemon/privileges.h"
+#include "daemon/standby.h"
 #include "daemon/supervised.h"
 #include "identity/registry.h"
 #include "node/layout.h"
@@ -192,13 +193,16 @@ int daemon_resolve(const struct resolver_options *options, struct pc_err *err)
 {
 	_cleanup_(cleanup_tenure) struct resolve_tenure tenure = {.channel = -EBADF,
 								  .lock_fd = -EBADF};
+	bool stopped = false;
 	int r = daemon_privileges_drop(NULL, needed_capabilities(), err);
 
 	if (r == 0)
 		r = log_start();
 	if (r == 0 && daemon_is_supervised())
 		r = tenure.channel = daemon_supervised_open("podcred-resolve", err);
-	if (r < 0)
+	if (r >= 0 && options->standby)
+		r = daemon_standby(options->pin_dir, &tenure.lock_fd, &stopped, err);
+	if (r < 0 || stopped)
 		return r;
 	do
 		r = run_once(options, &tenure, err);

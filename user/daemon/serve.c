@@ -373,6 +373,7 @@ int daemon_serve(const struct serve_options *options, struct pc_err *err)
 		.metrics = options->metrics.port ? &options->metrics : NULL,
 		.peer = podcred_peer,
 		.require_authorization = options->require_authorization,
+		.handover = options->handover,
 	};
 	_cleanup_(finish) struct serve serve = {.options = options, .channel = -EBADF};
 	int r = open_loop(&serve);

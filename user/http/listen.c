@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,7 +19,33 @@ static int set_option(int fd, int level, int name)
 	return setsockopt(fd, level, name, &one, sizeof(one)) < 0 ? -errno : 0;
 }
 
-static int try_listen(const struct net_addr *addr, int *ret_fd)
+/*
+ * Sockets that share a port are numbered as they come, and when the first one closes, the last gets its
+ * number. So of two, who are there for a moment, 1 is the younger; where there is no 1, the kernel takes
+ * what there is. The program is that of the port, not of the socket.
+ */
+static int take_new_connections(int fd)
+{
+	struct sock_filter second[] = {BPF_STMT(BPF_RET | BPF_K, 1)};
+	const struct sock_fprog prog = {.len = 1, .filter = second};
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &prog, sizeof(prog)) < 0
+		       ? -errno
+		       : 0;
+}
+
+static int set_options(int fd, int family, bool handover)
+{
+	int r = set_option(fd, SOL_SOCKET, SO_REUSEADDR);
+
+	if (r == 0 && family == AF_INET6)
+		r = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+	if (r == 0 && handover)
+		r = set_option(fd, SOL_SOCKET, SO_REUSEPORT);
+	return r;
+}
+
+static int try_listen(const struct net_addr *addr, bool handover, int *ret_fd)
 {
 	struct sockaddr_storage sa;
 	socklen_t len = net_addr_to_sockaddr(addr, &sa);
@@ -28,15 +55,15 @@ static int try_listen(const struct net_addr *addr, int *ret_fd)
 
 	if (fd < 0)
 		return -errno;
-	r = set_option(fd, SOL_SOCKET, SO_REUSEADDR);
-	if (r == 0 && sa.ss_family == AF_INET6)
-		r = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+	r = set_options(fd, sa.ss_family, handover);
 	if (r < 0)
 		return r;
 	if (bind(fd, (struct sockaddr *)&sa, len) < 0 || listen(fd, BACKLOG) < 0)
 		return -errno;
-	*ret_fd = TAKE_FD(fd);
-	return 0;
+	r = handover ? take_new_connections(fd) : 0;
+	if (r == 0)
+		*ret_fd = TAKE_FD(fd);
+	return r;
 }
 
 static const char *next_step(int code)
@@ -62,7 +89,7 @@ bool http_listen_may_come(int error)
 	return error == -EADDRINUSE || error == -EADDRNOTAVAIL || error == -EAFNOSUPPORT;
 }
 
-int http_listen_open(const struct net_addr *addr, int *ret_fd, struct pc_err *err)
+int http_listen_open(const struct net_addr *addr, bool handover, int *ret_fd, struct pc_err *err)
 {
 	char text[NET_ADDR_TEXT];
 	int r;
@@ -72,7 +99,7 @@ int http_listen_open(const struct net_addr *addr, int *ret_fd, struct pc_err *er
 		return pc_err_set(err, -EINVAL,
 				  "cannot listen on %s: it has no port; write %s:PORT", text,
 				  net_addr_is_v4(addr->ip) ? "ADDRESS" : "[ADDRESS]");
-	r = try_listen(addr, ret_fd);
+	r = try_listen(addr, handover, ret_fd);
 	if (r < 0)
 		return pc_err_set(err, r, "cannot listen on %s: %s; %s", text, strerror(-r),
 				  next_step(r));

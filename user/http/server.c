@@ -54,7 +54,7 @@ int http_listen(struct http_server *server, size_t i, struct pc_err *err)
 
 	if (server->daemons[i])
 		return 0;
-	r = http_listen_open(&server->listen[i], &fd, err);
+	r = http_listen_open(&server->listen[i], server->options.handover, &fd, err);
 	return r < 0 ? r : add_listener(server, i, fd, err);
 }
 

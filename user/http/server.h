@@ -44,6 +44,7 @@ struct http_options {
 	size_t n_listen;
 	const int *listen_fds; /* plain TCP listeners made by the caller, who keeps them */
 	size_t n_listen_fds;
+	bool handover; /* share the addresses with an older server of this user, and take over from it */
 	bool may_be_deaf; /* start even if it can listen nowhere yet */
 	struct http_limits limits; /* none of them zero */
 	unsigned threads; /* for each listener; 1 */

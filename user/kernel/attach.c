@@ -60,6 +60,9 @@ struct step {
 	bool new_link; /* pinned under its temporary name */
 	bool replaces; /* a link of an earlier load, of a kind that cannot be updated */
 	bool new_prog;
+	bool was_before; /* link_fd is pinned as that of the agent before: its agent is back */
+	struct kern_before before; /* of the other agent: kept, with the new program */
+	int before_old_prog_fd;
 };
 
 static void cleanup_steps(struct step (*steps)[])
@@ -67,6 +70,8 @@ static void cleanup_steps(struct step (*steps)[])
 	for (size_t i = 0; i < kern_n_attachments; i++) {
 		cleanup_close(&(*steps)[i].link_fd);
 		cleanup_close(&(*steps)[i].old_prog_fd);
+		cleanup_close(&(*steps)[i].before.link_fd);
+		cleanup_close(&(*steps)[i].before_old_prog_fd);
 	}
 }
 
@@ -171,13 +176,74 @@ static int open_old_prog(const struct kern_options *options, const struct attach
 	return bpf_prog_get_fd_by_id(id);
 }
 
+/* The live link of an earlier load there. An agent's may be the one before, who is back. */
+static int find_link(const struct kern_options *options, const struct attachment *att,
+		     uint64_t cgroup_id, struct step *step, uint32_t *ret_prog)
+{
+	char path[4096];
+	int fd = kern_pin_path(path, sizeof(path), options->pin_dir, LINKS_DIR, att->name);
+
+	if (fd == 0)
+		fd = kern_find_live_link(path, att, cgroup_id, ret_prog);
+	if (fd >= 0 || att->site != SITE_AGENT ||
+	    kern_before_path(path, sizeof(path), options->pin_dir, att->name) < 0)
+		return fd;
+	fd = kern_find_live_link(path, att, cgroup_id, ret_prog);
+	step->was_before = fd >= 0;
+	return fd;
+}
+
+/* In place: there is no moment without a program. */
+static int update_link(const struct kern_options *options, const struct attachment *att,
+		       int link_fd, uint32_t old_prog, int prog_fd, int *ret_old_prog_fd,
+		       struct pc_err *err)
+{
+	*ret_old_prog_fd = open_old_prog(options, att, old_prog);
+	if (*ret_old_prog_fd < 0) /* it could not be taken back */
+		return pc_err_set(err, *ret_old_prog_fd,
+				  "cannot open the attached %s: %s; run as root", att->name,
+				  strerror(-*ret_old_prog_fd));
+	if (bpf_link_update(link_fd, prog_fd, NULL) < 0)
+		return attach_error(-errno, options, att, err);
+	return 0;
+}
+
+static int stage_before(const struct kern_options *options, const struct attachment *att,
+			uint64_t cgroup_id, int prog_fd, struct step *step, struct pc_err *err)
+{
+	if (att->site != SITE_AGENT ||
+	    kern_before_open(options->pin_dir, att, cgroup_id, &step->before) < 0)
+		return 0;
+	return update_link(options, att, step->before.link_fd, step->before.prog_id, prog_fd,
+			   &step->before_old_prog_fd, err);
+}
+
+static int stage_new_link(const struct kern_options *options, const struct attachment *att,
+			  int prog_fd, int cgroup_fd, struct step *step, struct pc_err *err)
+{
+	char temp[4096];
+
+	step->link_fd = new_link(att, prog_fd, cgroup_fd);
+	if (step->link_fd < 0)
+		return attach_error(step->link_fd, options, att, err);
+	temp_path(temp, sizeof(temp), options->pin_dir, LINKS_DIR, att->name);
+	unlink(temp); /* left by a loader that was killed */
+	if (bpf_obj_pin(step->link_fd, temp) < 0) {
+		int r = -errno;
+
+		return pc_err_set(err, r, "cannot pin %s: %s", temp, strerror(-r));
+	}
+	step->new_link = true;
+	return 0;
+}
+
 static int stage_link(const struct kern_options *options, const struct attachment *att, int prog_fd,
 		      struct step *step, struct pc_err *err)
 {
 	_cleanup_close_ int cgroup_fd = -EBADF;
-	char path[4096], temp[4096];
 	uint64_t cgroup_id = 0;
 	uint32_t old_prog = 0;
+	char path[4096];
 	int r;
 
 	r = kern_pin_path(path, sizeof(path), options->pin_dir, LINKS_DIR, att->name);
@@ -187,30 +253,16 @@ static int stage_link(const struct kern_options *options, const struct attachmen
 		cgroup_fd = open_site(options, att->site, &cgroup_id, err);
 		if (cgroup_fd < 0)
 			return cgroup_fd;
-		step->link_fd = kern_find_live_link(path, att, cgroup_id, &old_prog);
+		step->link_fd = find_link(options, att, cgroup_id, step, &old_prog);
+		r = stage_before(options, att, cgroup_id, prog_fd, step, err);
+		if (r < 0)
+			return r;
 	}
-	if (step->link_fd >= 0) {
-		step->old_prog_fd = open_old_prog(options, att, old_prog);
-		if (step->old_prog_fd < 0) /* it could not be taken back */
-			return pc_err_set(err, step->old_prog_fd,
-					  "cannot open the attached %s: %s; run as root", att->name,
-					  strerror(-step->old_prog_fd));
-		if (bpf_link_update(step->link_fd, prog_fd, NULL) < 0)
-			return attach_error(-errno, options, att, err);
-		return 0;
-	}
+	if (step->link_fd >= 0)
+		return update_link(options, att, step->link_fd, old_prog, prog_fd,
+				   &step->old_prog_fd, err);
 	step->replaces = !kern_is_cgroup_site(att->site) && access(path, F_OK) == 0;
-	step->link_fd = new_link(att, prog_fd, cgroup_fd);
-	if (step->link_fd < 0)
-		return attach_error(step->link_fd, options, att, err);
-	temp_path(temp, sizeof(temp), options->pin_dir, LINKS_DIR, att->name);
-	unlink(temp); /* left by a loader that was killed */
-	if (bpf_obj_pin(step->link_fd, temp) < 0) {
-		r = -errno;
-		return pc_err_set(err, r, "cannot pin %s: %s", temp, strerror(-r));
-	}
-	step->new_link = true;
-	return 0;
+	return stage_new_link(options, att, prog_fd, cgroup_fd, step, err);
 }
 
 static int stage_prog(const struct kern_options *options, const struct attachment *att, int prog_fd,
@@ -236,6 +288,8 @@ static void undo(const struct kern_options *options, const struct attachment *at
 
 	if (step->old_prog_fd >= 0)
 		bpf_link_update(step->link_fd, step->old_prog_fd, NULL);
+	if (step->before_old_prog_fd >= 0)
+		bpf_link_update(step->before.link_fd, step->before_old_prog_fd, NULL);
 	if (step->new_link) {
 		temp_path(temp, sizeof(temp), options->pin_dir, LINKS_DIR, att->name);
 		unlink(temp);
@@ -246,12 +300,32 @@ static void undo(const struct kern_options *options, const struct attachment *at
 	}
 }
 
+/* The names change places, or the first one is free for the new link. */
+static void commit_before(const struct kern_options *options, const struct attachment *att,
+			  const struct step *step)
+{
+	char path[4096], before[4096], temp[4096];
+
+	if (att->site != SITE_AGENT ||
+	    kern_before_path(before, sizeof(before), options->pin_dir, att->name) < 0)
+		return;
+	kern_pin_path(path, sizeof(path), options->pin_dir, LINKS_DIR, att->name);
+	temp_path(temp, sizeof(temp), options->pin_dir, LINKS_DIR, att->name);
+	if (step->was_before)
+		rename(before, temp);
+	if (step->before.link_fd >= 0 && step->before.is_current)
+		rename(path, before);
+	else if (step->before.link_fd < 0 && !step->was_before)
+		unlink(before); /* it ended with its cgroup */
+}
+
 static void commit(const struct kern_options *options, const struct attachment *att,
 		   const struct step *step)
 {
 	char path[4096], temp[4096];
 
-	if (step->new_link) {
+	commit_before(options, att, step);
+	if (step->new_link || step->was_before) {
 		temp_path(temp, sizeof(temp), options->pin_dir, LINKS_DIR, att->name);
 		kern_pin_path(path, sizeof(path), options->pin_dir, LINKS_DIR, att->name);
 		rename(temp, path);
@@ -271,7 +345,10 @@ int kern_attach_all(const struct kern_options *options, const int prog_fds[KERN_
 	int r = 0;
 
 	for (size_t i = 0; i < KERN_MAX_LINKS; i++)
-		steps[i] = (struct step){.link_fd = -EBADF, .old_prog_fd = -EBADF};
+		steps[i] = (struct step){.link_fd = -EBADF,
+					 .old_prog_fd = -EBADF,
+					 .before.link_fd = -EBADF,
+					 .before_old_prog_fd = -EBADF};
 	for (done = 0; r == 0 && done < kern_n_attachments; done++) {
 		const struct attachment *att = &kern_attachments[done];
 

@@ -29,6 +29,27 @@ static int find_cgroup(const char *mount, const char *below, char path[4096], ui
 	return 0;
 }
 
+/* The new agent has gone, and the one before is still there: an update was taken back. */
+static int find_before(const char *pin_dir, const char *mount, struct cover *cover)
+{
+	_cleanup_free_ char *path = NULL;
+	const char *below;
+	int r = kern_agent_before(pin_dir, &cover->agent_id);
+
+	if (r == 0)
+		r = kern_cgroup_path(mount, cover->agent_id, &path);
+	if (r < 0 || !path)
+		return r ?: -ENOENT;
+	below = path + strlen(mount);
+	if (strlen(below) >= sizeof(cover->config.agent_path))
+		return -ENAMETOOLONG;
+	snprintf(cover->agent, sizeof(cover->agent), "%s", path);
+	snprintf(cover->config.agent_path, sizeof(cover->config.agent_path), "%s", below);
+	if (cover->config.agent_pod_id) /* what is attached is a pod's, as a rule */
+		cover->config.agent_pod_id = cover->agent_id;
+	return 0;
+}
+
 static int read_cover(const char *pin_dir, const char *mount, struct cover *ret, struct pc_err *err)
 {
 	_cleanup_close_ int fd = kern_map_open(pin_dir, KERN_MAP_CONFIG, err);
@@ -47,7 +68,8 @@ static int read_cover(const char *pin_dir, const char *mount, struct cover *ret,
 				  "it is recreated",
 				  ret->config.kubepods_path, ret->config.guard_path);
 	/* An agent that is a pod comes back under another name, and is loaded again. */
-	if (find_cgroup(mount, ret->config.agent_path, ret->agent, &ret->agent_id) < 0)
+	if (find_cgroup(mount, ret->config.agent_path, ret->agent, &ret->agent_id) < 0 &&
+	    find_before(pin_dir, mount, ret) < 0)
 		ret->agent_id = 0;
 	return 0;
 }

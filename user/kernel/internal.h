@@ -91,6 +91,21 @@ bool kern_attachment_wanted(const struct attachment *att);
 int kern_find_live_link(const char *path, const struct attachment *att, uint64_t cgroup_id,
 			uint32_t *ret_prog_id);
 
+/* ---- before.c: the links on the cgroup of the agent before ---- */
+
+struct kern_before {
+	int link_fd;
+	uint32_t prog_id; /* of the link */
+	bool is_current; /* pinned as the link in use, which it is until a load commits */
+};
+
+int kern_before_path(char *buf, size_t size, const char *pin_dir, const char *name);
+bool kern_before_is_pin(const char *name);
+
+/* A link of that program that is alive on an agent's cgroup other than this one. -ENOENT: none is. */
+int kern_before_open(const char *pin_dir, const struct attachment *att, uint64_t cgroup_id,
+		     struct kern_before *ret);
+
 /* ---- tables.c ---- */
 
 struct tables_backup;

@@ -36,6 +36,8 @@ static bool is_attachment(const void *arg, const char *name)
 		if (!strcmp(kern_attachments[i].name, name) &&
 		    kern_attachment_wanted(&kern_attachments[i]))
 			return true;
+	if (kern_before_is_pin(name))
+		return true;
 	/* with tc, those are taken away when the filters are in place */
 	return kern_iface_is_pin(name) &&
 	       (kern_feature_present(FEATURE_TCX) || kern_feature_present(FEATURE_TC));

@@ -70,6 +70,10 @@ int kern_load(const struct kern_options *options, struct kern_report *report, st
 int kern_cover(const char *pin_dir, const char *cgroup_mount, unsigned *ret_attached,
 	       struct pc_err *err);
 
+/* The cgroup of the agent before, as long as it is there: a load from another one keeps the programs on
+ * it, so that it can end its work. -ENOENT: there is none. */
+int kern_agent_before(const char *pin_dir, uint64_t *ret_cgroup_id);
+
 /* Interfaces of the caller's network namespace, where packets pass that netfilter does not see. */
 enum kern_iface {
 	KERN_IFACE_POD, /* the node's end of a pod's interface: packets coming out of the pod */

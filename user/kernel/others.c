@@ -38,7 +38,7 @@ struct seen {
 struct survey {
 	const char *pin_dir;
 	const struct kern_scope *scope;
-	uint32_t own_progs[2 * KERN_MAX_LINKS];
+	uint32_t own_progs[3 * KERN_MAX_LINKS];
 	size_t n_own;
 	struct seen *v;
 	size_t n, room;

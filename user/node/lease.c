@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "kernel/load.h"
 #include "kernel/maps.h"
 #include "net/sockdiag.h"
 
@@ -33,9 +34,11 @@ static const char ok[] = "HTTP/1.1 200 ";
 /* A probe asks the agent's addresses one after the other, and never waits itself. */
 struct lease {
 	struct loop *loop;
-	const char *mount;
+	const char *pin_dir, *mount;
 	int config_fd, runtime_fd;
 	struct podcred_config config; /* as of this probe */
+	uint64_t before_id; /* cgroup of the agent before, and its path */
+	char *before;
 	struct loop_timer *checks;
 	struct loop_timer *timer; /* the next probe; in one: that is enough of this address */
 	size_t address; /* of config.agent, asked now */
@@ -48,20 +51,15 @@ struct lease {
 	bool ended; /* and that was said */
 };
 
-/* The agent's cgroup, or one below it (a container of its pod). Walked, not opened by id: that would
- * take a capability more. */
-static bool is_agents(const struct lease *lease, uint64_t id)
+/* That cgroup, or one below it (a container of a pod). Walked, not opened by id: that would take a
+ * capability more. */
+static bool is_below(const char *path, uint64_t id)
 {
-	_cleanup_free_ char *agent = NULL;
-	char *roots[2] = {};
-	bool found = id == lease->config.agent_cgroup_id;
+	char *roots[] = {(char *)path, NULL};
+	FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
+	bool found = false;
 	FTSENT *entry;
-	FTS *tree;
 
-	if (found || asprintf(&agent, "%s%s", lease->mount, lease->config.agent_path) < 0)
-		return found;
-	roots[0] = agent;
-	tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
 	while (tree && !found && (entry = fts_read(tree)))
 		found = entry->fts_info == FTS_D && entry->fts_statp->st_ino == id;
 	if (tree)
@@ -69,8 +67,38 @@ static bool is_agents(const struct lease *lease, uint64_t id)
 	return found;
 }
 
+/* Found once: the agent before is there for the time of an update. */
+static const char *path_of_before(struct lease *lease)
+{
+	uint64_t id;
+
+	if (kern_agent_before(lease->pin_dir, &id) < 0)
+		return NULL;
+	if (id != lease->before_id) {
+		free(lease->before);
+		lease->before = NULL;
+		lease->before_id = kern_cgroup_path(lease->mount, id, &lease->before) == 0 ? id : 0;
+	}
+	return lease->before;
+}
+
+static bool is_agents(struct lease *lease, uint64_t id)
+{
+	_cleanup_free_ char *agent = NULL;
+	const char *before;
+
+	if (id == lease->config.agent_cgroup_id)
+		return true;
+	if (asprintf(&agent, "%s%s", lease->mount, lease->config.agent_path) < 0)
+		return false;
+	if (is_below(agent, id))
+		return true;
+	before = path_of_before(lease);
+	return before && is_below(before, id);
+}
+
 /* Somebody else on the agent's port must not keep pods waiting for credentials. */
-static bool listens(const struct lease *lease, const struct net_addr *addr)
+static bool listens(struct lease *lease, const struct net_addr *addr)
 {
 	struct sockdiag_socket listener;
 
@@ -231,6 +259,7 @@ int node_lease_start(struct loop *loop, const char *pin_dir, const char *mount, 
 	if (!lease)
 		return -ENOMEM;
 	lease->loop = loop;
+	lease->pin_dir = pin_dir;
 	lease->mount = mount;
 	lease->fd = lease->runtime_fd = -EBADF;
 	r = lease->config_fd = kern_map_open(pin_dir, KERN_MAP_CONFIG, err);
@@ -255,6 +284,7 @@ struct lease *node_lease_stop(struct lease *lease)
 	hang_up(lease);
 	cleanup_close(&lease->config_fd);
 	cleanup_close(&lease->runtime_fd);
+	free(lease->before);
 	free(lease);
 	return NULL;
 }

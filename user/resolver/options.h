@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct resolver_options {
@@ -9,6 +10,7 @@ struct resolver_options {
 	const char *pods; /* PodList file, JSON or YAML */
 	const char *config_path; /* configuration, for its policy; NULL: none */
 	const char *metrics; /* file to write the counters to, for Prometheus; NULL: none */
+	bool standby; /* wait for another resolver to end */
 	uint64_t conflict_s; /* how long a key that two sockets produced stamps nobody */
 };
 

@@ -33,8 +33,8 @@ _podcred() {
   load) options="$place --without --take-over --verbose --json" ;;
   unload) options='--others --wait --kubepods --pin-dir --json' ;;
   run) options="$place --without --pods --metrics --associations --user --token-key --require-authorization --keep --verbose $log" ;;
-  resolve) options="--config --pods --metrics --kubepods --conflict-seconds --pin-dir $log" ;;
-  serve) options="--config --agent --associations --user --token-key --require-authorization $log" ;;
+  resolve) options="--config --pods --metrics --kubepods --standby --conflict-seconds --pin-dir $log" ;;
+  serve) options="--config --agent --associations --user --token-key --handover --require-authorization $log" ;;
   status) options='--kubepods --json --pin-dir' ;;
   pods | peers | flows | targets) options='--json --pin-dir' ;;
   explain) options='--pod --to --protocol --json --pin-dir' ;;
