@@ -51,6 +51,8 @@ class Follower:
         self.queue.put(None)
 
     def take(self, line):
+        if line is None:
+            self.give_up("the follower ended")
         self.lines.append(line)
         word, _, rest = line.partition(" ")
         if word == "put":
@@ -66,18 +68,21 @@ class Follower:
     def until(self, what, condition):
         """Read lines until it holds; or fail, and say what was seen."""
         end = time.monotonic() + PATIENCE
+        self.take_waiting()
         while not condition():
             try:
-                line = self.queue.get(timeout=0.2)
+                self.take(self.queue.get(timeout=0.2))
             except queue.Empty:  # the condition may be about the server, or about counters
                 if time.monotonic() > end:
                     self.give_up(f"waited for: {what}")
                 self.process.stdin.write(".")
                 self.process.stdin.flush()
-                continue
-            if line is None:
-                self.give_up(f"the follower ended; waited for: {what}")
-            self.take(line)
+            self.take_waiting()
+
+    def take_waiting(self):
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self.take(self.queue.get_nowait())
 
     def give_up(self, what):
         raise AssertionError("\n".join([what, "pods it knows:", *sorted(self.pods.values()), "pods there are:",
@@ -90,7 +95,7 @@ class Follower:
                 if o["spec"]["nodeName"] == self.node and "uid" in o["metadata"] and usable(o)}
 
     def knows_all(self):
-        return self.pods == self.wanted() and self.state.startswith("touch")
+        return self.state.startswith("touch") and self.pods == self.wanted()
 
     def agrees(self):
         """It knows what there is, and still does when everything on its way has arrived."""
@@ -101,14 +106,6 @@ class Follower:
 
     def counts(self, **want):
         self.until(f"counters {want}", lambda: all(self.errors.get(k, 0) >= v for k, v in want.items()))
-
-    def forget_lines(self):
-        with contextlib.suppress(queue.Empty):
-            while True:
-                line = self.queue.get_nowait()
-                if line is not None:
-                    self.take(line)
-        self.lines.clear()
 
     def rss_kb(self, what="VmHWM"):
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as file:
@@ -624,7 +621,7 @@ def _(bench):
             bench.server.end_watches(dice.choice(["clean", "cut", "half", "expired"]))
         if dice.random() < 0.2:
             bench.server.compact()
-        f.forget_lines()
+        f.take_waiting()
     f.until("faults used up", lambda: bench.server.end_watches() or not bench.server.faults)
     bench.churn()
     f.agrees()

@@ -675,6 +675,7 @@ class Server:
         self.compressed = 0  # answers
         self.faults, self.requests, self.watches, self.connections = [], [], [], set()
         self.gate = threading.Event()
+        self.pads = {}  # large texts, once each
         self.listener = None
         self.new_token("system:serviceaccount:podcred:podcred")
         self.make_certificate([address, *hosts])
@@ -774,7 +775,7 @@ class Server:
         """Create, or replace, a pod as there are many. more: account, labels, annotations, uid, host_network, pad."""
         annotations = dict(more.get("annotations") or {})
         if more.get("pad"):
-            annotations["pad"] = "x" * more["pad"]
+            annotations["pad"] = self.pads.setdefault(more["pad"], "x" * more["pad"])
         return self.put({
             "kind": "Pod", "apiVersion": "v1",
             "metadata": {"name": name, "namespace": namespace, "labels": more.get("labels") or {}, "annotations": annotations,
