@@ -210,8 +210,10 @@ static void test_large(void **state)
 			check_size(KUBE_STREAM_LIST, size, steps[i]);
 			check_size(KUBE_STREAM_LINES, size, steps[i]);
 		}
-	check_size(KUBE_STREAM_LIST, 5 * KUBE_STREAM_MAX, 1 << 14);
-	check_size(KUBE_STREAM_LINES, 5 * KUBE_STREAM_MAX, 1 << 14);
+	for (int kind = KUBE_STREAM_LIST; kind <= KUBE_STREAM_LINES; kind++) {
+		check_size(kind, 5 * KUBE_STREAM_MAX, 1 << 14);
+		check_size(kind, 2 * KUBE_STREAM_MAX, KUBE_STREAM_MAX + 32);
+	}
 }
 
 static void check_deep(size_t depth, int want)

@@ -345,6 +345,9 @@ static void test_expired_page(void **arg)
 	said_is("put a s/na;put b s/nb;gone a na;listed;");
 	asks(FOLLOW("9"));
 	assert_int_equal(state()->errors[KUBE_WATCH_EXPIRED], 1);
+	/* that was for this list only */
+	answer(400, "");
+	asks(FRESH);
 }
 
 static void expire_list(void)
@@ -357,6 +360,8 @@ static void expire_list(void)
 	said_is("put b s/nb;gone a na;listed;");
 	asks(FOLLOW("50"));
 	assert_int_equal(state()->errors[KUBE_WATCH_EXPIRED], 2);
+	answer(410, "");
+	asks(SINCE("50"));
 }
 
 static void test_expired(void **arg)

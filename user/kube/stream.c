@@ -150,7 +150,7 @@ static int hand_over(struct kube_stream *stream, const char *data, size_t len, s
 	struct piece *piece = &stream->piece;
 	int r = 0;
 
-	if (piece->len || piece->too_large || len > piece->max) {
+	if (piece->len || len > piece->max) {
 		r = piece_add(piece, data, len);
 		if (r < 0)
 			return r;
