@@ -162,6 +162,12 @@ ARM64_SUITES ?= bookworm trixie
 test-arm64: all ## the arm64 build, emulated: unit tests, then a node on Debian's kernels
 	$(Q)O=$(abspath $(O)) MAKE='$(MAKE)' tests/arm64/test.sh $(ARM64_SUITES)
 
+# CLUSTER_TESTS: numbered tests, without path and .sh; CLUSTER_NODES: machines to run them on.
+.PHONY: test-cluster
+CLUSTER_NODES ?= trixie-systemd bookworm-cgroupfs
+test-cluster: all image | $(O)/.deps-cluster ## a real Kubernetes with podcred installed; the first time it is built: half an hour
+	$(Q)O=$(abspath $(O)) NODES='$(CLUSTER_NODES)' tests/cluster/run.sh $(CLUSTER_TESTS)
+
 # Before a change is called done. CI runs a part of it (.ci/run).
 .PHONY: test-all
 test-all: ## every suite, including lint; more than an hour

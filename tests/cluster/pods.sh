@@ -1,0 +1,64 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Pods, and what they were told. Sourced after lib.sh.
+#
+#   pod NAME ACCOUNT CLASS [FIELD...]   the manifest of a pod of namespace shop that asks all the time.
+#                                       CLASS: guaranteed | burstable | besteffort; FIELD: more of its spec
+#   container NAME CLASS ARGUMENT...    a container of it
+#   told POD                            every different line of what it was told: CONTAINER WHAT ANSWER
+#   answered POD CONTAINER WHAT ANSWER  it was told that at least once (patterns of grep -E)
+#   strange POD KEY ROLE [PATTERN]      what it was told beside its own and PATTERN
+#   ask_again                           every pod notes its next answers, whatever they were before
+#   answered_again POD WHAT ANSWER      since then
+#   forget                              what all were told so far
+#
+# A pod's own file is /var/log/probe/POD.log on the node: it outlives the pod, and a reboot.
+
+declare -A RESOURCES=(
+  [guaranteed]='{requests: {cpu: 10m, memory: 16Mi}, limits: {cpu: 10m, memory: 16Mi}}'
+  [burstable]='{requests: {cpu: 10m, memory: 16Mi}}'
+  [besteffort]='{}'
+)
+
+# container NAME CLASS ARGUMENT...: asks, and notes what it is told
+container() {
+  local arguments
+  printf -v arguments '"%s", ' "${@:3}"
+  cat <<YAML
+{name: $1, image: "localhost/probe:1", imagePullPolicy: Never, args: [${arguments%, }], resources: ${RESOURCES[$2]},
+  env: [{name: POD, valueFrom: {fieldRef: {fieldPath: metadata.name}}}, {name: POD_UID, valueFrom: {fieldRef: {fieldPath: metadata.uid}}}],
+  volumeMounts: [{name: log, mountPath: /log}]}
+YAML
+}
+
+# The spec of a pod: SERVICE-ACCOUNT, CONTAINERS, FIELD... A static pod has no service account.
+spec() {
+  printf '%s\n' "${1:+serviceAccountName: $1}" 'automountServiceAccountToken: false' 'terminationGracePeriodSeconds: 1' \
+    'volumes: [{name: log, hostPath: {path: /var/log/probe}}]' "${@:3}" 'containers:' "$2"
+}
+
+pod() {
+  printf -- '---\napiVersion: v1\nkind: Pod\nmetadata: {name: %s, namespace: shop}\nspec:\n' "$1"
+  spec "$2" "- $(container main "$3" watch main 2000)" "${@:4}" | sed 's/^/  /'
+}
+
+namespace() {
+  printf -- '---\napiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n' "$1"
+  printf -- '---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {name: %s, namespace: %s}\n' cart "$1" till "$1"
+}
+
+told() { on_node "cut -d' ' -f2,4- /var/log/probe/$1.log 2>/dev/null | sort -u"; }
+answered() { on_node "grep -qE ' $2 [^ ]+ $3 $4\$' /var/log/probe/$1.log" || { told "$1"; false; }; }
+
+strange() {
+  told "$1" | awk -v key="$2" -v role="$3" -v other="^(${4:-PodNotResolved|status-503})\$" \
+    '$2 ~ /^(start|term|again)$/ || $3 == key || $3 == role || $3 ~ other { next } { print }'
+}
+
+# shellcheck disable=SC2016 # the node expands it
+ask_again() { on_node 'kill -USR1 $(pidof probe)'; }
+answered_again() {
+  on_node "awk '\$4 == \"again\" { found = 0 } \$4 == \"$2\" && \$5 == \"$3\" { found = 1 } END { exit !found }' /var/log/probe/$1.log" ||
+    { told "$1"; false; }
+}
+forget() { on_node 'rm -f /var/log/probe/*.log'; }
