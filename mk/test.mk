@@ -4,7 +4,8 @@
 
 UNIT_SRCS := $(wildcard tests/unit/test_*.c)
 UNIT_BINS := $(patsubst tests/unit/%.c,$(O)/unit/%,$(UNIT_SRCS))
-TEST_TOOLS := $(patsubst tests/e2e/%.c,$(O)/tests/%,$(wildcard tests/e2e/*.c)) $(O)/tests/clock.so $(O)/tests/pause.so
+TEST_TOOLS := $(patsubst tests/e2e/%.c,$(O)/tests/%,$(wildcard tests/e2e/*.c)) $(O)/tests/follow \
+	$(O)/tests/clock.so $(O)/tests/pause.so
 E2E := $(sort $(wildcard tests/e2e/*.sh))
 BPF_TESTS := $(patsubst tests/bpf/%.c,$(O)/bpftest/%,$(wildcard tests/bpf/test_*.c))
 
@@ -93,7 +94,7 @@ $(O)/bpftest/%.skel.h: $(O)/bpftest/%.bpf.o
 $(O)/bpftest/test_%: tests/bpf/test_%.c $(O)/bpftest/%.skel.h | $(SYSROOT_STAMP)
 	$(call msg,CC,$@)
 	$(Q)$(CC) $(BASE_CFLAGS) -O2 -g $(BPF_TEST_INC) -MMD -MP -MF $@.d -o $@ $< -lbpf -lelf -lz -pthread
--include $(O)/tests/follow.d $(UNIT_BINS:=.d) $(patsubst %.c,$(O)/unit/obj/%.d,$(wildcard $(UNIT_MODULES:%=user/%/*.c))) $(TEST_TOOLS:=.d) $(BPF_TESTS:=.d) $(wildcard $(O)/bpftest/*.bpf.d)
+-include $(UNIT_BINS:=.d) $(patsubst %.c,$(O)/unit/obj/%.d,$(wildcard $(UNIT_MODULES:%=user/%/*.c))) $(TEST_TOOLS:=.d) $(BPF_TESTS:=.d) $(wildcard $(O)/bpftest/*.bpf.d)
 
 # The AWS SDK for JavaScript, a real client of the demo and the tests.
 CLIENTS := $(O)/clients/.done
@@ -112,7 +113,7 @@ test: test-unit-build test-e2e-build ## everything under 15 minutes: unit, BPF l
 
 .PHONY: test-unit-build test-e2e-build test-unit test-e2e
 test-unit-build: $(UNIT_BINS) $(O)/unit/header_cxx.o
-test-e2e-build: all $(CLIENTS) $(TEST_TOOLS) $(O)/tests/follow $(O)/tests/bypass $(BPF_TESTS) | $(O)/.deps-test
+test-e2e-build: all $(CLIENTS) $(TEST_TOOLS) $(O)/tests/bypass $(BPF_TESTS) | $(O)/.deps-test
 test-unit: test-unit-build ## unit tests alone, under ASan and UBSan; needs no root
 	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP JOBS=$(JOBS) tests/run.sh $(UNIT_BINS)
 test-e2e: test-e2e-build ## end-to-end tests alone
@@ -171,7 +172,7 @@ test-cluster: all image | $(O)/.deps-cluster ## a real Kubernetes with podcred i
 # Before a change is called done. CI runs a part of it (.ci/run).
 .PHONY: test-all
 test-all: ## every suite, including lint; more than an hour
-	$(Q)tests/suites.sh lint test test-fuzz test-bypass test-faults test-asan test-tsan test-valgrind \
+	$(Q)tests/suites.sh lint test test-fuzz test-bypass test-faults test-cluster-faults test-asan test-tsan test-valgrind \
 		test-kernels test-arm64
 
 .PHONY: demo
