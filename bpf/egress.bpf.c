@@ -6,7 +6,6 @@
  */
 #include "backstop.bpf.h"
 #include "client.bpf.h"
-#include "unproved.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 

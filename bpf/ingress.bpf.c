@@ -6,7 +6,7 @@
  * backlog. The agent's data come later: it learns of the connection from an ACK that is sent after
  * the proof.
  */
-#include "unproved.bpf.h"
+#include "client.bpf.h"
 #include "verdict.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
