@@ -4,8 +4,8 @@ LINT_C := $(wildcard bpf/*.c bpf/*/*.h user/*/*.[ch] user/lib/include/*/*.h exam
 	tests/*/*.[ch])
 LINT_SH := $(wildcard mk/*.sh vmlinux/*.sh demo/*.sh tests/*.sh tests/*/*.sh deploy/*/*.sh) .ci/run
 
-.PHONY: lint lint-format lint-shell lint-tidy lint-layers lint-spdx
-lint: lint-spdx lint-layers lint-globals lint-commits lint-shell lint-format lint-tidy ## format, static analysis, layers, licences
+.PHONY: lint lint-format lint-shell lint-tidy lint-layers lint-functions lint-spdx
+lint: lint-spdx lint-layers lint-functions lint-globals lint-commits lint-shell lint-format lint-tidy ## format, static analysis, layers, licences
 lint-format: | $(O)/.deps-lint
 	$(call msg,LINT,clang-format)
 	$(Q)clang-format-14 --dry-run -Werror $(LINT_C)
@@ -17,6 +17,16 @@ lint-tidy: $(SKEL) | $(O)/.deps-lint
 	$(Q)printf '%s\n' $(wildcard user/*/*.c) | xargs -P 2 -n 4 sh -c 'clang-tidy-14 --quiet "$$@" -- \
 		-std=gnu17 -D_GNU_SOURCE -DPODCRED_VERSION=\"\" -I$(O)/gen \
 		$(UNIT_INC) 2>$(O)/tidy.err || { cat $(O)/tidy.err; exit 1; }' sh
+
+# A function's body lies between braces in the first column (lint-format sees to that). Tables of tests may be longer.
+FUNCTION_LINES := 60
+lint-functions:
+	$(call msg,LINT,functions)
+	$(Q)! grep -nwE '^[^*"]*goto' $(LINT_C)
+	$(Q)awk -v max=$(FUNCTION_LINES) 'FNR == 1 { start = 0 } /^\{/ { start = FNR } \
+		/^}/ && start { n = FNR - start - 1; start = 0; \
+			if (n > max) { bad = 1; print FILENAME ":" FNR - n ": a function of " n " lines; split it above " max } } \
+		END { exit bad }' $(filter-out tests/%,$(LINT_C))
 
 # What the directories of links cannot forbid: relative includes, headers without their module, and a library in more
 # than the one module that may speak it. And the Makefile's table of modules against the one in the documentation.
