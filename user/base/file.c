@@ -8,27 +8,13 @@
 
 #include "base/cleanup.h"
 
-int file_read(const char *path, size_t max, char **ret, size_t *ret_len)
+int file_fill(int fd, void *buf, size_t size, size_t *ret_len)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	_cleanup_free_ char *buf = NULL;
-	size_t len = 0, room = 0;
+	size_t len = 0;
 
-	if (fd < 0)
-		return -errno;
-	for (;;) {
-		ssize_t n;
+	while (len < size) {
+		ssize_t n = read(fd, (char *)buf + len, size - len);
 
-		if (len + 1 >= room) {
-			char *grown;
-
-			room = room ? room * 2 : 4096;
-			grown = realloc(buf, room);
-			if (!grown)
-				return -ENOMEM;
-			buf = grown;
-		}
-		n = read(fd, buf + len, room - len - 1);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -36,9 +22,31 @@ int file_read(const char *path, size_t max, char **ret, size_t *ret_len)
 		if (n == 0)
 			break;
 		len += (size_t)n;
+	}
+	*ret_len = len;
+	return 0;
+}
+
+int file_read_fd(int fd, size_t max, char **ret, size_t *ret_len)
+{
+	_cleanup_free_ char *buf = NULL;
+	size_t len = 0, room = 4096, n = 0;
+
+	do {
+		char *grown = realloc(buf, room);
+		int r;
+
+		if (!grown)
+			return -ENOMEM;
+		buf = grown;
+		r = file_fill(fd, buf + len, room - len - 1, &n);
+		if (r < 0)
+			return r;
+		len += n;
 		if (len > max)
 			return -EFBIG;
-	}
+		room *= 2;
+	} while (len + 1 == room / 2);
 	buf[len] = '\0';
 	*ret = TAKE_PTR(buf);
 	if (ret_len)
@@ -46,16 +54,25 @@ int file_read(const char *path, size_t max, char **ret, size_t *ret_len)
 	return 0;
 }
 
-static int write_all(int fd, const char *data, size_t len)
+int file_read(const char *path, size_t max, char **ret, size_t *ret_len)
 {
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	return fd < 0 ? -errno : file_read_fd(fd, max, ret, ret_len);
+}
+
+int file_write_fd(int fd, const void *data, size_t len)
+{
+	const char *from = data;
+
 	while (len) {
-		ssize_t n = write(fd, data, len);
+		ssize_t n = write(fd, from, len);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return -errno;
-		data += n;
+		from += n;
 		len -= (size_t)n;
 	}
 	return 0;
@@ -72,7 +89,7 @@ int file_write_atomic(const char *path, const void *data, size_t len, unsigned m
 	fd = mkostemp(temp, O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	r = write_all(fd, data, len);
+	r = file_write_fd(fd, data, len);
 	if (r == 0 && (fchmod(fd, mode) < 0 || fsync(fd) < 0 || rename(temp, path) < 0))
 		r = -errno;
 	if (r < 0)

@@ -7,5 +7,14 @@
  * *ret_len (may be NULL). -EFBIG above max bytes, else -errno of open or read. */
 int file_read(const char *path, size_t max, char **ret, size_t *ret_len);
 
+/* The same of an open file, from where it stands. */
+int file_read_fd(int fd, size_t max, char **ret, size_t *ret_len);
+
+/* Up to size bytes into buf; *ret_len is less at the end of the file. -errno of read. */
+int file_fill(int fd, void *buf, size_t size, size_t *ret_len);
+
+/* All of it, from where the file stands. -errno of write. */
+int file_write_fd(int fd, const void *data, size_t len);
+
 /* Temp file in the same directory, then rename: readers see the old text or the new. -errno. */
 int file_write_atomic(const char *path, const void *data, size_t len, unsigned mode);

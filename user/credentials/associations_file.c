@@ -7,10 +7,11 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 
 #define FILE_MAX (16 * 1024 * 1024)
 
-/* A file's bytes, wiped when freed. base/file.h grows its buffer with realloc, which would leave
+/* A file's bytes, wiped when freed. file_read() grows its buffer with realloc, which would leave
  * parts of the secrets behind. */
 struct secret_file {
 	char *data;
@@ -22,25 +23,6 @@ static void secret_file_done(struct secret_file *f)
 	if (f->data)
 		explicit_bzero(f->data, f->len);
 	free(f->data);
-}
-
-static int read_full(int fd, char *buf, size_t size, size_t *ret_len)
-{
-	size_t len = 0;
-
-	while (len < size) {
-		ssize_t n = read(fd, buf + len, size - len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	*ret_len = len;
-	return 0;
 }
 
 /* group_member() knows the supplementary groups alone. */
@@ -67,7 +49,7 @@ static int secret_file_read(int fd, struct secret_file *ret, bool *ret_exposed)
 	if (!f.data)
 		return -ENOMEM;
 	f.len = (size_t)st.st_size;
-	r = read_full(fd, f.data, f.len, &f.len);
+	r = file_fill(fd, f.data, f.len, &f.len);
 	if (r < 0)
 		return r;
 	*ret = (struct secret_file){TAKE_PTR(f.data), f.len};
