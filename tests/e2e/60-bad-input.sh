@@ -89,6 +89,8 @@ rejects 1 "cannot read $ENV_TMP: Is a directory; check the path.*" \
   'configuration: a directory' load --config "$ENV_TMP"
 config <<<$'agent: 10.0.0.1:7777\ndestinations: ['
 bad_config '[23]: not YAML: .*' 'not YAML'
+config < <(printf 'mode: audit\n' | iconv -t UTF-16)
+bad_config '1: this is UTF-16; write YAML in UTF-8' 'UTF-16'
 config <<<$'# one\nagnet: 10.0.0.1:7777'
 bad_config '2: unknown key "agnet"; known are agent, .*' 'unknown key'
 config <<<$'agent: 10.0.0.1:7777\nagent: 10.0.0.2:7777'

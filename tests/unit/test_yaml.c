@@ -167,6 +167,26 @@ static void broken(void **state)
 		refused(cases[i].text, strlen(cases[i].text), 100, cases[i].want);
 }
 
+/* libyaml reads it by its mark; what else reads the file here does not. */
+static void encodings(void **state)
+{
+	static const char little[] = "\xff\xfe"
+				     "a\0:\0 \0"
+				     "1\0",
+			  big[] = "\xfe\xff\0a\0:\0 \0"
+				  "1";
+	static const char unmarked[] = "a\0:\0 \0"
+				       "1\0";
+
+	(void)state;
+	refused(little, sizeof(little) - 1, 100, "f.yaml:1: this is UTF-16; write YAML in UTF-8");
+	refused(little, 2, 100, "f.yaml:1: this is UTF-16; ");
+	refused(big, sizeof(big) - 1, 100, "f.yaml:1: this is UTF-16; write YAML in UTF-8");
+	refused(unmarked, sizeof(unmarked) - 1, 100, "f.yaml:1: byte 1: ");
+	yml_tree_free(parse("\xef\xbb\xbf"
+			    "a: 1\n"));
+}
+
 static void limits(void **state)
 {
 	char deep[] = "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\n]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]";
@@ -349,10 +369,10 @@ static void directives(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(events),     cmocka_unit_test(tree),	   cmocka_unit_test(empty),
-		cmocka_unit_test(broken),     cmocka_unit_test(limits),	   cmocka_unit_test(blocks),
-		cmocka_unit_test(typed),      cmocka_unit_test(ill_typed), cmocka_unit_test(wiped),
-		cmocka_unit_test(directives),
+		cmocka_unit_test(events), cmocka_unit_test(tree),	cmocka_unit_test(empty),
+		cmocka_unit_test(broken), cmocka_unit_test(encodings),	cmocka_unit_test(limits),
+		cmocka_unit_test(blocks), cmocka_unit_test(typed),	cmocka_unit_test(ill_typed),
+		cmocka_unit_test(wiped),  cmocka_unit_test(directives),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,7 +20,7 @@ struct yml_stream {
 	const char *text;
 	size_t len, read;
 	bool begun;
-	bool refused; /* by read_text() */
+	const char *refusal; /* by read_text(): why */
 	char problem[128];
 };
 
@@ -33,6 +33,13 @@ static void drop_event(struct yml_stream *stream)
 	yaml_event_delete(event);
 }
 
+/* A byte order mark, by which libyaml would read UTF-16, and nothing else here would. */
+static bool is_utf16(const struct yml_stream *stream)
+{
+	return stream->len >= 2 &&
+	       (!memcmp(stream->text, "\xff\xfe", 2) || !memcmp(stream->text, "\xfe\xff", 2));
+}
+
 /* For libyaml, which reads all directives at once: between its reads is the only place to stop it. */
 static int read_text(void *data, unsigned char *buffer, size_t size, size_t *ret_size)
 {
@@ -40,9 +47,11 @@ static int read_text(void *data, unsigned char *buffer, size_t size, size_t *ret
 	const yaml_parser_t *parser = &stream->parser;
 	size_t left = stream->len - stream->read;
 
-	stream->refused =
-		parser->tag_directives.top - parser->tag_directives.start > MAX_DIRECTIVES;
-	if (stream->refused)
+	if (is_utf16(stream))
+		stream->refusal = "this is UTF-16; write YAML in UTF-8";
+	else if (parser->tag_directives.top - parser->tag_directives.start > MAX_DIRECTIVES)
+		stream->refusal = "too many directives; is this the right file?";
+	if (stream->refusal)
 		return 0;
 	*ret_size = size < left ? size : left;
 	memcpy(buffer, stream->text + stream->read, *ret_size);
@@ -102,9 +111,9 @@ static int explain(struct yml_stream *stream, struct yml_event *ret)
 		ret->text = "no memory";
 		return -ENOMEM;
 	}
-	if (stream->refused) {
+	if (stream->refusal) {
 		ret->line = parser->mark.line + 1;
-		ret->text = "too many directives; is this the right file?";
+		ret->text = stream->refusal;
 		return -EINVAL;
 	}
 	if (parser->error == YAML_READER_ERROR) { /* knows an offset only */
