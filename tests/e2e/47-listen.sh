@@ -26,6 +26,7 @@ serve_with() {
 }
 key() { in_pod web curl -sg --max-time 5 "http://$1/v1/credentials" | jq -r .AccessKeyId; }
 said() { grep -cE "$1" "$ENV_TMP/serve.log"; }
+agent_gone() { [ -z "$(cat "$AGENT_CGROUP/cgroup.procs")" ]; }
 agent_stop() { cgroup_signal "$AGENT_CGROUP" TERM; }
 
 env_up cgroupfs
@@ -71,10 +72,32 @@ check 'and says why' grep -qE 'cannot listen on 10.99.0.78:7: ' "$ENV_TMP/serve.
 serve_with "$NODE_V4:$AGENT_PORT" "[$NODE_V6]:$AGENT_PORT" -- prlimit --nofile=$FILES:$FILES &
 check 'with few descriptors, the agent is there' wait_for 10 agent_is_up
 same 'and says how many, and what follows' 1 \
-  "$(said "no more than $FILES files .* 2560 are needed.* takes 102 connections")"
+  "$(said "no more than $FILES files .* 2560 are needed.* takes 90 connections")"
 in_pod evil "$STARVE" hold $V4 80 $((FILES * 2)) >"$ENV_TMP/hold" &
 held() { grep -q ready "$ENV_TMP/hold"; }
 check 'a pod wants twice as many connections' wait_for 60 held
 same 'another is answered' 'ok=20 failed=0' "$(in_pod web "$STARVE" ask $V4 80 20 new AKIAWEB)"
 check 'and so is a health check' agent_is_up
+agent_stop
+check 'it ends' wait_for 10 agent_gone
+
+# The metrics' connections and what the agent has open anyway are part of the limit.
+serve_with "$NODE_V4:$AGENT_PORT" "[$NODE_V6]:$AGENT_PORT" -- prlimit --nofile=64:64 &
+check 'with 64 descriptors, the agent is there' wait_for 10 agent_is_up
+metrics() { in_node curl -sS --interface 127.0.0.2 --max-time 5 http://127.0.0.1:7778/metrics; }
+check 'and its metrics' wait_for 10 metrics
+in_node "$STARVE" hold 127.0.0.1 7778 64 >"$ENV_TMP/hold-metrics" &
+held_both() {
+  grep -q ready "$ENV_TMP/hold-metrics" &&
+    [ "$(in_node ss -Htn state established "sport = :$AGENT_PORT" | wc -l)" -ge 12 ]
+}
+check 'the pod and a process of the node want more than there are' wait_for 60 held_both
+same 'another pod is answered' 'ok=20 failed=0' "$(in_pod web "$STARVE" ask $V4 80 20 new AKIAWEB)"
+check 'and so is a health check' agent_is_up
+check 'and Prometheus, which has another address' metrics
+agent_stop
+check 'it ends again' wait_for 10 agent_gone
+check_not 'with 32 the agent does not start' serve_with "$NODE_V4:$AGENT_PORT" -- timeout 10 prlimit --nofile=32:32
+check 'and says how many it needs' grep -qE \
+  'no more than 32 files may be open .*at least 48; raise LimitNOFILE' "$ENV_TMP/serve.log"
 tap_done

@@ -508,7 +508,8 @@ static void test_few_files(void **state)
 	assert_int_equal(agent_server_connections(server), 1024);
 	stop_server();
 	assert_int_equal(start_server(&options, NULL), 0);
-	assert_int_equal(agent_server_connections(server), 256);
+	/* what it has open without any connection comes first */
+	assert_in_range(agent_server_connections(server), 240, 255);
 	close(options.listen_fds[0]);
 }
 

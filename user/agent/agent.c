@@ -22,7 +22,25 @@
 #define DEFAULT_CONNECTIONS  1024
 #define OUTSIDE_CONNECTIONS  256
 #define METRICS_CONNECTIONS  16 /* the address that has most makes room for the next */
+#define METRICS_LEAST	     4
 #define NODE_CONNECTIONS     256 /* a flood has to be so much ahead of a health check */
+
+/* Descriptors without any connection: stdio, the log, loops, what is read again; for each of two listeners and the
+ * metrics a socket and what its threads wait with. 28, when this was written. */
+#define FIXED_FILES 32
+
+/* Without a descriptor libmicrohttpd cannot accept, and would wait until somebody, anybody, closes. */
+static unsigned part_of(unsigned connections, unsigned least, unsigned files)
+{
+	unsigned part = connections;
+
+	if (files && files < AGENT_FILES)
+		part = (unsigned)((uint64_t)connections * (files - FIXED_FILES) /
+				  (AGENT_FILES - FIXED_FILES));
+	return part > least ? part : least;
+}
+
+_Static_assert(AGENT_FILES_MIN > FIXED_FILES + METRICS_LEAST, "room for connections of pods");
 
 /* ---- what the caller's loop does ---- */
 
@@ -66,12 +84,13 @@ int agent_server_listen_metrics(struct agent_server *server, struct pc_err *err)
 static int start_metrics(struct agent_server *server, const struct agent_options *o,
 			 struct pc_err *err)
 {
+	unsigned connections = part_of(METRICS_CONNECTIONS, METRICS_LEAST, o->max_files);
 	const struct http_options http = {
 		.listen = o->metrics,
 		.n_listen = 1,
 		.handover = o->handover,
 		.may_be_deaf = true,
-		.limits = {METRICS_CONNECTIONS, METRICS_CONNECTIONS, METRICS_CONNECTIONS},
+		.limits = {connections, connections, connections},
 		.ctx = server,
 		.handle = agent_handler_metrics,
 		.share = agent_handler_share_by_address,
@@ -141,16 +160,6 @@ static int server_fill(struct agent_server *server, const struct agent_options *
 	return r < 0 ? r : watch_all(server, err);
 }
 
-/* Without a descriptor libmicrohttpd cannot accept, and would wait until somebody, anybody, closes. */
-static unsigned part_of(unsigned connections, unsigned files)
-{
-	unsigned part = connections;
-
-	if (files && files < AGENT_FILES)
-		part = (unsigned)((uint64_t)connections * files / AGENT_FILES);
-	return part ?: 1;
-}
-
 static int bind_token_key(const uint8_t *key, uint8_t ret[AGENT_TOKEN_KEY_SIZE], struct pc_err *err)
 {
 	static const char path[] = "/proc/sys/kernel/random/boot_id";
@@ -165,15 +174,21 @@ static int bind_token_key(const uint8_t *key, uint8_t ret[AGENT_TOKEN_KEY_SIZE],
 
 int agent_server_start(const struct agent_options *o, struct agent_server **ret, struct pc_err *err)
 {
-	struct agent_server *server = calloc(1, sizeof(*server));
+	struct agent_server *server;
 	int r;
 
+	if (o->max_files && o->max_files < AGENT_FILES_MIN)
+		return pc_err_set(err, -EMFILE,
+				  "no more than %u files may be open (RLIMIT_NOFILE), and the "
+				  "agent needs at least %d; raise LimitNOFILE of the service",
+				  o->max_files, AGENT_FILES_MIN);
+	server = calloc(1, sizeof(*server));
 	if (!server)
 		return pc_err_set(err, -ENOMEM, "out of memory");
 	server->limits = (struct http_limits){
-		.total = part_of(o->max_connections ?: DEFAULT_CONNECTIONS, o->max_files),
-		.unknown = part_of(OUTSIDE_CONNECTIONS, o->max_files),
-		.local = part_of(NODE_CONNECTIONS, o->max_files)};
+		.total = part_of(o->max_connections ?: DEFAULT_CONNECTIONS, 1, o->max_files),
+		.unknown = part_of(OUTSIDE_CONNECTIONS, 1, o->max_files),
+		.local = part_of(NODE_CONNECTIONS, 1, o->max_files)};
 	agent_audit_limit_init(&server->audit_limit, agent_audit_suppressed, agent_audit_repeated);
 	server->credentials = o->credentials;
 	server->peer = o->peer ?: podcred_peer;

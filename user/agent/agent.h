@@ -19,8 +19,9 @@ struct cred_store;
 
 #define AGENT_TOKEN_KEY_SIZE 32
 
-/* Descriptors that the agent has room for all its connections with. */
-#define AGENT_FILES 2560
+/* Descriptors of the process that the agent has room for all its connections with, and that it can work with at all. */
+#define AGENT_FILES	2560
+#define AGENT_FILES_MIN 48
 
 /* As podcred_peer(). Called from several threads at once; must not block. */
 typedef int (*agent_peer_fn)(int fd, struct podcred_peer *peer, size_t size);
