@@ -15,6 +15,9 @@ web_policy() { podcred pods --json | jq -e ".[] | select(.name == \"web\") | .po
 # status_of PID FIELD
 status_of() { awk -v field="$2:" '$1 == field { $1 = ""; print substr($0, 2) }' "/proc/$1/status"; }
 agent_metrics() { in_node ss -Htln | grep -q ":$1 "; }
+# Of the resolver of this run, by its name.
+resolver_pid() { pgrep -P "$RUN_PID" -x podcred-resolve; }
+resolver_runs() { podcred metrics | grep -q '^podcred_resolver_running 1'; }
 agent_gone() { [ -z "$(cat "$AGENT_CGROUP/cgroup.procs")" ]; }
 
 env_up
@@ -79,6 +82,23 @@ check 'without a rule for it a pod is redirected' web_policy redirect
 echo 'policy: [{namespace: shop, action: deny}]' >"$ENV_TMP/config.yaml"
 kill -HUP "$RUN_PID"
 check 'SIGHUP: the resolver of run reads the policy again' wait_for 10 web_policy deny
+# A file that is broken by now is of no interest to a child that is started again.
+printf 'policy: [\n' >"$ENV_TMP/config.yaml"
+AGENT_PID=$(agent_pid)
+RESOLVER_PID=$(resolver_pid)
+agent_is_another() { [ -n "$(agent_pid)" ] && [ "$(agent_pid)" != "$AGENT_PID" ] && agent_metrics 9100; }
+resolver_is_another() { [ -n "$(resolver_pid)" ] && [ "$(resolver_pid)" != "$RESOLVER_PID" ] && resolver_runs; }
+kill -KILL "$AGENT_PID" "$RESOLVER_PID"
+check 'an agent that is started again has the configuration of before' wait_for 20 agent_is_another
+check 'and so has the resolver' wait_for 20 resolver_is_another
+check 'the policy of before is in force' wait_for 10 web_policy deny
+kill -HUP "$RUN_PID"
+check 'SIGHUP: run says what is wrong with the file' \
+  wait_for 10 grep -q '^podcred: warning: .*/config.yaml:.*; the configuration read before stays in force' "$ENV_TMP/run.log"
+check 'and the policy of before stays in force' web_policy deny
+echo 'policy: []' >"$ENV_TMP/config.yaml"
+kill -HUP "$RUN_PID"
+check 'SIGHUP: a file that is valid again counts' wait_for 10 web_policy redirect
 kill -TERM "$RUN_PID"
 wait "$RUN_PID"
 check 'with --keep the guard stays' refused

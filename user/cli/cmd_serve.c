@@ -12,11 +12,15 @@
 int cmd_serve(const struct cli_command *self, int argc, char **argv)
 {
 	struct serve_options serve = {};
+	const char *metrics = NULL;
 	struct cli_setup setup = {.program = daemon_is_supervised() ? "podcred-serve" : NULL};
 	const struct cli_option options[] = {
-		{"config", "FILE", "configuration: the agent's address", &setup.config_path, NULL,
-		 NULL},
+		{"config", "FILE", "configuration: the agent's address, and that of its metrics",
+		 &setup.config_path, NULL, NULL},
 		{"agent", "ADDRESS:PORT", "listen here", NULL, NULL, &setup.agents},
+		{"metrics-address", "ADDRESS:PORT",
+		 "where the metrics are, or off (default: as the configuration says)", &metrics,
+		 NULL, NULL},
 		{"associations", "FILE", "which service account gets which credentials (required)",
 		 &serve.associations, NULL, NULL},
 		{"token-key", "FILE", "key that keeps IMDS session tokens valid across restarts",
@@ -37,6 +41,8 @@ int cmd_serve(const struct cli_command *self, int argc, char **argv)
 		return r - 1;
 	log_queue();
 	r = cli_setup_finish(&setup, &err);
+	if (r == 0 && metrics)
+		r = config_set_metrics(&setup.config, metrics, &err);
 	if (setup.config.agent_v4.port)
 		listen[serve.n_listen++] = setup.config.agent_v4;
 	if (setup.config.agent_v6.port)

@@ -66,12 +66,17 @@ struct config {
 	size_t n_policy;
 };
 
+#define CONFIG_FILE_MAX (1 << 20) /* bytes */
+
 /* What podcred does without a file: the three AWS credential services, no agent yet. */
 void config_default(struct config *ret);
 
 /* The file's settings over the defaults; a list of destinations replaces the default one.
  * On error *ret is untouched and err says file, line, what is wrong and what to write. */
 int config_load(const char *path, struct config *ret, struct pc_err *err);
+
+/* The same from an open file, from its beginning; name is for messages. */
+int config_read(int fd, const char *name, struct config *ret, struct pc_err *err);
 
 /* Set agent_v4 or agent_v6 from "ADDRESS:PORT". Refuses loopback, wildcard and link-local
  * addresses, which no pod can reach. -EINVAL with err filled. */

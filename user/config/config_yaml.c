@@ -3,6 +3,7 @@
 #include "config/config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -12,7 +13,6 @@
 #include "base/file.h"
 #include "config/config_section.h"
 
-#define FILE_MAX  (1 << 20)
 #define MAX_NODES 65536
 
 static const char *const action_words[] = {
@@ -155,9 +155,9 @@ static int parse(const struct yml_source *src, const char *text, size_t len, str
 	return root ? yml_mapping(src, root, keys, ARRAY_SIZE(keys), config) : 0;
 }
 
-int config_load(const char *path, struct config *ret, struct pc_err *err)
+static int load(int fd, const char *name, struct config *ret, struct pc_err *err)
 {
-	const struct yml_source src = {.name = path, .err = err};
+	const struct yml_source src = {.name = name, .err = err};
 	_cleanup_free_ struct config *config = malloc(sizeof(*config));
 	_cleanup_free_ char *text = NULL;
 	size_t len;
@@ -165,13 +165,25 @@ int config_load(const char *path, struct config *ret, struct pc_err *err)
 
 	if (!config)
 		return -ENOMEM;
-	r = file_read(path, FILE_MAX, &text, &len);
+	r = fd < 0 ? fd : file_read_fd(fd, CONFIG_FILE_MAX, &text, &len);
 	if (r < 0)
 		return pc_err_set(err, r, "cannot read %s: %s; check the path and its permissions",
-				  path, strerror(-r));
+				  name, strerror(-r));
 	config_default(config);
 	r = parse(&src, text, len, config);
 	if (r == 0)
 		*ret = *config;
 	return r;
+}
+
+int config_load(const char *path, struct config *ret, struct pc_err *err)
+{
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+	return load(fd < 0 ? -errno : fd, path, ret, err);
+}
+
+int config_read(int fd, const char *name, struct config *ret, struct pc_err *err)
+{
+	return load(lseek(fd, 0, SEEK_SET) < 0 ? -errno : fd, name, ret, err);
 }

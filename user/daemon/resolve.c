@@ -6,8 +6,8 @@
  */
 #include "daemon/resolve.h"
 
+#include <errno.h>
 #include <linux/capability.h>
-#include <signal.h>
 #include <string.h>
 
 #include "base/caps.h"
@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/plural.h"
 #include "daemon/privileges.h"
+#include "daemon/signals.h"
 #include "daemon/standby.h"
 #include "daemon/supervised.h"
 #include "identity/registry.h"
@@ -31,20 +32,36 @@ static void on_stop(void *arg, int sig)
 	loop_stop(res->loop, RESOLVE_STOP);
 }
 
+/* Which configuration is in force, podcred run says. */
 static void on_reload(void *arg, int sig)
 {
+	struct resolver *res = arg;
+
 	(void)sig;
-	resolver_policy_reload(arg);
-	resolver_names_reload(arg);
+	if (res->tenure->channel < 0)
+		resolver_policy_reload(res);
+	resolver_names_reload(res);
 }
 
+/* The configuration, again. */
 static void on_channel(void *arg, unsigned ready)
 {
-	const struct resolver *res = arg;
+	struct resolver *res = arg;
+	int fd = daemon_supervised_receive(res->tenure->channel);
 
-	(void)ready; /* nothing else comes here */
-	log_info(SUPERVISED_GONE);
-	loop_stop(res->loop, RESOLVE_STOP);
+	(void)ready;
+	if (fd >= 0) {
+		cleanup_close(&res->tenure->config_fd);
+		res->tenure->config_fd = fd;
+		resolver_policy_reload(res);
+	} else if (fd == -EPIPE) {
+		log_info(SUPERVISED_GONE);
+		loop_stop(res->loop, RESOLVE_STOP);
+	} else if (fd != -EAGAIN) {
+		log_warn("cannot receive the configuration: %s; the policy read before stays in "
+			 "force: send SIGHUP again",
+			 strerror(-fd));
+	}
 }
 
 /* ---- start, in this order ---- */
@@ -56,11 +73,7 @@ static int open_loop(struct resolver *res, struct pc_err *err)
 
 	(void)err;
 	if (r == 0)
-		r = loop_signal(res->loop, SIGTERM, on_stop, res);
-	if (r == 0)
-		r = loop_signal(res->loop, SIGINT, on_stop, res);
-	if (r == 0)
-		r = loop_signal(res->loop, SIGHUP, on_reload, res);
+		r = daemon_signals(res->loop, on_stop, on_reload, res);
 	if (r == 0 && res->tenure->channel >= 0)
 		r = loop_watch(res->loop, res->tenure->channel, LOOP_READ, on_channel, res, &watch);
 	return r;
@@ -155,6 +168,7 @@ static void cleanup_tenure(struct resolve_tenure *tenure)
 	node_metrics_stop(tenure->metrics); /* it uses the mount */
 	free(tenure->mount);
 	cleanup_close(&tenure->channel);
+	cleanup_close(&tenure->config_fd);
 	cleanup_close(&tenure->lock_fd);
 }
 
@@ -189,17 +203,29 @@ static int run_once(const struct resolver_options *options, struct resolve_tenur
 	return r;
 }
 
+/* What podcred run has sent through the channel already. */
+static int find_channel(const struct resolver_options *options, struct resolve_tenure *tenure,
+			struct pc_err *err)
+{
+	int r = tenure->channel = daemon_supervised_open("podcred-resolve", err);
+
+	if (r < 0 || !options->config_path)
+		return r;
+	r = tenure->config_fd = daemon_supervised_receive(tenure->channel);
+	return r < 0 ? pc_err_set(err, r, SUPERVISED_GONE) : 0;
+}
+
 int daemon_resolve(const struct resolver_options *options, struct pc_err *err)
 {
-	_cleanup_(cleanup_tenure) struct resolve_tenure tenure = {.channel = -EBADF,
-								  .lock_fd = -EBADF};
+	_cleanup_(cleanup_tenure) struct resolve_tenure tenure = {
+		.channel = -EBADF, .config_fd = -EBADF, .lock_fd = -EBADF};
 	bool stopped = false;
 	int r = daemon_privileges_drop(NULL, needed_capabilities(), err);
 
 	if (r == 0)
 		r = log_start();
 	if (r == 0 && daemon_is_supervised())
-		r = tenure.channel = daemon_supervised_open("podcred-resolve", err);
+		r = find_channel(options, &tenure, err);
 	if (r >= 0 && options->standby)
 		r = daemon_standby(options->pin_dir, &tenure.lock_fd, &stopped, err);
 	if (r < 0 || stopped)

@@ -8,7 +8,6 @@
 #include "daemon/run.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -22,8 +21,9 @@
 #include "base/loop.h"
 #include "base/plural.h"
 #include "daemon/child.h"
+#include "daemon/run_files.h"
 #include "daemon/privileges.h"
-#include "daemon/supervised.h"
+#include "daemon/signals.h"
 #include "kernel/load.h"
 #include "node/guard.h"
 #include "node/guard_up.h"
@@ -63,7 +63,8 @@ int daemon_run_default_agent(struct config *config, struct pc_err *err)
 struct run {
 	const struct run_options *options;
 	struct privileges_user user;
-	char agents[2][NET_ADDR_TEXT], uid[16];
+	char agents[2][NET_ADDR_TEXT], metrics[NET_ADDR_TEXT], uid[16];
+	struct run_files files;
 	struct child v[2]; /* resolve, serve */
 	struct children children;
 };
@@ -95,8 +96,11 @@ static void resolve_args(struct run *run, const struct layout *place, struct chi
 {
 	const struct run_options *o = run->options;
 
-	*child = (struct child){
-		.name = "podcred-resolve", .argv = {"podcred", "resolve"}, .channel = -EBADF};
+	*child = (struct child){.name = "podcred-resolve",
+				.argv = {"podcred", "resolve"},
+				.prepare = daemon_run_files_send_config,
+				.arg = &run->files,
+				.channel = -EBADF};
 	add(child, "--pin-dir", o->place.pin_dir);
 	add(child, "--kubepods", place->kubepods);
 	add(child, "--pods", o->pods);
@@ -104,33 +108,6 @@ static void resolve_args(struct run *run, const struct layout *place, struct chi
 	add(child, "--metrics", o->metrics);
 	add_flag(child, "--log-json", o->log_json);
 	add_flag(child, "--debug", o->log_debug);
-}
-
-static int open_associations(const struct run_options *options, struct pc_err *err)
-{
-	int fd = open(options->associations, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-
-	return fd >= 0 ? fd
-		       : pc_err_set(err, -errno,
-				    "cannot read %s: %m; check the path and its permissions",
-				    options->associations);
-}
-
-/* The file stays root's: the agent gets it open, and again on each SIGHUP. */
-static int send_associations(const struct child *child, void *arg, struct pc_err *err)
-{
-	const struct run_options *options = arg;
-	_cleanup_close_ int fd = open_associations(options, err);
-	int r;
-
-	if (fd < 0)
-		return fd;
-	r = daemon_supervised_send(child->channel, fd);
-	return r < 0 ? pc_err_set(err, r, "cannot hand %s over to %s: %s", options->associations,
-				  child->name,
-				  r == -EAGAIN ? "it has not read what it was sent before"
-					       : strerror(-r))
-		     : 0;
 }
 
 static void serve_args(struct run *run, const struct layout *place, struct child *child)
@@ -141,8 +118,8 @@ static void serve_args(struct run *run, const struct layout *place, struct child
 	*child = (struct child){.name = "podcred-serve",
 				.cgroup = place->agent_cgroup,
 				.argv = {"podcred", "serve"},
-				.prepare = send_associations,
-				.arg = (void *)o,
+				.prepare = daemon_run_files_send_associations,
+				.arg = &run->files,
 				.channel = -EBADF};
 	snprintf(run->uid, sizeof(run->uid), "%u", run->user.uid);
 	add(child, "--user", run->uid);
@@ -151,7 +128,11 @@ static void serve_args(struct run *run, const struct layout *place, struct child
 			add(child, "--agent",
 			    net_addr_format(agents[i]->ip, agents[i]->port, run->agents[i],
 					    sizeof(run->agents[i])));
-	add(child, "--config", o->config_path); /* where its metrics are */
+	add(child, "--metrics-address",
+	    o->place.config->metrics.port
+		    ? net_addr_format(o->place.config->metrics.ip, o->place.config->metrics.port,
+				      run->metrics, sizeof(run->metrics))
+		    : "off");
 	add(child, "--associations", o->associations);
 	add(child, "--token-key", o->token_key);
 	add_flag(child, "--require-authorization", o->require_authorization);
@@ -170,8 +151,12 @@ static void on_reload(void *arg, int sig)
 	(void)sig;
 	if (run->children.ending)
 		return;
+	if (daemon_run_files_read_config(&run->files, &err) < 0)
+		log_warn("%s; the configuration read before stays in force", err.msg);
+	else if (resolve->pid && resolve->prepare(resolve, resolve->arg, &err) < 0)
+		log_warn("%s; its policy stays as it is", err.msg);
 	daemon_child_signal(resolve, SIGHUP);
-	if (serve->pid && send_associations(serve, serve->arg, &err) < 0)
+	if (serve->pid && serve->prepare(serve, serve->arg, &err) < 0)
 		log_warn("%s; the associations read before stay in force", err.msg);
 }
 
@@ -187,13 +172,7 @@ static int open_loop(struct run *run, struct loop **ret)
 {
 	int r = loop_new(ret);
 
-	if (r == 0)
-		r = loop_signal(*ret, SIGTERM, on_stop, run);
-	if (r == 0)
-		r = loop_signal(*ret, SIGINT, on_stop, run);
-	if (r == 0)
-		r = loop_signal(*ret, SIGHUP, on_reload, run);
-	return r;
+	return r < 0 ? r : daemon_signals(*ret, on_stop, on_reload, run);
 }
 
 static int supervise(struct run *run, const struct layout *place, struct loop *loop)
@@ -248,9 +227,12 @@ static int detach(const struct run_options *options, const struct layout *place,
 /* What would only make a child fail again and again, while the guard refuses everybody. */
 static int check_before(struct run *run, struct pc_err *err)
 {
-	_cleanup_close_ int fd = open_associations(run->options, err);
-	int r = fd < 0 ? fd : daemon_privileges_find_user(run->options->user, &run->user, err);
+	int r = daemon_run_files_check(&run->files, err);
 
+	if (r == 0)
+		r = daemon_run_files_read_config(&run->files, err);
+	if (r == 0)
+		r = daemon_privileges_find_user(run->options->user, &run->user, err);
 	return r < 0 ? r : node_metrics_check(run->options->metrics, err);
 }
 
@@ -288,9 +270,17 @@ static int prepare(struct run *run, int *ret_lock, struct pc_err *err)
 	return r < 0 ? r : check_resolver(run->options, ret_lock, err);
 }
 
+static void run_done(struct run *run)
+{
+	daemon_run_files_done(&run->files);
+}
+
 int daemon_run(const struct run_options *options, struct pc_err *err)
 {
-	struct run run = {.options = options};
+	_cleanup_(run_done) struct run run = {.options = options,
+					      .files = {.associations = options->associations,
+							.config = options->config_path,
+							.config_fd = -EBADF}};
 	bool was_loaded = kern_is_loaded(options->place.pin_dir);
 	_cleanup_(loop_freep) struct loop *loop = NULL;
 	_cleanup_close_ int resolver_lock = -EBADF;

@@ -9,7 +9,7 @@
 struct run_options {
 	struct layout_options place;
 	const char *pods; /* PodList */
-	const char *config_path; /* read already; the children read it again: policy, metrics */
+	const char *config_path; /* of place.config; read again on SIGHUP */
 	const char *metrics; /* as in struct resolver_options */
 	const char *associations;
 	const char *token_key;

@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <linux/capability.h>
 #include <malloc.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -24,6 +23,7 @@
 #include "credentials/store.h"
 #include "daemon/privileges.h"
 #include "daemon/sandbox.h"
+#include "daemon/signals.h"
 #include "daemon/supervised.h"
 #include "podcred/podcred.h"
 
@@ -225,11 +225,7 @@ static int open_loop(struct serve *serve)
 	int r = loop_new(&serve->loop);
 
 	if (r == 0)
-		r = loop_signal(serve->loop, SIGTERM, on_stop, serve);
-	if (r == 0)
-		r = loop_signal(serve->loop, SIGINT, on_stop, serve);
-	if (r == 0)
-		r = loop_signal(serve->loop, SIGHUP, on_reload, serve);
+		r = daemon_signals(serve->loop, on_stop, on_reload, serve);
 	if (r == 0)
 		r = loop_timer_new(serve->loop, listen_again, serve, &serve->retry);
 	if (r == 0)

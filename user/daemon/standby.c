@@ -6,11 +6,11 @@
 #include "daemon/standby.h"
 
 #include <errno.h>
-#include <signal.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "daemon/signals.h"
 #include "kernel/load.h"
 
 #define TRY_NS (50 * CLOCK_MS)
@@ -48,12 +48,9 @@ static void on_stop(void *arg, int sig)
 
 static int wait_on(struct standby *standby)
 {
-	int r = loop_signal(standby->loop, SIGTERM, on_stop, standby);
+	/* no SIGHUP: the list is read at the start anyway */
+	int r = daemon_signals(standby->loop, on_stop, NULL, standby);
 
-	if (r == 0)
-		r = loop_signal(standby->loop, SIGINT, on_stop, standby);
-	if (r == 0) /* the list is read at the start anyway */
-		r = loop_signal(standby->loop, SIGHUP, NULL, NULL);
 	if (r == 0)
 		r = loop_every(standby->loop, 0, TRY_NS, try_lock, standby, NULL);
 	return r < 0 ? r : loop_run(standby->loop);

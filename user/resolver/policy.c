@@ -34,12 +34,19 @@ static bool differs(void *arg, const struct pod_ident *pod)
 	       resolver_policy_flags(policies->now, pod);
 }
 
-int resolver_policy_start(struct resolver *res, struct pc_err *err)
+static int load(struct resolver *res, struct pc_err *err)
 {
 	const char *path = res->options->config_path;
+	int fd = res->tenure->config_fd;
 
+	return fd < 0 ? config_load(path, &res->config, err)
+		      : config_read(fd, path, &res->config, err);
+}
+
+int resolver_policy_start(struct resolver *res, struct pc_err *err)
+{
 	config_default(&res->config);
-	return path ? config_load(path, &res->config, err) : 0;
+	return res->options->config_path ? load(res, err) : 0;
 }
 
 void resolver_policy_reload(struct resolver *res)
@@ -52,7 +59,7 @@ void resolver_policy_reload(struct resolver *res)
 	if (!res->options->config_path)
 		return;
 	before = res->config;
-	r = config_load(res->options->config_path, &res->config, &err);
+	r = load(res, &err);
 	if (r < 0) {
 		log_warn("%s; the policy read before stays in force",
 			 err.msg[0] ? err.msg : strerror(-r));

@@ -36,6 +36,7 @@ enum {
 struct resolve_tenure {
 	char *mount; /* cgroup2 */
 	int channel; /* to podcred run; negative: it did not start us */
+	int config_fd; /* the configuration as run handed it over; negative: read the file */
 	int lock_fd; /* of the only resolver; podcred run has it for its child */
 	struct metrics_file *metrics; /* NULL: not started yet */
 };
