@@ -139,4 +139,26 @@ same 'and listens nowhere else' "$AGENT_PORT" \
 same 'without a word about it' 0 "$(said metrics)"
 agent_stop
 
+# ---- with what the resolver says about the node ----
+AT=127.0.0.1:7778
+kill "$RESOLVE_PID"
+wait "$RESOLVE_PID"
+mkdir "$ENV_TMP/run"
+env_serve --user 65533 --node-metrics "$ENV_TMP/run/podcred.prom"
+take
+same 'before the resolver has written anything: 0, and nothing of the node' '0 null' \
+  "$(value podcred_agent_node_metrics) $(value podcred_guard_complete)"
+env_resolve --metrics "$ENV_TMP/run/podcred.prom"
+passed_on() { take && [ "$(value podcred_agent_node_metrics)" = 1 ]; }
+check 'what it has written is passed on' wait_for 10 passed_on
+take
+same 'all of it' "$(samples <"$ENV_TMP/run/podcred.prom" | jq -cS keys)" \
+  "$(jq -cS '[keys[] | select(startswith("podcred_agent_") | not)]' <<<"$SAMPLES")"
+same 'and the guard is complete' 1 "$(value podcred_guard_complete)"
+kill "$RESOLVE_PID"
+wait "$RESOLVE_PID"
+take
+same 'without a resolver: 0' '0 null' "$(value podcred_agent_node_metrics) $(value podcred_guard_complete)"
+agent_stop
+
 tap_done

@@ -194,6 +194,7 @@ int agent_server_start(const struct agent_options *o, struct agent_server **ret,
 	server->peer = o->peer ?: podcred_peer;
 	server->name_wait_ms = o->name_wait_ms;
 	server->require_authorization = o->require_authorization;
+	server->node_text.path = o->node_metrics;
 	server->turn_fd = -EBADF;
 	r = bind_token_key(o->token_key, server->token_key, err);
 	if (r == 0)

@@ -27,13 +27,14 @@ struct cred_store;
 typedef int (*agent_peer_fn)(int fd, struct podcred_peer *peer, size_t size);
 
 /* Zero means the default for every number and pointer that has one. Nothing in here is kept by
- * reference after agent_server_start() returns, but credentials. */
+ * reference after agent_server_start() returns, but credentials and node_metrics. */
 struct agent_options {
 	const struct net_addr *listen; /* addresses to listen on, ports not zero */
 	size_t n_listen;
 	const int *listen_fds; /* plain TCP listeners made by the caller, who keeps them */
 	size_t n_listen_fds;
 	const struct net_addr *metrics; /* where GET /metrics is answered; NULL: nowhere */
+	const char *node_metrics; /* a file that is passed on with them, the caller's; NULL: none */
 	struct cred_store *credentials; /* the caller's; in use until agent_server_stop() */
 	uint8_t token_key[AGENT_TOKEN_KEY_SIZE]; /* keep it over restarts, and so do IMDS tokens */
 	agent_peer_fn peer; /* podcred_peer */

@@ -163,11 +163,16 @@ int agent_handler_handle(void *ctx, struct http_request *http, struct http_respo
 
 int agent_handler_metrics(void *ctx, struct http_request *req, struct http_response *resp)
 {
-	const struct agent_server *server = ctx;
-	const struct metrics_now now = {.counts = http_counts(server->http),
-					.limits = server->limits,
-					.associations = cred_store_count(server->credentials),
-					.log_dropped = log_dropped()};
+	struct agent_server *server = ctx;
+	_cleanup_free_ char *node_text = NULL;
+	struct metrics_now now = {.counts = http_counts(server->http),
+				  .limits = server->limits,
+				  .associations = cred_store_count(server->credentials),
+				  .log_dropped = log_dropped()};
 
+	now.passes_on = server->node_text.path;
+	if (now.passes_on)
+		agent_node_text_read(&server->node_text, clock_mono_ns(), &node_text);
+	now.node_text = node_text;
 	return agent_metrics_answer(&server->metrics, &now, http_request_head(req), resp);
 }

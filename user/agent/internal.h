@@ -5,6 +5,7 @@
 #include "agent/agent.h"
 #include "agent/audit_limit.h"
 #include "agent/metrics.h"
+#include "agent/node_text.h"
 #include "http/server.h"
 
 struct agent_server {
@@ -16,6 +17,7 @@ struct agent_server {
 	struct cred_store *credentials;
 	struct audit_limit audit_limit;
 	struct metrics metrics;
+	struct node_text node_text; /* of the thread that answers metrics */
 	struct http_server *http, *metrics_http; /* the latter NULL: off */
 	int turn_fd; /* an epoll instance: readable when one of these is */
 	struct http_limits limits;

@@ -9,7 +9,7 @@
 #include "base/clock.h"
 
 #define US	  1000ULL
-#define TEXT_ROOM (64 * 1024)
+#define TEXT_ROOM ((64 + 256) * 1024) /* its own, and what it passes on */
 
 /* From a lookup in memory to a wait for a name. */
 static const struct {
@@ -166,6 +166,16 @@ static void put_now(const struct metrics_now *now, struct text *t)
 	text_addf(t, "podcred_agent_log_dropped_total %" PRIu64 "\n", now->log_dropped);
 }
 
+static void put_node(const struct metrics_now *now, struct text *t)
+{
+	if (!now->passes_on)
+		return;
+	head(t, "podcred_agent_node_metrics", "gauge",
+	     "Whether the metrics of the resolver follow; 0: it has written none for a minute.");
+	text_addf(t, "podcred_agent_node_metrics %d\n", now->node_text != NULL);
+	text_add(t, now->node_text ?: "");
+}
+
 int agent_metrics_print(const struct metrics *m, const struct metrics_now *now, struct text *ret)
 {
 	ret->max = TEXT_ROOM;
@@ -178,6 +188,7 @@ int agent_metrics_print(const struct metrics *m, const struct metrics_now *now, 
 	for (size_t i = 0; name_at(i); i++)
 		put_duration(m, i, ret);
 	put_now(now, ret);
+	put_node(now, ret);
 	return text_error(ret);
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "agent/answer.h"
@@ -46,6 +47,8 @@ struct metrics_now {
 	struct http_limits limits;
 	size_t associations;
 	uint64_t log_dropped; /* lines */
+	bool passes_on; /* what the resolver says of the node */
+	const char *node_text; /* that; NULL: it says nothing now */
 };
 
 /* The text exposition format 0.0.4. 0, -ENOMEM or -E2BIG. */

@@ -25,6 +25,8 @@ int cmd_serve(const struct cli_command *self, int argc, char **argv)
 		 &serve.associations, NULL, NULL},
 		{"token-key", "FILE", "key that keeps IMDS session tokens valid across restarts",
 		 &serve.token_key, NULL, NULL},
+		{"node-metrics", "FILE", "what the resolver writes with --metrics; passed on",
+		 &serve.node_metrics, NULL, NULL},
 		{"user", "USER", "switch to that user, a name or a number", &serve.user, NULL,
 		 NULL},
 		{"handover", NULL, "take over from a running agent of the same user, for updates",

@@ -367,6 +367,7 @@ int daemon_serve(const struct serve_options *options, struct pc_err *err)
 		.listen = options->listen,
 		.n_listen = options->n_listen,
 		.metrics = options->metrics.port ? &options->metrics : NULL,
+		.node_metrics = options->node_metrics,
 		.peer = podcred_peer,
 		.require_authorization = options->require_authorization,
 		.handover = options->handover,

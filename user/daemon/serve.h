@@ -15,6 +15,7 @@ struct serve_options {
 	struct net_addr metrics; /* port 0: none */
 	const char *associations;
 	const char *token_key; /* file that keeps the IMDS token key over restarts; may be NULL */
+	const char *node_metrics; /* file that the resolver writes its metrics to; may be NULL */
 	const char *user; /* switch to that user, a name or a number; NULL: stay who we are */
 	bool handover; /* take over from an agent of this user that has the addresses, too */
 	bool require_authorization; /* Pod Identity asks for the Authorization header, as on EKS */

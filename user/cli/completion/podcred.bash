@@ -15,7 +15,7 @@ _podcred() {
     return
   fi
   case $prev in
-  --config | --pods | --associations | --token-key | --metrics)
+  --config | --pods | --associations | --token-key | --metrics | --node-metrics)
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     return
     ;;
@@ -34,7 +34,7 @@ _podcred() {
   unload) options='--others --wait --kubepods --pin-dir --json' ;;
   run) options="$place --without --pods --metrics --associations --user --token-key --require-authorization --keep --verbose $log" ;;
   resolve) options="--config --pods --metrics --kubepods --standby --conflict-seconds --pin-dir $log" ;;
-  serve) options="--config --agent --metrics-address --associations --user --token-key --handover --require-authorization $log" ;;
+  serve) options="--config --agent --metrics-address --associations --node-metrics --user --token-key --handover --require-authorization $log" ;;
   status) options='--kubepods --json --pin-dir' ;;
   pods | peers | flows | targets) options='--json --pin-dir' ;;
   explain) options='--pod --to --protocol --json --pin-dir' ;;
