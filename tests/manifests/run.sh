@@ -109,7 +109,7 @@ refused agent.prot=7777 'Additional property prot is not allowed'
 refused image.repository=podcred 'image.repository: Does not match pattern'
 refused config.agent=10.0.0.1:7777 'config: Must not validate the schema'
 refused config.mode=off 'config.mode must be one of the following'
-refused maxUnavailable=0 'maxUnavailable'
+refused maxSurge=0 'maxSurge'
 refused 'associations[0].namespace=shop' 'serviceAccount is required'
 refused resources.load.requests.cpu=null 'cpu is required'
 
