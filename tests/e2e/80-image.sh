@@ -154,6 +154,8 @@ same 'unprivileged unless the pod says otherwise' '60777:60777 ["/usr/bin/podcre
   "$(jq -r '.config | "\(.User) \(.Entrypoint) \(.Labels["org.opencontainers.image.version"])"' "$CONFIG")"
 same 'nobody else has its user' 'podcred root' \
   "$(cut -d: -f1 "$ENV_TMP/rootfs/etc/passwd" | sort | xargs)"
+check 'it has the certificate authorities that the system trusts' \
+  cmp "/etc/ssl/certs/ca-certificates.crt" "$ENV_TMP/rootfs/etc/ssl/certs/ca-certificates.crt"
 same 'no setuid or setgid file, no shell' '' \
   "$(find "$ENV_TMP/rootfs" \( -type f -perm /6000 \) -o -name sh -o -name bash)"
 
