@@ -403,7 +403,7 @@ static void test_silence(void **state)
 						    .idle_ns = S / 5};
 
 		expect(ask(&seen, options), -ETIMEDOUT, "silent for too long");
-		assert_string_equal(seen.body, i == 2 ? "some" : "");
+		assert_int_equal(strncmp("some", seen.body, seen.len), 0);
 		options.idle_ns = 0;
 		options.total_ns = S / 5;
 		expect(ask(&seen, options), -ETIMEDOUT, "time");
@@ -454,7 +454,7 @@ static void test_gzip(void **state)
 static void test_bomb(void **state)
 {
 	static struct seen seen;
-	struct http_call_options options = {.url = fake_http_url("plain", "/gzip/200000000"),
+	struct http_call_options options = {.url = fake_http_url("plain", "/gzip/50000000"),
 					    .max_body = 1 << 20};
 	struct rusage before, after;
 
@@ -763,9 +763,9 @@ static void test_cancel_within_data(void **state)
 {
 	static struct seen seen;
 	struct http_call_options one = {.url = fake_http_url("plain", "/half-body"),
-					.idle_ns = S / 10};
+					.idle_ns = 30 * S};
 	struct http_call_options two = {.url = fake_http_url("plain", "/silent"),
-					.idle_ns = S / 10};
+					.idle_ns = 30 * S};
 
 	(void)state;
 	memset(&seen, 0, sizeof(seen));
@@ -820,7 +820,7 @@ static void test_cancel_elsewhere(void **state)
 {
 	static struct seen seen;
 	struct http_call_options silent = {.url = fake_http_url("plain", "/silent"),
-					   .idle_ns = S / 10};
+					   .idle_ns = 30 * S};
 
 	(void)state;
 	memset(&other, 0, sizeof(other));

@@ -440,10 +440,30 @@ static void test_plugin_environment(void **state)
 	       "*) exit 12 ;;\nesac\n"
 	       "test \"$(readlink /proc/$$/fd/0)\" = /dev/null || exit 13\n"
 	       "ls -l /proc/$$/fd | grep -E 'socket|anon_inode' && exit 14\n"
-	       "grep -q 'SigBlk:.*0000000000000000' /proc/$$/status || exit 15\n"
+	       "test $(tr '\\0' '\\n' </proc/$$/environ | grep -c ^MINE=) = 1 || exit 15\n"
 	       "echo '" CREDENTIAL("\"token\": \"hush\"") "'");
 	expect(ask("/echo"), 0, "Bearer hush");
 	unsetenv("MINE");
+}
+
+/* A shell would have unblocked them itself. */
+static void test_plugin_has_no_signal_blocked(void **state)
+{
+	sigset_t usual;
+
+	(void)state;
+	sigemptyset(&usual);
+	sigaddset(&usual, SIGTERM);
+	assert_int_equal(sigprocmask(SIG_BLOCK, &usual, NULL), 0); /* as a loop does */
+	fake_http_write(
+		"plugin",
+		"#!/usr/bin/python3 -I\n"
+		"blocked = [x for x in open('/proc/self/status') if x.startswith('SigBlk')]\n"
+		"print('" CREDENTIAL("\"token\": \"%s\"") "' % blocked[0].split()[1])\n",
+		0700);
+	use(load(PLUGIN, "tls", "ca.pem"));
+	expect(ask("/echo"), 0, "Bearer 0000000000000000");
+	assert_int_equal(sigprocmask(SIG_UNBLOCK, &usual, NULL), 0);
 }
 
 static void test_plugin_certificate(void **state)
@@ -607,11 +627,14 @@ static void on_run(void *arg, int error, const char *why, struct kube_exec_crede
 	loop_stop(loop, 0);
 }
 
+/* One that nobody has waited for yet is dead as well. */
 static bool alive(const char *name)
 {
-	pid_t pid = (pid_t)strtol(fake_http_file(name), NULL, 10);
+	_cleanup_free_ char *text = NULL;
+	char path[64];
 
-	return pid <= 0 || kill(pid, 0) == 0;
+	snprintf(path, sizeof(path), "/proc/%ld/stat", strtol(fake_http_file(name), NULL, 10));
+	return file_read(path, 4096, &text, NULL) == 0 && !strstr(text, ") Z ");
 }
 
 static void wait_for_file(const char *name)
@@ -729,6 +752,7 @@ int main(void)
 		cmocka_unit_test(test_authority_is_replaced),
 		cmocka_unit_test(test_plugin),
 		cmocka_unit_test(test_plugin_environment),
+		cmocka_unit_test(test_plugin_has_no_signal_blocked),
 		cmocka_unit_test(test_plugin_certificate),
 		cmocka_unit_test(test_plugin_expiry),
 		cmocka_unit_test(test_bad_plugins),
