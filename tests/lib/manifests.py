@@ -80,8 +80,8 @@ def decoded(obj):
     return obj
 
 
-# Lists whose order means nothing. It does for env, initContainers and args.
-SETS = ("containers", "volumes", "volumeMounts")
+# Lists whose order means nothing (for env, where unresolved() finds nothing). It does for initContainers and args.
+SETS = ("containers", "env", "volumes", "volumeMounts")
 
 
 def plain(value):

@@ -71,6 +71,9 @@ for file in base uninstall ipv6 overlays-bottlerocket; do
   same "$file: no variable is used before it is defined" '' "$(manifests unresolved "$WORK/$file.yaml")"
 done
 
+overlay base prometheus >"$WORK/prometheus.yaml"
+same 'prometheus: no variable is used before it is defined' '' "$(manifests unresolved "$WORK/prometheus.yaml")"
+
 # ---- helm ----
 check 'helm lint' "$TOOLS/helm" lint --strict "$CHART"
 render $NEWEST >"$WORK/helm.yaml"
@@ -82,6 +85,9 @@ render 1.29 >"$WORK/helm.yaml"
 same 'for Kubernetes 1.29, those with the component' '' "$(manifests compare "$WORK/old.yaml" "$WORK/helm.yaml")"
 render $NEWEST --set agent.ipFamily=IPv6 >"$WORK/helm.yaml"
 same 'for IPv6 too' '' "$(manifests compare "$WORK/ipv6.yaml" "$WORK/helm.yaml")"
+render $NEWEST --set monitoring.podMonitor=true >"$WORK/helm.yaml"
+same 'for Prometheus too, with a PodMonitor' PodMonitor/podcred \
+  "$(manifests compare "$WORK/prometheus.yaml" "$WORK/helm.yaml" | sed 's/:.*//')"
 render $NEWEST --set containerRuntime=cri-o >"$WORK/helm.yaml"
 same 'for CRI-O too' '' "$(manifests compare "$WORK/cri-o.yaml" "$WORK/helm.yaml")"
 render $NEWEST --set seLinuxType=super_t --set hostInstall=false --set-json \
@@ -92,6 +98,7 @@ same 'with the values for Bottlerocket, those of its overlay' '' \
 render $NEWEST --set hostInstall=false --set hostCgroupPath=/host/sys/fs/cgroup >"$WORK/helm.yaml"
 same 'with the value for kind, those of its overlay' '' "$(manifests compare "$WORK/overlays-kind.yaml" "$WORK/helm.yaml")"
 render $NEWEST -f tests/manifests/values.yaml >"$WORK/helm.yaml"
+same 'every value set: no variable is used before it is defined' '' "$(manifests unresolved "$WORK/helm.yaml")"
 same 'every value set: strictly valid, but for what the API server does not know itself' \
   "$(printf 'PodMonitor/podcred: no schema in %s\nPrometheusRule/podcred: no schema in %s' $NEWEST $NEWEST)" \
   "$(strict $NEWEST "$WORK/helm.yaml" | sort)"
@@ -108,6 +115,7 @@ refused agent.port=0 'agent.port: Must be greater than or equal to 1'
 refused agent.prot=7777 'Additional property prot is not allowed'
 refused image.repository=podcred 'image.repository: Does not match pattern'
 refused config.agent=10.0.0.1:7777 'config: Must not validate the schema'
+refused config.metrics=off 'config: Must not validate the schema'
 refused config.mode=off 'config.mode must be one of the following'
 refused maxSurge=0 'maxSurge'
 refused 'associations[0].namespace=shop' 'serviceAccount is required'

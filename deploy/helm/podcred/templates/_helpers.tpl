@@ -66,15 +66,22 @@ seLinuxOptions:
   readOnly: true
 {{- end }}
 
-{{/* The file as it is, unless a value replaces a part of it. Prometheus does not reach the agent's default, loopback. */}}
+{{/* Prometheus in a pod does not reach the node's loopback. */}}
+{{- define "podcred.metricsAddress" -}}
+{{- if not .Values.monitoring.podMonitor -}}
+127.0.0.1:7778
+{{- else if eq .Values.agent.ipFamily "IPv6" -}}
+[$(HOST_IP)]:7778
+{{- else -}}
+$(HOST_IP):7778
+{{- end -}}
+{{- end }}
+
+{{/* The file as it is, unless a value replaces a part of it. */}}
 {{- define "podcred.config" -}}
 {{- $file := .Files.Get "files/config.yaml" -}}
-{{- $values := deepCopy .Values.config -}}
-{{- if and .Values.monitoring.podMonitor (not (hasKey $values "metrics")) -}}
-{{- $_ := set $values "metrics" (eq .Values.agent.ipFamily "IPv6" | ternary "[::]:7778" "0.0.0.0:7778") -}}
-{{- end -}}
-{{- if $values -}}
-{{ toYaml (merge $values (fromYaml $file)) }}
+{{- if .Values.config -}}
+{{ toYaml (merge (deepCopy .Values.config) (fromYaml $file)) }}
 {{- else -}}
 {{ $file }}
 {{- end -}}
