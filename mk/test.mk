@@ -173,7 +173,7 @@ test-cluster: all image | $(O)/.deps-cluster ## a real Kubernetes with podcred i
 .PHONY: test-all
 test-all: ## every suite, including lint; more than an hour
 	$(Q)tests/suites.sh lint test test-fuzz test-bypass test-faults test-cluster-faults test-asan test-tsan test-valgrind \
-		test-kernels test-arm64
+		test-kernels test-arm64 test-manifests
 
 .PHONY: demo
 demo: all $(CLIENTS) ## the main job on this machine, explained step by step
