@@ -5,7 +5,7 @@ that would put them right.
 
 usage: http.py DIR     with the certificates of certs.sh in DIR
 
-Listens on 127.0.0.1 and prints a line "NAME PORT" for each way to be reached, then "ready". Ends with its standard input.
+Listens on 127.0.0.1, and on ::1 where there is IPv6, and prints a line "NAME PORT" for each way to be reached, then "ready". Ends with its standard input.
 """
 import gzip
 import json
@@ -264,13 +264,20 @@ def listen(listener):
                 number = connections
             threading.Thread(target=handle, args=(listener, sock, number), daemon=True).start()
 
-    server = socket.create_server(("127.0.0.1", 0), backlog=64)
+    if listener == "tls6":
+        server = socket.create_server(("::1", 0), family=socket.AF_INET6, backlog=64)
+    else:
+        server = socket.create_server(("127.0.0.1", 0), backlog=64)
     threading.Thread(target=accept, daemon=True).start()
     print(listener, server.getsockname()[1], flush=True)
 
 
-certificate.update(tls="ok", name="name", expired="expired", foreign="ok2", mutual="ok")
+certificate.update(tls="ok", name="name", expired="expired", foreign="ok2", mutual="ok", tls6="ok")
 for each in ("plain", "mute", *certificate):
-    listen(each)
+    try:
+        listen(each)
+    except OSError:
+        if each != "tls6":
+            raise
 print("ready", flush=True)
 sys.stdin.read()

@@ -95,13 +95,25 @@ const char *fake_http_dir(void)
 	return dir;
 }
 
-static unsigned port_of(const char *listener)
+static const struct listener *find(const char *name)
 {
 	for (size_t i = 0; i < LISTENERS; i++)
-		if (!strcmp(listeners[i].name, listener))
-			return listeners[i].port;
-	fail_msg("no listener %s", listener);
-	return 0;
+		if (!strcmp(listeners[i].name, name))
+			return &listeners[i];
+	return NULL;
+}
+
+bool fake_http_has(const char *listener)
+{
+	return find(listener);
+}
+
+static unsigned port_of(const char *name)
+{
+	const struct listener *listener = find(name);
+
+	assert_non_null(listener);
+	return listener->port;
 }
 
 const char *fake_http_url(const char *listener, const char *path)
@@ -109,10 +121,10 @@ const char *fake_http_url(const char *listener, const char *path)
 	static char urls[STATICS][512];
 	static unsigned next;
 	char *url = urls[next++ % STATICS];
-	bool plain = !strcmp(listener, "plain");
+	const char *scheme = strcmp(listener, "plain") ? "https" : "http";
+	const char *host = strcmp(listener, "tls6") ? "127.0.0.1" : "[::1]";
 
-	snprintf(url, sizeof(urls[0]), "http%s://127.0.0.1:%u%s", plain ? "" : "s",
-		 port_of(listener), path);
+	snprintf(url, sizeof(urls[0]), "%s://%s:%u%s", scheme, host, port_of(listener), path);
 	return url;
 }
 

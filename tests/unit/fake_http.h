@@ -2,6 +2,7 @@
 /* tests/fake/http.py for unit tests, in a directory of its own with the certificates. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Once, before all tests, and after them. */
@@ -10,8 +11,11 @@ void fake_http_stop(void);
 
 const char *fake_http_dir(void);
 
-/* "https://127.0.0.1:PORT" + path of the listener; "plain" and "mute" are http. Static, of a few. */
+/* "https://127.0.0.1:PORT" + path of the listener; "plain" is http, "tls6" is [::1]. Static, of a few. */
 const char *fake_http_url(const char *listener, const char *path);
+
+/* There may be no "tls6". */
+bool fake_http_has(const char *listener);
 
 /* The file's text in a static buffer, of a few. */
 const char *fake_http_file(const char *name);

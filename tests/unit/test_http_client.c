@@ -560,6 +560,22 @@ static void test_server_name(void **state)
 	expect(ask(&seen, options), -EKEYREJECTED, "elsewhere.test");
 }
 
+static void test_ipv6(void **state)
+{
+	static struct seen seen;
+	struct http_tls tls = {.ca = fake_http_file("ca.pem"), .server_name = "api.test"};
+
+	(void)state;
+	if (!fake_http_has("tls6")) {
+		print_message("no IPv6 here\n");
+		skip();
+	}
+	expect_body(get(&seen, "tls6", "/echo"), "[\"Host\", \"[::1]:");
+	ask(&seen, (struct http_call_options){.url = fake_http_url("tls6", "/echo"), .tls = &tls});
+	expect_body(&seen, "[\"Host\", \"[::1]:");
+	expect_body(&seen, "\"sni\": \"api.test\"");
+}
+
 static void test_client_certificate(void **state)
 {
 	static struct seen seen;
@@ -925,6 +941,7 @@ int main(void)
 		cmocka_unit_test(test_trust),
 		cmocka_unit_test(test_trust_of_the_system),
 		cmocka_unit_test(test_server_name),
+		cmocka_unit_test(test_ipv6),
 		cmocka_unit_test(test_client_certificate),
 		cmocka_unit_test(test_no_tls_where_it_should_be),
 		cmocka_unit_test(test_environment_is_not_asked),
