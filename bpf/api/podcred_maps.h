@@ -141,12 +141,16 @@ struct podcred_action_value {
 #define PODCRED_POD_STATIC	 (1U << 2) /* uid is the kubelet's config hash */
 #define PODCRED_POD_EXEMPT	 (1U << 3) /* by policy: goes to the real address */
 #define PODCRED_POD_DENIED	 (1U << 4) /* by policy: gets no credentials at all */
+#define PODCRED_POD_AUDIT	 (1U << 5) /* by policy: what would be refused is let through */
+#define PODCRED_POD_IMDSV2	 (1U << 6) /* by policy: no IMDS without a session token */
+#define PODCRED_POD_ANNOTATED	 (1U << 7) /* an annotation of the pod made its policy stricter */
+#define PODCRED_POD_NO_LABELS	 (1U << 8) /* its labels are not known */
 
 struct podcred_pod {
 	__u64 cgroup_id; /* its own key: a reader checks it, as elements are recycled */
 	__u64 generation;
 	__u32 flags; /* PODCRED_POD_* */
-	__u32 _pad;
+	__u32 policy_line; /* of the rule in the resolver's configuration; 0: none */
 	char uid[PODCRED_UID_LEN];
 	char name_space[PODCRED_NAMESPACE_LEN];
 	char name[PODCRED_NAME_LEN];

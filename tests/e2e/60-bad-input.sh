@@ -120,7 +120,7 @@ bad_config '1: failureMode "fail" is not closed or open' 'unknown failure mode'
 config <<<$'policy:\n- namespace: shop'
 bad_config '2: a policy rule needs "action"' 'policy without action'
 config <<<$'policy:\n- namespace: shop\n  action: allow'
-bad_config '3: policy action "allow" is not redirect, exempt or deny' 'unknown policy action'
+bad_config '3: policy action "allow" is not exempt, audit, redirect or deny' 'unknown policy action'
 config <<<$'policy:\n- namespace: "*"\n  action: exempt'
 bad_config '2: namespace "[*]" is not the name of one .*; correct it, .*' 'wildcard in the policy'
 config <<<$'policy:\n- namespace: shop\n  serviceAccount: a..b\n  action: deny'
@@ -380,7 +380,7 @@ policy() { echo "policy: [{namespace: shop, serviceAccount: web, action: $1}]" >
 policy_of() { podcred pods --json | jq -re '.[] | select(.name == "web") | .policy'; }
 has_policy() { [ "$(policy_of)" = "$1" ]; }
 policy allow
-rejects 1 "$ENV_TMP/policy.yaml:1: policy action \"allow\" is not redirect, exempt or deny" \
+rejects 1 "$ENV_TMP/policy.yaml:1: policy action \"allow\" is not exempt, audit, redirect or deny" \
   'resolve with a bad policy' "$PODCRED" resolve --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" \
   --config "$ENV_TMP/policy.yaml"
 policy exempt

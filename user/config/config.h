@@ -39,20 +39,48 @@ struct config_destination {
 
 #define CONFIG_MAX_DESTINATIONS 64
 
+/* From the one that gives a pod most to the one that gives it least: max() of two is the stricter. */
 enum config_policy_action {
-	CONFIG_POLICY_REDIRECT, /* as pods that no rule matches */
 	CONFIG_POLICY_EXEMPT, /* goes to the real address */
+	CONFIG_POLICY_AUDIT, /* redirected; what would be refused goes to the real address */
+	CONFIG_POLICY_REDIRECT, /* as pods that no rule matches */
 	CONFIG_POLICY_DENY, /* gets no credentials at all */
+};
+
+enum config_choice {
+	CONFIG_NO,
+	CONFIG_YES,
+	CONFIG_EITHER,
+};
+
+enum config_operator {
+	CONFIG_IN,
+	CONFIG_NOT_IN, /* or the pod has no such label */
+	CONFIG_EXISTS,
+	CONFIG_DOES_NOT_EXIST,
+};
+
+/* What a rule wants of one label. Its key, then its values, each with its NUL, are in config.text. */
+struct config_requirement {
+	uint32_t at;
+	uint16_t n_values;
+	uint8_t operator; /* enum config_operator */
 };
 
 struct config_policy_rule {
 	char name_space[K8S_LABEL_SIZE]; /* empty: any */
 	char service_account[K8S_SUBDOMAIN_SIZE]; /* empty: any, and none */
+	uint8_t host_network; /* enum config_choice */
+	uint16_t first_requirement, n_requirements; /* all of them must be met */
 	enum config_policy_action action;
+	bool imdsv2; /* no IMDS without a session token */
+	bool annotations; /* of the pod may tighten this */
 	size_t line; /* of the file */
 };
 
-#define CONFIG_MAX_POLICY 128
+#define CONFIG_MAX_POLICY	128
+#define CONFIG_MAX_REQUIREMENTS 512 /* of all rules */
+#define CONFIG_MAX_TEXT		32768
 
 struct config {
 	struct net_addr agent_v4, agent_v6; /* port 0: none */
@@ -64,6 +92,10 @@ struct config {
 	bool fail_open; /* once the agent's lease has ended, pass to the real address */
 	struct config_policy_rule policy[CONFIG_MAX_POLICY]; /* the first that matches decides */
 	size_t n_policy;
+	struct config_requirement requirements[CONFIG_MAX_REQUIREMENTS];
+	size_t n_requirements;
+	char text[CONFIG_MAX_TEXT];
+	size_t text_len;
 };
 
 #define CONFIG_FILE_MAX (1 << 20) /* bytes */
@@ -85,7 +117,25 @@ int config_set_agent(struct config *config, const char *text, struct pc_err *err
 /* Set metrics from "ADDRESS:PORT" or "off". -EINVAL with err filled. */
 int config_set_metrics(struct config *config, const char *text, struct pc_err *err);
 
-/* What the policy says of a pod. Without a namespace (a pod whose name is not known) always
- * redirect. An empty service account (static pods have none) is matched by no rule that names one. */
-enum config_policy_action config_policy_for(const struct config *config, const char *name_space,
-					    const char *service_account);
+/* A pod as the policy looks at it. */
+struct config_pod {
+	const char *name_space; /* empty: its name is not known */
+	const char *
+		service_account; /* empty: it has none (static pods), and matches no rule that names one */
+	bool host_network;
+	const char *labels; /* KEY NUL VALUE NUL, up to an empty key; NULL: not known */
+	bool asks_deny, asks_redirect, asks_imdsv2; /* its annotations */
+};
+
+struct config_verdict {
+	enum config_policy_action action;
+	bool imdsv2;
+	bool annotated; /* the pod's annotations have made it stricter */
+	size_t line; /* of the rule that decided; 0: none */
+};
+
+/*
+ * What the policy says of a pod: the first rule that matches, else redirect; and redirect for a pod without a
+ * name. When its labels are not known, several rules may be that first one, and the strictest of them decides.
+ */
+struct config_verdict config_policy_for(const struct config *config, const struct config_pod *pod);

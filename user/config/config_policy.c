@@ -13,7 +13,11 @@ static const char *const action_names[] = {
 	[CONFIG_POLICY_REDIRECT] = "redirect",
 	[CONFIG_POLICY_EXEMPT] = "exempt",
 	[CONFIG_POLICY_DENY] = "deny",
+	[CONFIG_POLICY_AUDIT] = "audit",
 };
+static const char *const choice_words[] = {[CONFIG_NO] = "false", [CONFIG_YES] = "true"};
+static const char *const imdsv2_words[] = {"optional", "required"};
+static const char *const annotations_words[] = {"ignore", "tighten"};
 
 /* An empty pattern is any name. */
 static bool matches(const char *pattern, const char *name)
@@ -21,24 +25,89 @@ static bool matches(const char *pattern, const char *name)
 	return !pattern[0] || !strcmp(pattern, name);
 }
 
-enum config_policy_action config_policy_for(const struct config *config, const char *name_space,
-					    const char *service_account)
-{
-	if (!name_space[0])
-		return CONFIG_POLICY_REDIRECT; /* a pod without a name is nobody's exception */
-	for (size_t i = 0; i < config->n_policy; i++) {
-		const struct config_policy_rule *rule = &config->policy[i];
+/* ---- what it says of a pod ---- */
 
-		if (matches(rule->name_space, name_space) &&
-		    matches(rule->service_account, service_account))
-			return rule->action;
-	}
-	return CONFIG_POLICY_REDIRECT;
+enum match {
+	MATCH_NO,
+	MATCH_MAYBE, /* it depends on labels that are not known */
+	MATCH_YES,
+};
+
+static enum match match(const struct config *config, const struct config_policy_rule *rule,
+			const struct config_pod *pod)
+{
+	if (!matches(rule->name_space, pod->name_space) ||
+	    !matches(rule->service_account, pod->service_account) ||
+	    (rule->host_network != CONFIG_EITHER && rule->host_network != pod->host_network))
+		return MATCH_NO;
+	if (!rule->n_requirements)
+		return MATCH_YES;
+	if (!pod->labels)
+		return MATCH_MAYBE;
+	return config_selector_matches(config, rule, pod->labels) ? MATCH_YES : MATCH_NO;
 }
+
+/* Of the rules that may be the first to match: the strictest of each. */
+static void take_rule(const struct config_policy_rule *rule, struct config_verdict *verdict,
+		      bool *annotations)
+{
+	verdict->imdsv2 |= rule->imdsv2;
+	*annotations |= rule->annotations;
+	if (verdict->line && verdict->action >= rule->action)
+		return;
+	verdict->action = rule->action;
+	verdict->line = rule->line;
+}
+
+/* Without a rule it is redirected; that may be stricter than what a rule would give that only may match. */
+static void take_none(struct config_verdict *verdict)
+{
+	if (verdict->line && verdict->action >= CONFIG_POLICY_REDIRECT)
+		return;
+	verdict->action = CONFIG_POLICY_REDIRECT;
+	verdict->line = 0;
+}
+
+/* Only ever stricter: what a pod says of itself, whoever may make it can say. To have a session token required is
+ * to be redirected, as the real service asks for none. */
+static void tighten(struct config_verdict *verdict, const struct config_pod *pod)
+{
+	enum config_policy_action wanted = pod->asks_deny ? CONFIG_POLICY_DENY
+					   : pod->asks_redirect || pod->asks_imdsv2
+						   ? CONFIG_POLICY_REDIRECT
+						   : CONFIG_POLICY_EXEMPT;
+
+	verdict->annotated = wanted > verdict->action || (pod->asks_imdsv2 && !verdict->imdsv2);
+	if (wanted > verdict->action)
+		verdict->action = wanted;
+	verdict->imdsv2 |= pod->asks_imdsv2;
+}
+
+struct config_verdict config_policy_for(const struct config *config, const struct config_pod *pod)
+{
+	struct config_verdict verdict = {};
+	enum match found = MATCH_NO;
+	bool annotations = false;
+
+	/* a pod without a name is nobody's exception */
+	for (size_t i = 0; pod->name_space[0] && found != MATCH_YES && i < config->n_policy; i++) {
+		found = match(config, &config->policy[i], pod);
+		if (found != MATCH_NO)
+			take_rule(&config->policy[i], &verdict, &annotations);
+	}
+	if (found != MATCH_YES)
+		take_none(&verdict);
+	if (annotations)
+		tighten(&verdict, pod);
+	return verdict;
+}
+
+/* ---- the file ---- */
 
 /* A rule that is being read. */
 struct draft {
 	struct config_policy_rule rule;
+	struct config *config;
 	bool has_action;
 };
 
@@ -83,18 +152,71 @@ static int rule_action(const struct yml_source *src, const struct yml_node *node
 	return ret;
 }
 
-/* An exemption hands out the node's own credentials: it must say to whom. */
+static int rule_selector(const struct yml_source *src, const struct yml_node *node, void *target)
+{
+	struct draft *draft = target;
+
+	return config_selector_read(src, node, draft->config, &draft->rule);
+}
+
+/* An exemption hands out the node's own credentials, and so does audit: it must say to whom. A namespace is what
+ * Kubernetes lets an operator give to people; the rest is chosen by whoever may make a pod in it. */
 static int check_exemption(const struct yml_source *src, const struct yml_node *node,
 			   const struct config_policy_rule *rule)
 {
-	if (rule->action != CONFIG_POLICY_EXEMPT || rule->name_space[0])
+	const char *action = rule->action == CONFIG_POLICY_AUDIT ? "audited" : "exempt";
+
+	if (rule->action > CONFIG_POLICY_AUDIT || rule->name_space[0])
 		return 0;
-	if (!rule->service_account[0])
-		return yml_bad(src, node, "this rule would exempt every pod; give \"namespace\"");
-	return yml_bad(src, node,
-		       "serviceAccount \"%.64s\" without a namespace would be exempt, and any "
-		       "namespace could make such a service account; give \"namespace\" too",
-		       rule->service_account);
+	if (rule->service_account[0])
+		return yml_bad(
+			src, node,
+			"serviceAccount \"%.64s\" without a namespace would be %s, and any "
+			"namespace could make such a service account; give \"namespace\" too",
+			rule->service_account, action);
+	if (rule->n_requirements)
+		return yml_bad(src, node,
+			       "pods of any namespace with these labels would be %s, and whoever "
+			       "makes a pod chooses its labels; give \"namespace\" too",
+			       action);
+	if (rule->host_network != CONFIG_EITHER)
+		return yml_bad(src, node,
+			       "pods of any namespace would be %s; give \"namespace\" too", action);
+	return yml_bad(src, node, "this rule would %s every pod; give \"namespace\"",
+		       action_names[rule->action]);
+}
+
+/* What a rule says must come to something. */
+static int check_meaning(const struct yml_source *src, const struct yml_node *node,
+			 const struct config *config, const struct config_policy_rule *rule)
+{
+	const char *key = config_selector_conflict(config, rule);
+
+	if (key)
+		return yml_bad(src, node,
+			       "no pod can be selected by this rule: what it wants of the label "
+			       "\"%.64s\" contradicts itself; correct podSelector",
+			       key);
+	if (rule->imdsv2 && rule->action != CONFIG_POLICY_REDIRECT)
+		return yml_bad(
+			src, node,
+			"imdsv2: required goes with action: redirect alone, as the agent is who "
+			"requires it; remove one");
+	if (rule->annotations && rule->action == CONFIG_POLICY_DENY)
+		return yml_bad(
+			src, node,
+			"annotations: tighten has no effect where action is deny; remove it");
+	return 0;
+}
+
+/* Whether a selects all pods of b, as far as can be told. */
+static bool covers(const struct config *config, const struct config_policy_rule *a,
+		   const struct config_policy_rule *b)
+{
+	return matches(a->name_space, b->name_space) &&
+	       matches(a->service_account, b->service_account) &&
+	       (a->host_network == CONFIG_EITHER || a->host_network == b->host_network) &&
+	       config_selector_covers(config, a, b);
 }
 
 static int check_reachable(const struct yml_source *src, const struct yml_node *node,
@@ -103,11 +225,9 @@ static int check_reachable(const struct yml_source *src, const struct yml_node *
 	for (size_t i = 0; i < config->n_policy; i++) {
 		const struct config_policy_rule *above = &config->policy[i];
 
-		if (!matches(above->name_space, rule->name_space) ||
-		    !matches(above->service_account, rule->service_account))
+		if (!covers(config, above, rule))
 			continue;
-		if (!strcmp(above->name_space, rule->name_space) &&
-		    !strcmp(above->service_account, rule->service_account))
+		if (covers(config, rule, above))
 			return yml_bad(src, node,
 				       "this rule selects the same pods as the one in line "
 				       "%zu; remove one",
@@ -122,11 +242,17 @@ static int check_reachable(const struct yml_source *src, const struct yml_node *
 
 int config_policy_read(const struct yml_source *src, const struct yml_node *node, void *target)
 {
-	static const struct yml_key keys[] = {YML_KEY("namespace", rule_namespace),
-					      YML_KEY("serviceAccount", rule_service_account),
-					      YML_KEY("action", rule_action)};
-	struct draft draft = {.rule.line = node->line};
+	static const struct yml_key keys[] = {
+		YML_KEY("namespace", rule_namespace),
+		YML_KEY("serviceAccount", rule_service_account),
+		YML_KEY("podSelector", rule_selector),
+		YML_WORD("hostNetwork", struct draft, rule.host_network, choice_words),
+		YML_KEY("action", rule_action),
+		YML_WORD("imdsv2", struct draft, rule.imdsv2, imdsv2_words),
+		YML_WORD("annotations", struct draft, rule.annotations, annotations_words)};
 	struct config *config = target;
+	struct draft draft = {.rule = {.line = node->line, .host_network = CONFIG_EITHER},
+			      .config = config};
 	int ret = yml_mapping(src, node, keys, ARRAY_SIZE(keys), &draft);
 
 	if (ret < 0)
@@ -134,6 +260,8 @@ int config_policy_read(const struct yml_source *src, const struct yml_node *node
 	if (!draft.has_action)
 		return yml_bad(src, node, "a policy rule needs \"action\"");
 	ret = check_exemption(src, node, &draft.rule);
+	if (ret == 0)
+		ret = check_meaning(src, node, config, &draft.rule);
 	if (ret == 0)
 		ret = check_reachable(src, node, config, &draft.rule);
 	if (ret < 0)

@@ -7,3 +7,22 @@
 
 /* One rule of policy:, checked against those before it, and added; target is struct config. */
 int config_policy_read(const struct yml_source *src, const struct yml_node *node, void *target);
+
+/* ---- config_selector.c: podSelector ---- */
+
+/* Adds its requirements to config->requirements; the rule is told which they are. */
+int config_selector_read(const struct yml_source *src, const struct yml_node *node,
+			 struct config *config, struct config_policy_rule *rule);
+
+/* labels: of struct config_pod, known. */
+bool config_selector_matches(const struct config *config, const struct config_policy_rule *rule,
+			     const char *labels);
+
+/* Whether every pod that the labels of b select is selected by those of a, as far as can be told: false says
+ * nothing. */
+bool config_selector_covers(const struct config *config, const struct config_policy_rule *a,
+			    const struct config_policy_rule *b);
+
+/* Two of its requirements that no pod meets both; their key, or NULL. */
+const char *config_selector_conflict(const struct config *config,
+				     const struct config_policy_rule *rule);

@@ -11,13 +11,14 @@
 static int sink_upsert(void *arg, const struct pod_ident *pod)
 {
 	const struct resolver *res = arg;
+	struct resolver_policy policy = resolver_policy_of(&res->config, pod);
 	struct podcred_pod value = {
 		.cgroup_id = pod->cgroup_id,
 		.generation = pod->generation,
 		.flags = (pod->named ? PODCRED_POD_NAMED : 0) |
 			 (pod->host_network ? PODCRED_POD_HOST_NETWORK : 0) |
-			 (pod->is_static ? PODCRED_POD_STATIC : 0) |
-			 resolver_policy_flags(&res->config, pod),
+			 (pod->is_static ? PODCRED_POD_STATIC : 0) | policy.flags,
+		.policy_line = policy.line,
 	};
 
 	_Static_assert(sizeof(value.uid) == sizeof(pod->uid), "uid");

@@ -7,19 +7,39 @@
 #include "kernel/maps.h"
 #include "resolver/resolver.h"
 
-uint32_t resolver_policy_flags(const struct config *config, const struct pod_ident *pod)
+static uint32_t flags_of(const struct config_verdict *verdict)
 {
+	static const uint32_t actions[] = {
+		[CONFIG_POLICY_EXEMPT] = PODCRED_POD_EXEMPT,
+		[CONFIG_POLICY_AUDIT] = PODCRED_POD_AUDIT,
+		[CONFIG_POLICY_REDIRECT] = 0,
+		[CONFIG_POLICY_DENY] = PODCRED_POD_DENIED,
+	};
+
+	return actions[verdict->action] | (verdict->imdsv2 ? PODCRED_POD_IMDSV2 : 0) |
+	       (verdict->annotated ? PODCRED_POD_ANNOTATED : 0);
+}
+
+struct resolver_policy resolver_policy_of(const struct config *config, const struct pod_ident *pod)
+{
+	const struct config_pod asked = {
+		.name_space = pod->name_space,
+		.service_account = pod->service_account,
+		.host_network = pod->host_network,
+		.labels = pod->labels_known ? pod_labels_text(pod->labels) : NULL,
+		.asks_deny = pod->asks & POD_ASKS_DENY,
+		.asks_redirect = pod->asks & POD_ASKS_REDIRECT,
+		.asks_imdsv2 = pod->asks & POD_ASKS_IMDSV2,
+	};
+	struct config_verdict verdict;
+
 	if (!pod->named)
-		return 0; /* an exception is somebody known */
-	switch (config_policy_for(config, pod->name_space, pod->service_account)) {
-	case CONFIG_POLICY_EXEMPT:
-		return PODCRED_POD_EXEMPT;
-	case CONFIG_POLICY_DENY:
-		return PODCRED_POD_DENIED;
-	case CONFIG_POLICY_REDIRECT:
-		break;
-	}
-	return 0;
+		return (struct resolver_policy){}; /* an exception is somebody known */
+	verdict = config_policy_for(config, &asked);
+	return (struct resolver_policy){
+		.flags = flags_of(&verdict) | (pod->labels_known ? 0 : PODCRED_POD_NO_LABELS),
+		.line = (uint32_t)verdict.line,
+	};
 }
 
 struct policies {
@@ -29,9 +49,10 @@ struct policies {
 static bool differs(void *arg, const struct pod_ident *pod)
 {
 	const struct policies *policies = arg;
+	struct resolver_policy before = resolver_policy_of(policies->before, pod);
+	struct resolver_policy now = resolver_policy_of(policies->now, pod);
 
-	return resolver_policy_flags(policies->before, pod) !=
-	       resolver_policy_flags(policies->now, pod);
+	return before.flags != now.flags || before.line != now.line;
 }
 
 static int load(struct resolver *res, struct pc_err *err)

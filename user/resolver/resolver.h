@@ -100,7 +100,12 @@ void resolver_drop_leftovers(struct resolver *res);
 
 /* ---- policy.c ---- */
 
-uint32_t resolver_policy_flags(const struct config *config, const struct pod_ident *pod);
+struct resolver_policy {
+	uint32_t flags; /* PODCRED_POD_* */
+	uint32_t line; /* of the rule; 0: none */
+};
+
+struct resolver_policy resolver_policy_of(const struct config *config, const struct pod_ident *pod);
 int resolver_policy_start(struct resolver *res, struct pc_err *err);
 void resolver_policy_reload(struct resolver *res);
 
