@@ -87,6 +87,8 @@ static __always_inline int name_peer(struct podcred_peer *peer)
 	peer->flags |= PODCRED_PEER_NAMED;
 	if (flags & PODCRED_POD_HOST_NETWORK)
 		peer->flags |= PODCRED_PEER_HOST_NETWORK;
+	if (flags & PODCRED_POD_IMDSV2)
+		peer->flags |= PODCRED_PEER_IMDSV2;
 	peer->generation = generation;
 	return 1;
 }

@@ -154,7 +154,7 @@ static __always_inline __u32 announce_check(const struct podcred_config *cfg,
 }
 
 static __always_inline int announce_concludes(const struct podcred_config *cfg,
-					      const struct decision *decision, __u32 reason)
+					      struct decision *decision, __u32 reason)
 {
 	return reason == PODCRED_REASON_diverted ? conclude_diverted(cfg, decision)
 						 : conclude(cfg, decision, reason);

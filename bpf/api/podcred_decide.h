@@ -86,6 +86,24 @@ PODCRED_DECIDE int podcred_sender_may(const struct podcred_config *config, __u64
 	       (flags & PODCRED_POD_EXEMPT);
 }
 
+/*
+ * Whether what refuses is let through, and counted: for all pods by mode audit, or for that pod by its policy. Its
+ * policy does not speak for others, whose sockets and addresses these reasons are about; nor may it undo what is
+ * denied.
+ */
+PODCRED_DECIDE int podcred_pods_own(__u32 reason)
+{
+	return reason != PODCRED_REASON_cross_pod_socket &&
+	       reason != PODCRED_REASON_unknown_socket && reason != PODCRED_REASON_denied_policy &&
+	       reason != PODCRED_REASON_packet_forwarded;
+}
+
+PODCRED_DECIDE int podcred_is_audited(const struct podcred_config *config, __u32 flags,
+				      __u32 reason)
+{
+	return config->audit || (flags & PODCRED_POD_AUDIT && podcred_pods_own(reason));
+}
+
 /* ---- what comes of it ---- */
 
 /*

@@ -90,9 +90,9 @@ static __noinline void report_seldom(const struct decision *d, __u32 reason, __u
 	report(d, reason, verdict);
 }
 
-/* 1: go on, as conclude. */
-static __always_inline int conclude_diverted(const struct podcred_config *cfg,
-					     const struct decision *d)
+/* 1: go on, as conclude. Whoever it has come to instead, it is the pod's own token that is at stake. */
+static __always_inline int conclude_diverted(const struct podcred_config *cfg, struct decision *d)
 {
+	d->own = 1;
 	return conclude_with(report_seldom, cfg, d, PODCRED_REASON_diverted);
 }

@@ -183,6 +183,7 @@ static __always_inline int packet_refuse(const struct podcred_config *cfg, const
 		.cgroup_id = sender->cgroup_id,
 		.pod = sender->pod == POD_UNKNOWN ? POD_NONE : sender->pod,
 		.hook = hook,
+		.own = 1,
 	};
 	__u32 reason = podcred_decide_packet(p->unreadable, sender->has_socket);
 

@@ -86,8 +86,8 @@ static __always_inline __u32 stamp_socket(struct bpf_sock_addr *ctx,
 }
 
 /* Let it through to the real address, and have sockops note the connection: the packet filter
- * drops what nobody noted. */
-static __always_inline __u32 pass_socket(struct bpf_sock_addr *ctx, __u64 pod, __u32 reason)
+ * drops what nobody noted. 0, or the reason why it cannot be. */
+static __always_inline __u32 pass_socket(struct bpf_sock_addr *ctx, __u64 pod)
 {
 	struct podcred_client *client;
 	__u32 trouble;
@@ -102,7 +102,7 @@ static __always_inline __u32 pass_socket(struct bpf_sock_addr *ctx, __u64 pod, _
 		return PODCRED_REASON_no_storage;
 	client->stamp.pod_cgroup_id = pod;
 	client->pass = PODCRED_PASS_WANTED;
-	return reason;
+	return 0;
 }
 
 /* A socket that was stamped once and now goes elsewhere must not carry the stamp there. */
@@ -119,25 +119,29 @@ static __always_inline void forget_stamp(struct bpf_sock_addr *ctx)
 	}
 }
 
-/* A pod's TCP connect(2): what was decided is done. */
+/* A pod's TCP connect(2): what was decided is done. What is let through, by way of exception or of audit, is noted:
+ * the latter as far as there is room. */
 static __always_inline __u32 judge_stream(struct bpf_sock_addr *ctx,
 					  const struct podcred_config *cfg,
 					  const struct podcred_target_key *dest, int action,
 					  __u64 pod)
 {
-	__u32 reason = podcred_decide_stream(pod_flags(pod), action, agent_is_given_up(cfg),
+	__u32 flags = pod_flags(pod), trouble;
+	__u32 reason = podcred_decide_stream(flags, action, agent_is_given_up(cfg),
 					     podcred_agent_for(cfg, &dest->addr) != NULL);
+	int is_note;
 
-	switch (reason) {
-	case PODCRED_REASON_direct:
+	if (reason == PODCRED_REASON_direct)
 		return stamp_socket(ctx, cfg, dest, pod, PODCRED_PEER_DIRECT);
-	case PODCRED_REASON_redirected:
-		return stamp_socket(ctx, cfg, dest, pod, 0);
-	case PODCRED_REASON_passed_exempt:
-	case PODCRED_REASON_passed_open:
-		return pass_socket(ctx, pod, reason);
-	}
-	return reason;
+	if (reason == PODCRED_REASON_redirected)
+		reason = stamp_socket(ctx, cfg, dest, pod, 0);
+	if (reason == PODCRED_REASON_redirected)
+		return reason;
+	is_note = podcred_reason_is(reason, PODCRED_CLASS_note);
+	if (!is_note && !podcred_is_audited(cfg, flags, reason))
+		return reason;
+	trouble = pass_socket(ctx, pod);
+	return is_note && trouble ? trouble : reason;
 }
 
 /* As report, where the current task is the one that asks. Other hooks may not ask who that is. */
@@ -165,6 +169,7 @@ static __always_inline int conclude_call(const struct podcred_config *cfg,
 		.cgroup_id = bpf_get_current_cgroup_id(),
 		.pod = pod,
 		.hook = hook,
+		.own = 1,
 	};
 
 	if (conclude_with(report_call, cfg, &decision, reason))

@@ -5,8 +5,7 @@
  */
 #pragma once
 
-#include "maps.bpf.h"
-#include <bpf/bpf_core_read.h>
+#include "ident.bpf.h"
 
 #define VERDICT_REFUSE	 0
 #define VERDICT_ALLOW	 1
@@ -30,6 +29,7 @@ struct decision {
 	__u16 port, source_port; /* host byte order */
 	__u8 protocol;
 	__u8 hook; /* enum podcred_hook */
+	__u8 own; /* 1: it concerns nobody but the pod, whose policy may say audit */
 };
 
 static __always_inline struct podcred_event *report_begin(const struct decision *d, __u32 reason,
@@ -75,6 +75,21 @@ static __always_inline int trace_wants_all(void)
 	return until && bpf_ktime_get_boot_ns() < until;
 }
 
+/* A look-up more, for what is refused only. A function of its own, and global, so that the verifier looks at it
+ * once and not in each hook. */
+__noinline __weak int pod_is_audited(__u64 pod)
+{
+	return !!(pod_flags(pod) & PODCRED_POD_AUDIT);
+}
+
+static __always_inline int is_audited(const struct podcred_config *cfg, const struct decision *d,
+				      __u32 reason)
+{
+	if (!cfg)
+		return 0;
+	return cfg->audit || (d->own && podcred_pods_own(reason) && pod_is_audited(d->pod));
+}
+
 typedef void (*report_fn)(const struct decision *d, __u32 reason, __u32 verdict);
 
 static __always_inline int conclude_with(report_fn tell, const struct podcred_config *cfg,
@@ -88,7 +103,7 @@ static __always_inline int conclude_with(report_fn tell, const struct podcred_co
 			tell(d, reason, PODCRED_EVENT_ALLOWED);
 		return 1;
 	}
-	if (cfg && cfg->audit) {
+	if (is_audited(cfg, d, reason)) {
 		count(PODCRED_REASON_audited);
 		tell(d, reason, PODCRED_EVENT_AUDITED);
 		return 1;

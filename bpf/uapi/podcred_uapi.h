@@ -49,6 +49,10 @@
 #define PODCRED_PEER_HOST_NETWORK                                                                  \
 	(1U << 2) /* the pod runs in the node's network namespace, as
 					     * its specification says (only with NAMED) */
+#define PODCRED_PEER_IMDSV2                                                                        \
+	(1U << 3) /* the policy wants this pod to get nothing from an
+					     * instance metadata service without a session token
+					     * (only with NAMED) */
 
 #define PODCRED_UID_LEN		    40 /* Kubernetes uid, lower case, dashes; or 32 hex digits */
 #define PODCRED_NAMESPACE_LEN	    64 /* RFC 1123 label, NUL-terminated */
