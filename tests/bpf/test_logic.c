@@ -1108,6 +1108,27 @@ static void test_caller(void)
 	test_filter(&config);
 }
 
+/* What would be refused for one pod is let through; for no other, and whoever has no pod has no policy. */
+static void test_audit(void)
+{
+	struct podcred_config config = tree_config();
+	unsigned long long before = counter(PODCRED_REASON_audited);
+
+	configure(&config);
+	pod_write(tree_id[POD_G], PODCRED_POD_AUDIT);
+	pod_write(tree_id[POD_BU], 0);
+	pod_write(0, PODCRED_POD_AUDIT);
+	check_sendmsg(POD_G_C, "169.254.169.254", ALLOW, PODCRED_REASON_denied_destination,
+		      "audit of a pod: it passes");
+	tap_same(before + 1, counter(PODCRED_REASON_audited), "audit of a pod: and is counted");
+	check_sendmsg(POD_BU_C, "169.254.169.254", REFUSE, PODCRED_REASON_denied_destination,
+		      "audit of a pod: another is refused");
+	pod_write(tree_id[POD_G], PODCRED_POD_DENIED);
+	check_sendmsg(POD_G_C, "169.254.169.254", REFUSE, PODCRED_REASON_denied_destination,
+		      "audit of a pod: no longer");
+	tap_same(before + 1, counter(PODCRED_REASON_audited), "audit of a pod: nothing else is");
+}
+
 static void load(void)
 {
 	skel = logic__open();
@@ -1151,6 +1172,7 @@ int main(void)
 	test_pod_of();
 	test_pod_flags();
 	test_caller();
+	test_audit();
 	tree_remove();
 	munmap(calls, LOGIC_SLOTS * sizeof(*calls));
 	logic__destroy(skel);

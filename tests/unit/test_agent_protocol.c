@@ -94,6 +94,7 @@ struct row {
 	const char *token, *ttl;
 	bool forwarded;
 	const char *body; /* whole body; NULL: any */
+	unsigned flags; /* of the peer, more than usual */
 };
 
 #define ROW(at_, sa_, method_, target_, host_, status_, ...)                                       \
@@ -117,6 +118,7 @@ static int ask(const struct row *row, struct agent_answer *resp)
 		.boot_s = BOOT,
 	};
 
+	peer.flags |= row->flags;
 	return agent_dispatch(&env, &req, resp);
 }
 
@@ -280,6 +282,19 @@ static const struct row rows[] = {
 	ROW(IMDS, "web", "GET", TOKEN, NULL, 405),
 	ROW(IMDS, "web", "POST", TOKEN, NULL, 405, .ttl = "60"),
 	ROW(IMDS, "web", "GET", CREDS "web-role", NULL, 200, .token = valid_token),
+	/* by the policy */
+	ROW(IMDS, "web", "GET", CREDS "web-role", NULL, 200, .token = valid_token,
+	    .flags = PODCRED_PEER_IMDSV2),
+	ROW(IMDS, "web", "PUT", TOKEN, NULL, 200, .ttl = "60", .flags = PODCRED_PEER_IMDSV2),
+	ROW(IMDS, "web", "GET", CREDS "web-role", NULL, 401, .reason = "imds_token_required",
+	    .flags = PODCRED_PEER_IMDSV2),
+	ROW(IMDS, "web", "HEAD", CREDS, NULL, 401, .reason = "imds_token_required",
+	    .flags = PODCRED_PEER_IMDSV2),
+	ROW(IMDS, "web", "GET", "/latest/meta-data/", NULL, 401, .reason = "imds_token_required",
+	    .flags = PODCRED_PEER_IMDSV2),
+	ROW(IMDS, "web", "GET", CREDS "web-role", NULL, 401, .reason = "imds_token_invalid",
+	    .token = "x", .flags = PODCRED_PEER_IMDSV2),
+	ROW(ECS, "web", "GET", "/creds", "169.254.170.2", 200, .flags = PODCRED_PEER_IMDSV2),
 	ROW(IMDS, "web", "GET", CREDS "web-role", NULL, 401, .reason = "imds_token_expired",
 	    .token = expired_token),
 	ROW(IMDS, "web", "GET", CREDS "web-role", NULL, 401, .reason = "imds_token_invalid",

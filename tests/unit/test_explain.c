@@ -329,6 +329,72 @@ static void mode_audit(void **state)
 	assert_true(verdict.audited);
 }
 
+/* The same of one pod: its own affairs alone. */
+static void policy_audit(void **state)
+{
+	struct explain_facts f =
+		facts("169.254.169.254:81", IPPROTO_TCP, PODCRED_ACTION_DENY, NONE);
+
+	(void)state;
+	f.pod_flags |= PODCRED_POD_AUDIT;
+	check(&f, EXPLAIN_PASSED, REASON(denied_destination), 0);
+	assert_true(verdict.audited);
+	f.target = PODCRED_ACTION_REDIRECT;
+	check(&f, EXPLAIN_REDIRECTED, REASON(redirected), 0);
+	assert_false(verdict.audited);
+	f.pending = 3;
+	check(&f, EXPLAIN_PASSED, REASON(quota), 0);
+	assert_true(verdict.audited);
+	/* nobody notes it, so the node does not know its packets */
+	f.open = PODCRED_PASSES_PER_POD;
+	check(&f, EXPLAIN_DROPPED, REASON(packet_forwarded), 0);
+	f.pod_flags |= PODCRED_POD_DENIED;
+	check(&f, EXPLAIN_REFUSED, REASON(denied_policy), EACCES);
+	/* other packets, of a network of its own and of the node's */
+	f = facts("169.254.169.254:80", IPPROTO_UDP, PODCRED_ACTION_DENY, NONE);
+	f.pod_flags |= PODCRED_POD_AUDIT;
+	check(&f, EXPLAIN_DROPPED, REASON(packet_forwarded), 0);
+	f.pod_flags |= PODCRED_POD_HOST_NETWORK;
+	check(&f, EXPLAIN_PASSED, REASON(denied_destination), 0);
+	assert_true(verdict.audited);
+	f = facts("169.254.169.254", IPPROTO_ICMP, PODCRED_ACTION_DENY, NONE);
+	f.pod_flags |= PODCRED_POD_AUDIT;
+	check(&f, EXPLAIN_DROPPED, REASON(packet_forwarded), 0);
+	f.pod_flags |= PODCRED_POD_HOST_NETWORK;
+	check(&f, EXPLAIN_PASSED, REASON(packet_socket), 0);
+	assert_true(verdict.audited);
+}
+
+static bool policy_says(const char *text)
+{
+	for (size_t i = 0; i < verdict.n_steps; i++)
+		if (!strcmp(verdict.steps[i].about, "policy"))
+			return !strcmp(verdict.steps[i].text, text);
+	return false;
+}
+
+static void policy_why(void **state)
+{
+	struct explain_facts f = facts("169.254.169.254:80", IPPROTO_TCP, PODCRED_ACTION_DENY,
+				       PODCRED_ACTION_REDIRECT);
+
+	(void)state;
+	check(&f, EXPLAIN_REDIRECTED, REASON(redirected), 0);
+	assert_true(policy_says("no rule for this pod: redirect"));
+	f.pod_flags |= PODCRED_POD_EXEMPT;
+	f.policy_line = 7;
+	check(&f, EXPLAIN_PASSED, REASON(passed_exempt), 0);
+	assert_true(policy_says("exempt by line 7"));
+	f.pod_flags = PODCRED_POD_NAMED | PODCRED_POD_ANNOTATED | PODCRED_POD_IMDSV2;
+	check(&f, EXPLAIN_REDIRECTED, REASON(redirected), 0);
+	assert_true(policy_says("redirect by line 7 and the pod's annotations, IMDS with a session "
+				"token alone"));
+	f.pod_flags = PODCRED_POD_NAMED | PODCRED_POD_NO_LABELS;
+	f.policy_line = 0;
+	check(&f, EXPLAIN_REDIRECTED, REASON(redirected), 0);
+	assert_true(policy_says("redirect by no rule, its labels are not known"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -344,6 +410,8 @@ int main(void)
 		cmocka_unit_test_setup(own_agent, setup),
 		cmocka_unit_test_setup(packets, setup),
 		cmocka_unit_test_setup(mode_audit, setup),
+		cmocka_unit_test_setup(policy_audit, setup),
+		cmocka_unit_test_setup(policy_why, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,6 +28,7 @@ struct credentials;
 	X(TOKEN_PATH_NOT_LATEST, token_path_not_latest)                                            \
 	X(IMDS_TOKEN_INVALID, imds_token_invalid)                                                  \
 	X(IMDS_TOKEN_EXPIRED, imds_token_expired)                                                  \
+	X(IMDS_TOKEN_REQUIRED, imds_token_required)                                                \
 	X(OTHER_ROLE, other_role)                                                                  \
 	X(TOKEN_NOT_MADE, token_not_made)                                                          \
 	X(CLOCK, clock)

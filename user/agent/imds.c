@@ -183,13 +183,13 @@ static int decide_iam(struct agent_exchange *x, const char *rest)
 	return strcmp(rest + 1, a->role) != 0 ? refuse_with(x, 404, AGENT_OTHER_ROLE) : AGENT_GO_ON;
 }
 
-/* A token is optional; a wrong one is worse than none. */
+/* A token is optional, unless the policy wants one; a wrong one is worse than none. */
 static int check_token(struct agent_exchange *x)
 {
 	int r;
 
 	if (!token_of(x))
-		return 0;
+		return x->req->peer->flags & PODCRED_PEER_IMDSV2 ? -ENOKEY : 0;
 	r = agent_token_check(x->env->token_key, x->req->peer->pod_uid, token_of(x), x->req->boot_s,
 			      &x->token_left);
 	x->token_checked = r == 0;
@@ -205,8 +205,9 @@ static int decide(struct agent_exchange *x)
 	r = check_token(x);
 	if (r < 0)
 		return refuse_with(x, 401,
-				   r == -EKEYEXPIRED ? AGENT_IMDS_TOKEN_EXPIRED
-						     : AGENT_IMDS_TOKEN_INVALID);
+				   r == -ENOKEY	       ? AGENT_IMDS_TOKEN_REQUIRED
+				   : r == -EKEYEXPIRED ? AGENT_IMDS_TOKEN_EXPIRED
+						       : AGENT_IMDS_TOKEN_INVALID);
 	if (!strncmp(x->rest, IAM, sizeof(IAM) - 1))
 		return decide_iam(x, x->rest + sizeof(IAM) - 1);
 	return refuse_with(x, 404, AGENT_NO_REASON);

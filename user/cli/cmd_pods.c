@@ -6,41 +6,45 @@
 #include "cli/listing.h"
 #include "kernel/maps.h"
 
-static const char *policy_name(const struct podcred_pod *pod)
-{
-	return pod->flags & PODCRED_POD_EXEMPT	 ? "exempt"
-	       : pod->flags & PODCRED_POD_DENIED ? "deny"
-						 : "redirect";
-}
-
 static void pod_note(const struct podcred_pod *pod, char *note, size_t size)
 {
 	const char *host = pod->flags & PODCRED_POD_HOST_NETWORK ? "hostNetwork" : "";
-	const char *policy = "";
+	char policy[128] = "";
 
-	if (pod->flags & (PODCRED_POD_EXEMPT | PODCRED_POD_DENIED))
-		policy = policy_name(pod);
+	if (pod->policy_line || pod->flags & PODCRED_POD_NO_LABELS)
+		kern_policy_text(pod->flags, pod->policy_line, policy, sizeof(policy));
 	if (!(pod->flags & PODCRED_POD_NAMED))
 		host = "no name yet";
 	snprintf(note, size, "%s%s%s", host, host[0] && policy[0] ? ", " : "", policy);
+}
+
+static json_t *json_pod(const struct podcred_pod *pod)
+{
+	json_t *json = json_pack(
+		"{sIsssssssssbsbsssbsbsbsI}", "cgroupId", (json_int_t)pod->cgroup_id, "uid",
+		pod->uid, "namespace", pod->name_space, "name", pod->name, "serviceAccount",
+		pod->service_account, "hostNetwork", (int)!!(pod->flags & PODCRED_POD_HOST_NETWORK),
+		"static", (int)!!(pod->flags & PODCRED_POD_STATIC), "policy",
+		kern_policy_name(pod->flags), "imdsv2", (int)!!(pod->flags & PODCRED_POD_IMDSV2),
+		"annotated", (int)!!(pod->flags & PODCRED_POD_ANNOTATED), "labelsKnown",
+		(int)!(pod->flags & PODCRED_POD_NO_LABELS), "generation",
+		(json_int_t)pod->generation);
+
+	/* of the configuration that the resolver read */
+	if (pod->policy_line)
+		json_object_set_new(json, "policyLine", json_integer(pod->policy_line));
+	return json;
 }
 
 static int row_pod(void *arg, const void *key, const void *value)
 {
 	const struct podcred_pod *pod = value;
 	struct listing *list = arg;
-	char id[32], note[64];
+	char id[32], note[160];
 
 	(void)key;
 	if (list->json) {
-		cli_listing_put(
-			list,
-			json_pack("{sIsssssssssbsbsssI}", "cgroupId", (json_int_t)pod->cgroup_id,
-				  "uid", pod->uid, "namespace", pod->name_space, "name", pod->name,
-				  "serviceAccount", pod->service_account, "hostNetwork",
-				  (int)!!(pod->flags & PODCRED_POD_HOST_NETWORK), "static",
-				  (int)!!(pod->flags & PODCRED_POD_STATIC), "policy",
-				  policy_name(pod), "generation", (json_int_t)pod->generation));
+		cli_listing_put(list, json_pod(pod));
 		return 0;
 	}
 	snprintf(id, sizeof(id), "%" PRIu64, (uint64_t)pod->cgroup_id);

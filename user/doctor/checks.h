@@ -70,6 +70,9 @@ void doctor_check_cgroup_v1(struct doctor *d, struct doctor_result *r);
 void doctor_check_resolver(struct doctor *d, struct doctor_result *r);
 void doctor_check_sandboxes(struct doctor *d, struct doctor_result *r);
 
+/* policy.c */
+void doctor_check_policy(struct doctor *d, struct doctor_result *r);
+
 /* sniffers.c */
 void doctor_check_sniffers(struct doctor *d, struct doctor_result *r);
 

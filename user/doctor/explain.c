@@ -11,6 +11,7 @@
 
 #include "base/addr.h"
 #include "base/cleanup.h"
+#include "kernel/maps.h"
 #include "kernel/status.h"
 
 __attribute__((format(printf, 3, 4))) static void step(struct explain_verdict *v, const char *about,
@@ -74,12 +75,14 @@ static void conclude(const struct explain_facts *f, struct explain_verdict *v, i
 	v->reason = reason;
 	v->outcome = outcome;
 	v->error = 0;
+	v->audited = false;
 	if (outcome != EXPLAIN_REFUSED && outcome != EXPLAIN_DROPPED)
 		return;
-	if (f->config->audit) {
+	if (podcred_is_audited(f->config, f->pod_flags, (uint32_t)reason)) {
 		v->audited = true;
 		v->outcome = EXPLAIN_PASSED;
-		step(v, "mode", "audit: what would be refused passes, and is counted");
+		step(v, f->config->audit ? "mode" : "policy",
+		     "audit: what would be refused passes, and is counted");
 	} else if (outcome == EXPLAIN_REFUSED) {
 		v->error = error;
 	}
@@ -179,12 +182,13 @@ static bool is_given_up(const struct explain_facts *f)
 
 static void tell_policy(const struct explain_facts *f, struct explain_verdict *v)
 {
-	uint32_t flags = f->pod_flags;
+	char text[128];
 
-	step(v, "policy", "%s",
-	     flags & PODCRED_POD_DENIED	  ? "the pod is denied"
-	     : flags & PODCRED_POD_EXEMPT ? "the pod is exempt"
-					  : "no exception for this pod");
+	if (f->policy_line || f->pod_flags & PODCRED_POD_NO_LABELS)
+		step(v, "policy", "%s",
+		     kern_policy_text(f->pod_flags, f->policy_line, text, sizeof(text)));
+	else
+		step(v, "policy", "no rule for this pod: %s", kern_policy_name(f->pod_flags));
 }
 
 static void tell_failure_mode(const struct explain_facts *f, struct explain_verdict *v)
@@ -276,9 +280,13 @@ static void judge_call(const struct explain_facts *f, struct explain_verdict *v,
 /* Of a connection that connect(2) let through, see packet_is_noted. */
 static bool is_noted(const struct explain_facts *f, const struct explain_verdict *v)
 {
-	return f->dest.protocol == IPPROTO_TCP && f->announce &&
-	       (v->reason == PODCRED_REASON_passed_exempt ||
-		v->reason == PODCRED_REASON_passed_open);
+	const struct podcred_pass_quota quota = {.open = f->open};
+
+	if (f->dest.protocol != IPPROTO_TCP || !f->announce)
+		return false;
+	return v->reason == PODCRED_REASON_passed_exempt ||
+	       v->reason == PODCRED_REASON_passed_open ||
+	       (v->audited && !podcred_decide_pass_quota(f->pass_quota_full ? NULL : &quota));
 }
 
 static bool sender_may(const struct explain_facts *f)
@@ -291,7 +299,7 @@ static void judge_packet(const struct explain_facts *f, struct explain_verdict *
 {
 	bool host = f->pod_flags & PODCRED_POD_HOST_NETWORK;
 
-	if (v->audited) {
+	if (v->audited && f->config->audit) {
 		step(v, "packets", "pass too, and are counted");
 		return;
 	}
@@ -301,14 +309,15 @@ static void judge_packet(const struct explain_facts *f, struct explain_verdict *
 	}
 	if (!f->egress && !f->postrouting)
 		step(v, "packets", "no packet filter is attached: they leave");
-	if (f->egress && !sender_may(f)) {
+	if (f->egress && !sender_may(f) && !v->audited) {
 		step(v, "packets", "a pod's socket sends them around the agent: refused");
 		/* of a SYN that was refused, connect(2) does not tell: TCP tries again */
 		conclude(f, v, (int)podcred_decide_packet(false, true),
 			 f->dest.protocol == IPPROTO_TCP ? EXPLAIN_DROPPED : EXPLAIN_REFUSED,
 			 EPERM);
 	}
-	if (v->outcome != EXPLAIN_PASSED || v->audited || !f->postrouting)
+	if (v->outcome != EXPLAIN_PASSED || (v->audited && (host || f->config->audit)) ||
+	    !f->postrouting)
 		return;
 	if (!host) {
 		step(v, "packets", "forwarded by the node, where nothing speaks for them: dropped");

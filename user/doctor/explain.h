@@ -22,6 +22,7 @@ struct explain_facts {
 	int guard, target; /* enum podcred_action, or EXPLAIN_NONE: no entry */
 	uint64_t pod; /* pod-level cgroup id */
 	uint32_t pod_flags; /* PODCRED_POD_* */
+	uint32_t policy_line; /* of the rule behind them; 0: none */
 	int64_t pending; /* connections that the agent has not accepted */
 	bool quota_full; /* the pod is not counted yet and podcred_quota has no room */
 	int64_t open; /* connections to real addresses */
@@ -52,7 +53,7 @@ struct explain_verdict {
 	enum explain_outcome outcome;
 	int reason; /* enum podcred_reason, that of the last word; or EXPLAIN_NONE */
 	int error; /* errno, for EXPLAIN_REFUSED */
-	bool audited; /* would have been refused: mode audit */
+	bool audited; /* would have been refused: mode audit, or audit by policy */
 	struct podcred_endpoint agent; /* for EXPLAIN_REDIRECTED */
 	struct explain_step steps[EXPLAIN_MAX_STEPS];
 	size_t n_steps;

@@ -252,6 +252,7 @@ void doctor_facts_fill(const struct facts_source *source, const struct podcred_p
 		.target = action_of(source->targets_fd, dest),
 		.pod = pod->cgroup_id,
 		.pod_flags = pod->flags,
+		.policy_line = pod->policy_line,
 		.now_ns = clock_boot_ns(),
 		.lease_ns = source->status.runtime[PODCRED_RUNTIME_LEASE],
 		.set_retval = source->set_retval,

@@ -52,6 +52,12 @@ int kern_pod_write(int pods_fd, const struct podcred_pod *pod);
 int kern_pod_read(int pods_fd, uint64_t cgroup_id, struct podcred_pod *ret);
 int kern_pod_delete(int pods_fd, uint64_t cgroup_id);
 
+/* What the policy makes of a pod, by its PODCRED_POD_*: the word that a rule has for it. */
+const char *kern_policy_name(uint32_t flags);
+
+/* The same and why, for people: "exempt by line 7". Returns buf. */
+const char *kern_policy_text(uint32_t flags, uint32_t line, char *buf, size_t size);
+
 /* podcred_paths. -errno. */
 int kern_path_write(int paths_fd, uint32_t ifindex, const struct podcred_path *path);
 int kern_path_delete(int paths_fd, uint32_t ifindex);

@@ -92,21 +92,35 @@ static int count_entry(void *arg, const void *key, const void *value)
 	return 0;
 }
 
+static int count_pod(void *arg, const void *key, const void *value)
+{
+	const struct podcred_pod *pod = value;
+	struct kern_status *status = arg;
+
+	(void)key;
+	status->n_pods++;
+	if (pod->flags & PODCRED_POD_DENIED)
+		status->n_denied++;
+	else if (pod->flags & PODCRED_POD_EXEMPT)
+		status->n_exempt++;
+	else if (pod->flags & PODCRED_POD_AUDIT)
+		status->n_audited++;
+	return 0;
+}
+
 static int read_maps(const char *pin_dir, struct kern_status *ret, struct pc_err *err)
 {
 	static const struct {
 		enum kern_map map;
 		size_t key, value, offset;
 	} counted[] = {
-		{KERN_MAP_PODS, sizeof(__u64), sizeof(struct podcred_pod),
-		 offsetof(struct kern_status, n_pods)},
 		{KERN_MAP_FLOWS, sizeof(struct podcred_flow_key), sizeof(struct podcred_flow),
 		 offsetof(struct kern_status, n_flows)},
 		{KERN_MAP_PEERS, sizeof(struct podcred_peer_key), sizeof(struct podcred_seal),
 		 offsetof(struct kern_status, n_peers)},
 	};
 	_cleanup_close_ int config_fd = kern_map_open(pin_dir, KERN_MAP_CONFIG, err);
-	_cleanup_close_ int stats_fd = -EBADF, runtime_fd = -EBADF;
+	_cleanup_close_ int stats_fd = -EBADF, runtime_fd = -EBADF, pods_fd = -EBADF;
 	int r;
 
 	if (config_fd < 0)
@@ -124,6 +138,10 @@ static int read_maps(const char *pin_dir, struct kern_status *ret, struct pc_err
 		return stats_fd;
 	for (int i = 0; i < PODCRED_REASON_MAX; i++)
 		ret->stats[i] = kern_stat_read(stats_fd, (enum podcred_reason)i);
+	pods_fd = kern_map_open(pin_dir, KERN_MAP_PODS, err);
+	if (pods_fd < 0)
+		return pods_fd;
+	kern_map_each(pods_fd, sizeof(__u64), sizeof(struct podcred_pod), count_pod, ret);
 	for (size_t i = 0; i < ARRAY_SIZE(counted); i++) {
 		_cleanup_close_ int fd = kern_map_open(pin_dir, counted[i].map, err);
 

@@ -36,6 +36,7 @@ struct kern_status {
 	size_t n_links;
 	uint64_t stats[PODCRED_REASON_MAX];
 	uint32_t n_pods, n_flows, n_peers;
+	uint32_t n_exempt, n_audited, n_denied; /* of the pods, by policy */
 };
 
 /* cgroup2 mount: where to open a link's cgroup by its id. -ENOENT: not loaded, or not yet: err says

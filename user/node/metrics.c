@@ -119,6 +119,17 @@ static void put_list(FILE *out, const struct kern_status *status, uint64_t now_n
 	      now_ns > read_ns ? (now_ns - read_ns) / 1000000000ULL : 0);
 }
 
+static void put_policy(FILE *out, const struct kern_status *status)
+{
+	head(out, "podcred_policy_pods", "gauge",
+	     "Pods that are exceptions, by the action of their rule.");
+	fprintf(out,
+		"podcred_policy_pods{action=\"exempt\"} %" PRIu32 "\n"
+		"podcred_policy_pods{action=\"audit\"} %" PRIu32 "\n"
+		"podcred_policy_pods{action=\"deny\"} %" PRIu32 "\n",
+		status->n_exempt, status->n_audited, status->n_denied);
+}
+
 static void put_status(FILE *out, const struct kern_status *status, uint64_t now_ns)
 {
 	gauge(out, "podcred_resolver_running", "Whether a resolver follows the pods.",
@@ -126,6 +137,7 @@ static void put_status(FILE *out, const struct kern_status *status, uint64_t now
 	put_links(out, status);
 	put_decisions(out, status);
 	gauge(out, "podcred_pods", "Pods that the kernel knows.", status->n_pods);
+	put_policy(out, status);
 	put_list(out, status, now_ns);
 	gauge(out, "podcred_flows", "Connections that the agent has not accepted yet.",
 	      status->n_flows);

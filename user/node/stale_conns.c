@@ -60,7 +60,8 @@ static bool is_pods(void *arg, uint64_t cgroup_id)
 	if (!id)
 		return false;
 	kern_pod_read(older->pods_fd, id, &pod); /* without a name it has no policy */
-	return !podcred_sender_may(&older->place->loader.config, id, pod.flags);
+	return !podcred_sender_may(&older->place->loader.config, id, pod.flags) &&
+	       !(pod.flags & PODCRED_POD_AUDIT);
 }
 
 void node_stale_conns_reset(const struct layout *place, struct reset_report *ret)

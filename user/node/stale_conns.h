@@ -5,6 +5,6 @@
 #include "net/reset.h"
 #include "node/layout.h"
 
-/* End them, but those of exempt pods. The packet filter stops what cannot be ended. What could not
+/* End them, but those of exempt and audited pods. The packet filter stops what cannot be ended. What could not
  * be looked at is in the log. */
 void node_stale_conns_reset(const struct layout *place, struct reset_report *ret);
