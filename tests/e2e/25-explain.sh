@@ -97,20 +97,23 @@ uplink_up() {
   in_node ip route add $IMDS/32 via 10.98.0.2
   in_node ip route add 192.0.2.0/24 via 10.98.0.2
   in_node bash -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
-  in_cgroup "$ENV_CGROUP/host" "$REAL" "$WHO" 0.0.0.0 80 0.0.0.0 81 >"$ENV_TMP/real.log" 2>&1 &
+  in_cgroup "$ENV_CGROUP/host" "$REAL" "$WHO" 0.0.0.0 80 0.0.0.0 81 0.0.0.0 82 >"$ENV_TMP/real.log" 2>&1 &
 }
 
 real_answers() { in_host timeout 5 "$CLIENT" plain $IMDS "$1" | grep -q ENOPROTOOPT; }
 
 env_up systemd
-for name in plain exempt denied; do pod_add $name burstable; done
+for name in plain exempt denied audited; do pod_add $name burstable; done
 pod_add hostly guaranteed host
 pod_add hostexempt besteffort host
+pod_add hostaudited besteffort host
 cat >"$ENV_TMP/config.yaml" <<'YAML'
 policy:
   - {namespace: shop, serviceAccount: exempt, action: exempt}
   - {namespace: shop, serviceAccount: hostexempt, action: exempt}
   - {namespace: shop, serviceAccount: denied, action: deny}
+  - {namespace: shop, serviceAccount: audited, action: audit}
+  - {namespace: shop, serviceAccount: hostaudited, action: audit}
 destinations:
   - address: 169.254.169.254
     action: deny
@@ -152,6 +155,12 @@ agree exempt tcp $NODE_V4 $AGENT_PORT direct direct
 agree hostexempt tcp $IMDS 80 passed passed_exempt
 agree hostexempt udp $IMDS 80 passed passed_exempt
 agree hostexempt 253 $IMDS 0 passed ''
+agree audited tcp $IMDS 80 redirected redirected
+agree audited tcp $IMDS 82 passed denied_destination
+agree audited tcp $NODE_V4 $AGENT_PORT direct direct
+agree hostaudited tcp $IMDS 82 passed denied_destination
+agree hostaudited udp $IMDS 53 passed denied_destination
+agree hostaudited 253 $IMDS 0 passed packet_socket
 
 # The hooks let it go, the node's packet filter does not: two reasons, explain has the last word.
 before=$(counters)

@@ -33,7 +33,7 @@ NODE_V6=fd99::1
 AGENT_PORT=7777
 PIN_DIR=${PIN_DIR:-/sys/fs/bpf/podcred-$ENV_ID}
 
-declare -A POD_UID POD_CGROUP POD_NETNS POD_IP POD_IP6 POD_HOST POD_CLASS
+declare -A POD_UID POD_CGROUP POD_NETNS POD_IP POD_IP6 POD_HOST POD_CLASS POD_META
 POD_COUNT=0
 
 note() { printf '# %s\n' "$*"; }
@@ -117,14 +117,15 @@ pod_add() {
   in_netns "${POD_NETNS[$name]}" ip route add default via "$NODE_V4"
 }
 
-# Namespace shop, service account = name of the pod.
+# Namespace shop, service account = name of the pod. POD_META[NAME]: more of its metadata, as JSON, like
+# '"labels":{"app":"web"}'.
 env_podlist() {
   local name sep=
   {
     printf '{"kind":"PodList","apiVersion":"v1","items":['
     for name in "${!POD_UID[@]}"; do
-      printf '%s{"metadata":{"name":"%s","namespace":"shop","uid":"%s"},' \
-        "$sep" "$name" "${POD_UID[$name]}"
+      printf '%s{"metadata":{"name":"%s","namespace":"shop","uid":"%s"%s},' \
+        "$sep" "$name" "${POD_UID[$name]}" "${POD_META[$name]:+,${POD_META[$name]}}"
       printf '"spec":{"serviceAccountName":"%s","hostNetwork":%s}}' "$name" "${POD_HOST[$name]}"
       sep=,
     done
@@ -306,7 +307,7 @@ env_clean() {
     [ ! -e "$ns" ] || ip netns del "${ns##*/}"
   done
   [ -z "${ENV_TMP:-}" ] || rm -rf "$ENV_TMP"
-  POD_UID=() POD_CGROUP=() POD_NETNS=() POD_IP=() POD_IP6=() POD_HOST=() POD_CLASS=()
+  POD_UID=() POD_CGROUP=() POD_NETNS=() POD_IP=() POD_IP6=() POD_HOST=() POD_CLASS=() POD_META=()
   POD_COUNT=0
 }
 
