@@ -60,7 +60,8 @@ enum podcred_class {
 	  "refused: the caller is below kubepods, but in no pod's cgroup")                         \
 	X(20, name_changing, note, 0,                                                              \
 	  "identity answered without its name: the record was being rewritten")                    \
-	X(21, audited, note, 0, "would have been refused; mode audit let it pass")                 \
+	X(21, audited, note, 0,                                                                    \
+	  "would have been refused; mode audit, or the policy of the pod, let it pass")            \
 	X(22, passed_exempt, note, 0, "a policy exempts the pod; passed untouched")                \
 	X(23, passed_open, note, 0,                                                                \
 	  "the agent's lease has ended and failureMode is open; passed untouched")                 \

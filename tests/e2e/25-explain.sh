@@ -159,8 +159,15 @@ agree audited tcp $IMDS 80 redirected redirected
 agree audited tcp $IMDS 82 passed denied_destination
 agree audited tcp $NODE_V4 $AGENT_PORT direct direct
 agree hostaudited tcp $IMDS 82 passed denied_destination
-agree hostaudited udp $IMDS 53 passed denied_destination
 agree hostaudited 253 $IMDS 0 passed packet_socket
+
+# Audit lets it pass at one hook after the other: each counts.
+before=$(counters)
+same 'audited, hostNetwork, UDP: explained as passed' 'passed denied_destination true' \
+  "$(podcred explain --pod shop/hostaudited --to $IMDS:53 --protocol udp --json |
+    jq -r '.destinations[0] | "\(.outcome) \(.reason) \(.audited)"')"
+same 'audited, hostNetwork, UDP: so it happens' sent "$(try hostaudited udp $IMDS 53)"
+same 'audited, hostNetwork, UDP: is counted at each hook' 'denied_destination packet_socket' "$(counted_since "$before")"
 
 # The hooks let it go, the node's packet filter does not: two reasons, explain has the last word.
 before=$(counters)

@@ -101,7 +101,7 @@ same 'labels that cannot be read: it is said' 'deny by line 6, IMDS with a sessi
 same 'labels that cannot be read: by explain, too' \
   'deny by line 6, IMDS with a session token alone, its labels are not known' \
   "$(podcred explain --pod shop/other --json | jq -r '[.destinations[0].steps[] | select(.about == "policy").text][0]')"
-same 'labels that cannot be read: no pod is skipped' 0 "$(podcred status --json | jq .podList.skipped)"
+same 'labels that cannot be read: no pod is skipped' 0 "$(podcred status --json | jq .list.skipped)"
 same 'labels that cannot be read: another pod is served' "$(mine web)" "$(dial web plain $V4)"
 
 # ---- hostNetwork ----

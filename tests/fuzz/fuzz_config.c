@@ -81,12 +81,46 @@ static void put_destination(const struct config_destination *dest)
 	}
 }
 
-static void put_rule(const struct config_policy_rule *rule)
+static const char *next_text(const char *text)
 {
-	static const char *const names[] = {"redirect", "exempt", "deny"};
+	return text + strlen(text) + 1;
+}
 
-	MUST(rule->action <= CONFIG_POLICY_DENY);
-	MUST(rule->action != CONFIG_POLICY_EXEMPT || rule->name_space[0]);
+static void put_requirement(const struct config *c, const struct config_requirement *want)
+{
+	static const char *const names[] = {"In", "NotIn", "Exists", "DoesNotExist"};
+	const char *text = c->text + want->at;
+
+	MUST(want->operator<= CONFIG_DOES_NOT_EXIST && want->at<c->text_len);
+	MUST((want->n_values != 0) == (want->operator<= CONFIG_NOT_IN));
+	MUST(k8s_is_label_key(text, strlen(text)));
+	put("{key: \"%s\", operator: %s, values: [", text, names[want->operator]);
+	for (unsigned i = 0; i < want->n_values; i++) {
+		text = next_text(text);
+		MUST(k8s_is_label_value(text, strlen(text)));
+		put("%s\"%s\"", i ? ", " : "", text);
+	}
+	put("]}");
+}
+
+static void put_selector(const struct config *c, const struct config_policy_rule *rule)
+{
+	MUST((size_t)rule->first_requirement + rule->n_requirements <= c->n_requirements);
+	put(", podSelector: {matchExpressions: [");
+	for (unsigned i = 0; i < rule->n_requirements; i++) {
+		put("%s", i ? ", " : "");
+		put_requirement(c, &c->requirements[rule->first_requirement + i]);
+	}
+	put("]}");
+}
+
+static void put_rule(const struct config *c, const struct config_policy_rule *rule)
+{
+	static const char *const names[] = {"exempt", "audit", "redirect", "deny"};
+
+	MUST(rule->action <= CONFIG_POLICY_DENY && rule->host_network <= CONFIG_EITHER);
+	MUST(rule->action > CONFIG_POLICY_AUDIT || rule->name_space[0]);
+	MUST(!rule->imdsv2 || rule->action == CONFIG_POLICY_REDIRECT);
 	MUST(!rule->name_space[0] || k8s_is_label(rule->name_space, strlen(rule->name_space)));
 	MUST(!rule->service_account[0] ||
 	     k8s_is_subdomain(rule->service_account, strlen(rule->service_account)));
@@ -95,6 +129,13 @@ static void put_rule(const struct config_policy_rule *rule)
 		put(", namespace: \"%s\"", rule->name_space);
 	if (rule->service_account[0])
 		put(", serviceAccount: \"%s\"", rule->service_account);
+	if (rule->host_network != CONFIG_EITHER)
+		put(", hostNetwork: %s", rule->host_network ? "true" : "false");
+	if (rule->imdsv2)
+		put(", imdsv2: required");
+	if (rule->annotations)
+		put(", annotations: tighten");
+	put_selector(c, rule);
 	put("}\n");
 }
 
@@ -128,7 +169,7 @@ static void write_out(const struct config *c)
 		put_destination(&c->destinations[i]);
 	put_list("policy", c->n_policy);
 	for (size_t i = 0; i < c->n_policy; i++)
-		put_rule(&c->policy[i]);
+		put_rule(c, &c->policy[i]);
 }
 
 static bool same_port(const struct config_port *a, const struct config_port *b)
@@ -147,6 +188,14 @@ static bool same_destination(const struct config_destination *a, const struct co
 	return true;
 }
 
+static void check_same_rule(const struct config_policy_rule *a, const struct config_policy_rule *b)
+{
+	MUST(a->action == b->action && a->host_network == b->host_network &&
+	     a->imdsv2 == b->imdsv2 && a->annotations == b->annotations &&
+	     a->n_requirements == b->n_requirements && !strcmp(a->name_space, b->name_space) &&
+	     !strcmp(a->service_account, b->service_account));
+}
+
 static void check_same(const struct config *a, const struct config *b)
 {
 	MUST(a->audit == b->audit && a->fail_open == b->fail_open &&
@@ -158,22 +207,69 @@ static void check_same(const struct config *a, const struct config *b)
 	for (size_t i = 0; i < a->n_destinations; i++)
 		MUST(same_destination(&a->destinations[i], &b->destinations[i]));
 	for (size_t i = 0; i < a->n_policy; i++)
-		MUST(a->policy[i].action == b->policy[i].action &&
-		     !strcmp(a->policy[i].name_space, b->policy[i].name_space) &&
-		     !strcmp(a->policy[i].service_account, b->policy[i].service_account));
+		check_same_rule(&a->policy[i], &b->policy[i]);
+	MUST(a->n_requirements == b->n_requirements && a->text_len == b->text_len);
+	MUST(!memcmp(a->text, b->text, a->text_len));
+	for (size_t i = 0; i < a->n_requirements; i++)
+		MUST(a->requirements[i].at == b->requirements[i].at &&
+		     a->requirements[i].n_values == b->requirements[i].n_values &&
+		     a->requirements[i].operator== b->requirements[i].operator);
 }
 
-/* The first rule that matches decides, and none can exempt a pod that has no name. */
+/* Labels that meet all that the rule wants; false: that takes more thought. */
+static bool meet(const struct config *c, const struct config_policy_rule *rule, char *labels,
+		 size_t size)
+{
+	size_t used = 0;
+
+	for (unsigned i = 0; i < rule->n_requirements; i++) {
+		const struct config_requirement *want =
+			&c->requirements[rule->first_requirement + i];
+		const char *key = c->text + want->at, *value = "x";
+
+		for (unsigned k = 0; k < i; k++)
+			if (!strcmp(key, c->text + c->requirements[rule->first_requirement + k].at))
+				return false;
+		if (want->operator== CONFIG_NOT_IN || want->operator== CONFIG_DOES_NOT_EXIST)
+			continue;
+		if (want->operator== CONFIG_IN)
+			value = next_text(key);
+		MUST(used + strlen(key) + strlen(value) + 3 < size);
+		used += (size_t)sprintf(labels + used, "%s", key) + 1;
+		used += (size_t)sprintf(labels + used, "%s", value) + 1;
+	}
+	labels[used] = '\0';
+	return true;
+}
+
+/* A pod that a rule selects is judged by it or by one above; what is not known of it, or what it asks for, never
+ * gives it more. A pod without a name is nobody's exception. */
+static void check_pod(const struct config *c, const struct config_policy_rule *rule)
+{
+	static char labels[CONFIG_MAX_TEXT + CONFIG_MAX_REQUIREMENTS * 4];
+	bool met = meet(c, rule, labels, sizeof(labels));
+	struct config_pod pod = {.name_space = rule->name_space[0] ? rule->name_space : "zz",
+				 .service_account = rule->service_account,
+				 .host_network = rule->host_network == CONFIG_YES,
+				 .labels = met ? labels : ""};
+	struct config_verdict known = config_policy_for(c, &pod), other;
+
+	MUST(!met || (known.line && known.line <= rule->line));
+	pod.labels = NULL;
+	other = config_policy_for(c, &pod);
+	MUST(other.action >= known.action && (other.imdsv2 || !known.imdsv2));
+	pod.labels = met ? labels : "";
+	pod.asks_redirect = pod.asks_imdsv2 = true;
+	other = config_policy_for(c, &pod);
+	MUST(other.action >= known.action && (other.imdsv2 || !known.imdsv2));
+	pod.name_space = "";
+	MUST(config_policy_for(c, &pod).action == CONFIG_POLICY_REDIRECT);
+}
+
 static void check_policy(const struct config *c)
 {
-	for (size_t i = 0; i < c->n_policy; i++) {
-		const struct config_policy_rule *rule = &c->policy[i];
-
-		MUST(config_policy_for(c, "", rule->service_account) == CONFIG_POLICY_REDIRECT);
-		MUST(config_policy_for(c, rule->name_space[0] ? rule->name_space : "zz",
-				       rule->service_account) == rule->action ||
-		     !rule->name_space[0]);
-	}
+	for (size_t i = 0; i < c->n_policy; i++)
+		check_pod(c, &c->policy[i]);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -8,6 +8,7 @@
 #include "base/k8s_name.h"
 
 #define LABEL "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+#define VALUE "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 
 static bool matches(const char *expression, const char *text)
 {
@@ -28,6 +29,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	MUST(k8s_is_label(text, size) == (whole && size <= 63 && matches("^" LABEL "$", words)));
 	MUST(k8s_is_subdomain(text, size) ==
 	     (whole && size <= 253 && matches("^" LABEL "(\\." LABEL ")*$", words)));
+	MUST(k8s_is_label_value(text, size) == (whole && (!size || matches("^" VALUE "$", words))));
+	MUST(k8s_is_label_key(text, size) ==
+	     (whole && (matches("^" VALUE "$", words) ||
+			(matches("^" LABEL "(\\." LABEL ")*/" VALUE "$", words) &&
+			 strchr(words, '/') - words <= 253))));
 	free(words);
 	free(text);
 	return 0;

@@ -13,11 +13,26 @@
 #include "kube/podlist.h"
 #include "kube/project.h"
 
+static void check_labels(const struct pod_name *pod)
+{
+	const char *text = pod_labels_text(pod->labels);
+	size_t size = 0;
+
+	MUST(pod->labels_known || !pod->labels);
+	while (text[size])
+		for (int i = 0; i < 2; i++)
+			size += strlen(text + size) + 1;
+	MUST(size <= POD_LABELS_MAX);
+	MUST((pod->asks & (POD_ASKS_DENY | POD_ASKS_REDIRECT)) !=
+	     (POD_ASKS_DENY | POD_ASKS_REDIRECT));
+}
+
 static void check_pod(const struct pod_name *pod)
 {
 	char uid[POD_UID_SIZE];
 	bool is_static;
 
+	check_labels(pod);
 	MUST(k8s_is_label(pod->name_space, strlen(pod->name_space)));
 	MUST(k8s_is_subdomain(pod->name, strlen(pod->name)));
 	MUST(!*pod->service_account ||
@@ -39,9 +54,10 @@ static void check_message(const char *msg)
 
 static bool is_same(const struct pod_name *a, const struct pod_name *b)
 {
-	return a->host_network == b->host_network && !strcmp(a->uid, b->uid) &&
-	       !strcmp(a->name_space, b->name_space) && !strcmp(a->name, b->name) &&
-	       !strcmp(a->service_account, b->service_account) &&
+	return a->host_network == b->host_network && a->labels_known == b->labels_known &&
+	       a->asks == b->asks && pod_labels_same(a->labels, b->labels) &&
+	       !strcmp(a->uid, b->uid) && !strcmp(a->name_space, b->name_space) &&
+	       !strcmp(a->name, b->name) && !strcmp(a->service_account, b->service_account) &&
 	       !strcmp(a->config_hash, b->config_hash);
 }
 
@@ -53,8 +69,34 @@ static bool is_same_list(const struct podlist *a, const struct podlist *b)
 	return a->n == b->n;
 }
 
+static json_t *labels_json(const struct pod_name *pod)
+{
+	const char *text = pod_labels_text(pod->labels);
+	json_t *json = json_object();
+
+	if (!pod->labels_known)
+		json_object_set_new(json, "a", json_integer(1));
+	for (; *text; text += strlen(text) + 1) {
+		const char *key = text;
+
+		text += strlen(text) + 1;
+		MUST(json_object_set_new(json, key, json_string(text)) == 0);
+	}
+	return json;
+}
+
+static void put_wishes(const struct pod_name *pod, json_t *annotations)
+{
+	if (pod->asks & (POD_ASKS_DENY | POD_ASKS_REDIRECT))
+		json_object_set_new(annotations, "podcred.io/action",
+				    json_string(pod->asks & POD_ASKS_DENY ? "deny" : "redirect"));
+	if (pod->asks & POD_ASKS_IMDSV2)
+		json_object_set_new(annotations, "podcred.io/imdsv2", json_string("required"));
+}
+
 static json_t *pod_json(const struct pod_name *pod)
 {
+	json_t *annotations = json_object();
 	json_t *json =
 		json_pack("{s{ssssss}s{sb}}", "metadata", "namespace", pod->name_space, "name",
 			  pod->name, "uid", pod->uid, "spec", "hostNetwork", pod->host_network);
@@ -63,9 +105,11 @@ static json_t *pod_json(const struct pod_name *pod)
 		json_object_set_new(json_object_get(json, "spec"), "serviceAccountName",
 				    json_string(pod->service_account));
 	else /* a mirror annotation that is no hash says "static pod" too */
-		json_object_set_new(
-			json_object_get(json, "metadata"), "annotations",
-			json_pack("{ss}", "kubernetes.io/config.mirror", pod->config_hash));
+		json_object_set_new(annotations, "kubernetes.io/config.mirror",
+				    json_string(pod->config_hash));
+	put_wishes(pod, annotations);
+	json_object_set_new(json_object_get(json, "metadata"), "annotations", annotations);
+	json_object_set_new(json_object_get(json, "metadata"), "labels", labels_json(pod));
 	return json;
 }
 
@@ -127,13 +171,15 @@ static void check_names(const struct pod_name *pods, size_t n)
 	name_table_free(table);
 }
 
-/* Not where the two differ: numbers, escapes and line breaks that only YAML knows. */
+/* Not where the two differ: numbers, escapes and line breaks that only YAML knows, and what of those is in a
+ * text. */
 static bool is_comparable(const char *text, size_t size)
 {
 	bool quoted = false;
 
 	for (size_t i = 0; i < size; i++) {
-		if ((unsigned char)text[i] >= 0x80 || (!quoted && text[i] >= '0' && text[i] <= '9'))
+		if ((unsigned char)text[i] >= 0x80 || (quoted && text[i] < ' ') ||
+		    (!quoted && text[i] >= '0' && text[i] <= '9'))
 			return false;
 		if (text[i] == '"')
 			quoted = !quoted;

@@ -478,6 +478,7 @@ static void test_layout(void **state)
 	assert_int_equal(PODCRED_PEER_NAMED, 1);
 	assert_int_equal(PODCRED_PEER_DIRECT, 2);
 	assert_int_equal(PODCRED_PEER_HOST_NETWORK, 4);
+	assert_int_equal(PODCRED_PEER_IMDSV2, 8);
 }
 
 int main(void)
