@@ -79,6 +79,15 @@ PODCRED_DECIDE __u32 podcred_decide_caller(const struct podcred_config *config, 
 	return task == config->agent_pod_id ? PODCRED_REASON_passed_agent : PODCRED_UNDECIDED;
 }
 
+/* The agent's pod is left alone, but for the agent's own address: that is stamped, as with any pod, so that it
+ * can find out whether a stamp arrives. */
+PODCRED_DECIDE __u32 podcred_decide_agent_pod(__u32 reason, int action)
+{
+	return reason == PODCRED_REASON_passed_agent && action == PODCRED_ACTION_STAMP
+		       ? PODCRED_REASON_direct
+		       : reason;
+}
+
 /* Whether a socket of that pod may send packets to guarded addresses. flags: PODCRED_POD_* of it. */
 PODCRED_DECIDE int podcred_sender_may(const struct podcred_config *config, __u64 pod, __u32 flags)
 {

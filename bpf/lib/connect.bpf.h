@@ -193,8 +193,10 @@ static __always_inline int guard(struct bpf_sock_addr *ctx, const struct podcred
 	action = dest_action(cfg, dest);
 	if (action == PODCRED_NOT_GUARDED || action == PODCRED_ACTION_ALLOW)
 		return VERDICT_ALLOW;
-	reason = caller_of(cfg, ctx ? ctx->sk : NULL, &pod);
-	if (reason == PODCRED_UNDECIDED && action == PODCRED_ACTION_AUDIT)
+	reason = podcred_decide_agent_pod(caller_of(cfg, ctx ? ctx->sk : NULL, &pod), action);
+	if (ctx && reason == PODCRED_REASON_direct)
+		reason = stamp_socket(ctx, cfg, dest, pod, PODCRED_PEER_DIRECT);
+	else if (reason == PODCRED_UNDECIDED && action == PODCRED_ACTION_AUDIT)
 		reason = PODCRED_REASON_passed_audit;
 	else if (reason == PODCRED_UNDECIDED)
 		reason = ctx ? judge_stream(ctx, cfg, dest, action, pod)

@@ -667,6 +667,48 @@ static void test_outsiders(void **state)
 	}
 }
 
+static void check_ready(const struct agent_env *with, const struct podcred_peer *peer,
+			unsigned status, const char *body)
+{
+	struct agent_request req = {.head.method = "GET",
+				    .head.target = "/readyz",
+				    .now = NOW,
+				    .boot_s = BOOT,
+				    .peer = peer,
+				    .peer_error = peer ? 0 : -ENODATA};
+	struct agent_answer resp = {};
+
+	assert_int_equal(agent_dispatch(with, &req, &resp), 0);
+	assert_int_equal(resp.http.status, status);
+	assert_int_equal(resp.audit, AUDIT_NONE);
+	assert_non_null(memmem(resp.http.body.data, resp.http.body.len, body, strlen(body)));
+	agent_answer_done(&resp);
+}
+
+/* Ready is more than alive; and who has no stamp learns no uid. */
+static void test_ready(void **state)
+{
+	struct podcred_peer direct = peer_at(EKS, "web");
+	struct agent_env deaf = env, named = env, stalled = env;
+	char body[256];
+
+	(void)state;
+	direct.flags |= PODCRED_PEER_DIRECT;
+	named.pod_uid = "0c9a3c1e-5d0b-4c53-9a57-6c2f1be7f0aa";
+	deaf.deaf = true;
+	stalled.stalled = true;
+	check_ready(&named, NULL, 200, "{\"ready\":true,\"stamped\":false}");
+	check_ready(&env, &direct, 200, "{\"ready\":true,\"stamped\":true");
+	snprintf(body, sizeof(body), "\"agentPodUid\":\"%s\",\"callerPodUid\":\"%s\"}",
+		 named.pod_uid, direct.pod_uid);
+	check_ready(&named, &direct, 200, body);
+	direct.flags &= ~PODCRED_PEER_NAMED;
+	snprintf(body, sizeof(body), "\"agentPodUid\":\"%s\"}", named.pod_uid);
+	check_ready(&named, &direct, 200, body);
+	check_ready(&deaf, &direct, 503, "not attached");
+	check_ready(&stalled, &direct, 503, "has not turned");
+}
+
 /* No name yet: what depends on it waits, all else is answered at once. */
 static void test_unnamed(void **state)
 {
@@ -764,13 +806,21 @@ static void test_require_authorization(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),	      cmocka_unit_test(test_container_body),
-		cmocka_unit_test(test_imds_body),     cmocka_unit_test(test_imds_info),
-		cmocka_unit_test(test_error_body),    cmocka_unit_test(test_imds_token),
-		cmocka_unit_test(test_allow),	      cmocka_unit_test(test_ambiguous_headers),
-		cmocka_unit_test(test_relay_headers), cmocka_unit_test(test_header_values),
-		cmocka_unit_test(test_outsiders),     cmocka_unit_test(test_unnamed),
-		cmocka_unit_test(test_repeated_host), cmocka_unit_test(test_require_authorization),
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_container_body),
+		cmocka_unit_test(test_imds_body),
+		cmocka_unit_test(test_imds_info),
+		cmocka_unit_test(test_error_body),
+		cmocka_unit_test(test_imds_token),
+		cmocka_unit_test(test_allow),
+		cmocka_unit_test(test_ambiguous_headers),
+		cmocka_unit_test(test_relay_headers),
+		cmocka_unit_test(test_header_values),
+		cmocka_unit_test(test_outsiders),
+		cmocka_unit_test(test_ready),
+		cmocka_unit_test(test_unnamed),
+		cmocka_unit_test(test_repeated_host),
+		cmocka_unit_test(test_require_authorization),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

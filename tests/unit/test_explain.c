@@ -279,6 +279,9 @@ static void own_agent(void **state)
 	config.agent_pod_id = POD_A;
 	f.pod_flags |= PODCRED_POD_HOST_NETWORK;
 	check(&f, EXPLAIN_PASSED, REASON(passed_agent), 0);
+	f.target = PODCRED_ACTION_STAMP;
+	check(&f, EXPLAIN_DIRECT, REASON(direct), 0);
+	f.target = PODCRED_ACTION_REDIRECT;
 	f.pod++;
 	check(&f, EXPLAIN_REDIRECTED, REASON(redirected), 0);
 }

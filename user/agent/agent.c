@@ -2,6 +2,7 @@
 #include "agent/internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -195,6 +196,7 @@ int agent_server_start(const struct agent_options *o, struct agent_server **ret,
 	server->name_wait_ms = o->name_wait_ms;
 	server->require_authorization = o->require_authorization;
 	server->node_text.path = o->node_metrics;
+	snprintf(server->pod_uid, sizeof(server->pod_uid), "%s", o->pod_uid ?: "");
 	server->turn_fd = -EBADF;
 	r = bind_token_key(o->token_key, server->token_key, err);
 	if (r == 0)

@@ -19,6 +19,8 @@ struct cred_store;
 
 #define AGENT_TOKEN_KEY_SIZE 32
 
+#define AGENT_POD_UID_SIZE 64
+
 /* Descriptors of the process that the agent has room for all its connections with, and that it can work with at all. */
 #define AGENT_FILES	2560
 #define AGENT_FILES_MIN 48
@@ -44,6 +46,7 @@ struct agent_options {
 	unsigned max_connections; /* of all pods, who share them; 1024 */
 	unsigned
 		max_files; /* descriptors of the process; fewer than AGENT_FILES: fewer connections */
+	const char *pod_uid; /* that of the agent, which /readyz says; NULL, "": none */
 	bool handover; /* take over from an agent of this user that has the addresses, too */
 	bool require_authorization; /* 400 without an Authorization header on Pod Identity */
 };

@@ -42,6 +42,15 @@ static uint64_t unstamped_share(int fd)
 	return memcmp(own.ip, peer.ip, sizeof(own.ip)) == 0 ? HTTP_SHARE_LOCAL : HTTP_SHARE_UNKNOWN;
 }
 
+/* Whether the programs run that know the question; *ret_pod then is the cgroup id of the pod, or 0. */
+static bool kernel_tells(int fd, uint64_t *ret_pod)
+{
+	socklen_t len = sizeof(*ret_pod);
+
+	return getsockopt(fd, SOL_PODCRED, PODCRED_POD, ret_pod, &len) == 0 &&
+	       len == sizeof(*ret_pod);
+}
+
 /* The pod's cgroup id. Not by the question of identify(), which the kernel counts: whoever asks for
  * the agent's health alone comes without a stamp by right. */
 uint64_t agent_handler_share(void *ctx, int fd)
@@ -49,10 +58,9 @@ uint64_t agent_handler_share(void *ctx, int fd)
 	struct agent_server *server = ctx;
 	struct agent_request req = {};
 	struct podcred_peer peer;
-	socklen_t len = sizeof(uint64_t);
 	uint64_t pod;
 
-	if (getsockopt(fd, SOL_PODCRED, PODCRED_POD, &pod, &len) == 0 && len == sizeof(pod))
+	if (kernel_tells(fd, &pod))
 		return pod ?: unstamped_share(fd);
 	identify(server, fd, &peer, &req); /* nothing is loaded here that knows this question */
 	return req.peer ? peer.pod_cgroup_id : unstamped_share(fd);
@@ -106,7 +114,11 @@ static int dispatch(struct agent_server *server, struct http_request *http,
 		    const struct agent_request *req, struct agent_answer *answer)
 {
 	struct cred_table *table = cred_store_table(server->credentials);
+	bool probe = agent_is_probe(req);
+	uint64_t pod;
 	const struct agent_env env = {.table = table,
+				      .deaf = probe && !kernel_tells(http_request_fd(http), &pod),
+				      .pod_uid = server->pod_uid[0] ? server->pod_uid : NULL,
 				      .token_key = server->token_key,
 				      .require_authorization = server->require_authorization,
 				      .stalled = agent_server_is_stalled(server)};

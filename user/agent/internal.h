@@ -12,6 +12,7 @@ struct agent_server {
 	agent_peer_fn peer;
 	unsigned name_wait_ms; /* 0: as the service has it */
 	bool require_authorization;
+	char pod_uid[AGENT_POD_UID_SIZE]; /* the agent's own; "": not said */
 	uint8_t token_key[AGENT_TOKEN_KEY_SIZE];
 
 	struct cred_store *credentials;

@@ -72,15 +72,20 @@ bool agent_service_host_ok(const struct agent_service *service, const struct htt
 
 /* ---- what needs no service ---- */
 
-/* Probes come without a stamp, from the host, and learn one thing: the agent answers. Nothing else is
- * here for those that were not redirected. */
-bool agent_is_probe(const struct agent_request *req)
+static bool asks_for(const struct agent_request *req, const char *what)
 {
 	char path[HTTP_PATH_SIZE];
 
 	return http_is_read(&req->head) &&
 	       http_path_normalise(req->head.target, path, sizeof(path)) == 0 &&
-	       !strcmp(path, "/healthz");
+	       !strcmp(path, what);
+}
+
+/* Probes come without a stamp, from the host, and learn one thing: the agent answers. Nothing else is
+ * here for those that were not redirected. */
+bool agent_is_probe(const struct agent_request *req)
+{
+	return asks_for(req, "/healthz") || asks_for(req, "/readyz");
 }
 
 static int answered(int r)
@@ -88,13 +93,41 @@ static int answered(int r)
 	return r < 0 ? r : AGENT_ANSWERED;
 }
 
-static int answer_probe(const struct agent_env *env, struct agent_answer *answer)
+static int not_ready(struct agent_answer *answer, const char *why)
+{
+	return agent_answer_error(answer, 503, "ServiceUnavailable", why, AGENT_NO_REASON);
+}
+
+/* To a caller with a stamp: whose agent this is, and who the caller is. From that a process of the agent's pod
+ * can tell whether what is stamped arrives here. */
+static int answer_ready(const struct agent_env *env, const struct podcred_peer *peer,
+			struct agent_answer *answer)
+{
+	struct text *body = &answer->http.body;
+	bool named = peer && peer->flags & PODCRED_PEER_NAMED;
+
+	http_response_begin(&answer->http, 200, "application/json");
+	text_addf(body, "{\"ready\":true,\"stamped\":%s", peer ? "true" : "false");
+	if (peer && env->pod_uid)
+		text_add_member(body, "agentPodUid", env->pod_uid);
+	if (named)
+		text_add_member(body, "callerPodUid", peer->pod_uid);
+	text_add(body, "}");
+	return text_error(body);
+}
+
+static int answer_probe(const struct agent_env *env, const struct agent_request *req,
+			struct agent_answer *answer)
 {
 	if (env->stalled)
-		return agent_answer_error(answer, 503, "ServiceUnavailable",
-					  "the agent's loop has not turned for seconds",
-					  AGENT_NO_REASON);
-	return agent_answer_text(answer, 200, "ok", AGENT_NO_REASON);
+		return not_ready(answer, "the agent's loop has not turned for seconds");
+	if (asks_for(req, "/healthz"))
+		return agent_answer_text(answer, 200, "ok", AGENT_NO_REASON);
+	if (env->deaf)
+		return not_ready(answer, "podcred's programs are not attached to the cgroup that "
+					 "the agent was started in; load from there, or start it "
+					 "in the agent's cgroup");
+	return answer_ready(env, req->peer, answer);
 }
 
 static int refuse_outsider(const struct agent_request *req, struct agent_answer *answer)
@@ -135,7 +168,7 @@ static int step_identify(struct agent_exchange *x)
 	const struct podcred_peer *peer = x->req->peer;
 
 	if (!peer || peer->flags & PODCRED_PEER_DIRECT)
-		return answered(agent_is_probe(x->req) ? answer_probe(x->env, x->answer)
+		return answered(agent_is_probe(x->req) ? answer_probe(x->env, x->req, x->answer)
 						       : refuse_outsider(x->req, x->answer));
 	if (!x->service)
 		return answered(agent_answer_error(x->answer, 403, "AccessDenied",

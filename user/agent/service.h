@@ -42,6 +42,8 @@ struct agent_env {
 	const uint8_t *token_key; /* AGENT_TOKEN_KEY_SIZE bytes */
 	bool require_authorization;
 	bool stalled; /* health checks fail */
+	bool deaf; /* the kernel would not tell here who a caller is: not ready */
+	const char *pod_uid; /* the agent's own; NULL: not said */
 };
 
 /* One request on its way through the steps. */
@@ -110,5 +112,5 @@ int agent_dispatch(const struct agent_env *env, const struct agent_request *req,
 int agent_not_resolved(const struct agent_service *service, const struct agent_request *req,
 		       struct agent_answer *ret);
 
-/* Asks whether the agent is alive, and no more. */
+/* Asks whether the agent is alive, or ready, and no more. */
 bool agent_is_probe(const struct agent_request *req);

@@ -93,6 +93,7 @@ int cmd_unload(const struct cli_command *self, int argc, char **argv);
 int cmd_status(const struct cli_command *self, int argc, char **argv);
 int cmd_trace(const struct cli_command *self, int argc, char **argv);
 int cmd_metrics(const struct cli_command *self, int argc, char **argv);
+int cmd_ready(const struct cli_command *self, int argc, char **argv);
 int cmd_host(const struct cli_command *self, int argc, char **argv);
 int cmd_features(const struct cli_command *self, int argc, char **argv);
 int cmd_resolve(const struct cli_command *self, int argc, char **argv);

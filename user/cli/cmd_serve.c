@@ -29,6 +29,8 @@ int cmd_serve(const struct cli_command *self, int argc, char **argv)
 		 &serve.node_metrics, NULL, NULL},
 		{"user", "USER", "switch to that user, a name or a number", &serve.user, NULL,
 		 NULL},
+		{"pod-uid", "UID", "uid of the agent's own pod, which /readyz tells",
+		 &serve.pod_uid, NULL, NULL},
 		{"handover", NULL, "take over from a running agent of the same user, for updates",
 		 NULL, &serve.handover, NULL},
 		{"require-authorization", NULL, "refuse Pod Identity requests without a token",

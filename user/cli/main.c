@@ -25,6 +25,7 @@ const struct cli_command cli_commands[] = {
 	{"explain", cmd_explain, "what would happen to a pod's connection, and why"},
 	{"doctor", cmd_doctor, "check what silently breaks podcred on this node"},
 	{"host", cmd_host, "install the guard on the host, so that it is there before the kubelet"},
+	{"ready", cmd_ready, "whether agent or resolver work, for probes of the kubelet"},
 	{"features", cmd_features, "what this kernel supports, and what is lost without it"},
 	{"check-config", cmd_check_config, "check configuration files, change nothing"},
 	{"version", cmd_version, "version of podcred and libbpf"},

@@ -25,6 +25,7 @@
 #include "daemon/sandbox.h"
 #include "daemon/signals.h"
 #include "daemon/supervised.h"
+#include "identity/pod.h"
 #include "podcred/podcred.h"
 
 #define RETRY_MAX_S 30
@@ -361,8 +362,23 @@ static void finish(struct serve *serve)
 	cleanup_close(&serve->channel);
 }
 
+/* In the spelling of the kernel's map. */
+static int own_pod_uid(const char *text, char ret[POD_UID_SIZE], struct pc_err *err)
+{
+	bool is_static;
+
+	ret[0] = '\0';
+	if (!text || pod_uid_canonical(text, strlen(text), '-', ret, &is_static) == 0)
+		return 0;
+	return pc_err_set(err, -EINVAL,
+			  "--pod-uid \"%s\" is not the uid of a pod; it is metadata.uid of the "
+			  "agent's own pod",
+			  text);
+}
+
 int daemon_serve(const struct serve_options *options, struct pc_err *err)
 {
+	char pod_uid[POD_UID_SIZE];
 	struct agent_options agent = {
 		.listen = options->listen,
 		.n_listen = options->n_listen,
@@ -371,10 +387,13 @@ int daemon_serve(const struct serve_options *options, struct pc_err *err)
 		.peer = podcred_peer,
 		.require_authorization = options->require_authorization,
 		.handover = options->handover,
+		.pod_uid = pod_uid,
 	};
 	_cleanup_(finish) struct serve serve = {.options = options, .channel = -EBADF};
-	int r = open_loop(&serve);
+	int r = own_pod_uid(options->pod_uid, pod_uid, err);
 
+	if (r == 0)
+		r = open_loop(&serve);
 	if (r < 0)
 		return r;
 	harden();

@@ -256,6 +256,7 @@ static void judge_call(const struct explain_facts *f, struct explain_verdict *v,
 {
 	bool stream = f->dest.protocol == IPPROTO_TCP;
 	const char *call = stream ? "connect(2)" : "connect(2) and sendmsg(2)";
+	uint32_t reason;
 
 	if (!stream && f->dest.protocol != IPPROTO_UDP) {
 		step(v, "call", "a protocol that the hooks of connect(2) do not decide");
@@ -265,7 +266,10 @@ static void judge_call(const struct explain_facts *f, struct explain_verdict *v,
 		step(v, "call", "the hook of %s is not effective: nothing is decided there", call);
 		return;
 	}
-	if (podcred_decide_caller(f->config, f->pod, f->pod) == PODCRED_REASON_passed_agent) {
+	reason = podcred_decide_agent_pod(podcred_decide_caller(f->config, f->pod, f->pod), action);
+	if (stream && reason == PODCRED_REASON_direct) {
+		stamp_direct(f, v);
+	} else if (reason == PODCRED_REASON_passed_agent) {
 		step(v, "call", "the agent's own pod is left alone");
 		pass_call(f, v, PODCRED_REASON_passed_agent);
 	} else if (action == PODCRED_ACTION_AUDIT) {

@@ -52,7 +52,7 @@ struct host_file {
 	mode_t mode;
 };
 
-#define HOST_MAX_FILES 64
+#define HOST_MAX_FILES 128
 
 struct host_files {
 	struct host_file v[HOST_MAX_FILES];

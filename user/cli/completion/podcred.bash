@@ -4,7 +4,7 @@
 
 _podcred() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} options
-  local commands='load unload run resolve serve status trace metrics pods peers flows targets host features
+  local commands='load unload run resolve serve status trace metrics pods peers flows targets ready host features
     explain doctor check-config version help'
   local place='--config --agent --cgroup --kubepods --create --force --agent-cgroup --pin-dir'
   local log='--log-json --debug'
@@ -27,20 +27,21 @@ _podcred() {
     mapfile -t COMPREPLY < <(compgen -u -- "$cur")
     return
     ;;
-  --agent | --without | --count | --pod | --to | --protocol) return ;;
+  --agent | --pod-uid | --without | --count | --pod | --to | --protocol) return ;;
   esac
   case ${COMP_WORDS[1]} in
   load) options="$place --without --take-over --verbose --json" ;;
   unload) options='--others --wait --kubepods --pin-dir --json' ;;
   run) options="$place --without --pods --metrics --associations --user --token-key --require-authorization --keep --verbose $log" ;;
   resolve) options="--config --pods --metrics --kubepods --standby --conflict-seconds --pin-dir $log" ;;
-  serve) options="--config --agent --metrics-address --associations --node-metrics --user --token-key --handover --require-authorization $log" ;;
+  serve) options="--config --agent --metrics-address --associations --node-metrics --user --token-key --pod-uid --handover --require-authorization $log" ;;
   status) options='--kubepods --json --pin-dir' ;;
   pods | peers | flows | targets) options='--json --pin-dir' ;;
   explain) options='--pod --to --protocol --json --pin-dir' ;;
   doctor) options='--no-probe --kubepods --json --pin-dir' ;;
   trace) options='--allowed --count --json --pin-dir' ;;
   metrics) options='--pin-dir' ;;
+  ready) options='--config --agent --pod-uid --resolver --pin-dir --json' ;;
   host) options='--root --dir --config --agent --cgroup --kubepods --agent-cgroup --pin-dir --without --best-effort --json' ;;
   features) options='--json' ;;
   check-config) options='--associations' ;;
