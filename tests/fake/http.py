@@ -3,13 +3,16 @@
 """An HTTP server that can be told to answer badly: the path says how. Bytes are written as they are, without a library
 that would put them right.
 
-usage: http.py DIR     with the certificates of certs.sh in DIR
+usage: http.py DIR     with the certificates of certs.sh in it
 
-Listens on 127.0.0.1, and on ::1 where there is IPv6, and prints a line "NAME PORT" for each way to be reached, then "ready". Ends with its standard input.
+Listens on 127.0.0.1, and on ::1 where there is IPv6, and prints a line "NAME PORT" for each way to be reached, then "ready". Ends with its standard input, whose other
+end the test has, however that ends; DIR is removed then.
 """
 import gzip
 import json
 import os
+import shutil
+import signal
 import socket
 import ssl
 import struct
@@ -279,5 +282,7 @@ for each in ("plain", "mute", *certificate):
     except OSError:
         if each != "tls6":
             raise
+signal.signal(signal.SIGINT, signal.SIG_IGN)
 print("ready", flush=True)
 sys.stdin.read()
+shutil.rmtree(DIR, ignore_errors=True)
