@@ -156,7 +156,9 @@ static void check_names(const struct pod_name *pods, size_t n)
 	struct name_table *table = NULL;
 	struct pc_err err = {};
 
-	MUST(name_table_new(pods, n, &table, &err) == 0);
+	MUST(name_table_new(&table) == 0);
+	for (size_t i = 0; i < n; i++)
+		MUST(name_table_put(table, &pods[i], &err) == 0);
 	for (size_t i = 0; i < n; i++) {
 		const struct pod_name *pod = &pods[i], *found;
 
@@ -168,6 +170,11 @@ static void check_names(const struct pod_name *pods, size_t n)
 		MUST(!found || !strcmp(found->name, pod->name));
 	}
 	MUST(!name_table_find(table, "no such uid"));
+	for (size_t i = 0; i < n; i++)
+		name_table_remove(table, pods[i].uid);
+	for (size_t i = 0; i < n; i++)
+		MUST(!name_table_find(table, pods[i].uid) &&
+		     !name_table_find(table, pods[i].config_hash));
 	name_table_free(table);
 }
 

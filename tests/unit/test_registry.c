@@ -437,6 +437,229 @@ static void test_rewrite(void **state)
 	assert_int_equal(map.upserts, 2);
 }
 
+/* ---- a source that says what changes ---- */
+
+static int put_name(const struct pod_name *name)
+{
+	struct pc_err err = {""};
+	int r = registry_put_name(reg, name, &err);
+
+	assert_int_equal(r < 0, err.msg[0] != '\0');
+	assert_null(strchr(err.msg, '\n'));
+	return r;
+}
+
+static void test_name_stays_with_cgroup(void **state)
+{
+	struct pod_name one = pod(UID_1, "shop", "web-0", "web");
+
+	(void)state;
+	/* Either order. */
+	assert_int_equal(registry_add_cgroup(reg, 7, UID_1, false), 0);
+	assert_int_equal(put_name(&one), 0);
+	assert_string_equal(in_map(7)->service_account, "web");
+	assert_int_equal(registry_add_cgroup(reg, 8, UID_1, false), 0);
+	assert_string_equal(in_map(8)->name, "web-0");
+	assert_int_equal(map.upserts, 3);
+	/* The API forgets the pod; its processes still run. */
+	registry_remove_name(reg, UID_1);
+	registry_remove_name(reg, UID_1);
+	registry_remove_name(reg, UID_2);
+	assert_int_equal(registry_flush(reg), 0);
+	assert_int_equal(registry_add_cgroup(reg, 7, UID_1, false), 0);
+	assert_string_equal(in_map(7)->name, "web-0");
+	assert_int_equal(map.upserts, 3);
+	assert_null(registry_find_name(reg, UID_1));
+	/* A cgroup that is made later is nobody's. */
+	assert_int_equal(registry_add_cgroup(reg, 9, UID_1, false), 0);
+	assert_false(in_map(9)->named);
+	assert_int_equal(registry_remove_cgroup(reg, 7), 0);
+	assert_null(in_map(7));
+	/* A pod of the same name is another pod. */
+	one = pod(UID_2, "shop", "web-0", "other");
+	assert_int_equal(put_name(&one), 0);
+	assert_int_equal(registry_add_cgroup(reg, 10, UID_2, false), 0);
+	assert_string_equal(in_map(10)->service_account, "other");
+	assert_string_equal(in_map(8)->service_account, "web");
+}
+
+static void test_labels_change(void **state)
+{
+	struct pod_name one = pod(UID_1, "shop", "web-0", "web");
+
+	(void)state;
+	one.labels = pod_labels_new("color\0red", 10);
+	assert_int_equal(registry_add_cgroup(reg, 7, UID_1, false), 0);
+	assert_int_equal(put_name(&one), 0);
+	pod_labels_unref(one.labels);
+	one.labels = pod_labels_new("color\0tan", 10);
+	assert_int_equal(put_name(&one), 0);
+	assert_int_equal(put_name(&one), 0);
+	one.labels = pod_labels_unref(one.labels);
+	registry_remove_name(reg, UID_1);
+	assert_memory_equal(pod_labels_text(in_map(7)->labels), "color\0tan\0", 11);
+	assert_int_equal(map.upserts, 3);
+}
+
+static void test_pod_is_who_it_is(void **state)
+{
+	const struct pod_name one = pod(UID_1, "shop", "web-0", "web");
+	struct pod_name others[] = {one, one, one, one, one};
+
+	(void)state;
+	strcpy(others[0].service_account, "admin");
+	strcpy(others[1].name_space, "kube-system");
+	strcpy(others[2].name, "web-1");
+	others[3].host_network = true;
+	strcpy(others[4].config_hash, HASH);
+	assert_int_equal(registry_add_cgroup(reg, 7, UID_1, false), 0);
+	assert_int_equal(put_name(&one), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		assert_int_equal(put_name(&others[i]), -EEXIST);
+	registry_remove_name(reg, UID_1);
+	for (size_t i = 0; i < 4; i++) /* its cgroup remembers */
+		assert_int_equal(put_name(&others[i]), -EEXIST);
+	assert_null(registry_find_name(reg, UID_1));
+	assert_int_equal(map.upserts, 2);
+	assert_string_equal(in_map(7)->service_account, "web");
+	assert_int_equal(put_name(&one), 0);
+	assert_int_equal(map.upserts, 2);
+	others[0].uid[0] = '\0';
+	assert_int_equal(put_name(&others[0]), -EINVAL);
+}
+
+static void test_running(void **state)
+{
+	struct pod_name one = pod(UID_1, "shop", "web-0", "web"), two = mirror(UID_2, "etcd", HASH);
+
+	(void)state;
+	assert_int_equal(put_name(&one), 0);
+	assert_int_equal(registry_count_running(reg), 0);
+	one.running = two.running = true;
+	assert_int_equal(put_name(&one), 0);
+	assert_int_equal(put_name(&one), 0);
+	assert_int_equal(put_name(&two), 0);
+	assert_int_equal(registry_count_running(reg), 2);
+	assert_true(registry_find_name(reg, HASH)->running);
+	one.running = false;
+	assert_int_equal(put_name(&one), 0);
+	assert_false(registry_find_name(reg, UID_1)->running);
+	registry_remove_name(reg, HASH); /* it is no uid */
+	assert_int_equal(registry_count_running(reg), 1);
+	registry_remove_name(reg, UID_2);
+	assert_int_equal(registry_count_running(reg), 0);
+	assert_null(registry_find_name(reg, HASH));
+}
+
+static void test_static_pods_that_change(void **state)
+{
+	const struct pod_name etcd = mirror(UID_1, "etcd", HASH),
+			      again = mirror(UID_2, "etcd", HASH),
+			      forged = mirror(UID_3, "forged", HASH);
+
+	(void)state;
+	assert_int_equal(registry_add_cgroup(reg, 5, HASH, true), 0);
+	assert_int_equal(put_name(&etcd), 0);
+	assert_string_equal(in_map(5)->name, "etcd");
+	/* Whoever claims to be it, too, does not take its name away, but then nobody new gets one. */
+	assert_int_equal(put_name(&forged), 0);
+	assert_string_equal(in_map(5)->name, "etcd");
+	assert_int_equal(registry_add_cgroup(reg, 6, HASH, true), 0);
+	assert_false(in_map(6)->named);
+	registry_remove_name(reg, UID_3);
+	assert_string_equal(in_map(6)->name, "etcd");
+	/* The kubelet makes its mirror pod anew. */
+	registry_remove_name(reg, UID_1);
+	assert_int_equal(put_name(&forged), 0);
+	assert_string_equal(in_map(5)->name, "etcd");
+	assert_int_equal(put_name(&again), 0);
+	registry_remove_name(reg, UID_3);
+	assert_string_equal(registry_find_name(reg, HASH)->name, "etcd");
+	assert_int_equal(map.upserts, 4);
+}
+
+/* What an earlier registry said of a cgroup. */
+static struct pod_ident recalled(uint64_t id, const char *uid, const char *service_account)
+{
+	struct pod_ident ident = {.cgroup_id = id, .generation = 40, .named = true};
+
+	snprintf(ident.uid, sizeof(ident.uid), "%s", uid);
+	strcpy(ident.name_space, "shop");
+	strcpy(ident.name, "web-0");
+	snprintf(ident.service_account, sizeof(ident.service_account), "%s", service_account);
+	return ident;
+}
+
+static void recall_two(void)
+{
+	const struct pod_ident old[] = {recalled(7, UID_1, "web"), recalled(8, UID_2, "web")};
+
+	for (size_t i = 0; i < ARRAY_SIZE(old); i++)
+		assert_int_equal(registry_recall(reg, &old[i]), 0);
+}
+
+static void scan_7_only(void)
+{
+	registry_mark(reg);
+	assert_int_equal(registry_add_cgroup(reg, 7, UID_1, false), 0);
+	assert_int_equal(registry_sweep(reg), 0);
+}
+
+static void test_recall(void **state)
+{
+	struct pod_ident unnamed = recalled(9, UID_3, "web"), bad = recalled(0, UID_3, "web");
+
+	(void)state;
+	recall_two();
+	unnamed.named = false;
+	assert_int_equal(registry_recall(reg, &unnamed), 0);
+	assert_int_equal(registry_recall(reg, &bad), -EINVAL);
+	assert_int_equal(map.upserts, 0);
+	scan_7_only();
+	assert_int_equal(registry_count(reg), 1);
+	/* The sink has it, with all that it added. */
+	assert_int_equal(registry_flush(reg), 0);
+	assert_int_equal(map.upserts, 0);
+	assert_string_equal(registry_find(reg, 7)->service_account, "web");
+	/* Another uid at that id, or another id of that uid, is not that pod. */
+	assert_int_equal(registry_add_cgroup(reg, 10, UID_1, false), 0);
+	assert_false(in_map(10)->named);
+	assert_int_equal(registry_recall(reg, &(struct pod_ident){.cgroup_id = 7}), 0);
+	unnamed = recalled(11, UID_3, "web");
+	assert_int_equal(registry_recall(reg, &unnamed), 0);
+	assert_int_equal(registry_add_cgroup(reg, 11, UID_2, false), -EEXIST);
+	assert_int_equal(registry_add_cgroup(reg, 11, UID_2, false), 0);
+	assert_false(in_map(11)->named);
+}
+
+/* The API's word counts more than an earlier resolver's; a pod that it does not know may be ending. */
+static void test_recall_then_api(void **state)
+{
+	struct pod_name one = pod(UID_1, "shop", "web-0", "right");
+
+	(void)state;
+	recall_two();
+	assert_int_equal(registry_add_cgroup(reg, 7, UID_1, false), 0);
+	assert_int_equal(registry_add_cgroup(reg, 8, UID_2, false), 0);
+	assert_int_equal(put_name(&one), 0);
+	assert_string_equal(in_map(7)->service_account, "right");
+	assert_string_equal(registry_find(reg, 8)->service_account, "web");
+	assert_int_equal(map.upserts, 1);
+	strcpy(one.service_account, "wrong");
+	assert_int_equal(put_name(&one), -EEXIST);
+}
+
+/* A list that is read as a whole has no doubt. */
+static void test_recall_then_list(void **state)
+{
+	(void)state;
+	recall_two();
+	assert_int_equal(registry_add_cgroup(reg, 7, UID_1, false), 0);
+	assert_string_equal(registry_find(reg, 7)->name, "web-0");
+	assert_int_equal(set_names(NULL, 0), 0);
+	assert_false(in_map(7)->named);
+}
+
 /* A node's worth of pods many times over: nothing may be quadratic. */
 static void test_many(void **state)
 {
@@ -470,17 +693,62 @@ static void test_many(void **state)
 	free(names);
 }
 
+static void test_many_changes(void **state)
+{
+	enum { N = 5000 };
+	struct pod_name *names = calloc(N, sizeof(*names));
+	struct timespec start, end;
+
+	(void)state;
+	assert_non_null(names);
+	map.count_only = true;
+	for (unsigned i = 0; i < N; i++) {
+		char uid[POD_UID_SIZE];
+
+		snprintf(uid, sizeof(uid), "%08x-0000-4000-8000-%012x", i * 2654435761U, i);
+		names[i] = pod(uid, "ns", "pod", "sa");
+	}
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	for (unsigned i = 0; i < N; i++)
+		assert_int_equal(registry_add_cgroup(reg, i + 1, names[i].uid, false), 0);
+	for (unsigned round = 0; round < 20; round++) {
+		for (unsigned i = 0; i < N; i++)
+			assert_int_equal(registry_put_name(reg, &names[i], NULL), 0);
+		for (unsigned i = 0; i < N; i++)
+			registry_remove_name(reg, names[i].uid);
+	}
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	assert_int_equal(map.upserts, 2 * N);
+	assert_true(end.tv_sec - start.tv_sec < 5);
+	free(names);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_cgroup_first), TEST(test_labels),
-		TEST(test_name_first),	 TEST(test_two_cgroups_one_uid),
-		TEST(test_static_pods),	 TEST(test_refused_lists),
-		TEST(test_bad_cgroups),	 TEST(test_mark_and_sweep),
-		TEST(test_failing_sink), TEST(test_qos),
-		TEST(test_grace),	 TEST(test_rewrite),
+		TEST(test_cgroup_first),
+		TEST(test_labels),
+		TEST(test_name_first),
+		TEST(test_two_cgroups_one_uid),
+		TEST(test_static_pods),
+		TEST(test_refused_lists),
+		TEST(test_bad_cgroups),
+		TEST(test_mark_and_sweep),
+		TEST(test_failing_sink),
+		TEST(test_qos),
+		TEST(test_grace),
+		TEST(test_rewrite),
 		TEST(test_many),
+		TEST(test_name_stays_with_cgroup),
+		TEST(test_pod_is_who_it_is),
+		TEST(test_labels_change),
+		TEST(test_running),
+		TEST(test_static_pods_that_change),
+		TEST(test_recall),
+		TEST(test_recall_then_api),
+		TEST(test_recall_then_list),
+		TEST(test_many_changes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

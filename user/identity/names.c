@@ -7,151 +7,205 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "identity/keyed.h"
+
+struct name {
+	struct keyed uid;
+	struct pod_name pod;
+	struct name *next; /* with the same config hash */
+};
+
+/* All that claim to be the static pod of that hash. */
+struct claim {
+	struct keyed hash; /* always the first one's, which stays as long as it is the first */
+	struct name *first;
+};
 
 struct name_table {
-	struct pod_name *pods;
-	const struct pod_name **by_uid, **by_hash; /* sorted; ties by uid */
-	size_t n, n_hash;
+	void *names, *claims;
+	size_t running;
 };
+
+int name_table_new(struct name_table **ret)
+{
+	struct name_table *table = calloc(1, sizeof(*table));
+
+	if (!table)
+		return -ENOMEM;
+	*ret = table;
+	return 0;
+}
+
+static void free_name(void *arg)
+{
+	struct name *name = arg;
+
+	pod_name_done(&name->pod);
+	free(name);
+}
 
 struct name_table *name_table_free(struct name_table *table)
 {
 	if (table) {
-		for (size_t i = 0; i < table->n; i++)
-			pod_name_done(&table->pods[i]);
-		free(table->pods);
-		free(table->by_uid);
-		free(table->by_hash);
+		tdestroy(table->claims, free);
+		tdestroy(table->names, free_name);
 		free(table);
 	}
 	return NULL;
 }
 
-static void cleanup_table(struct name_table **table)
+bool name_table_is_same_identity(const struct pod_name *a, const struct pod_name *b)
 {
-	name_table_free(*table);
+	return a->host_network == b->host_network && strcmp(a->name_space, b->name_space) == 0 &&
+	       strcmp(a->name, b->name) == 0 && strcmp(a->service_account, b->service_account) == 0;
 }
 
-static int compare_uid(const void *a, const void *b)
+/* ---- claims of static pods ---- */
+
+static int claim(struct name_table *table, struct name *name)
 {
-	const struct pod_name *const *pa = a, *const *pb = b;
+	struct claim *claim = keyed_find(&table->claims, name->pod.config_hash);
+	int r;
 
-	return strcmp((*pa)->uid, (*pb)->uid);
-}
-
-static int compare_hash(const void *a, const void *b)
-{
-	const struct pod_name *const *pa = a, *const *pb = b;
-	int r = strcmp((*pa)->config_hash, (*pb)->config_hash);
-
-	return r ? r : compare_uid(a, b);
-}
-
-/* For the policy, too. */
-static bool same_identity(const struct pod_name *a, const struct pod_name *b)
-{
-	return a->host_network == b->host_network && a->labels_known == b->labels_known &&
-	       a->asks == b->asks && strcmp(a->name_space, b->name_space) == 0 &&
-	       strcmp(a->name, b->name) == 0 &&
-	       strcmp(a->service_account, b->service_account) == 0 &&
-	       pod_labels_same(a->labels, b->labels);
-}
-
-static int check_uids(const struct name_table *table, struct pc_err *err)
-{
-	for (size_t i = 0; i < table->n; i++) {
-		const struct pod_name *pod = table->by_uid[i],
-				      *prev = i ? table->by_uid[i - 1] : pod;
-
-		if (!pod->uid[0])
-			return pc_err_set(
-				err, -EINVAL,
-				"pod %s/%s has no uid; take the list from the Kubernetes API, "
-				"which gives every pod one",
-				pod->name_space, pod->name);
-		if (strcmp(pod->uid, prev->uid) == 0 &&
-		    (!same_identity(pod, prev) || strcmp(pod->config_hash, prev->config_hash) != 0))
-			return pc_err_set(
-				err, -EEXIST,
-				"pod uid %s is in the list twice, as %s/%s and as %s/%s with other "
-				"fields; remove the wrong one",
-				pod->uid, prev->name_space, prev->name, pod->name_space, pod->name);
+	if (!claim) {
+		claim = calloc(1, sizeof(*claim));
+		if (!claim)
+			return -ENOMEM;
+		claim->hash.key = name->pod.config_hash;
+		r = keyed_add(&table->claims, claim);
+		if (r < 0) {
+			free(claim);
+			return r;
+		}
 	}
+	name->next = claim->first;
+	claim->first = name;
+	claim->hash.key = name->pod.config_hash;
 	return 0;
 }
 
-static void index_pods(struct name_table *table)
+static void withdraw(struct name_table *table, const struct name *name)
 {
-	for (size_t i = 0; i < table->n; i++) {
-		const struct pod_name *pod = &table->pods[i];
+	struct claim *claim = keyed_find(&table->claims, name->pod.config_hash);
+	struct name **link = &claim->first;
 
-		table->by_uid[i] = pod;
-		if (pod->config_hash[0])
-			table->by_hash[table->n_hash++] = pod;
+	while (*link != name)
+		link = &(*link)->next;
+	*link = name->next;
+	if (claim->first) {
+		claim->hash.key = claim->first->pod.config_hash;
+		return;
 	}
-	qsort(table->by_uid, table->n, sizeof(*table->by_uid), compare_uid);
-	qsort(table->by_hash, table->n_hash, sizeof(*table->by_hash), compare_hash);
+	keyed_remove(&table->claims, claim);
+	free(claim);
 }
 
-int name_table_new(const struct pod_name *pods, size_t n, struct name_table **ret,
-		   struct pc_err *err)
+/* For the policy, too. */
+static bool is_same(const struct pod_name *a, const struct pod_name *b)
 {
-	_cleanup_(cleanup_table) struct name_table *table = calloc(1, sizeof(*table));
+	return name_table_is_same_identity(a, b) && a->labels_known == b->labels_known &&
+	       a->asks == b->asks && pod_labels_same(a->labels, b->labels);
+}
+
+/* NULL when they are not all the same pod. */
+static const struct pod_name *find_hash(const struct name_table *table, const char *hash)
+{
+	const struct claim *claim = keyed_find(&table->claims, hash);
+
+	if (!claim)
+		return NULL;
+	for (const struct name *name = claim->first->next; name; name = name->next)
+		if (!is_same(&name->pod, &claim->first->pod))
+			return NULL;
+	return &claim->first->pod;
+}
+
+/* ---- names ---- */
+
+static int check_uid(const struct pod_name *pod, struct pc_err *err)
+{
+	if (pod->uid[0])
+		return 0;
+	return pc_err_set(
+		err, -EINVAL,
+		"pod %s/%s has no uid; take the list from the Kubernetes API, which gives "
+		"every pod one",
+		pod->name_space, pod->name);
+}
+
+static int refuse(const struct pod_name *known, const struct pod_name *pod, struct pc_err *err)
+{
+	return pc_err_set(err, -EEXIST,
+			  "pod uid %s is %s/%s with service account \"%s\", and %s/%s with service "
+			  "account \"%s\"%s; a uid is one pod's, so only the first counts",
+			  pod->uid, known->name_space, known->name, known->service_account,
+			  pod->name_space, pod->name, pod->service_account,
+			  known->host_network != pod->host_network ? " on another network" : "");
+}
+
+static int add(struct name_table *table, const struct pod_name *pod)
+{
+	struct name *name = calloc(1, sizeof(*name));
 	int r;
 
-	if (!table)
-		return pc_err_set(err, -ENOMEM, "no memory for the names of %zu pods", n);
-	if (n) {
-		table->pods = reallocarray(NULL, n, sizeof(*table->pods));
-		table->by_uid = reallocarray(NULL, n, sizeof(*table->by_uid));
-		table->by_hash = reallocarray(NULL, n, sizeof(*table->by_hash));
-		if (!table->pods || !table->by_uid || !table->by_hash)
-			return pc_err_set(err, -ENOMEM, "no memory for the names of %zu pods", n);
-		for (; table->n < n; table->n++)
-			pod_name_copy(&table->pods[table->n], &pods[table->n]);
-		index_pods(table);
+	if (!name)
+		return -ENOMEM;
+	pod_name_copy(&name->pod, pod);
+	name->uid.key = name->pod.uid;
+	r = keyed_add(&table->names, name);
+	if (r == 0 && pod->config_hash[0]) {
+		r = claim(table, name);
+		if (r < 0)
+			keyed_remove(&table->names, name);
 	}
-	r = check_uids(table, err);
-	if (r == 0)
-		*ret = TAKE_PTR(table);
+	if (r < 0)
+		free_name(name);
+	else
+		table->running += name->pod.running;
 	return r;
 }
 
-/* First of those with this hash; NULL when they are not all the same pod. */
-static const struct pod_name *find_hash(const struct name_table *table, const char *hash)
+int name_table_put(struct name_table *table, const struct pod_name *pod, struct pc_err *err)
 {
-	size_t low = 0, high = table->n_hash;
-	const struct pod_name *found = NULL;
+	struct name *known = keyed_find(&table->names, pod->uid);
+	int r = check_uid(pod, err);
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (strcmp(table->by_hash[mid]->config_hash, hash) < 0)
-			low = mid + 1;
-		else
-			high = mid;
+	if (r < 0)
+		return r;
+	if (!known) {
+		r = add(table, pod);
+		return r < 0 ? pc_err_set(err, r, "no memory for the names of pods") : 0;
 	}
-	for (size_t i = low; i < table->n_hash; i++) {
-		const struct pod_name *pod = table->by_hash[i];
+	if (!name_table_is_same_identity(&known->pod, pod) ||
+	    strcmp(known->pod.config_hash, pod->config_hash) != 0)
+		return refuse(&known->pod, pod, err);
+	table->running += (size_t)pod->running - (size_t)known->pod.running;
+	pod_labels_unref(known->pod.labels);
+	pod_name_copy(&known->pod, pod);
+	return 0;
+}
 
-		if (strcmp(pod->config_hash, hash) != 0)
-			break;
-		if (found && !same_identity(found, pod))
-			return NULL;
-		if (!found)
-			found = pod;
-	}
-	return found;
+void name_table_remove(struct name_table *table, const char *uid)
+{
+	struct name *name = keyed_find(&table->names, uid);
+
+	if (!name)
+		return;
+	if (name->pod.config_hash[0])
+		withdraw(table, name);
+	keyed_remove(&table->names, name);
+	table->running -= name->pod.running;
+	free_name(name);
 }
 
 const struct pod_name *name_table_find(const struct name_table *table, const char *uid)
 {
-	struct pod_name key;
-	const struct pod_name *keyp = &key, **found;
+	const struct name *name = keyed_find(&table->names, uid);
 
-	if (!table->n || strlen(uid) >= sizeof(key.uid))
-		return NULL;
-	strcpy(key.uid, uid);
-	found = bsearch(&keyp, table->by_uid, table->n, sizeof(*table->by_uid), compare_uid);
-	return found ? *found : find_hash(table, uid);
+	return name ? &name->pod : find_hash(table, uid);
+}
+
+size_t name_table_count_running(const struct name_table *table)
+{
+	return table->running;
 }

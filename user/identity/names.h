@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The complete answer of one source to "which pods exist?", indexed. Immutable once built. */
+/* What one source says of the pods that exist, found by uid. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "identity/pod.h"
@@ -9,11 +10,17 @@
 struct pc_err;
 struct name_table;
 
-/* Copies the list. -EINVAL: a pod without uid; -EEXIST: one uid, two identities; -ENOMEM. */
-int name_table_new(const struct pod_name *pods, size_t n, struct name_table **ret,
-		   struct pc_err *err);
-
+/* 0 or -ENOMEM. */
+int name_table_new(struct name_table **ret);
 struct name_table *name_table_free(struct name_table *table);
+
+/*
+ * Copies the pod. A uid that is known is updated, but it never becomes another pod's: with another
+ * name, service account, network or hash it is refused, -EEXIST, and what was known stays. -EINVAL: no
+ * uid; -ENOMEM.
+ */
+int name_table_put(struct name_table *table, const struct pod_name *pod, struct pc_err *err);
+void name_table_remove(struct name_table *table, const char *uid);
 
 /*
  * The pod that a cgroup of this uid is, or NULL. A static pod's cgroup carries the config hash where
@@ -21,3 +28,8 @@ struct name_table *name_table_free(struct name_table *table);
  * up too, when no pod has that uid; a hash that two different pods claim names nobody.
  */
 const struct pod_name *name_table_find(const struct name_table *table, const char *uid);
+
+/* How many of them run, by the source's word. */
+size_t name_table_count_running(const struct name_table *table);
+
+bool name_table_is_same_identity(const struct pod_name *a, const struct pod_name *b);

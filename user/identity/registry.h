@@ -6,6 +6,11 @@
  * A cgroup is reported at once, unnamed if no source knows its uid yet; no name is invented. One
  * uid may briefly have several cgroups (a directory that was recreated): each is that pod.
  *
+ * How long a cgroup keeps its name depends on the source. One that says what changes
+ * (registry_put_name, registry_remove_name) may remove a pod whose processes still end: its cgroups keep
+ * the name until they are removed, and never get another. One that says all there is
+ * (registry_set_names) is taken at its word: who is not in it has no name. A registry has one of the two.
+ *
  * Not thread-safe. When the sink fails, the functions that call it still finish their work, return
  * its first error, and offer the pod again later (registry_flush, next scan, next list of names).
  */
@@ -25,6 +30,30 @@ int registry_new(const struct identity_sink *sink, uint64_t generation, struct r
 
 /* Tells the sink nothing. Returns NULL. */
 struct registry *registry_free(struct registry *reg);
+
+/*
+ * What an earlier registry had reported, and the sink still has: if that cgroup exists
+ * (registry_add_cgroup), and is that uid's, it has these names until a source tells of the pod. Before
+ * the first scan, which sweeps the others. Without labels, which it does not know. Without a name, or
+ * with an id that is known: nothing happens. -EINVAL, -ENOMEM.
+ */
+int registry_recall(struct registry *reg, const struct pod_ident *pod);
+
+/*
+ * The pod exists. Again for the same uid: what may change of a pod (running) is taken over.
+ * -EEXIST: that uid is another pod, by its name, service account, network or config hash; what was known
+ * stays, and err names both. -EINVAL: no uid; -ENOMEM. What the sink refuses is no error here, but
+ * offered again by registry_flush.
+ */
+int registry_put_name(struct registry *reg, const struct pod_name *pod, struct pc_err *err);
+
+/* The source does not know the pod any more. An unknown uid is no error. */
+void registry_remove_name(struct registry *reg, const char *uid);
+
+/* What the source says of the pod that a cgroup of that uid is; NULL: nothing. Valid until the next
+ * change of names. And how many pods run, by its word. */
+const struct pod_name *registry_find_name(const struct registry *reg, const char *uid);
+size_t registry_count_running(const struct registry *reg);
 
 /*
  * Replace all names. -EINVAL, -EEXIST (one uid, two identities), -ENOMEM: the list is refused as
