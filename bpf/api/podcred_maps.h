@@ -78,13 +78,43 @@ enum podcred_runtime {
 	PODCRED_RUNTIME_RESOLVER_READY, /* since when the resolver follows pods (CLOCK_BOOTTIME
 					 * ns); 0: none does */
 	PODCRED_RUNTIME_RESOLVER_SEEN, /* when it said so last (CLOCK_BOOTTIME ns) */
-	PODCRED_RUNTIME_LIST_READ, /* when the resolver read its pod list last (CLOCK_BOOTTIME ns);
-				    * 0: it has read none yet */
+	PODCRED_RUNTIME_LIST_READ, /* as of when the list of pods is complete: when the file was read
+				    * last, or the API server was last heard of (CLOCK_BOOTTIME ns);
+				    * 0: the resolver has read none yet */
 	PODCRED_RUNTIME_LIST_PODS, /* that it names */
 	PODCRED_RUNTIME_LIST_SKIPPED, /* that it could not use */
 	PODCRED_RUNTIME_NETNS, /* the network namespace whose interfaces are watched: its inode */
 	PODCRED_RUNTIME_LIST_ABSENT, /* that should run, when none of them does below kubepods */
 	PODCRED_RUNTIME_SLOTS = 16
+};
+
+/* ---- podcred_source: array of one, written by the resolver: where the names of pods come from. For
+ * people; no program reads it ---- */
+
+enum podcred_source_kind {
+	PODCRED_SOURCE_NONE,
+	PODCRED_SOURCE_FILE,
+	PODCRED_SOURCE_API,
+};
+
+#define PODCRED_SOURCE_ERRORS 16
+
+struct podcred_source_error {
+	char name[24]; /* "": no such class */
+	__u64 n;
+};
+
+struct podcred_source {
+	__u32 kind; /* enum podcred_source_kind */
+	__u32 in_touch; /* API: 1: changes are followed */
+	__u64 since_ns; /* API: since when in_touch is what it is (CLOCK_BOOTTIME) */
+	__u64 lists, watches, events, bookmarks; /* API: since the resolver started */
+	__u64 refused; /* API: events that would have made a pod another one */
+	__u64 full; /* pods that podcred_pods has no room for */
+	struct podcred_source_error errors[PODCRED_SOURCE_ERRORS];
+	char from[256]; /* the file, or the API server */
+	char node[256]; /* API: of whose pods */
+	char why[512]; /* what is wrong with it, and the next step; "": nothing */
 };
 
 #define PODCRED_FILTER_V4_BITS 24 /* of a v4 address, and of a v6 one, that the filter looks at; */
@@ -134,7 +164,12 @@ struct podcred_action_value {
 	__u8 _pad[3];
 };
 
-/* ---- podcred_pods: pod-level cgroup id (__u64) -> struct podcred_pod ---- */
+/* ---- podcred_pods: pod-level cgroup id (__u64) -> struct podcred_pod ----
+ *
+ * One entry for each pod-level cgroup that exists. Kubelets are made for 110 pods; the largest limit
+ * in use is some 700. */
+
+#define PODCRED_PODS_MAX 8192
 
 #define PODCRED_POD_NAMED	 (1U << 0) /* name fields are filled */
 #define PODCRED_POD_HOST_NETWORK (1U << 1)
@@ -391,6 +426,7 @@ _Static_assert(sizeof(struct podcred_peer) == PODCRED_PEER_SIZE_V0, "podcred_pee
 _Static_assert(sizeof(struct podcred_config) == 1104, "podcred_config");
 _Static_assert(sizeof(struct podcred_guard_key) == 20, "podcred_guard_key");
 _Static_assert(sizeof(struct podcred_target_key) == 20, "podcred_target_key");
+_Static_assert(sizeof(struct podcred_source) == 1600, "podcred_source");
 _Static_assert(sizeof(struct podcred_pod) == 640, "podcred_pod");
 _Static_assert(sizeof(struct podcred_stamp) == 64, "podcred_stamp");
 _Static_assert(sizeof(struct podcred_flow_key) == 40, "podcred_flow_key");

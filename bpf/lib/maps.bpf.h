@@ -27,6 +27,13 @@ struct {
 } podcred_runtime SEC(".maps") __weak;
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct podcred_source);
+} podcred_source SEC(".maps") __weak;
+
+struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(max_entries, PODCRED_GUARD_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -43,7 +50,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 8192);
+	__uint(max_entries, PODCRED_PODS_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u64);
 	__type(value, struct podcred_pod);

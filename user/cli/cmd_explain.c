@@ -14,6 +14,7 @@
 #include "doctor/facts.h"
 #include "kernel/load.h"
 #include "kernel/status.h"
+#include "node/source.h"
 
 static const struct {
 	const char *name;
@@ -157,8 +158,33 @@ static json_t *json_verdict(const struct podcred_target_key *dest, const struct 
 			 agent[0] ? agent : NULL, "audited", (int)v->audited, "steps", steps);
 }
 
-static void print_pod(const struct podcred_pod *pod)
+#define WHY_SIZE (NODE_SOURCE_TEXT + 64)
+
+/* Why the pod has no name, in buf; NULL: it has one. */
+static const char *unnamed_why(const struct kern_status *status, const struct podcred_pod *pod,
+			       char buf[WHY_SIZE])
 {
+	bool api = status->source.kind == PODCRED_SOURCE_API;
+	char text[NODE_SOURCE_TEXT];
+	const char *trouble = node_source_trouble(status, text);
+
+	if (pod->flags & PODCRED_POD_NAMED)
+		return NULL;
+	if (!kern_resolver_is_running(status))
+		snprintf(buf, WHY_SIZE, "podcred resolve is not running");
+	else if (trouble)
+		snprintf(buf, WHY_SIZE, "%s", trouble);
+	else
+		snprintf(buf, WHY_SIZE, "%s (%s)",
+			 api ? "the API server has not told of it" : "it is not in the pod list",
+			 node_source_text(status, text));
+	return buf;
+}
+
+static void print_pod(const struct kern_status *status, const struct podcred_pod *pod)
+{
+	char buf[WHY_SIZE];
+	const char *why = unnamed_why(status, pod, buf);
 	bool named = pod->flags & PODCRED_POD_NAMED;
 
 	if (named)
@@ -169,14 +195,19 @@ static void print_pod(const struct podcred_pod *pod)
 	printf("%s, uid %s, cgroup %" PRIu64 "\n",
 	       pod->flags & PODCRED_POD_HOST_NETWORK ? ", hostNetwork" : "",
 	       pod->uid[0] ? pod->uid : "not known", (uint64_t)pod->cgroup_id);
+	if (why)
+		printf("no name: %s\n", why);
 }
 
-static json_t *json_pod(const struct podcred_pod *pod)
+static json_t *json_pod(const struct kern_status *status, const struct podcred_pod *pod)
 {
-	return json_pack("{sIsssssssssb}", "cgroupId", (json_int_t)pod->cgroup_id, "uid", pod->uid,
-			 "namespace", pod->name_space, "name", pod->name, "serviceAccount",
-			 pod->service_account, "hostNetwork",
-			 (int)!!(pod->flags & PODCRED_POD_HOST_NETWORK));
+	char buf[WHY_SIZE];
+
+	return json_pack("{sIsssssssssbss*}", "cgroupId", (json_int_t)pod->cgroup_id, "uid",
+			 pod->uid, "namespace", pod->name_space, "name", pod->name,
+			 "serviceAccount", pod->service_account, "hostNetwork",
+			 (int)!!(pod->flags & PODCRED_POD_HOST_NETWORK), "unnamedBecause",
+			 unnamed_why(status, pod, buf));
 }
 
 /* To the agent of each family: looked up once. */
@@ -234,7 +265,7 @@ static void explain_all(const struct facts_source *source, const struct podcred_
 	for (int family = 0; family < 2; family++)
 		find_path(source, pod, family, &paths);
 	if (!json)
-		print_pod(pod);
+		print_pod(&source->status, pod);
 	if (!json && outside)
 		printf("not guarded: processes of it run in %s, outside of the guarded kubepods; "
 		       "what "
@@ -253,8 +284,9 @@ static void explain_all(const struct facts_source *source, const struct podcred_
 			print_verdict(&dests[i], &verdict);
 	}
 	if (json)
-		cli_print_json(json_pack("{soss*so*so}", "pod", json_pod(pod), "outside", outside,
-					 "path", paths.has_way ? cli_json_way(&paths.way) : NULL,
+		cli_print_json(json_pack("{soss*so*so}", "pod", json_pod(&source->status, pod),
+					 "outside", outside, "path",
+					 paths.has_way ? cli_json_way(&paths.way) : NULL,
 					 "destinations", array));
 	else
 		json_decref(array);

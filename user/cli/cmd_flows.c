@@ -22,7 +22,7 @@ int cmd_flows(const struct cli_command *self, int argc, char **argv)
 	static const char *const headings[] = LISTING_CONNECTION_HEADINGS;
 	static const struct listing_source source = {KERN_MAP_FLOWS,
 						     sizeof(struct podcred_flow_key),
-						     sizeof(struct podcred_flow), row_flow};
+						     sizeof(struct podcred_flow), row_flow, NULL};
 
 	return cli_listing_run(self, argc, argv, &source, 1, headings, ARRAY_SIZE(headings));
 }

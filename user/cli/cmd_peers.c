@@ -20,7 +20,7 @@ int cmd_peers(const struct cli_command *self, int argc, char **argv)
 	static const char *const headings[] = LISTING_CONNECTION_HEADINGS;
 	static const struct listing_source source = {KERN_MAP_PEERS,
 						     sizeof(struct podcred_peer_key),
-						     sizeof(struct podcred_seal), row_peer};
+						     sizeof(struct podcred_seal), row_peer, NULL};
 
 	return cli_listing_run(self, argc, argv, &source, 1, headings, ARRAY_SIZE(headings));
 }

@@ -5,6 +5,8 @@
 #include "base/cleanup.h"
 #include "cli/listing.h"
 #include "kernel/maps.h"
+#include "kernel/status.h"
+#include "node/source.h"
 
 static void pod_note(const struct podcred_pod *pod, char *note, size_t size)
 {
@@ -54,12 +56,30 @@ static int row_pod(void *arg, const void *key, const void *value)
 	return 0;
 }
 
+/* Where the names come from, and how old they are. */
+static void print_source(const char *pin_dir)
+{
+	static struct kern_status status;
+	struct pc_err none = {};
+	char text[NODE_SOURCE_TEXT];
+	const char *trouble;
+
+	if (kern_status_read_resolver(pin_dir, &status, &none) < 0)
+		return;
+	printf("\nnames: %s\n", node_source_text(&status, text));
+	trouble = node_source_trouble(&status, text);
+	if (trouble)
+		printf("names: %s\n", trouble);
+	if (!kern_resolver_is_running(&status))
+		printf("names: podcred resolve is not running: new pods get no credentials\n");
+}
+
 int cmd_pods(const struct cli_command *self, int argc, char **argv)
 {
 	static const char *const headings[] = {"CGROUP",	 "NAMESPACE", "NAME",
 					       "SERVICEACCOUNT", "UID",	      "NOTE"};
-	static const struct listing_source source = {KERN_MAP_PODS, sizeof(uint64_t),
-						     sizeof(struct podcred_pod), row_pod};
+	static const struct listing_source source = {
+		KERN_MAP_PODS, sizeof(uint64_t), sizeof(struct podcred_pod), row_pod, print_source};
 
 	return cli_listing_run(self, argc, argv, &source, 1, headings, ARRAY_SIZE(headings));
 }

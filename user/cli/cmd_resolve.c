@@ -17,8 +17,7 @@ int cmd_resolve(const struct cli_command *self, int argc, char **argv)
 	struct cli_setup setup = {.program = daemon_is_supervised() ? "podcred-resolve" : NULL};
 	const struct cli_option options[] = {
 		{"config", "FILE", "configuration: the policy", &resolve.config_path, NULL, NULL},
-		{"pods", "FILE", "PodList, JSON or YAML: names of the pods", &resolve.pods, NULL,
-		 NULL},
+		CLI_SOURCE(resolve.source),
 		{"kubepods", "DIR", "kubepods cgroup (default: the guarded one)", &resolve.kubepods,
 		 NULL, NULL},
 		CLI_METRICS(resolve.metrics),

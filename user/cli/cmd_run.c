@@ -16,7 +16,7 @@ int cmd_run(const struct cli_command *self, int argc, char **argv)
 	const struct cli_option options[] = {
 		CLI_SETUP(setup),
 		CLI_WITHOUT(setup),
-		{"pods", "FILE", "PodList, JSON or YAML: names of the pods", &run.pods, NULL, NULL},
+		CLI_SOURCE(run.source),
 		CLI_METRICS(run.metrics),
 		{"associations", "FILE", "which service account gets which credentials (required)",
 		 &run.associations, NULL, NULL},

@@ -15,6 +15,7 @@
 #include "kernel/status.h"
 #include "node/guard.h"
 #include "node/layout.h"
+#include "node/source.h"
 
 static json_t *json_links(const struct kern_status *status)
 {
@@ -56,6 +57,40 @@ static json_t *json_list(const struct kern_status *status)
 	return json_pack("{sIsIsf}", "pods", (json_int_t)runtime[PODCRED_RUNTIME_LIST_PODS],
 			 "skipped", (json_int_t)runtime[PODCRED_RUNTIME_LIST_SKIPPED], "ageSeconds",
 			 (double)(clock_boot_ns() - runtime[PODCRED_RUNTIME_LIST_READ]) / 1e9);
+}
+
+static json_t *json_errors(const struct podcred_source *source)
+{
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < PODCRED_SOURCE_ERRORS; i++)
+		if (source->errors[i].name[0])
+			json_object_set_new(object, source->errors[i].name,
+					    json_integer((json_int_t)source->errors[i].n));
+	return object;
+}
+
+static json_t *json_api(const struct podcred_source *source)
+{
+	return json_pack(
+		"{sssbsfsIsIsIsIsIso}", "node", source->node, "inTouch", (int)source->in_touch,
+		"sinceSeconds", (double)(clock_boot_ns() - source->since_ns) / 1e9, "lists",
+		(json_int_t)source->lists, "watches", (json_int_t)source->watches, "events",
+		(json_int_t)source->events, "bookmarks", (json_int_t)source->bookmarks, "refused",
+		(json_int_t)source->refused, "errors", json_errors(source));
+}
+
+/* Where the names of pods come from. */
+static json_t *json_source(const struct kern_status *status)
+{
+	const struct podcred_source *source = &status->source;
+	bool api = source->kind == PODCRED_SOURCE_API;
+	char text[NODE_SOURCE_TEXT];
+
+	return json_pack("{sssssbss*so}", "kind", node_source_kind_name(source), "from",
+			 source->from, "current", (int)node_source_is_current(status), "trouble",
+			 node_source_trouble(status, text), "api",
+			 api ? json_api(source) : json_null());
 }
 
 static json_t *json_gaps(const struct guard *guard)
@@ -101,16 +136,16 @@ static json_t *json_status(const struct guard *guard)
 	for (int i = 0; i < PODCRED_REASON_MAX; i++)
 		json_object_set_new(stats, kern_reason_name((enum podcred_reason)i),
 				    json_integer((json_int_t)status->stats[i]));
-	return json_pack("{sososs*s{sbsI}sososososososososo}", "complete", json_complete(guard),
+	return json_pack("{sososs*s{sbsI}sosososososososososo}", "complete", json_complete(guard),
 			 "gaps", json_gaps(guard), "kubepods",
 			 guard->kubepods_there ? guard->kubepods : NULL, "resolver", "running",
 			 kern_resolver_is_running(status), "readyNs",
 			 (json_int_t)status->runtime[PODCRED_RUNTIME_RESOLVER_READY], "list",
-			 json_list(status), "pods", json_integer(status->n_pods), "peers",
-			 json_integer(status->n_peers), "flows", json_integer(status->n_flows),
-			 "links", json_links(status), "path", json_path(guard), "without",
-			 json_losses(status), "counters", stats, "maxPendingPerPod",
-			 json_integer(status->config.max_flows_per_pod));
+			 json_list(status), "names", json_source(status), "pods",
+			 json_integer(status->n_pods), "peers", json_integer(status->n_peers),
+			 "flows", json_integer(status->n_flows), "links", json_links(status),
+			 "path", json_path(guard), "without", json_losses(status), "counters",
+			 stats, "maxPendingPerPod", json_integer(status->config.max_flows_per_pod));
 }
 
 static const char *link_state(const struct kern_link_status *link)
@@ -137,19 +172,13 @@ static void print_agent(const struct podcred_config *config)
 
 static void print_list(const struct kern_status *status)
 {
-	const uint64_t *runtime = status->runtime;
+	char text[NODE_SOURCE_TEXT];
+	const char *trouble;
 
-	if (!runtime[PODCRED_RUNTIME_LIST_READ]) {
-		printf("list       none read yet: pods have no names, and get no credentials\n");
-		return;
-	}
-	printf("list       %" PRIu64 " pod%s, read %" PRIu64 " s ago",
-	       runtime[PODCRED_RUNTIME_LIST_PODS], plural(runtime[PODCRED_RUNTIME_LIST_PODS]),
-	       (uint64_t)((clock_boot_ns() - runtime[PODCRED_RUNTIME_LIST_READ]) / CLOCK_S));
-	if (runtime[PODCRED_RUNTIME_LIST_SKIPPED])
-		printf("; %" PRIu64 " skipped: the resolver's log says why",
-		       runtime[PODCRED_RUNTIME_LIST_SKIPPED]);
-	printf("\n");
+	printf("list       %s\n", node_source_text(status, text));
+	trouble = node_source_trouble(status, text);
+	if (trouble)
+		printf("names      %s\n", trouble);
 }
 
 static void print_losses(const struct kern_status *status)

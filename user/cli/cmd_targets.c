@@ -61,9 +61,9 @@ int cmd_targets(const struct cli_command *self, int argc, char **argv)
 	static const char *const headings[] = {"ADDRESS", "PORT", "PROTOCOL", "ACTION"};
 	static const struct listing_source sources[] = {
 		{KERN_MAP_TARGETS, sizeof(struct podcred_target_key),
-		 sizeof(struct podcred_action_value), row_target},
+		 sizeof(struct podcred_action_value), row_target, NULL},
 		{KERN_MAP_GUARD, sizeof(struct podcred_guard_key),
-		 sizeof(struct podcred_action_value), row_guard},
+		 sizeof(struct podcred_action_value), row_guard, NULL},
 	};
 
 	return cli_listing_run(self, argc, argv, sources, ARRAY_SIZE(sources), headings,

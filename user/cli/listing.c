@@ -32,6 +32,14 @@ static int list_maps(const char *pin_dir, struct listing *list,
 	return r;
 }
 
+static void print_listing(const struct listing *list, const struct listing_source *source,
+			  const char *pin_dir)
+{
+	cli_table_print(list->table);
+	if (source->print_below)
+		source->print_below(pin_dir);
+}
+
 int cli_listing_run(const struct cli_command *self, int argc, char **argv,
 		    const struct listing_source *sources, size_t n_sources,
 		    const char *const *headings, size_t n_headings)
@@ -55,7 +63,7 @@ int cli_listing_run(const struct cli_command *self, int argc, char **argv,
 	else if (list.json)
 		r = cli_print_json(json_incref(list.array));
 	else
-		cli_table_print(list.table);
+		print_listing(&list, sources, pin_dir);
 	cli_table_free(list.table);
 	json_decref(list.array);
 	cleanup_close(&list.pods_fd);

@@ -19,6 +19,7 @@ struct listing_source {
 	enum kern_map map;
 	size_t key_size, value_size;
 	listing_row_fn row;
+	void (*print_below)(const char *pin_dir); /* the table, not the JSON; NULL: nothing */
 };
 
 /* The whole command: its options, one row for each entry of each source. Returns the exit status. */

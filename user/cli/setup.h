@@ -44,6 +44,22 @@ struct cli_setup {
 	}
 
 /* Of whoever resolves. */
+#define CLI_SOURCE(s)                                                                              \
+	{"pods", "FILE", "names of the pods: PodList, JSON or YAML", &(s).pods, NULL, NULL},       \
+		{"kubeconfig",                                                                     \
+		 "FILE",                                                                           \
+		 "or by the Kubernetes API (default in a pod: its service account)",               \
+		 &(s).kubeconfig,                                                                  \
+		 NULL,                                                                             \
+		 NULL},                                                                            \
+		{"context",    "NAME", "context of the kubeconfig (default: its current one)",     \
+		 &(s).context, NULL,   NULL},                                                      \
+	{                                                                                          \
+		"node", "NAME",                                                                    \
+			"this node's name in the API (default: $NODE_NAME, else the host's)",      \
+			&(s).node, NULL, NULL                                                      \
+	}
+
 #define CLI_METRICS(variable)                                                                      \
 	{                                                                                          \
 		"metrics", "FILE", "write the counters there, for node_exporter", &(variable),     \

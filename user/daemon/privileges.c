@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <malloc.h>
 #include <pwd.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/caps.h"
@@ -100,4 +102,13 @@ int daemon_privileges_drop(const struct privileges_user *user, uint64_t keep, st
 		return pc_err_set(err, r ?: -errno, "cannot give up capabilities: %s",
 				  strerror(r < 0 ? -r : errno));
 	return 0;
+}
+
+void daemon_privileges_hide_memory(void)
+{
+	const struct rlimit none = {0, 0};
+
+	mallopt(M_PERTURB, 0x5a);
+	setrlimit(RLIMIT_CORE, &none);
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }

@@ -25,3 +25,7 @@ int daemon_privileges_find_user(const char *text, struct privileges_user *ret, s
  * dropped, no_new_privs. Before threads start. -errno.
  */
 int daemon_privileges_drop(const struct privileges_user *user, uint64_t keep, struct pc_err *err);
+
+/* For memory that holds secrets: no core dump, no ptrace by the same user, and nothing readable left in
+ * what a library frees without wiping. A change of user undoes the second. */
+void daemon_privileges_hide_memory(void);

@@ -151,10 +151,9 @@ static void finish(struct resolver *res)
 {
 	resolver_health_stop(res);
 	node_lease_stop(res->lease);
+	resolver_names_stop(res); /* its calls are the loop's */
 	loop_free(res->loop); /* before the descriptors that it watches */
 	resolver_quota_stop(res);
-	resolver_around_stop(res);
-	resolver_names_stop(res);
 	resolver_links_stop(res);
 	resolver_cgroups_stop(res);
 	registry_free(res->registry);
@@ -191,8 +190,8 @@ static int run_once(const struct resolver_options *options, struct resolve_tenur
 	struct resolver res = {
 		.options = options,
 		.tenure = tenure,
-		.maps = {-EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF},
-		.names.list.fd = -EBADF,
+		.maps = {-EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF, 0},
+		.file.list.fd = -EBADF,
 		.links.fd = -EBADF,
 	};
 	int r = start(&res, err);
@@ -222,6 +221,10 @@ int daemon_resolve(const struct resolver_options *options, struct pc_err *err)
 	bool stopped = false;
 	int r = daemon_privileges_drop(NULL, needed_capabilities(), err);
 
+	if (resolver_source_kind(&options->source) == RESOLVER_SOURCE_API)
+		daemon_privileges_hide_memory(); /* it holds a token */
+	if (r == 0)
+		r = resolver_source_check(&options->source, err);
 	if (r == 0)
 		r = log_start();
 	if (r == 0 && daemon_is_supervised())

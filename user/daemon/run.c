@@ -103,7 +103,10 @@ static void resolve_args(struct run *run, const struct layout *place, struct chi
 				.channel = -EBADF};
 	add(child, "--pin-dir", o->place.pin_dir);
 	add(child, "--kubepods", place->kubepods);
-	add(child, "--pods", o->pods);
+	add(child, "--pods", o->source.pods);
+	add(child, "--kubeconfig", o->source.kubeconfig);
+	add(child, "--context", o->source.context);
+	add(child, "--node", o->source.node);
 	add(child, "--config", o->config_path);
 	add(child, "--metrics", o->metrics);
 	add_flag(child, "--log-json", o->log_json);
@@ -233,6 +236,8 @@ static int check_before(struct run *run, struct pc_err *err)
 		r = daemon_run_files_read_config(&run->files, err);
 	if (r == 0)
 		r = daemon_privileges_find_user(run->options->user, &run->user, err);
+	if (r == 0)
+		r = resolver_source_check(&run->options->source, err);
 	return r < 0 ? r : node_metrics_check(run->options->metrics, err);
 }
 

@@ -5,10 +5,11 @@
 
 #include "base/err.h"
 #include "node/layout.h"
+#include "resolver/options.h"
 
 struct run_options {
 	struct layout_options place;
-	const char *pods; /* PodList */
+	struct resolver_source source; /* of the pods' names */
 	const char *config_path; /* of place.config; read again on SIGHUP */
 	const char *metrics; /* as in struct resolver_options */
 	const char *associations;

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -30,11 +29,9 @@
 
 #define RETRY_MAX_S 30
 
-/* Memory here holds credentials: no core dump, no ptrace by the same user, no new privileges, and
- * nothing readable left in what a library frees without wiping (libyaml's buffers). */
+/* Memory here holds credentials, also in buffers of libyaml's. */
 static void harden(void)
 {
-	const struct rlimit none = {0, 0};
 	struct rlimit files;
 
 	/* a descriptor for each connection that the agent admits */
@@ -42,9 +39,7 @@ static void harden(void)
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
-	mallopt(M_PERTURB, 0x5a);
-	setrlimit(RLIMIT_CORE, &none);
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	daemon_privileges_hide_memory();
 }
 
 /* A key that outlives the process keeps IMDS session tokens valid across restarts: most SDKs do

@@ -68,6 +68,7 @@ void doctor_check_foreign(struct doctor *d, struct doctor_result *r);
 /* pods.c */
 void doctor_check_cgroup_v1(struct doctor *d, struct doctor_result *r);
 void doctor_check_resolver(struct doctor *d, struct doctor_result *r);
+void doctor_check_names(struct doctor *d, struct doctor_result *r);
 void doctor_check_sandboxes(struct doctor *d, struct doctor_result *r);
 
 /* policy.c */

@@ -41,6 +41,7 @@ static const struct check {
 	{"agent-process", doctor_check_agent_process, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
 	{"ipv6", doctor_check_ipv6, NEED_ROOT | NEED_LOADED},
 	{"resolver", doctor_check_resolver, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"names", doctor_check_names, NEED_ROOT | NEED_LOADED},
 	{"policy", doctor_check_policy, NEED_ROOT | NEED_LOADED},
 	{"sandboxes", doctor_check_sandboxes, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
 	{"sniffers", doctor_check_sniffers, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},

@@ -16,6 +16,7 @@
 #include "kernel/features.h"
 #include "kernel/maps.h"
 #include "node/layout.h"
+#include "node/source.h"
 
 #define QUOTA_SIZE 8192 /* of podcred_quota and podcred_pass_quota, in bpf/lib/maps.bpf.h */
 
@@ -155,7 +156,11 @@ int doctor_facts_find_pod(const struct facts_source *source, const char *text,
 				  text);
 	if (search.n > search.listed)
 		snprintf(more, sizeof(more), " and %zu more", search.n - search.listed);
-	return pc_err_set(err, -ENOENT, "no pod \"%.80s\"; known: %s%s", text, search.known, more);
+	return pc_err_set(err, -ENOENT, "no pod \"%.80s\"%s; known: %s%s", text,
+			  node_source_is_current(&source->status)
+				  ? ""
+				  : ", and what exists is not known now (podcred status)",
+			  search.known, more);
 }
 
 char *doctor_facts_outside(const struct facts_source *source, const struct podcred_pod *pod)

@@ -19,6 +19,7 @@
 #include "identity/cgtree.h"
 #include "identity/registry.h"
 #include "kernel/maps.h"
+#include "node/source.h"
 
 static int ignore_upsert(void *arg, const struct pod_ident *pod)
 {
@@ -116,6 +117,33 @@ void doctor_check_resolver(struct doctor *d, struct doctor_result *r)
 	else
 		doctor_say(r, DOCTOR_OK, NULL, "%zu pod%s, none without a name", census.pods,
 			   plural(census.pods));
+}
+
+/* ---- names ---- */
+
+void doctor_check_names(struct doctor *d, struct doctor_result *r)
+{
+	struct kern_status *status = &d->status;
+	const struct podcred_source *source = &status->source;
+	struct pc_err err = {};
+	/* anew: the checks before this one may have taken a while */
+	int read = kern_status_read_resolver(d->options->pin_dir, status, &err);
+	bool first = !status->runtime[PODCRED_RUNTIME_LIST_READ];
+	char text[NODE_SOURCE_TEXT];
+	const char *trouble = node_source_trouble(status, text);
+
+	if (read < 0 || !kern_resolver_is_running(status)) {
+		doctor_say(r, DOCTOR_SKIP, "start podcred resolve",
+			   "no resolver is running: new pods get no names");
+	} else if (trouble) {
+		pc_err_set(&err, -EIO, "%s", trouble);
+		doctor_say_err(r, first || source->full ? DOCTOR_FAIL : DOCTOR_WARN, &err);
+	} else if (first) {
+		doctor_say(r, DOCTOR_FAIL, "see that it is written (kubectl get pods -o json)",
+			   "no pod list was read yet from %s", source->from);
+	} else {
+		doctor_say(r, DOCTOR_OK, NULL, "%s", node_source_text(status, text));
+	}
 }
 
 /* ---- cgroup v1 ---- */

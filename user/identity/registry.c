@@ -252,6 +252,15 @@ int registry_flush(struct registry *reg)
 	return first;
 }
 
+size_t registry_count_refused(const struct registry *reg)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < reg->n; i++)
+		n += !reg->entries[i]->in_sink;
+	return n;
+}
+
 int registry_rewrite(struct registry *reg, bool (*stale)(void *arg, const struct pod_ident *pod),
 		     void *arg)
 {

@@ -77,8 +77,9 @@ int registry_sweep(struct registry *reg);
 /* Calls sink.qos when the two differ from the last time, and the first time. */
 int registry_set_qos(struct registry *reg, uint64_t burstable_id, uint64_t besteffort_id);
 
-/* Offer the sink again what it refused. */
+/* Offer the sink again what it refused; and how many it refuses still. */
 int registry_flush(struct registry *reg);
+size_t registry_count_refused(const struct registry *reg);
 
 /* Offer the sink again the pods that stale() picks, as new records: what the sink itself adds to
  * them has changed. stale() must not call back into the registry. */

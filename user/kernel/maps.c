@@ -15,6 +15,7 @@ static const char *const map_names[] = {
 	[KERN_MAP_CGROUPS] = "podcred_cgroups",	      [KERN_MAP_RUNTIME] = "podcred_runtime",
 	[KERN_MAP_EVENTS] = "podcred_events",	      [KERN_MAP_PASSES] = "podcred_passes_v3",
 	[KERN_MAP_PASS_QUOTA] = "podcred_pass_quota", [KERN_MAP_PATHS] = "podcred_paths",
+	[KERN_MAP_SOURCE] = "podcred_source",
 };
 
 int kern_map_open(const char *pin_dir, enum kern_map map, struct pc_err *err)
@@ -121,6 +122,20 @@ int kern_runtime_write(int runtime_fd, enum podcred_runtime slot, uint64_t value
 	uint32_t key = slot;
 
 	return bpf_map_update_elem(runtime_fd, &key, &value, BPF_ANY) < 0 ? -errno : 0;
+}
+
+int kern_source_read(int source_fd, struct podcred_source *ret)
+{
+	uint32_t zero = 0;
+
+	return bpf_map_lookup_elem(source_fd, &zero, ret) < 0 ? -errno : 0;
+}
+
+int kern_source_write(int source_fd, const struct podcred_source *source)
+{
+	uint32_t zero = 0;
+
+	return bpf_map_update_elem(source_fd, &zero, source, BPF_ANY) < 0 ? -errno : 0;
 }
 
 int kern_pod_write(int pods_fd, const struct podcred_pod *pod)

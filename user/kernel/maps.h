@@ -28,6 +28,7 @@ enum kern_map {
 	KERN_MAP_PASSES,
 	KERN_MAP_PASS_QUOTA,
 	KERN_MAP_PATHS,
+	KERN_MAP_SOURCE,
 };
 
 /* An fd of the pinned map, or -errno with a line that says what to do. */
@@ -47,7 +48,11 @@ int kern_config_read(int config_fd, struct podcred_config *ret);
 int kern_runtime_read(int runtime_fd, enum podcred_runtime slot, uint64_t *ret);
 int kern_runtime_write(int runtime_fd, enum podcred_runtime slot, uint64_t value);
 
-/* podcred_pods. -errno. */
+/* podcred_source. -errno. */
+int kern_source_read(int source_fd, struct podcred_source *ret);
+int kern_source_write(int source_fd, const struct podcred_source *source);
+
+/* podcred_pods. -errno; kern_pod_write: -E2BIG: it is full. */
 int kern_pod_write(int pods_fd, const struct podcred_pod *pod);
 int kern_pod_read(int pods_fd, uint64_t cgroup_id, struct podcred_pod *ret);
 int kern_pod_delete(int pods_fd, uint64_t cgroup_id);

@@ -108,6 +108,32 @@ static int count_pod(void *arg, const void *key, const void *value)
 	return 0;
 }
 
+/* An older load does not have it, and its resolver says nothing. */
+static void read_source(const char *pin_dir, struct podcred_source *ret)
+{
+	struct pc_err none = {};
+	_cleanup_close_ int fd = kern_map_open(pin_dir, KERN_MAP_SOURCE, &none);
+
+	if (fd < 0 || kern_source_read(fd, ret) < 0)
+		*ret = (struct podcred_source){};
+	ret->from[sizeof(ret->from) - 1] = '\0';
+	ret->node[sizeof(ret->node) - 1] = '\0';
+	ret->why[sizeof(ret->why) - 1] = '\0';
+}
+
+int kern_status_read_resolver(const char *pin_dir, struct kern_status *ret, struct pc_err *err)
+{
+	_cleanup_close_ int fd = kern_map_open(pin_dir, KERN_MAP_RUNTIME, err);
+
+	if (fd < 0)
+		return fd;
+	ret->read_ns = clock_boot_ns();
+	for (int i = 0; i < PODCRED_RUNTIME_SLOTS; i++)
+		kern_runtime_read(fd, (enum podcred_runtime)i, &ret->runtime[i]);
+	read_source(pin_dir, &ret->source);
+	return 0;
+}
+
 static int read_maps(const char *pin_dir, struct kern_status *ret, struct pc_err *err)
 {
 	static const struct {
@@ -120,7 +146,7 @@ static int read_maps(const char *pin_dir, struct kern_status *ret, struct pc_err
 		 offsetof(struct kern_status, n_peers)},
 	};
 	_cleanup_close_ int config_fd = kern_map_open(pin_dir, KERN_MAP_CONFIG, err);
-	_cleanup_close_ int stats_fd = -EBADF, runtime_fd = -EBADF, pods_fd = -EBADF;
+	_cleanup_close_ int stats_fd = -EBADF, pods_fd = -EBADF;
 	int r;
 
 	if (config_fd < 0)
@@ -128,11 +154,9 @@ static int read_maps(const char *pin_dir, struct kern_status *ret, struct pc_err
 	r = kern_config_read(config_fd, &ret->config);
 	if (r < 0)
 		return pc_err_set(err, r, "cannot read podcred_config_v2: %s", strerror(-r));
-	runtime_fd = kern_map_open(pin_dir, KERN_MAP_RUNTIME, err);
-	if (runtime_fd < 0)
-		return runtime_fd;
-	for (int i = 0; i < PODCRED_RUNTIME_SLOTS; i++)
-		kern_runtime_read(runtime_fd, (enum podcred_runtime)i, &ret->runtime[i]);
+	r = kern_status_read_resolver(pin_dir, ret, err);
+	if (r < 0)
+		return r;
 	stats_fd = kern_map_open(pin_dir, KERN_MAP_STATS, err);
 	if (stats_fd < 0)
 		return stats_fd;
@@ -169,8 +193,8 @@ static bool is_loaded(const char *pin_dir, const struct attachment *att)
 bool kern_resolver_is_running(const struct kern_status *status)
 {
 	return status->runtime[PODCRED_RUNTIME_RESOLVER_READY] &&
-	       clock_boot_ns() - status->runtime[PODCRED_RUNTIME_RESOLVER_SEEN] <
-		       RESOLVER_SILENT_NS;
+	       status->read_ns <
+		       status->runtime[PODCRED_RUNTIME_RESOLVER_SEEN] + RESOLVER_SILENT_NS;
 }
 
 static bool nothing_attached(const struct kern_status *status)

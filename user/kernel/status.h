@@ -30,11 +30,13 @@ struct kern_link_status {
 #define KERN_MAX_LINKS 24
 
 struct kern_status {
+	uint64_t read_ns; /* when it was read (CLOCK_BOOTTIME), which may be a while ago */
 	struct podcred_config config;
 	uint64_t runtime[PODCRED_RUNTIME_SLOTS];
 	struct kern_link_status links[KERN_MAX_LINKS];
 	size_t n_links;
 	uint64_t stats[PODCRED_REASON_MAX];
+	struct podcred_source source; /* all zero: of a load that does not have it */
 	uint32_t n_pods, n_flows, n_peers;
 	uint32_t n_exempt, n_audited, n_denied; /* of the pods, by policy */
 };
@@ -43,6 +45,9 @@ struct kern_status {
  * whether a load is running. */
 int kern_status_read(const char *pin_dir, const char *cgroup_mount, struct kern_status *ret,
 		     struct pc_err *err);
+
+/* Only what the resolver says: ret->runtime and ret->source, the rest is as it was. */
+int kern_status_read_resolver(const char *pin_dir, struct kern_status *ret, struct pc_err *err);
 
 /* Whether a resolver follows the pods. One that is stopped or hangs stops saying so. */
 bool kern_resolver_is_running(const struct kern_status *status);

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "kernel/status.h"
+#include "node/source.h"
 
 #define INTERVAL_NS (15 * CLOCK_S)
 
@@ -103,6 +104,46 @@ static void put_lease(FILE *out, const struct kern_status *status, uint64_t now_
 	fprintf(out, "podcred_lease_seconds %.3f\n", left);
 }
 
+static void counter(FILE *out, const char *name, const char *help, uint64_t value)
+{
+	head(out, name, "counter", help);
+	fprintf(out, "%s %" PRIu64 "\n", name, value);
+}
+
+static void put_api_errors(FILE *out, const struct podcred_source *source)
+{
+	head(out, "podcred_api_errors_total", "counter",
+	     "What went wrong between resolver and API server, by class.");
+	for (size_t i = 0; i < PODCRED_SOURCE_ERRORS; i++)
+		if (source->errors[i].name[0])
+			fprintf(out, "podcred_api_errors_total{class=\"%.*s\"} %" PRIu64 "\n",
+				(int)sizeof(source->errors[i].name), source->errors[i].name,
+				(uint64_t)source->errors[i].n);
+}
+
+/* The counters are the resolver's, and begin with it. */
+static void put_api(FILE *out, const struct kern_status *status)
+{
+	const struct podcred_source *source = &status->source;
+
+	if (source->kind != PODCRED_SOURCE_API)
+		return;
+	gauge(out, "podcred_api_in_touch",
+	      "Whether the resolver has all pods of the API server, and follows its changes.",
+	      node_source_is_current(status));
+	counter(out, "podcred_api_lists_total", "Lists of pods that were read to their end.",
+		source->lists);
+	counter(out, "podcred_api_watches_total", "Watches that were started.", source->watches);
+	counter(out, "podcred_api_events_total", "Changes of pods that were reported.",
+		source->events);
+	counter(out, "podcred_api_bookmarks_total", "Signs of life of a watch without changes.",
+		source->bookmarks);
+	counter(out, "podcred_api_refused_total",
+		"Changes that would have made a pod another one, and were refused.",
+		source->refused);
+	put_api_errors(out, source);
+}
+
 static void put_list(FILE *out, const struct kern_status *status, uint64_t now_ns)
 {
 	const uint64_t *runtime = status->runtime;
@@ -115,7 +156,9 @@ static void put_list(FILE *out, const struct kern_status *status, uint64_t now_n
 	gauge(out, "podcred_list_skipped", "Pods in the list that could not be used.",
 	      runtime[PODCRED_RUNTIME_LIST_SKIPPED]);
 	gauge(out, "podcred_list_age_seconds",
-	      "Seconds since the pod list was last read, which happens when it changes.",
+	      "How old the list is: seconds since the file was read, which happens when it "
+	      "changes, or "
+	      "since the API server was last heard of.",
 	      now_ns > read_ns ? (now_ns - read_ns) / 1000000000ULL : 0);
 }
 
@@ -138,7 +181,11 @@ static void put_status(FILE *out, const struct kern_status *status, uint64_t now
 	put_decisions(out, status);
 	gauge(out, "podcred_pods", "Pods that the kernel knows.", status->n_pods);
 	put_policy(out, status);
+	gauge(out, "podcred_pods_max", "Pods that the kernel has room for.", PODCRED_PODS_MAX);
+	gauge(out, "podcred_pods_refused",
+	      "Pods that there was no room for: they get no credentials.", status->source.full);
 	put_list(out, status, now_ns);
+	put_api(out, status);
 	gauge(out, "podcred_flows", "Connections that the agent has not accepted yet.",
 	      status->n_flows);
 	gauge(out, "podcred_peers", "Live connections to the agent.", status->n_peers);

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Pods that run outside of the guarded kubepods, by the cgroups around it and by the pod list. */
+#include <string.h>
+
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "identity/cgsurvey.h"
+#include "identity/registry.h"
 #include "kernel/maps.h"
 #include "node/guard.h"
 #include "resolver/resolver.h"
+
+/* A list is some seconds old when it is read. */
+#define PATIENCE_NS (15 * CLOCK_S)
 
 /* A runtime that does not use the kubelet's cgroups: no event tells of that. */
 static void look_for_strays(struct resolver *res, const struct cgsurvey *survey)
@@ -20,15 +26,49 @@ static void look_for_strays(struct resolver *res, const struct cgsurvey *survey)
 	res->around.strays = strays;
 }
 
+static bool runs_by_list(const struct resolver *res, const struct cgsurvey_entry *pod)
+{
+	const struct pod_name *name = registry_find_name(res->registry, pod->uid);
+
+	return name && name->running;
+}
+
+/* Whether a process of a pod that runs by the list is below kubepods, where the programs are. */
+static bool has_one_of_them(const struct resolver *res, const struct cgsurvey *survey)
+{
+	for (size_t i = 0; i < survey->n; i++) {
+		const struct cgsurvey_entry *entry = &survey->v[i];
+
+		if (entry->kubepods >= 0 && entry->populated &&
+		    !strcmp(survey->v[entry->kubepods].path, res->kubepods) &&
+		    runs_by_list(res, entry))
+			return true;
+	}
+	return false;
+}
+
+/* How many pods should run below kubepods of which, for a while now, none does: another directory is
+ * guarded, or the list is of another node or very old. */
+static size_t count_absent(struct resolver *res, const struct cgsurvey *survey)
+{
+	size_t running = registry_count_running(res->registry);
+	uint64_t now = clock_mono_ns(), *since = &res->around.absent_ns;
+
+	if (!running || !survey || has_one_of_them(res, survey))
+		*since = 0;
+	else if (!*since)
+		*since = now;
+	return *since && now - *since >= PATIENCE_NS ? running : 0;
+}
+
 static void look_for_listed(struct resolver *res, const struct cgsurvey *survey)
 {
-	size_t absent =
-		resolver_listed_absent(&res->around.listed, survey, res->kubepods, clock_mono_ns());
+	size_t absent = count_absent(res, survey);
 
 	if (absent && !res->around.absent)
 		log_warn("none of %zu pods that run by %s has a process in %s; another kubepods is "
 			 "guarded, or the list is of another node, or old",
-			 absent, res->options->pods, res->kubepods);
+			 absent, res->source.from, res->kubepods);
 	res->around.absent = absent;
 	kern_runtime_write(res->maps.runtime, PODCRED_RUNTIME_LIST_ABSENT, absent);
 }
@@ -47,9 +87,4 @@ int resolver_around_start(struct resolver *res, struct pc_err *err)
 {
 	(void)err;
 	return loop_every(res->loop, 0, RESOLVE_RARE_NS, look_around, res, NULL);
-}
-
-void resolver_around_stop(struct resolver *res)
-{
-	resolver_listed_done(&res->around.listed);
 }

@@ -47,6 +47,8 @@ void resolver_cgroups_scan(struct resolver *res)
 {
 	int r = cgtree_scan(res->cgroups.tree);
 
+	if (r == -E2BIG) /* podcred_pods is full, and the registry goes on offering */
+		r = 0;
 	if (r < 0)
 		loop_timer_after(res->cgroups.scan, RESOLVE_OFTEN_NS);
 	if (r == res->cgroups.scan_error)
@@ -86,7 +88,7 @@ static int on_cgroup(void *arg, const void *record)
 		r = cgtree_added(res->cgroups.tree, event->cgroup_id, event->path);
 	else
 		r = cgtree_removed(res->cgroups.tree, event->cgroup_id);
-	if (r < 0)
+	if (r < 0 && r != -E2BIG)
 		need_scan(res);
 	return 0;
 }
@@ -102,9 +104,10 @@ static void on_events(void *arg, unsigned ready)
 static void on_inotify(void *arg, unsigned ready)
 {
 	struct resolver *res = arg;
+	int r = cgtree_watch_dispatch(res->cgroups.tree);
 
 	(void)ready;
-	if (cgtree_watch_dispatch(res->cgroups.tree) < 0)
+	if (r < 0 && r != -E2BIG)
 		need_scan(res);
 }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/plural.h"
 #include "identity/registry.h"
 #include "kernel/maps.h"
 #include "kernel/status.h"
@@ -56,6 +58,41 @@ static int sink_qos(void *arg, uint64_t burstable_id, uint64_t besteffort_id)
 
 /* ---- what an earlier resolver left in the map ---- */
 
+static void take_text(char *to, const char *from, size_t size)
+{
+	memcpy(to, from, size);
+	to[size - 1] = '\0';
+}
+
+/* A pod whose cgroup still exists keeps its name until the source has told of it. */
+static int recall_pod(void *arg, const void *key, const void *value)
+{
+	const struct podcred_pod *pod = value;
+	struct pod_ident ident = {
+		.cgroup_id = pod->cgroup_id,
+		.generation = pod->generation,
+		.named = pod->flags & PODCRED_POD_NAMED,
+		.host_network = pod->flags & PODCRED_POD_HOST_NETWORK,
+		.is_static = pod->flags & PODCRED_POD_STATIC,
+	};
+
+	if (memcmp(key, &pod->cgroup_id, sizeof(pod->cgroup_id)) != 0)
+		return 0; /* torn: it is named when the source tells of it */
+	take_text(ident.uid, pod->uid, sizeof(ident.uid));
+	take_text(ident.name_space, pod->name_space, sizeof(ident.name_space));
+	take_text(ident.name, pod->name, sizeof(ident.name));
+	take_text(ident.service_account, pod->service_account, sizeof(ident.service_account));
+	registry_recall(arg, &ident);
+	return 0;
+}
+
+static void recall(struct resolver *res)
+{
+	if (resolver_source_kind(&res->options->source) != RESOLVER_SOURCE_NONE)
+		kern_map_each(res->maps.pods, sizeof(uint64_t), sizeof(struct podcred_pod),
+			      recall_pod, res->registry);
+}
+
 struct leftovers {
 	const struct registry *registry;
 	uint64_t *ids;
@@ -102,12 +139,34 @@ void resolver_drop_leftovers(struct resolver *res)
 
 /* ---- the registry ---- */
 
+/* Once for each kind of trouble, and once when it is over. */
+static void say_unwritten(struct resolver *res, int r)
+{
+	size_t n = registry_count_refused(res->registry), full = r == -E2BIG ? n : 0;
+
+	if (full != res->source.full) {
+		res->source.full = full;
+		resolver_source_retell(res);
+	}
+	if (r == res->maps.pods_error)
+		return;
+	res->maps.pods_error = r;
+	if (r == -E2BIG)
+		log_error("podcred_pods is full: %zu pod%s get no credentials until others are "
+			  "gone; a node has room for %d",
+			  n, plural(n), PODCRED_PODS_MAX);
+	else if (r < 0)
+		log_warn("cannot write podcred_pods: %s; trying again", strerror(-r));
+	else
+		log_info("every pod is in podcred_pods again");
+}
+
 static void settle(void *arg)
 {
 	struct resolver *res = arg;
 
 	registry_expire(res->registry, clock_mono_ns());
-	registry_flush(res->registry);
+	say_unwritten(res, registry_flush(res->registry));
 }
 
 int resolver_registry_start(struct resolver *res, struct pc_err *err)
@@ -117,7 +176,10 @@ int resolver_registry_start(struct resolver *res, struct pc_err *err)
 	int r = registry_new(&sink, last_generation(res), &res->registry);
 
 	(void)err;
-	return r < 0 ? r : loop_every(res->loop, 0, RESOLVE_OFTEN_NS, settle, res, NULL);
+	if (r < 0)
+		return r;
+	recall(res);
+	return loop_every(res->loop, 0, RESOLVE_OFTEN_NS, settle, res, NULL);
 }
 
 /* ---- the maps ---- */
@@ -125,6 +187,7 @@ int resolver_registry_start(struct resolver *res, struct pc_err *err)
 int resolver_maps_open(struct resolver *res, struct pc_err *err)
 {
 	struct resolve_maps *m = &res->maps;
+	struct pc_err none = {};
 	const struct {
 		enum kern_map map;
 		int *fd;
@@ -140,14 +203,15 @@ int resolver_maps_open(struct resolver *res, struct pc_err *err)
 		if (*maps[i].fd < 0)
 			return *maps[i].fd;
 	}
+	m->source = kern_map_open(res->options->pin_dir, KERN_MAP_SOURCE, &none);
 	return 0;
 }
 
 void resolver_maps_close(struct resolver *res)
 {
 	struct resolve_maps *m = &res->maps;
-	int *fds[] = {&m->config, &m->runtime, &m->pods,   &m->quota,
-		      &m->flows,  &m->stats,   &m->passes, &m->pass_quota};
+	int *fds[] = {&m->config, &m->runtime, &m->pods,       &m->quota, &m->flows,
+		      &m->stats,  &m->passes,  &m->pass_quota, &m->source};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
 		cleanup_close(fds[i]);

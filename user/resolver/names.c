@@ -1,145 +1,104 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The pod list, which gives the pods their names. */
+/* Where the pods' names come from, and what others may know of it. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
 #include "base/log.h"
-#include "base/plural.h"
-#include "identity/registry.h"
 #include "kernel/maps.h"
 #include "resolver/resolver.h"
 
-/* The file is read again whenever something happens in its folder: what has been said is not said
- * again. */
-static bool is_news(struct resolver *res, const char *trouble)
+enum resolver_source_kind resolver_source_kind(const struct resolver_source *source)
 {
-	struct pc_err *said = &res->names.trouble;
-
-	if (strcmp(said->msg, trouble) == 0)
-		return false;
-	snprintf(said->msg, sizeof(said->msg), "%s", trouble);
-	return true;
+	if (source->pods)
+		return RESOLVER_SOURCE_FILE;
+	if (source->kubeconfig || getenv("KUBERNETES_SERVICE_HOST"))
+		return RESOLVER_SOURCE_API;
+	return RESOLVER_SOURCE_NONE;
 }
 
-/* For status and metrics, which may be asked of another process. */
-static void tell_list(const struct resolver *res, const struct podlist *list)
+static int refuse_beside_file(const struct resolver_source *source, struct pc_err *err)
+{
+	const struct {
+		const char *option, *value;
+	} others[] = {{"--kubeconfig", source->kubeconfig},
+		      {"--context", source->context},
+		      {"--node", source->node}};
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (others[i].value)
+			return pc_err_set(err, -EINVAL,
+					  "--pods and %s are both given; names come from a file or "
+					  "from the Kubernetes API: leave one out",
+					  others[i].option);
+	return 0;
+}
+
+int resolver_source_check(const struct resolver_source *source, struct pc_err *err)
+{
+	if (source->context && !source->kubeconfig && !source->pods)
+		return pc_err_set(err, -EINVAL,
+				  "--context names a context of a kubeconfig; give --kubeconfig "
+				  "FILE, too");
+	switch (resolver_source_kind(source)) {
+	case RESOLVER_SOURCE_FILE:
+		return refuse_beside_file(source, err);
+	case RESOLVER_SOURCE_API:
+		return resolver_api_check(source, err);
+	case RESOLVER_SOURCE_NONE:
+		break;
+	}
+	if (source->node)
+		return pc_err_set(err, -EINVAL,
+				  "--node, but no Kubernetes API to ask for its pods; give "
+				  "--kubeconfig FILE, or run in a pod");
+	return 0;
+}
+
+/* ---- for status, metrics, doctor and explain, which may be asked of another process ---- */
+
+void resolver_source_retell(struct resolver *res)
+{
+	if (res->maps.source >= 0)
+		kern_source_write(res->maps.source, &res->source);
+}
+
+void resolver_source_tell(struct resolver *res, size_t pods, size_t skipped, uint64_t as_of_ns)
 {
 	int fd = res->maps.runtime;
 
-	kern_runtime_write(fd, PODCRED_RUNTIME_LIST_PODS, list->n);
-	kern_runtime_write(fd, PODCRED_RUNTIME_LIST_SKIPPED, list->skipped);
-	kern_runtime_write(fd, PODCRED_RUNTIME_LIST_READ, clock_boot_ns());
+	kern_runtime_write(fd, PODCRED_RUNTIME_LIST_PODS, pods);
+	kern_runtime_write(fd, PODCRED_RUNTIME_LIST_SKIPPED, skipped);
+	kern_runtime_write(fd, PODCRED_RUNTIME_LIST_READ, as_of_ns);
+	resolver_source_retell(res);
 }
 
-static void say_skipped(struct resolver *res, const struct podlist *list)
+/* ---- life ---- */
+
+int resolver_names_start(struct resolver *res, struct pc_err *err)
 {
-	if (!is_news(res, list->why))
-		return;
-	if (list->skipped)
-		log_warn("%s: skipped, and without credentials: %zu of %zu pods: %s",
-			 res->options->pods, list->skipped, list->n + list->skipped, list->why);
-	else
-		log_info("%s: every pod in it can be used", res->options->pods);
-}
+	const struct resolver_source *source = &res->options->source;
+	enum resolver_source_kind kind = resolver_source_kind(source);
 
-static void take_names(struct resolver *res, const struct podlist *list)
-{
-	struct pc_err err = {};
-	int r;
-
-	res->names.has_list = true;
-	say_skipped(res, list);
-	/* without memory the last one counts */
-	resolver_listed_set(&res->around.listed, list->pods, list->n);
-	log_debug("%zu pod%s in %s", list->n, plural(list->n), res->options->pods);
-	r = registry_set_names(res->registry, list->pods, list->n, &err);
-	if (r < 0)
-		log_warn("%s; trying again", err.msg[0] ? err.msg : strerror(-r));
-	tell_list(res, list);
-}
-
-static void load(struct resolver *res)
-{
-	_cleanup_(kube_podlist_done) struct podlist list = {};
-	struct pc_err err = {};
-	int r = kube_podlist_load(res->options->pods, &list, &err);
-
-	if (r == 0)
-		take_names(res, &list);
-	else if (!is_news(res, err.msg))
-		return;
-	else if (r == -ENOENT &&
-		 !res->names.has_list) /* whoever writes it starts later, as a rule */
-		log_info("%s is not there yet; until it is, pods have no names, and get no "
-			 "credentials",
-			 res->options->pods);
-	else
-		log_warn("%s; the names read before stay in force", err.msg);
+	if (kind == RESOLVER_SOURCE_FILE)
+		return resolver_file_start(res, err);
+	if (kind == RESOLVER_SOURCE_API)
+		return resolver_api_start(res, err);
+	log_warn(
+		"no --pods FILE, no --kubeconfig FILE, and not in a pod of a cluster: pods have no "
+		"names, so no caller gets credentials");
+	resolver_source_tell(res, 0, 0, 0);
+	return 0;
 }
 
 void resolver_names_reload(struct resolver *res)
 {
-	res->names.trouble = (struct pc_err){};
-	if (res->options->pods)
-		load(res);
-}
-
-static void say_blind(struct resolver *res)
-{
-	int error = res->names.list.error;
-
-	if (error == res->names.error)
-		return;
-	res->names.error = error;
-	/* Without a folder there is no list: reading it says so. */
-	if (error && error != -ENOENT)
-		log_warn("cannot watch the folder of %s: %s; looking at the file twice a second",
-			 res->options->pods, strerror(-error));
-}
-
-static void look(void *arg);
-
-static void on_folder(void *arg, unsigned ready)
-{
-	(void)ready;
-	look(arg);
-}
-
-/* The look may open another folder, under the same number: what is watched is told anew each time. */
-static void look(void *arg)
-{
-	struct resolver *res = arg;
-	struct resolve_names *names = &res->names;
-	bool changed;
-
-	names->watch = loop_unwatch(names->watch);
-	changed = kube_podlist_watch_look(&names->list);
-	if (names->list.fd >= 0 &&
-	    loop_watch(res->loop, names->list.fd, LOOP_READ, on_folder, res, &names->watch) < 0)
-		names->watch = NULL; /* no memory: there is the timer */
-	say_blind(res);
-	if (changed)
-		load(res);
-}
-
-int resolver_names_start(struct resolver *res, struct pc_err *err)
-{
-	(void)err;
-	/* none by this one */
-	kern_runtime_write(res->maps.runtime, PODCRED_RUNTIME_LIST_READ, 0);
-	if (!res->options->pods) {
-		log_warn("no --pods FILE: pods have no names, so no caller gets credentials");
-		return 0;
-	}
-	kube_podlist_watch_start(&res->names.list, res->options->pods);
-	kube_podlist_watch_look(&res->names.list);
-	say_blind(res);
-	load(res);
-	return loop_every(res->loop, 0, RESOLVE_OFTEN_NS, look, res, NULL);
+	if (resolver_source_kind(&res->options->source) == RESOLVER_SOURCE_FILE)
+		resolver_file_reload(res);
 }
 
 void resolver_names_stop(struct resolver *res)
 {
-	kube_podlist_watch_stop(&res->names.list);
+	resolver_file_stop(res);
+	resolver_api_stop(res);
 }

@@ -17,9 +17,11 @@
 #include "kernel/events.h"
 #include "kernel/maps.h"
 #include "kube/podlist.h"
-#include "resolver/listed.h"
+#include "kube/pods.h"
 #include "resolver/options.h"
 
+struct http_client; /* http/client.h */
+struct kube_client; /* kube/client.h */
 struct pod_ident; /* pod.h */
 
 #define RESOLVE_OFTEN_NS (500 * CLOCK_MS)
@@ -43,6 +45,8 @@ struct resolve_tenure {
 
 struct resolve_maps {
 	int config, runtime, pods, quota, flows, stats, passes, pass_quota;
+	int source; /* negative: the load does not have it */
+	int pods_error; /* of writing podcred_pods, as said last */
 };
 
 struct resolver {
@@ -64,13 +68,27 @@ struct resolver {
 		int scan_error, cover_error; /* of the last time, 0 when it went well */
 	} cgroups;
 
-	struct resolve_names {
+	struct podcred_source source; /* as others are told of it */
+
+	struct resolve_file {
 		struct podlist_watch list;
 		struct loop_watch *watch; /* of its folder */
 		int error; /* of the watch, as said last */
 		struct pc_err trouble; /* what was said of the list last */
 		bool has_list; /* one was read */
-	} names;
+	} file;
+
+	struct resolve_api {
+		struct http_client *http;
+		struct kube_client *client;
+		struct kube_pods *pods;
+		bool listed; /* that there is a list was said */
+		bool lost; /* that it is out of touch was said */
+		uint64_t errors[KUBE_WATCH_ERRORS]; /* as seen last */
+		unsigned classes; /* of them that were said since it is out of touch */
+		char said[KUBE_WATCH_WHY_SIZE]; /* what was wrong, as said last */
+		char unusable[KUBE_WATCH_WHY_SIZE]; /* the same, of pods that cannot be used */
+	} api;
 
 	struct resolve_links {
 		int fd; /* of netlink; negative: nobody tells of new interfaces */
@@ -79,7 +97,8 @@ struct resolver {
 	} links;
 
 	struct resolve_around {
-		struct listed listed;
+		uint64_t
+			absent_ns; /* CLOCK_MONOTONIC: since when no pod that should run does; 0: one does */
 		size_t absent; /* of them, as it was said */
 		bool strays; /* pods were seen outside of kubepods, and it was said */
 	} around;
@@ -115,12 +134,28 @@ int resolver_cgroups_start(struct resolver *res, struct pc_err *err);
 void resolver_cgroups_scan(struct resolver *res);
 void resolver_cgroups_stop(struct resolver *res);
 
-/* ---- names.c: the pod list ---- */
+/* ---- names.c: where the names come from ---- */
 
 int resolver_names_start(struct resolver *res, struct pc_err *err);
-/* Read it again, and say again what is wrong with it. */
+/* Of a file: read it again, and say again what is wrong with it. */
 void resolver_names_reload(struct resolver *res);
 void resolver_names_stop(struct resolver *res);
+
+/* For others: res->source, and the list of pods: how many it names, how many it could not use, as of when
+ * it is complete (CLOCK_BOOTTIME; 0: none read yet). */
+void resolver_source_tell(struct resolver *res, size_t pods, size_t skipped, uint64_t as_of_ns);
+/* res->source alone. */
+void resolver_source_retell(struct resolver *res);
+
+/* names_file.c */
+int resolver_file_start(struct resolver *res, struct pc_err *err);
+void resolver_file_reload(struct resolver *res);
+void resolver_file_stop(struct resolver *res);
+
+/* names_api.c */
+int resolver_api_check(const struct resolver_source *source, struct pc_err *err);
+int resolver_api_start(struct resolver *res, struct pc_err *err);
+void resolver_api_stop(struct resolver *res);
 
 /* ---- links.c: interfaces ---- */
 
@@ -130,7 +165,6 @@ void resolver_links_stop(struct resolver *res);
 /* ---- around.c: pods that run elsewhere ---- */
 
 int resolver_around_start(struct resolver *res, struct pc_err *err);
-void resolver_around_stop(struct resolver *res);
 
 /* ---- quota.c: what only time takes away ---- */
 

@@ -15,7 +15,7 @@ _podcred() {
     return
   fi
   case $prev in
-  --config | --pods | --associations | --token-key | --metrics | --node-metrics)
+  --config | --pods | --kubeconfig | --associations | --token-key | --metrics | --node-metrics)
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     return
     ;;
@@ -27,13 +27,13 @@ _podcred() {
     mapfile -t COMPREPLY < <(compgen -u -- "$cur")
     return
     ;;
-  --agent | --pod-uid | --without | --count | --pod | --to | --protocol) return ;;
+  --agent | --pod-uid | --without | --context | --node | --count | --pod | --to | --protocol) return ;;
   esac
   case ${COMP_WORDS[1]} in
   load) options="$place --without --take-over --verbose --json" ;;
   unload) options='--others --wait --kubepods --pin-dir --json' ;;
-  run) options="$place --without --pods --metrics --associations --user --token-key --require-authorization --keep --verbose $log" ;;
-  resolve) options="--config --pods --metrics --kubepods --standby --conflict-seconds --pin-dir $log" ;;
+  run) options="$place --without --pods --kubeconfig --context --node --metrics --associations --user --token-key --require-authorization --keep --verbose $log" ;;
+  resolve) options="--config --pods --kubeconfig --context --node --metrics --kubepods --standby --conflict-seconds --pin-dir $log" ;;
   serve) options="--config --agent --metrics-address --associations --node-metrics --user --token-key --pod-uid --handover --require-authorization $log" ;;
   status) options='--kubepods --json --pin-dir' ;;
   pods | peers | flows | targets) options='--json --pin-dir' ;;

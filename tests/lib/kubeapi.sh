@@ -1,0 +1,21 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The stand-in of an API server (tests/kube/kubeapi.py) on the node of env.sh. Sourced after it.
+#
+#   kubeapi_up       it listens on the node's loopback when this returns; its files are in $KUBE
+#   api JSON         a command
+#   api_pod NAME     the pod of pod_add, as env_podlist has it; api_delete NAME
+
+kubeapi_up() {
+  KUBE=$ENV_TMP/kube
+  background "$ENV_TMP/kubeapi.log" '^ready' nsenter --net="/run/netns/$NODE_NETNS" \
+    python3 "$ENV_ROOT/tests/kube/kubeapi.py" "$KUBE" "$@"
+}
+
+api() { curl -sSf --unix-socket "$KUBE/control" -d "$1" http://control/ >"$ENV_TMP/api.out" || env_fail "api: $1: $(cat "$ENV_TMP/api.out")"; }
+
+api_pod() {
+  api "$(jq -n --arg name "$1" --arg uid "${POD_UID[$1]}" --argjson host "${POD_HOST[$1]}" \
+    '{pod: {name: $name, namespace: "shop", account: $name, uid: $uid, host_network: $host}}')"
+}
+api_delete() { api "{\"delete\": [\"pods\", \"shop\", \"$1\"]}"; }
