@@ -49,6 +49,9 @@ same 'ready --json' '{"ready":true}' "$(ready --json | jq -c .)"
 check 'the resolver works' podcred ready --resolver
 not_ready 'the agent of another pod answers' --pod-uid "${POD_UID[cart]}"
 not_ready 'is not the uid of a pod' --pod-uid nonsense
+in_environment() { PODCRED_AGENT=$AGENT PODCRED_POD_UID=$1 in_pod agent "$PODCRED" ready 2>&1; }
+same 'address and uid come from the environment, too' ready "$(in_environment "$uid")"
+check 'both of them' grep -q 'the agent of another pod answers' <(in_environment "${POD_UID[cart]}")
 same 'not asked in a pod: there is no stamp' \
   'podcred: the connection came to the agent without a stamp: run this in the agent'"'"'s pod, and podcred load from there first' \
   "$(in_host "$PODCRED" ready --agent "$AGENT" 2>&1)"

@@ -1,18 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/cleanup.h"
 #include "cli/cli.h"
 #include "cli/setup.h"
 #include "doctor/ready.h"
 
+/* A kubelet does not expand $(VAR) in the command of a probe where the value is a field of the pod. */
+static void read_environment(struct cli_setup *setup, const char **pod_uid)
+{
+	const char *agent = getenv("PODCRED_AGENT");
+
+	if (agent && !setup->agents.n && !setup->config_path)
+		setup->agents.v[setup->agents.n++] = agent;
+	if (!*pod_uid)
+		*pod_uid = getenv("PODCRED_POD_UID");
+}
+
 static int ready_agent(struct cli_setup *setup, const char *pod_uid, struct pc_err *err)
 {
 	struct net_addr agents[2];
 	size_t n = 0;
-	int r = cli_setup_finish(setup, err);
+	int r;
 
+	read_environment(setup, &pod_uid);
+	r = cli_setup_finish(setup, err);
 	if (r < 0)
 		return r;
 	if (setup->config.agent_v4.port)
@@ -33,8 +47,10 @@ int cmd_ready(const struct cli_command *self, int argc, char **argv)
 	const struct cli_option options[] = {
 		{"config", "FILE", "configuration: the agent's address", &setup.config_path, NULL,
 		 NULL},
-		{"agent", "ADDRESS:PORT", "ask the agent there", NULL, NULL, &setup.agents},
-		{"pod-uid", "UID", "it has to be the agent of this pod, and to know this pod",
+		{"agent", "ADDRESS:PORT", "ask the agent there (default: $PODCRED_AGENT)", NULL,
+		 NULL, &setup.agents},
+		{"pod-uid", "UID",
+		 "it has to be this pod's, and to know this pod (default: $PODCRED_POD_UID)",
 		 &pod_uid, NULL, NULL},
 		{"resolver", NULL, "ask for the resolver, not for the agent", NULL, &resolver,
 		 NULL},
