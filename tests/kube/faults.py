@@ -673,12 +673,17 @@ def _(bench):
     watch = subprocess.Popen([kubectl, "get", "pods", "-A", "--watch", "--output-watch-events", "--no-headers",
                               "-o", "custom-columns=T:.type,N:.object.metadata.name"], env=env,
                              stdout=subprocess.PIPE, text=True)
+    end = threading.Timer(PATIENCE, watch.kill)  # then its output ends
+    end.start()
     try:
         seen = [watch.stdout.readline().split() for _ in range(12)]
         assert ["ADDED", "made"] in seen, seen
         run("delete", "pod", "made", "--wait=false")
-        assert watch.stdout.readline().split() == ["DELETED", "made"]
+        assert watch.stdout.readline().split() == ["MODIFIED", "made"]
+        run("delete", "pod", "made", "--wait=false", "--force")
+        assert [watch.stdout.readline().split() for _ in range(2)] == [["MODIFIED", "made"], ["DELETED", "made"]]
     finally:
+        end.cancel()
         watch.kill()
         watch.wait()
     bench.server.set(denied=["list pods"])
@@ -712,7 +717,7 @@ def _(bench):
         "/api/v1/pods?fieldSelector=spec.node%3Dn1": 400, "/api/v1/pods?limit=1&limit=2": 400, "/api/v1/pods?continue=x": 400,
         "/api/v1/pods?limit=1&resourceVersion=100": 410, "/api/v1/pods?resourceVersion=100": 200,
         "/api/v1/pods?resourceVersion=9999": 504, "/api/v1/pods?watch=true&timeoutSeconds=x": 400, "/api/v1/things": 404,
-        "/api/v1/nodes/n2": 404, "/api/v1/namespaces/x/nodes": 404, "/apis/apps/v1/deployments": 404,
+        "/api/v1/nodes/n2": 404, "/api/v1/namespaces/x/nodes": 404,
     }.items():
         assert ask(path) == want, f"{path}: {ask(path)}, not {want}"
     assert ask("/api/v1/pods", method="POST") == 405

@@ -54,13 +54,13 @@ WATCH_QUERY = {"fieldSelector", "labelSelector", "watch", "resourceVersion", "re
 WRITE_QUERY = {"fieldManager", "fieldValidation", "dryRun", "force", "pretty", "propagationPolicy", "gracePeriodSeconds"}
 GZIP_FROM = 128 << 10  # a real one compresses longer answers
 REASONS = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 405: "MethodNotAllowed",
-           409: "AlreadyExists", 410: "Expired", 415: "UnsupportedMediaType", 422: "Invalid",
-           429: "TooManyRequests", 500: "InternalError", 503: "ServiceUnavailable", 504: "Timeout"}
+           409: "AlreadyExists", 410: "Expired", 415: "UnsupportedMediaType", 422: "Invalid", 429: "TooManyRequests",
+           503: "ServiceUnavailable", 504: "Timeout"}
 
 
 def status(code, message, **more):
     return {"kind": "Status", "apiVersion": "v1", "metadata": more.pop("metadata", {}), "status": "Failure",
-            "message": message, "reason": REASONS.get(code, "Unknown"), "code": code, **more}
+            "message": message, "code": code, **({"reason": REASONS[code]} if code in REASONS else {}), **more}
 
 
 class Refused(Exception):
@@ -297,10 +297,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return self.api.tokens[token]
 
     def authorize(self, user, verb, ask):
-        if f"{verb} {ask['resource']}" not in self.api.denied:
+        if f"{verb} {ask['resource']}" not in self.api.denied and user not in self.api.denied_users:
             return
         where = f'in the namespace "{ask["namespace"]}"' if ask["namespace"] else "at the cluster scope"
-        raise Refused(403, f'{ask["resource"]} is forbidden: User "{user}" cannot {verb} resource "{ask["resource"]}" '
+        what = ask["resource"] + (f' "{ask["name"]}"' if ask["name"] else "")
+        raise Refused(403, f'{what} is forbidden: User "{user}" cannot {verb} resource "{ask["resource"]}" '
                            f'in API group "" {where}', details={"kind": ask["resource"]})
 
     def discovery(self, path):
@@ -315,6 +316,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
                  "verbs": ["create", "delete", "get", "list", "patch", "update", "watch"]}
                 for name, (kind, namespaced) in RESOURCES.items()]},
         }
+        if path not in found and not path.startswith("/api/"):
+            self.answer_text(404, "404 page not found\n", "text/plain; charset=utf-8")
+            return
         if path not in found:
             raise Refused(404, "the server could not find the requested resource")
         self.answer(200, found[path])
@@ -409,7 +413,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             pass  # is ignored
         if query.get("resourceVersionMatch"):
             raise Refused(422, "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch")
-        version = number("resourceVersion", query.get("resourceVersion") or "0")
+        version = number("resourceVersion", query.get("resourceVersion") or "0", 500)
         timeout = number("timeoutSeconds", query.get("timeoutSeconds") or "1800")
         selected = self.selected(ask, query)
         watch = Watch(ask, selected, query.get("allowWatchBookmarks") in ("1", "true"), version, timeout, fault)
@@ -455,9 +459,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
             raise Refused(409, "Precondition failed: UID in precondition", reason="Conflict")
         self.answer(200, self.api.store.put(obj))
 
-    def on_delete(self, ask, _query, _fault):
-        self.existing(ask)
-        self.answer(200, self.api.store.delete((ask["resource"], ask["namespace"], ask["name"])))
+    def on_delete(self, ask, query, _fault):
+        """A pod that runs on a node stays until the kubelet, or somebody with force, has ended it."""
+        obj = self.existing(ask)
+        options = json.loads(self.body) if self.body else {}
+        grace = number("gracePeriodSeconds", query.get("gracePeriodSeconds") or str(options.get("gracePeriodSeconds", 30)))
+        runs = ask["resource"] == "pods" and obj.get("spec", {}).get("nodeName")
+        if runs:
+            stamp = {"deletionTimestamp": "2026-01-02T03:04:05Z", "deletionGracePeriodSeconds": grace}
+            obj = self.api.store.put(dict(obj, metadata={**obj["metadata"], **stamp}))
+        if not runs or not grace:
+            obj = self.api.store.delete((ask["resource"], ask["namespace"], ask["name"]))
+        self.answer(200, obj)
 
     def read_object(self, ask):
         try:
@@ -474,6 +487,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return obj
 
     # ---- answers ----
+
+    def answer_text(self, code, text, kind):
+        body = text.encode()
+        self.send_response(code)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def answer(self, code, obj, headers=None):
         body = json.dumps(obj).encode() + b"\n"
@@ -496,12 +517,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if "status" in fault:
             raise Refused(fault["status"], fault.get("message", "made to fail"), fault.get("headers"))
         if "body" in fault or "lines" in fault:
-            body = fault.get("body", fault.get("lines")).encode()
-            self.send_response(fault.get("code", 200))
-            self.send_header("Content-Type", fault.get("type", "text/html"))
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer_text(fault.get("code", 200), fault.get("body", fault.get("lines")), fault.get("type", "text/html"))
             raise Cut
 
     def reset(self):
@@ -611,9 +627,9 @@ def size_of(obj):
     return 500 + len(pad)
 
 
-def number(name, text):
+def number(name, text, code=400):
     if not re.fullmatch(r"[0-9]{1,18}", text):
-        raise Refused(400, f'{name}: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax')
+        raise Refused(code, f'{name}: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax')
     return int(text)
 
 
@@ -659,6 +675,7 @@ class Server:
         self.store = Store()
         self.tokens = {}  # token: user
         self.denied = set()  # "list pods"
+        self.denied_users = set()  # may do nothing
         self.skew = 0  # seconds, of Date
         self.gzip_from = GZIP_FROM  # 0: always
         self.odd_lists = False  # other order, other space, unknown members
