@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -256,5 +257,7 @@ int kube_podlist_load(const char *path, struct podlist *ret, struct pc_err *err)
 	if (r < 0)
 		return pc_err_set(err, r, "%s: cannot read: %s; check the path of the pod list",
 				  path, strerror(-r));
-	return kube_podlist_decode(text, len, path, ret, err);
+	r = kube_podlist_decode(text, len, path, ret, err);
+	malloc_trim(0);
+	return r;
 }
