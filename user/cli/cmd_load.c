@@ -41,21 +41,55 @@ static json_t *json_load(const struct layout *place, const struct guard_up *up)
 			 "olderConnections", "ended", older->destroyed, "failed", older->failed);
 }
 
+static int print_mended(unsigned attached)
+{
+	if (attached)
+		printf("%u program%s attached to cgroups that were removed and recreated\n",
+		       attached, plural(attached));
+	else
+		printf("everything is attached already\n");
+	return 0;
+}
+
+/* 1: it takes more than that, or was not asked for. */
+static int mend(const struct layout *place, bool wanted, bool json)
+{
+	struct pc_err ignored = {};
+	unsigned attached = 0;
+
+	if (!wanted || node_guard_mend(place, &attached, &ignored) < 0)
+		return 1;
+	return json ? cli_print_json(json_pack("{si}", "attached", attached))
+		    : print_mended(attached);
+}
+
+static int load(const struct layout *place, bool json, struct pc_err *err)
+{
+	struct guard_up up = {};
+	int r = node_guard_up(place, &up, err);
+
+	if (r < 0)
+		return r;
+	return json ? cli_print_json(json_load(place, &up)) : print_load(place, &up);
+}
+
 int cmd_load(const struct cli_command *self, int argc, char **argv)
 {
 	struct cli_setup setup = {};
-	bool json = false, verbose = false;
+	bool json = false, verbose = false, if_needed = false;
 	const struct cli_option options[] = {
 		CLI_SETUP(setup),
 		CLI_WITHOUT(setup),
 		{"take-over", NULL, "replace a load that is pinned elsewhere or hidden", NULL,
 		 &setup.place.take_over, NULL},
+		{"if-needed", NULL,
+		 "attach only what has gone with a removed cgroup, if that is all", NULL,
+		 &if_needed, NULL},
 		{"verbose", NULL, "show what libbpf and the verifier say", NULL, &verbose, NULL},
 		CLI_JSON(json),
 	};
 	struct pc_err err = {};
 	struct layout place = {};
-	struct guard_up up = {};
 	int r = cli_parse(self, options, ARRAY_SIZE(options), argc, argv, 0, NULL, NULL);
 
 	if (r)
@@ -65,13 +99,11 @@ int cmd_load(const struct cli_command *self, int argc, char **argv)
 	if (r == 0)
 		r = node_layout_find(&setup.place, &place, &err);
 	if (r == 0)
-		r = node_guard_up(&place, &up, &err);
+		r = mend(&place, if_needed, json);
+	if (r == 1)
+		r = load(&place, json, &err);
 	if (r < 0)
 		r = cli_fail(json, r, &err);
-	else if (json)
-		r = cli_print_json(json_load(&place, &up));
-	else
-		r = print_load(&place, &up);
 	node_layout_done(&place);
 	return r;
 }
