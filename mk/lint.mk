@@ -9,14 +9,28 @@ lint: lint-spdx lint-layers lint-functions lint-globals lint-commits lint-shell 
 lint-format: | $(O)/.deps-lint
 	$(call msg,LINT,clang-format)
 	$(Q)clang-format-14 --dry-run -Werror $(LINT_C)
+# A stamp for each file that passed, so that only what has changed is looked at again.
+SH_SOURCED := $(shell grep -rhoE 'shellcheck source=[^ ]+' $(LINT_SH) | sed 's/.*=//' | sort -u)
+SH_OK := $(LINT_SH:%=$(O)/lint/%.ok)
+TIDY_OBJS := $(ALL_OBJS) $(lib_OBJS)
+TIDY_OK := $(TIDY_OBJS:$(O)/%.o=$(O)/lint/%.ok)
+
 lint-shell: | $(O)/.deps-lint
 	$(call msg,LINT,shellcheck)
-	$(Q)shellcheck -x -P SCRIPTDIR $(LINT_SH)
-lint-tidy: $(SKEL) | $(O)/.deps-lint
+	$(Q)$(MAKE) -s -k -j$(shell nproc) $(SH_OK)
+$(SH_OK): $(O)/lint/%.ok: % $(SH_SOURCED) .shellcheckrc
+	$(Q)shellcheck -x -P SCRIPTDIR $<
+	$(Q)mkdir -p $(@D) && touch $@
+
+# An object is built anew when its source, or a header of it, changes: then it is time to look again.
+lint-tidy: $(TIDY_OBJS) | $(O)/.deps-lint
 	$(call msg,LINT,clang-tidy)
-	$(Q)printf '%s\n' $(wildcard user/*/*.c) | xargs -P 2 -n 4 sh -c 'clang-tidy-14 --quiet "$$@" -- \
-		-std=gnu17 -D_GNU_SOURCE -DPODCRED_VERSION=\"\" -I$(O)/gen \
-		$(UNIT_INC) 2>$(O)/tidy.err || { cat $(O)/tidy.err; exit 1; }' sh
+	$(Q)$(MAKE) -s -k -j$(shell nproc) $(TIDY_OK)
+$(TIDY_OK): $(O)/lint/%.ok: $(O)/%.o .clang-tidy
+	$(Q)mkdir -p $(@D)
+	$(Q)clang-tidy-14 --quiet $*.c -- -std=gnu17 -D_GNU_SOURCE -DPODCRED_VERSION=\"\" -I$(O)/gen \
+		$(UNIT_INC) 2>$@.err || { cat $@.err; exit 1; }
+	$(Q)rm $@.err && touch $@
 
 # A function's body lies between braces in the first column (lint-format sees to that). Tables of tests may be longer.
 FUNCTION_LINES := 60
