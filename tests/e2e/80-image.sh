@@ -227,6 +227,28 @@ real_answer() { in_pod "$1" curl -s -m 5 "http://$REAL/"; }
 same "the agent's own pod reaches the real metadata service" 'the real one' "$(real_answer podcred)"
 check 'no other pod does' [ "$(real_answer cart)" != 'the real one' ]
 
+# ---- probes, as a kubelet runs them: in the containers, with their rights ----
+
+ready() { runc exec "$1" /usr/bin/podcred ready "${@:2}" 2>&1; }
+same "in the agent's container: ready" ready "$(ready serve --agent "$NODE_V4:$AGENT_PORT")"
+same "in the resolver's, of the resolver" ready "$(ready resolve --resolver --pin-dir "$PIN_DIR")"
+
+# ---- the guard of the next boot: root without a capability leaves it on the host ----
+
+HOST=$ENV_TMP/node
+mkdir -p "$HOST/run/systemd/system" "$HOST/etc/systemd/system"
+host_container() {
+  run_once host 0 '' "$CGROUP_MOUNT:/sys/fs/cgroup $HOST:/host" host "$@" --root /host
+}
+check 'init container: host install' host_container install --pin-dir "$PIN_DIR" \
+  --kubepods "$(inside "$KUBEPODS")" --agent "$NODE_V4:$AGENT_PORT" || cat "$ENV_TMP/host.log"
+same 'the unit loads what this load has' "\"--kubepods\" \"$(inside "$KUBEPODS")\" \"--pin-dir\" \"$PIN_DIR\"" \
+  "$(grep -o -m 1 '"--kubepods" [^ ]* "--pin-dir" [^ ]*' "$HOST/etc/systemd/system/podcred-load.service")"
+lib=/opt/podcred/current/lib
+same "it runs there with the image's libraries alone" "$(cat "$ENV_TMP/version.log")" \
+  "$(chroot "$HOST" "$(cd "$HOST" && echo ./$lib/ld-*)" --inhibit-cache --library-path $lib \
+    /opt/podcred/current/bin/podcred version)"
+
 # ---- restart, upgrade, death ----
 
 check 'init container again: updates in place' load_container
@@ -236,6 +258,17 @@ same 'credentials still flow' AKIACART "$(key_of cart)"
 runc kill serve TERM
 check 'the agent ends on SIGTERM' wait_for 10 bash -c "! [ -d /proc/$pid ]"
 check_not 'without agent the guard still refuses' real_answer cart
+
+# ---- away: first from the host, so that a reboot in between does not bring the guard back ----
+
+UNLOAD_CAPS='CAP_BPF CAP_NET_ADMIN CAP_SYS_ADMIN'
+check 'host uninstall in a container' host_container uninstall
+same 'nothing is left on the host' '' "$(find "$HOST" -type f -o -type l)"
+check 'unload in a container, with the rights of the manifest' \
+  run_once unload 0 "$UNLOAD_CAPS" "$HOST_MOUNTS" unload --pin-dir "$PIN_DIR" || cat "$ENV_TMP/unload.log"
+same 'the kernel has nothing of it any more' '[0-9]* programs detached; nothing is guarded any more' \
+  "$(sed 's/^[0-9]*/[0-9]*/' "$ENV_TMP/unload.log")"
+check_not 'no pin is left' test -e "$PIN_DIR"
 same 'no container left a second cgroup of the pod behind' '' \
   "$(find "${POD_CGROUP[podcred]}" -name 'pod*' -mindepth 1)"
 tap_done
