@@ -136,8 +136,8 @@ docs/faults.md: all $(O)/tests/bypass $(O)/tests/who $(O)/tests/exclusive
 	$(Q)O=$(abspath $(O)) tests/faults/run.sh --markdown $@
 
 .PHONY: test-cluster-faults
-test-cluster-faults: $(O)/tests/follow ## an API server that is away, slow, cut off, out of order: no pod is lost
-	$(Q)O=$(abspath $(O)) CACHE='$(CACHE)' tests/run.sh tests/kube/faults.sh
+test-cluster-faults: all $(O)/tests/follow ## an API server that is away, slow, cut off, out of order: no pod is lost
+	$(Q)O=$(abspath $(O)) CACHE='$(CACHE)' tests/run.sh tests/kube/faults.sh tests/kube/resolve.sh
 
 # What is built here, on the kernels of these Debian releases.
 KERNELS ?= bullseye bookworm trixie sid
