@@ -83,7 +83,7 @@ spec() {
     ($caps | split(" ")) as $caps
     | .root = {path: $root, readonly: true}
     | .process.terminal = false
-    | .process.user = {uid: $uid, gid: $uid}
+    | .process.user = {uid: $uid, gid: $uid, additionalGids: [60777]}
     | .process.args = $image[0].config.Entrypoint + ($args | split("\n"))
     | .process.noNewPrivileges = true
     | .process.capabilities = {bounding: $caps, effective: $caps, permitted: $caps}
@@ -120,8 +120,8 @@ log_says() {
 inside() { echo "/sys/fs/cgroup${1#"$CGROUP_MOUNT"}"; }
 
 load_with() {
-  run_once load 0 "$1" "$HOST_MOUNTS" load --pin-dir "$PIN_DIR" \
-    --kubepods "$(inside "$KUBEPODS")" --agent "$NODE_V4:$AGENT_PORT"
+  run_once load 0 "$1" "$HOST_MOUNTS $ENV_TMP/keep:/run/podcred-node" load --pin-dir "$PIN_DIR" \
+    --kubepods "$(inside "$KUBEPODS")" --agent "$NODE_V4:$AGENT_PORT" --token-key /run/podcred-node/token-key
 }
 load_container() { load_with "$LOAD_CAPS"; }
 
@@ -165,7 +165,7 @@ pod_add podcred burstable host
 pod_add cart besteffort
 pod_add till guaranteed
 env_podlist "$ENV_TMP/pods.json"
-mkdir "$ENV_TMP/names" "$ENV_TMP/secret"
+mkdir "$ENV_TMP/names" "$ENV_TMP/secret" "$ENV_TMP/keep"
 cp "$ENV_TMP/pods.json" "$ENV_TMP/names"
 env_associations >"$ENV_TMP/secret/associations.yaml"
 chown 60777 "$ENV_TMP/secret/associations.yaml"
@@ -179,18 +179,14 @@ is_complete() { podcred status --json | jq -e .complete; }
 check 'all is attached, seen from the node' is_complete
 
 SECCOMP_ALSO={}
+check_not 'a key where none can be made fails' run_once load 0 "$LOAD_CAPS" "$HOST_MOUNTS" load --pin-dir "$PIN_DIR" \
+  --kubepods "$(inside "$KUBEPODS")" --agent "$NODE_V4:$AGENT_PORT" --token-key /token-key
+check 'with the reason' grep -q 'cannot write /token-key: Read-only file system' "$ENV_TMP/load.log" || cat "$ENV_TMP/load.log"
 check_not 'resolve cannot work with the seccomp profile of CRI-O' run_once resolve 0 "$RESOLVE_CAPS" "$HOST_MOUNTS" \
   resolve --pin-dir "$PIN_DIR" --kubepods "$(inside "$KUBEPODS")"
 same 'and says in one line what it may not' '1 1' \
   "$(wc -l <"$ENV_TMP/resolve.log") $(grep -c 'Operation not permitted' "$ENV_TMP/resolve.log")" || cat "$ENV_TMP/resolve.log"
 SECCOMP_ALSO=$SECCOMP_CONTAINERD
-mkdir -p "$ENV_TMP/host/run/systemd/system" "$ENV_TMP/host/etc/systemd/system" "$ENV_TMP/config"
-: >"$ENV_TMP/config/config.yaml"
-check 'init container: the guard is installed on the host, without a capability' run_once host 0 '' \
-  "$CGROUP_MOUNT:/sys/fs/cgroup $ENV_TMP/host:/host $ENV_TMP/config:/etc/podcred:ro" host install --root /host \
-  --kubepods "$(inside "$KUBEPODS")" --config /etc/podcred/config.yaml --agent "$NODE_V4:$AGENT_PORT" ||
-  cat "$ENV_TMP/host.log"
-check 'with its unit' test -s "$ENV_TMP/host/etc/systemd/system/podcred-load.service"
 run_daemon resolve 0 "$RESOLVE_CAPS" "$HOST_MOUNTS $ENV_TMP/names:/run/podcred:ro" \
   resolve --pin-dir "$PIN_DIR" --kubepods "$(inside "$KUBEPODS")" --pods /run/podcred/pods.json
 check 'resolver container starts' log_says resolve 'resolver ready: 3 pods'
@@ -200,8 +196,13 @@ same 'in it, status says what it says on the node' "0 $(podcred status --json | 
 runc exec resolve /usr/bin/podcred doctor --pin-dir "$PIN_DIR" --no-probe >"$ENV_TMP/out"
 same 'and doctor fails nothing but the agent, which is not up yet' agent \
   "$(awk '$1 == "fail" { print $2 }' "$ENV_TMP/out")"
-run_daemon serve 60777 '' "$ENV_TMP/secret:/etc/podcred:ro" serve --agent "$NODE_V4:$AGENT_PORT" \
-  --associations /etc/podcred/associations.yaml
+same "load has made the agent's key, for its group to read" '440 0 60777 32' \
+  "$(stat -c '%a %u %g %s' "$ENV_TMP/keep/token-key")"
+serve_container() {
+  run_daemon serve 60777 '' "$ENV_TMP/secret:/etc/podcred:ro $ENV_TMP/keep:/run/podcred-node:ro" serve \
+    --agent "$NODE_V4:$AGENT_PORT" --associations /etc/podcred/associations.yaml --token-key /run/podcred-node/token-key
+}
+serve_container
 check 'agent container starts' log_says serve 'agent ready'
 pid=$(runc state serve | jq .pid)
 same 'agent container: user, capabilities, no_new_privs, seccomp' '60777 0000000000000000 1 2' \
@@ -212,6 +213,11 @@ same 'agent container: user, capabilities, no_new_privs, seccomp' '60777 0000000
 key_of() { in_pod "$1" curl -s -m 5 "$ECS_URL" | jq -r '.AccessKeyId // .code'; }
 same 'a pod gets its credentials' AKIACART "$(key_of cart)"
 same 'another pod gets its own' AKIATILL "$(key_of till)"
+
+imds() { in_pod cart curl -s -m 5 -X "$1" -H "X-aws-ec2-metadata-token${2%%=*}: ${2#*=}" "http://$REAL/latest/$3"; }
+token=$(imds PUT -ttl-seconds=300 api/token)
+role() { imds GET "=$token" meta-data/iam/security-credentials/; }
+same 'with a session token a pod gets its role' cart-role "$(role)"
 
 # The real metadata service of this node.
 in_node ip addr add "$REAL/32" dev lo
@@ -258,6 +264,22 @@ same 'credentials still flow' AKIACART "$(key_of cart)"
 runc kill serve TERM
 check 'the agent ends on SIGTERM' wait_for 10 bash -c "! [ -d /proc/$pid ]"
 check_not 'without agent the guard still refuses' real_answer cart
+runc delete serve
+key=$(sha256sum "$ENV_TMP/keep/token-key")
+check 'init container again: the key stays' load_container
+same 'as it was' "$key" "$(sha256sum "$ENV_TMP/keep/token-key")"
+serve_container
+check 'agent container starts again' log_says serve 'agent ready'
+same 'the session token from before is valid' cart-role "$(role)"
+pid=$(runc state serve | jq .pid)
+runc kill serve TERM
+wait_for 10 bash -c "! [ -d /proc/$pid ]"
+runc delete serve
+chmod 0400 "$ENV_TMP/keep/token-key"
+serve_container
+check 'an agent that cannot read the key starts all the same' log_says serve 'agent ready'
+check 'and says what that means' log_says serve 'warning: cannot read .*token-key: Permission denied. Session tokens'
+same 'a pod gets its credentials then, too' AKIACART "$(key_of cart)"
 
 # ---- away: first from the host, so that a reboot in between does not bring the guard back ----
 

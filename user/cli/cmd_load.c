@@ -5,6 +5,7 @@
 #include "base/plural.h"
 #include "cli/cli.h"
 #include "cli/setup.h"
+#include "daemon/token_key.h"
 #include "node/guard_up.h"
 
 static int print_load(const struct layout *place, const struct guard_up *up)
@@ -76,6 +77,7 @@ static int load(const struct layout *place, bool json, struct pc_err *err)
 int cmd_load(const struct cli_command *self, int argc, char **argv)
 {
 	struct cli_setup setup = {};
+	const char *token_key = NULL;
 	bool json = false, verbose = false, if_needed = false;
 	const struct cli_option options[] = {
 		CLI_SETUP(setup),
@@ -85,6 +87,8 @@ int cmd_load(const struct cli_command *self, int argc, char **argv)
 		{"if-needed", NULL,
 		 "attach only what has gone with a removed cgroup, if that is all", NULL,
 		 &if_needed, NULL},
+		{"token-key", "FILE", "make the key that serve --token-key reads", &token_key, NULL,
+		 NULL},
 		{"verbose", NULL, "show what libbpf and the verifier say", NULL, &verbose, NULL},
 		CLI_JSON(json),
 	};
@@ -102,6 +106,8 @@ int cmd_load(const struct cli_command *self, int argc, char **argv)
 		r = mend(&place, if_needed, json);
 	if (r == 1)
 		r = load(&place, json, &err);
+	if (r == 0 && token_key)
+		r = daemon_token_key_provide(token_key, &err);
 	if (r < 0)
 		r = cli_fail(json, r, &err);
 	node_layout_done(&place);

@@ -8,14 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 
 #include "agent/agent.h"
 #include "base/caps.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/plural.h"
@@ -24,10 +22,13 @@
 #include "daemon/sandbox.h"
 #include "daemon/signals.h"
 #include "daemon/supervised.h"
+#include "daemon/token_key.h"
 #include "identity/pod.h"
 #include "podcred/podcred.h"
 
 #define RETRY_MAX_S 30
+
+_Static_assert(DAEMON_TOKEN_KEY_SIZE == AGENT_TOKEN_KEY_SIZE, "one key");
 
 /* Memory here holds credentials, also in buffers of libyaml's. */
 static void harden(void)
@@ -40,40 +41,6 @@ static void harden(void)
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 	daemon_privileges_hide_memory();
-}
-
-/* A key that outlives the process keeps IMDS session tokens valid across restarts: most SDKs do
- * not recover from a refused token within the call. */
-static int token_key(const char *path, uint8_t key[AGENT_TOKEN_KEY_SIZE], struct pc_err *err)
-{
-	_cleanup_free_ char *data = NULL;
-	size_t len = 0;
-	int r;
-
-	if (!path) {
-		r = getrandom(key, AGENT_TOKEN_KEY_SIZE, 0) == AGENT_TOKEN_KEY_SIZE ? 0 : -EIO;
-		return r < 0 ? pc_err_set(err, r, "no randomness from the kernel") : 0;
-	}
-	r = file_read(path, AGENT_TOKEN_KEY_SIZE, &data, &len);
-	if (r == 0 && len == AGENT_TOKEN_KEY_SIZE) {
-		memcpy(key, data, len);
-		explicit_bzero(data, len);
-		return 0;
-	}
-	if (r == 0 || r == -EFBIG)
-		return pc_err_set(err, -EINVAL,
-				  "%s is not a key of %d bytes; remove it, a new one is made", path,
-				  AGENT_TOKEN_KEY_SIZE);
-	if (r != -ENOENT)
-		return pc_err_set(err, r, "cannot read %s: %s", path, strerror(-r));
-	r = token_key(NULL, key, err);
-	if (r == 0)
-		r = file_write_atomic(path, key, AGENT_TOKEN_KEY_SIZE, 0600);
-	return r < 0 ? pc_err_set(err, r,
-				  "cannot write %s: %s; give a writable directory, or no "
-				  "--token-key",
-				  path, strerror(-r))
-		     : 0;
 }
 
 /* The main thread's own: signals, the channel, addresses that come late, and what the agent has to do
@@ -322,6 +289,17 @@ static int start_agent(struct serve *serve, struct agent_options *agent, int fil
 	return r;
 }
 
+/* Tokens that end with this process are better than no agent: a file that cannot be read is no reason to stop. */
+static int read_token_key(const char *path, uint8_t ret[AGENT_TOKEN_KEY_SIZE], struct pc_err *err)
+{
+	int r = daemon_token_key_read(path, ret, err);
+
+	if (r == 0 || r == -EINVAL || !path)
+		return r;
+	log_warn("%s. Session tokens of IMDS end with this process", err->msg);
+	return daemon_token_key_read(NULL, ret, err);
+}
+
 /* Confined, from then on. */
 static int start(struct serve *serve, struct agent_options *agent, struct pc_err *err)
 {
@@ -336,7 +314,7 @@ static int start(struct serve *serve, struct agent_options *agent, struct pc_err
 	}
 	/* before we become somebody else: the key may be root's */
 	if (r == 0)
-		r = token_key(serve->options->token_key, agent->token_key, err);
+		r = read_token_key(serve->options->token_key, agent->token_key, err);
 	if (r == 0)
 		r = confine(serve->options, err);
 	if (r == 0)

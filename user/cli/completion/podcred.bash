@@ -30,7 +30,7 @@ _podcred() {
   --agent | --pod-uid | --without | --context | --node | --count | --pod | --to | --protocol) return ;;
   esac
   case ${COMP_WORDS[1]} in
-  load) options="$place --without --take-over --if-needed --verbose --json" ;;
+  load) options="$place --without --take-over --if-needed --token-key --verbose --json" ;;
   unload) options='--others --wait --kubepods --pin-dir --json' ;;
   run) options="$place --without --pods --kubeconfig --context --node --metrics --associations --user --token-key --require-authorization --keep --verbose $log" ;;
   resolve) options="--config --pods --kubeconfig --context --node --metrics --kubepods --standby --conflict-seconds --pin-dir $log" ;;
