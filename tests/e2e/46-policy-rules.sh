@@ -185,6 +185,32 @@ sed -i 's/-tier: db}/tier: node}/' "$ENV_TMP/config.yaml"
 kill -HUP "$RESOLVE_PID"
 check 'and back' wait_for 10 is_policy other 'exempt 2' || policy_of other
 
+# ---- a resolver that starts before anybody can tell it of the pods ----
+again() { # again PODS: another resolver, with the list in that file
+  local before
+  kill "$RESOLVE_PID"
+  wait "$RESOLVE_PID" 2>/dev/null
+  before=$(resolver_since)
+  nsenter --net="/run/netns/$NODE_NETNS" "$PODCRED" resolve --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" \
+    --pods "$1" --config "$ENV_TMP/config.yaml" >"$ENV_TMP/resolve.log" 2>&1 &
+  RESOLVE_PID=$!
+  resolver_wait "$before" || env_fail "the resolver is not ready: $(cat "$ENV_TMP/resolve.log")"
+}
+POD_META[web]='"annotations":{"podcred.io/action":"deny"}'
+becomes 'one is denied by its annotation' web 'deny 15'
+again "$ENV_TMP/not-there.json"
+same 'no list yet: who was exempt by a label still is' 'exempt 2' "$(policy_of other)"
+same 'no list yet: who was denied by an annotation still is' 'deny 15' "$(policy_of web)"
+same 'no list yet: nobody else is denied, though the labels are not known' 'audit 10' "$(policy_of trusted)"
+sed -i 's/tier: node}/tier: db}/; 0,/action: exempt/s//action: redirect/' "$ENV_TMP/config.yaml"
+again "$ENV_TMP/not-there.json"
+same 'no list yet, and the exemption is gone from the policy: the strictest that may be meant' 'deny 6' "$(policy_of other)"
+sed -i 's/tier: db}/tier: node}/; 0,/action: redirect/s//action: exempt/' "$ENV_TMP/config.yaml"
+again "$PODS"
+check 'with a list: exempt again' wait_for 10 is_policy other 'exempt 2' || policy_of other
+POD_META[web]=
+becomes 'and the annotation is gone' web 'redirect 15'
+
 # ---- imdsv2 ----
 cgroup_signal "$AGENT_CGROUP" KILL
 env_serve

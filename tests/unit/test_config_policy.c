@@ -600,6 +600,52 @@ static void labels_unknown(void **state)
 	}
 }
 
+/* Until the labels are known again, what was said of the pod stays, where it may still be meant. */
+static void labels_unknown_yet(void **state)
+{
+	static const struct {
+		enum config_policy_action before;
+		bool before_imdsv2;
+		const char *rules;
+		enum config_policy_action want;
+		size_t line;
+	} cases[] = {
+		{EXEMPT, false,
+		 "- {namespace: shop, podSelector: {matchLabels: {a: b}}, action: exempt}\n",
+		 EXEMPT, 2},
+		{REDIRECT, false,
+		 "- {namespace: shop, podSelector: {matchLabels: {a: b}}, action: exempt}\n",
+		 REDIRECT, 0},
+		{REDIRECT, false, "- {podSelector: {matchLabels: {a: b}}, action: deny}\n",
+		 REDIRECT, 0},
+		{DENY, false, "- {podSelector: {matchLabels: {a: b}}, action: deny}\n", DENY, 2},
+		/* no longer */
+		{EXEMPT, false, "- {namespace: shop, action: redirect}\n", REDIRECT, 2},
+		{EXEMPT, false, "- {podSelector: {matchLabels: {a: b}}, action: deny}\n", DENY, 2},
+		{EXEMPT, false, "  []\n", REDIRECT, 0},
+		{REDIRECT, true, "- {podSelector: {matchLabels: {a: b}}, action: deny}\n", DENY, 2},
+		{AUDIT, false,
+		 "- {namespace: shop, podSelector: {matchLabels: {a: b}}, action: exempt}\n",
+		 REDIRECT, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct config_verdict before = {.action = cases[i].before,
+						      .imdsv2 = cases[i].before_imdsv2};
+		const struct config_pod pod = {
+			.name_space = "shop", .service_account = "cart", .before = &before};
+		struct config_verdict verdict;
+		char text[256];
+
+		snprintf(text, sizeof(text), "policy:\n%s", cases[i].rules);
+		must_load(text);
+		verdict = config_policy_for(&config, &pod);
+		if (verdict.action != cases[i].want || verdict.line != cases[i].line)
+			fail_msg("%zu: %s: %d by line %zu", i, text, verdict.action, verdict.line);
+	}
+}
+
 /* Annotations only where a rule allows them, and only to tighten. */
 static void annotations(void **state)
 {
@@ -681,15 +727,15 @@ static void limit_of_labels(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(no_policy),	   cmocka_unit_test(selects),
-		cmocka_unit_test(unnamed),	   cmocka_unit_test(first_decides),
-		cmocka_unit_test(good_names),	   cmocka_unit_test(bad_names),
-		cmocka_unit_test(refusals),	   cmocka_unit_test(unreachable),
-		cmocka_unit_test(limit),	   cmocka_unit_test(selects_by_labels),
-		cmocka_unit_test(bad_selectors),   cmocka_unit_test(covers_by_labels),
-		cmocka_unit_test(host_network),	   cmocka_unit_test(unsafe),
-		cmocka_unit_test(labels_unknown),  cmocka_unit_test(annotations),
-		cmocka_unit_test(limit_of_labels),
+		cmocka_unit_test(no_policy),	  cmocka_unit_test(selects),
+		cmocka_unit_test(unnamed),	  cmocka_unit_test(first_decides),
+		cmocka_unit_test(good_names),	  cmocka_unit_test(bad_names),
+		cmocka_unit_test(refusals),	  cmocka_unit_test(unreachable),
+		cmocka_unit_test(limit),	  cmocka_unit_test(selects_by_labels),
+		cmocka_unit_test(bad_selectors),  cmocka_unit_test(covers_by_labels),
+		cmocka_unit_test(host_network),	  cmocka_unit_test(unsafe),
+		cmocka_unit_test(labels_unknown), cmocka_unit_test(labels_unknown_yet),
+		cmocka_unit_test(annotations),	  cmocka_unit_test(limit_of_labels),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -632,6 +632,22 @@ static void test_recall(void **state)
 	assert_false(in_map(11)->named);
 }
 
+/* What the sink knew beside the names is the sink's to judge, until the source tells of the pod. */
+static void test_recall_before(void **state)
+{
+	struct pod_ident old = recalled(7, UID_1, "web");
+	struct pod_name one = pod(UID_1, "shop", "web-0", "web");
+
+	(void)state;
+	old.before = 5;
+	assert_int_equal(registry_recall(reg, &old), 0);
+	scan_7_only();
+	assert_int_equal(registry_find(reg, 7)->before, 5);
+	assert_int_equal(put_name(&one), 0); /* with labels that are not known, either */
+	assert_int_equal(map.upserts, 1);
+	assert_int_equal(in_map(7)->before, 0);
+}
+
 /* The API's word counts more than an earlier resolver's; a pod that it does not know may be ending. */
 static void test_recall_then_api(void **state)
 {
@@ -746,6 +762,7 @@ int main(void)
 		TEST(test_running),
 		TEST(test_static_pods_that_change),
 		TEST(test_recall),
+		TEST(test_recall_before),
 		TEST(test_recall_then_api),
 		TEST(test_recall_then_list),
 		TEST(test_many_changes),

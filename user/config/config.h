@@ -117,6 +117,13 @@ int config_set_agent(struct config *config, const char *text, struct pc_err *err
 /* Set metrics from "ADDRESS:PORT" or "off". -EINVAL with err filled. */
 int config_set_metrics(struct config *config, const char *text, struct pc_err *err);
 
+struct config_verdict {
+	enum config_policy_action action;
+	bool imdsv2;
+	bool annotated; /* the pod's annotations have made it stricter */
+	size_t line; /* of the rule that decided; 0: none */
+};
+
 /* A pod as the policy looks at it. */
 struct config_pod {
 	const char *name_space; /* empty: its name is not known */
@@ -125,17 +132,14 @@ struct config_pod {
 	bool host_network;
 	const char *labels; /* KEY NUL VALUE NUL, up to an empty key; NULL: not known */
 	bool asks_deny, asks_redirect, asks_imdsv2; /* its annotations */
-};
-
-struct config_verdict {
-	enum config_policy_action action;
-	bool imdsv2;
-	bool annotated; /* the pod's annotations have made it stricter */
-	size_t line; /* of the rule that decided; 0: none */
+	const struct config_verdict
+		*before; /* while its labels are not known yet: what was said of it
+					      * when they were; else NULL */
 };
 
 /*
  * What the policy says of a pod: the first rule that matches, else redirect; and redirect for a pod without a
- * name. When its labels are not known, several rules may be that first one, and the strictest of them decides.
+ * name. When its labels are not known, several rules may be that first one. Then what was said before holds, if
+ * one of them says it, and else the strictest of them decides.
  */
 struct config_verdict config_policy_for(const struct config *config, const struct config_pod *pod);

@@ -47,27 +47,6 @@ static enum match match(const struct config *config, const struct config_policy_
 	return config_selector_matches(config, rule, pod->labels) ? MATCH_YES : MATCH_NO;
 }
 
-/* Of the rules that may be the first to match: the strictest of each. */
-static void take_rule(const struct config_policy_rule *rule, struct config_verdict *verdict,
-		      bool *annotations)
-{
-	verdict->imdsv2 |= rule->imdsv2;
-	*annotations |= rule->annotations;
-	if (verdict->line && verdict->action >= rule->action)
-		return;
-	verdict->action = rule->action;
-	verdict->line = rule->line;
-}
-
-/* Without a rule it is redirected; that may be stricter than what a rule would give that only may match. */
-static void take_none(struct config_verdict *verdict)
-{
-	if (verdict->line && verdict->action >= CONFIG_POLICY_REDIRECT)
-		return;
-	verdict->action = CONFIG_POLICY_REDIRECT;
-	verdict->line = 0;
-}
-
 /* Only ever stricter: what a pod says of itself, whoever may make it can say. To have a session token required is
  * to be redirected, as the real service asks for none. */
 static void tighten(struct config_verdict *verdict, const struct config_pod *pod)
@@ -83,23 +62,60 @@ static void tighten(struct config_verdict *verdict, const struct config_pod *pod
 	verdict->imdsv2 |= pod->asks_imdsv2;
 }
 
+/* rule: NULL when there is none. */
+static struct config_verdict verdict_of(const struct config_policy_rule *rule,
+					const struct config_pod *pod)
+{
+	struct config_verdict verdict = {.action = CONFIG_POLICY_REDIRECT};
+
+	if (!rule)
+		return verdict;
+	verdict = (struct config_verdict){
+		.action = rule->action, .imdsv2 = rule->imdsv2, .line = rule->line};
+	if (rule->annotations)
+		tighten(&verdict, pod);
+	return verdict;
+}
+
+/* Of what may be meant. */
+struct choice {
+	struct config_verdict strictest, as_before;
+	bool any, has_before;
+};
+
+static void consider(struct choice *choice, const struct config_verdict *verdict,
+		     const struct config_verdict *before)
+{
+	bool imdsv2 = choice->strictest.imdsv2 || verdict->imdsv2;
+
+	if (!choice->any || verdict->action > choice->strictest.action)
+		choice->strictest = *verdict;
+	choice->strictest.imdsv2 = imdsv2;
+	choice->any = true;
+	if (!before || choice->has_before || verdict->action != before->action ||
+	    verdict->imdsv2 != before->imdsv2)
+		return;
+	choice->as_before = *verdict;
+	choice->has_before = true;
+}
+
 struct config_verdict config_policy_for(const struct config *config, const struct config_pod *pod)
 {
-	struct config_verdict verdict = {};
+	struct config_verdict verdict;
+	struct choice choice = {};
 	enum match found = MATCH_NO;
-	bool annotations = false;
 
 	/* a pod without a name is nobody's exception */
 	for (size_t i = 0; pod->name_space[0] && found != MATCH_YES && i < config->n_policy; i++) {
 		found = match(config, &config->policy[i], pod);
+		verdict = verdict_of(&config->policy[i], pod);
 		if (found != MATCH_NO)
-			take_rule(&config->policy[i], &verdict, &annotations);
+			consider(&choice, &verdict, pod->before);
 	}
+	verdict = verdict_of(NULL, pod);
 	if (found != MATCH_YES)
-		take_none(&verdict);
-	if (annotations)
-		tighten(&verdict, pod);
-	return verdict;
+		consider(&choice, &verdict, pod->before);
+	return choice.has_before ? choice.as_before : choice.strictest;
 }
 
 /* ---- the file ---- */

@@ -46,6 +46,9 @@ struct pod_ident {
 	bool is_static; /* uid is the kubelet's config hash */
 	bool labels_known; /* else there may be any; never without a name */
 	uint8_t asks; /* POD_ASKS_* */
+	uint32_t
+		before; /* what else the sink had of it, when its names were recalled (registry_recall),
+			  * until a source tells of it; only the sink knows what it means */
 	struct pod_labels *labels; /* the registry's */
 	char uid[POD_UID_SIZE];
 	char name_space[POD_NAMESPACE_SIZE];

@@ -106,9 +106,10 @@ static bool same_record(const struct pod_ident *a, const struct pod_ident *b)
 {
 	return a->named == b->named && a->host_network == b->host_network &&
 	       a->is_static == b->is_static && a->labels_known == b->labels_known &&
-	       a->asks == b->asks && pod_labels_same(a->labels, b->labels) &&
-	       strcmp(a->uid, b->uid) == 0 && strcmp(a->name_space, b->name_space) == 0 &&
-	       strcmp(a->name, b->name) == 0 && strcmp(a->service_account, b->service_account) == 0;
+	       a->asks == b->asks && a->before == b->before &&
+	       pod_labels_same(a->labels, b->labels) && strcmp(a->uid, b->uid) == 0 &&
+	       strcmp(a->name_space, b->name_space) == 0 && strcmp(a->name, b->name) == 0 &&
+	       strcmp(a->service_account, b->service_account) == 0;
 }
 
 /* ---- the cgroups of a uid ---- */
@@ -178,6 +179,7 @@ static void take_name(struct pod_ident *pod, const struct pod_name *name)
 	pod->host_network = name->host_network;
 	pod->labels_known = name->labels_known;
 	pod->asks = name->asks;
+	pod->before = 0;
 	pod->labels = name->labels;
 	memcpy(pod->name_space, name->name_space, sizeof(pod->name_space));
 	memcpy(pod->name, name->name, sizeof(pod->name));
@@ -188,6 +190,7 @@ static void drop_name(struct pod_ident *pod)
 {
 	pod->named = pod->host_network = pod->labels_known = false;
 	pod->asks = 0;
+	pod->before = 0;
 	pod->labels = NULL;
 	memset(pod->name_space, 0, sizeof(pod->name_space));
 	memset(pod->name, 0, sizeof(pod->name));

@@ -74,6 +74,8 @@ static int recall_pod(void *arg, const void *key, const void *value)
 		.named = pod->flags & PODCRED_POD_NAMED,
 		.host_network = pod->flags & PODCRED_POD_HOST_NETWORK,
 		.is_static = pod->flags & PODCRED_POD_STATIC,
+		.asks = resolver_policy_recall(pod->flags),
+		.before = pod->flags,
 	};
 
 	if (memcmp(key, &pod->cgroup_id, sizeof(pod->cgroup_id)) != 0)
@@ -86,11 +88,29 @@ static int recall_pod(void *arg, const void *key, const void *value)
 	return 0;
 }
 
+#define BY_POLICY                                                                                  \
+	(PODCRED_POD_EXEMPT | PODCRED_POD_DENIED | PODCRED_POD_AUDIT | PODCRED_POD_IMDSV2 |        \
+	 PODCRED_POD_ANNOTATED)
+
+static bool has_other_policy(void *arg, const struct pod_ident *pod)
+{
+	const struct resolver *res = arg;
+	struct resolver_policy policy = resolver_policy_of(&res->config, pod);
+	struct podcred_pod left;
+
+	return pod->before &&
+	       (kern_pod_read(res->maps.pods, pod->cgroup_id, &left) < 0 ||
+		((left.flags ^ policy.flags) & BY_POLICY) != 0 || left.policy_line != policy.line);
+}
+
+/* Their policy is this one's, which may be another than that of whoever left them. */
 static void recall(struct resolver *res)
 {
-	if (resolver_source_kind(&res->options->source) != RESOLVER_SOURCE_NONE)
-		kern_map_each(res->maps.pods, sizeof(uint64_t), sizeof(struct podcred_pod),
-			      recall_pod, res->registry);
+	if (resolver_source_kind(&res->options->source) == RESOLVER_SOURCE_NONE)
+		return;
+	kern_map_each(res->maps.pods, sizeof(uint64_t), sizeof(struct podcred_pod), recall_pod,
+		      res->registry);
+	registry_rewrite(res->registry, has_other_policy, res); /* what fails is offered again */
 }
 
 struct leftovers {

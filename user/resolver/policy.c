@@ -20,8 +20,28 @@ static uint32_t flags_of(const struct config_verdict *verdict)
 	       (verdict->annotated ? PODCRED_POD_ANNOTATED : 0);
 }
 
+static struct config_verdict verdict_before(uint32_t flags)
+{
+	return (struct config_verdict){
+		.action = flags & PODCRED_POD_DENIED   ? CONFIG_POLICY_DENY
+			  : flags & PODCRED_POD_EXEMPT ? CONFIG_POLICY_EXEMPT
+			  : flags & PODCRED_POD_AUDIT  ? CONFIG_POLICY_AUDIT
+						       : CONFIG_POLICY_REDIRECT,
+		.imdsv2 = flags & PODCRED_POD_IMDSV2,
+	};
+}
+
+uint8_t resolver_policy_recall(uint32_t flags)
+{
+	if (!(flags & PODCRED_POD_ANNOTATED))
+		return 0;
+	return (flags & PODCRED_POD_DENIED ? POD_ASKS_DENY : POD_ASKS_REDIRECT) |
+	       (flags & PODCRED_POD_IMDSV2 ? POD_ASKS_IMDSV2 : 0);
+}
+
 struct resolver_policy resolver_policy_of(const struct config *config, const struct pod_ident *pod)
 {
+	const struct config_verdict before = verdict_before(pod->before);
 	const struct config_pod asked = {
 		.name_space = pod->name_space,
 		.service_account = pod->service_account,
@@ -30,6 +50,7 @@ struct resolver_policy resolver_policy_of(const struct config *config, const str
 		.asks_deny = pod->asks & POD_ASKS_DENY,
 		.asks_redirect = pod->asks & POD_ASKS_REDIRECT,
 		.asks_imdsv2 = pod->asks & POD_ASKS_IMDSV2,
+		.before = pod->before && !pod->labels_known ? &before : NULL,
 	};
 	struct config_verdict verdict;
 

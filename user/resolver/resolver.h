@@ -124,6 +124,9 @@ struct resolver_policy {
 	uint32_t line; /* of the rule; 0: none */
 };
 
+/* What a pod's annotations asked for (POD_ASKS_*), as far as the flags of an earlier resolver tell. */
+uint8_t resolver_policy_recall(uint32_t flags);
+
 struct resolver_policy resolver_policy_of(const struct config *config, const struct pod_ident *pod);
 int resolver_policy_start(struct resolver *res, struct pc_err *err);
 void resolver_policy_reload(struct resolver *res);
