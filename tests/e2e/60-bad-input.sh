@@ -128,6 +128,12 @@ bad_config '3: serviceAccount "a[.][.]b" is not the name of one .*; correct it, 
   'bad service account in the policy'
 config <<<$'policy:\n- action: exempt'
 bad_config '2: this rule would exempt every pod; give "namespace"' 'everybody is exempt'
+config <<<$'policy:\n- podSelector: {matchLabels: {app: aws-node}}\n  action: exempt'
+bad_config '2: pods of any namespace with these labels would be exempt, .*; give "namespace" too' 'exempt by labels alone'
+config <<<$'policy:\n- podSelector:\n    app: web\n  action: deny'
+bad_config '3: unknown key "app"; known are matchLabels, matchExpressions' 'labels without matchLabels'
+config <<<$'policy:\n- namespace: shop\n  action: exempt\n  imdsv2: required'
+bad_config '2: imdsv2: required goes with action: redirect alone, .*; remove one' 'IMDSv2 of an exempt pod'
 config <<<$'policy:\n- serviceAccount: aws-node\n  action: exempt'
 bad_config '2: serviceAccount "aws-node" without a namespace .*; give "namespace" too' \
   'exempt by service account alone'
