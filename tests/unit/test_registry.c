@@ -632,6 +632,27 @@ static void test_recall(void **state)
 	assert_false(in_map(11)->named);
 }
 
+/* Somebody changes the labels of a pod that runs: an event says so, and the policy may judge it anew. */
+static void test_labels_by_event(void **state)
+{
+	struct pod_name one = pod(UID_1, "shop", "web-0", "web");
+
+	(void)state;
+	one.labels_known = true;
+	assert_int_equal(registry_add_cgroup(reg, 7, UID_1, false), 0);
+	assert_int_equal(put_name(&one), 0);
+	assert_int_equal(map.upserts, 2);
+	one.labels = pod_labels_new("color\0red", 10);
+	assert_int_equal(put_name(&one), 0);
+	assert_int_equal(map.upserts, 3);
+	assert_memory_equal(pod_labels_text(in_map(7)->labels), "color\0red\0", 11);
+	pod_labels_unref(one.labels);
+	/* The API forgets it: who it was is known until its cgroup goes. */
+	registry_remove_name(reg, UID_1);
+	assert_true(in_map(7)->labels_known);
+	assert_memory_equal(pod_labels_text(in_map(7)->labels), "color\0red\0", 11);
+}
+
 /* What the sink knew beside the names is the sink's to judge, until the source tells of the pod. */
 static void test_recall_before(void **state)
 {
@@ -763,6 +784,7 @@ int main(void)
 		TEST(test_static_pods_that_change),
 		TEST(test_recall),
 		TEST(test_recall_before),
+		TEST(test_labels_by_event),
 		TEST(test_recall_then_api),
 		TEST(test_recall_then_list),
 		TEST(test_many_changes),
