@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -702,7 +701,6 @@ static void test_many(void **state)
 {
 	enum { N = 5000 };
 	struct pod_name *names = calloc(N, sizeof(*names));
-	struct timespec start, end;
 
 	(void)state;
 	assert_non_null(names);
@@ -714,7 +712,6 @@ static void test_many(void **state)
 		snprintf(name, sizeof(name), "pod-%u", i);
 		names[i] = pod(uid, "ns", name, "sa");
 	}
-	clock_gettime(CLOCK_MONOTONIC, &start);
 	for (unsigned i = 0; i < N; i++) /* ids fall: the worst order for a sorted array */
 		assert_int_equal(registry_add_cgroup(reg, 2 * N - i, names[i].uid, false), 0);
 	assert_int_equal(registry_set_names(reg, names, N, NULL), 0);
@@ -724,9 +721,6 @@ static void test_many(void **state)
 	registry_mark(reg);
 	assert_int_equal(registry_sweep(reg), 0);
 	assert_int_equal(map.removes, N);
-	clock_gettime(CLOCK_MONOTONIC, &end);
-	/* A fraction of a second under sanitizers; a loaded machine gets a lot of room. */
-	assert_true(end.tv_sec - start.tv_sec < 5);
 	free(names);
 }
 
@@ -734,7 +728,6 @@ static void test_many_changes(void **state)
 {
 	enum { N = 5000 };
 	struct pod_name *names = calloc(N, sizeof(*names));
-	struct timespec start, end;
 
 	(void)state;
 	assert_non_null(names);
@@ -745,7 +738,6 @@ static void test_many_changes(void **state)
 		snprintf(uid, sizeof(uid), "%08x-0000-4000-8000-%012x", i * 2654435761U, i);
 		names[i] = pod(uid, "ns", "pod", "sa");
 	}
-	clock_gettime(CLOCK_MONOTONIC, &start);
 	for (unsigned i = 0; i < N; i++)
 		assert_int_equal(registry_add_cgroup(reg, i + 1, names[i].uid, false), 0);
 	for (unsigned round = 0; round < 20; round++) {
@@ -754,9 +746,7 @@ static void test_many_changes(void **state)
 		for (unsigned i = 0; i < N; i++)
 			registry_remove_name(reg, names[i].uid);
 	}
-	clock_gettime(CLOCK_MONOTONIC, &end);
 	assert_int_equal(map.upserts, 2 * N);
-	assert_true(end.tv_sec - start.tv_sec < 5);
 	free(names);
 }
 
