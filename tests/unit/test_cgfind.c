@@ -237,6 +237,11 @@ static const struct {
 	{LINE("/..", "/one", "cgroup2") LINE("/../..", "/two", "cgroup2")
 		 LINE("/", "/z", "cgroup2"),
 	 "/two", false},
+	/* the host's root, mounted as well */
+	{LINE("/", "/host/sys/fs/cgroup", "cgroup2") LINE("/", "/sys/fs/cgroup", "cgroup2"),
+	 "/sys/fs/cgroup", false},
+	{LINE("/", "/sys/fs/cgroup", "cgroup2") LINE("/", "/host/sys/fs/cgroup", "cgroup2"),
+	 "/sys/fs/cgroup", false},
 	{LINE("/part", "/part", "cgroup2") LINE("/", "/all", "cgroup2"), "/all", false},
 	{LINE("/../part", "/part", "cgroup2") LINE("/", "/all", "cgroup2"), "/all", false},
 	{LINE("/part", "/part", "cgroup2"), "/part", false},

@@ -72,6 +72,15 @@ static int reach_of_root(const char *root)
 	return *root == '\0' || strcmp(root, "/") == 0 ? up : -1;
 }
 
+/* Of two mounts on one place the later one is seen. Of two that show the same, the shorter path is the usual
+ * one: the other is below a mount of the host's root. */
+static bool is_better(const char *point, int reach, const char *best, int best_reach)
+{
+	if (!best || strcmp(point, best) == 0)
+		return true;
+	return reach != best_reach ? reach > best_reach : strlen(point) < strlen(best);
+}
+
 struct mountinfo_pick mountinfo_pick_cgroup2(char *text, bool (*usable)(const char *path))
 {
 	struct mountinfo_pick pick = {0};
@@ -89,8 +98,7 @@ struct mountinfo_pick mountinfo_pick_cgroup2(char *text, bool (*usable)(const ch
 		if (strcmp(m.type, "cgroup2") != 0 || !usable(m.point))
 			continue;
 		reach = reach_of_root(m.root);
-		/* Of two mounts on one place the later one is seen. */
-		if (!pick.path || reach > best || strcmp(pick.path, m.point) == 0) {
+		if (is_better(m.point, reach, pick.path, best)) {
 			pick.path = m.point;
 			best = reach;
 		}

@@ -11,7 +11,8 @@ struct mountinfo_pick {
 
 /*
  * The cgroup2 mount that shows the most: in a container the host's hierarchy may be mounted next
- * to the container's own, and only the host's holds all pods. text is rewritten in place.
+ * to the container's own, and only the host's holds all pods. Of several, the one with the shortest path.
+ * text is rewritten in place.
  * usable: whether a mount point is what the line says, not covered by another mount.
  */
 struct mountinfo_pick mountinfo_pick_cgroup2(char *text, bool (*usable)(const char *path));
