@@ -113,6 +113,7 @@ int host_unit_text(const struct host_options *options, const struct host_files *
 		     "Type=oneshot\n"
 		     "RemainAfterExit=yes\n"
 		     "TimeoutStartSec=5min\n"
+		     "SyslogIdentifier=podcred-load\n"
 		     "ExecStart=%s\n"
 		     "ExecReload=%s\n"
 		     "CapabilityBoundingSet=CAP_BPF CAP_NET_ADMIN CAP_PERFMON CAP_DAC_READ_SEARCH "
