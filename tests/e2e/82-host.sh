@@ -104,6 +104,18 @@ PROGRAM=
 check 'and the next install succeeds' install
 same 'and cleans up' 1 "$(versions)"
 
+# several at once, of two versions
+for i in 1 2 3 4; do
+  PROGRAM=$PODCRED
+  [ $((i % 2)) -eq 0 ] || PROGRAM=$ENV_TMP/stripped
+  install >"$ENV_TMP/at-once$i" 2>&1 || echo "failed: $i"
+done >"$ENV_TMP/at-once" &
+for i in 5 6 7 8; do install >"$ENV_TMP/at-once$i" 2>&1 || echo "failed: $i"; done >"$ENV_TMP/at-once-too"
+wait $!
+same 'several at once: all succeed' '' "$(cat "$ENV_TMP/at-once" "$ENV_TMP/at-once-too" "$ENV_TMP"/at-once[1-8] | grep -v installed)"
+check 'and what they leave works' installed version
+same 'there is one version' 1 "$(versions)"
+
 # ---- where it cannot be: one line, and nothing changed ----
 # refused TEXT COMMAND...
 refused() {

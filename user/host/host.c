@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -23,6 +24,8 @@ static int install(const struct host_options *options, int root, struct host_fil
 	dir_fd = host_place_open_dir(options, root, err);
 	if (dir_fd < 0)
 		return dir_fd;
+	if (flock(dir_fd, LOCK_EX) < 0) /* two pods of an update may come here at once */
+		return pc_err_set(err, -errno, "cannot lock %s: %m", options->dir);
 	host_tree_program_label(root, files->label);
 	r = host_version_install(dir_fd, files, ret, err);
 	if (r == 0)
