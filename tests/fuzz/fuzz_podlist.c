@@ -138,7 +138,9 @@ static bool hash_is_clear(const struct pod_name *pods, size_t n, const struct po
 		    (strcmp(pods[i].name, pod->name) != 0 ||
 		     strcmp(pods[i].name_space, pod->name_space) != 0 ||
 		     strcmp(pods[i].service_account, pod->service_account) != 0 ||
-		     pods[i].host_network != pod->host_network))
+		     pods[i].host_network != pod->host_network ||
+		     pods[i].labels_known != pod->labels_known || pods[i].asks != pod->asks ||
+		     !pod_labels_same(pods[i].labels, pod->labels)))
 			return false;
 	return true;
 }
@@ -154,27 +156,29 @@ static bool uid_is_listed(const struct pod_name *pods, size_t n, const char *uid
 static void check_names(const struct pod_name *pods, size_t n)
 {
 	struct name_table *table = NULL;
+	struct pod_name found;
 	struct pc_err err = {};
 
 	MUST(name_table_new(&table) == 0);
 	for (size_t i = 0; i < n; i++)
 		MUST(name_table_put(table, &pods[i], &err) == 0);
 	for (size_t i = 0; i < n; i++) {
-		const struct pod_name *pod = &pods[i], *found;
+		const struct pod_name *pod = &pods[i];
+		bool clear;
 
-		MUST((found = name_table_find(table, pod->uid)) && is_same(found, pod));
+		MUST(name_table_find(table, pod->uid, &found) && is_same(&found, pod));
 		if (!*pod->config_hash || uid_is_listed(pods, n, pod->config_hash))
 			continue;
-		found = name_table_find(table, pod->config_hash);
-		MUST(!found == !hash_is_clear(pods, n, pod));
-		MUST(!found || !strcmp(found->name, pod->name));
+		clear = name_table_find(table, pod->config_hash, &found);
+		MUST(clear == hash_is_clear(pods, n, pod));
+		MUST(!clear || !strcmp(found.name, pod->name));
 	}
-	MUST(!name_table_find(table, "no such uid"));
+	MUST(!name_table_find(table, "no such uid", &found));
 	for (size_t i = 0; i < n; i++)
 		name_table_remove(table, pods[i].uid);
 	for (size_t i = 0; i < n; i++)
-		MUST(!name_table_find(table, pods[i].uid) &&
-		     !name_table_find(table, pods[i].config_hash));
+		MUST(!name_table_find(table, pods[i].uid, &found) &&
+		     !name_table_find(table, pods[i].config_hash, &found));
 	name_table_free(table);
 }
 

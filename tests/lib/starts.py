@@ -3,13 +3,14 @@
 """Pods that start one after the other, and ask for credentials at once.
 
 starts.py --kubepods DIR --map PIN --control SOCKET [--count 200] [--rate 50] [--live 100] [--accounts 8] [--api-first MS]
-          [--late MS] [--sdk SECONDS] [--ask] [--keep]
+          [--late MS] [--sdk SECONDS] [--ask] [--keep] [--unnamed]
 
 For each pod a cgroup is made below DIR, and the stand-in API server (tests/kube/kubeapi.py) is told of the pod, --api-first
 milliseconds before (negative: after) that. With --ask a process in the cgroup then asks 169.254.170.2 for credentials, and
 compares the key with that of its service account (env_associations: AKIA and the account's name). At most --live pods are
 there at a time; then the oldest is removed, as a kubelet would: processes, cgroup, API. --late: the API tells of a pod that
-long after it was made. Of 503 a process asks again for --sdk seconds, as SDKs do.
+long after it was made. Of 503 a process asks again for --sdk seconds, as SDKs do. --rate 0: as fast as it goes; --keep: the
+pods stay; --unnamed: nobody waits for names.
 
 Prints JSON: how many were right, wrong, refused, failed; milliseconds (median, p99, max) from mkdir to the named entry of
 podcred_pods (--map), and from mkdir to the answer.
@@ -188,7 +189,8 @@ class Driver:
             pod.make(self.args.kubepods)
             self.telling.append((pod.made - ahead / 1000, pod))
         self.live.append(pod)
-        self.waiting.append(pod)
+        if not self.args.unnamed:
+            self.waiting.append(pod)
         if self.args.ask:
             pod.child, reader = start_process(pod, self.args.sdk)
             self.asking[reader] = pod
@@ -249,7 +251,8 @@ class Driver:
     def run(self):
         begin = time.monotonic()
         for number in range(self.args.count):
-            self.pause(begin + number / self.args.rate - time.monotonic())
+            if self.args.rate:
+                self.pause(begin + number / self.args.rate - time.monotonic())
             self.start(number)
             self.retire(self.args.live)
         took = time.monotonic() - begin
@@ -285,6 +288,7 @@ def main():
     parser.add_argument("--sdk", type=float, default=0)
     parser.add_argument("--ask", action="store_true")
     parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--unnamed", action="store_true")
     print(json.dumps(Driver(parser.parse_args()).run()))
 
 

@@ -34,6 +34,7 @@ struct fake_map {
 
 static struct fake_map map;
 static struct registry *reg;
+static struct pod_name found; /* what was looked up */
 
 static struct pod_ident *in_map(uint64_t id)
 {
@@ -468,7 +469,7 @@ static void test_name_stays_with_cgroup(void **state)
 	assert_int_equal(registry_add_cgroup(reg, 7, UID_1, false), 0);
 	assert_string_equal(in_map(7)->name, "web-0");
 	assert_int_equal(map.upserts, 3);
-	assert_null(registry_find_name(reg, UID_1));
+	assert_false(registry_find_name(reg, UID_1, &found));
 	/* A cgroup that is made later is nobody's. */
 	assert_int_equal(registry_add_cgroup(reg, 9, UID_1, false), 0);
 	assert_false(in_map(9)->named);
@@ -518,7 +519,7 @@ static void test_pod_is_who_it_is(void **state)
 	registry_remove_name(reg, UID_1);
 	for (size_t i = 0; i < 4; i++) /* its cgroup remembers */
 		assert_int_equal(put_name(&others[i]), -EEXIST);
-	assert_null(registry_find_name(reg, UID_1));
+	assert_false(registry_find_name(reg, UID_1, &found));
 	assert_int_equal(map.upserts, 2);
 	assert_string_equal(in_map(7)->service_account, "web");
 	assert_int_equal(put_name(&one), 0);
@@ -539,15 +540,15 @@ static void test_running(void **state)
 	assert_int_equal(put_name(&one), 0);
 	assert_int_equal(put_name(&two), 0);
 	assert_int_equal(registry_count_running(reg), 2);
-	assert_true(registry_find_name(reg, HASH)->running);
+	assert_true(registry_find_name(reg, HASH, &found) && found.running);
 	one.running = false;
 	assert_int_equal(put_name(&one), 0);
-	assert_false(registry_find_name(reg, UID_1)->running);
+	assert_true(registry_find_name(reg, UID_1, &found) && !found.running);
 	registry_remove_name(reg, HASH); /* it is no uid */
 	assert_int_equal(registry_count_running(reg), 1);
 	registry_remove_name(reg, UID_2);
 	assert_int_equal(registry_count_running(reg), 0);
-	assert_null(registry_find_name(reg, HASH));
+	assert_false(registry_find_name(reg, HASH, &found));
 }
 
 static void test_static_pods_that_change(void **state)
@@ -573,7 +574,8 @@ static void test_static_pods_that_change(void **state)
 	assert_string_equal(in_map(5)->name, "etcd");
 	assert_int_equal(put_name(&again), 0);
 	registry_remove_name(reg, UID_3);
-	assert_string_equal(registry_find_name(reg, HASH)->name, "etcd");
+	assert_true(registry_find_name(reg, HASH, &found));
+	assert_string_equal(found.name, "etcd");
 	assert_int_equal(map.upserts, 4);
 }
 

@@ -23,13 +23,11 @@ int name_table_put(struct name_table *table, const struct pod_name *pod, struct 
 void name_table_remove(struct name_table *table, const char *uid);
 
 /*
- * The pod that a cgroup of this uid is, or NULL. A static pod's cgroup carries the config hash where
+ * The pod that a cgroup of this uid is; its labels stay the table's. False: none. A static pod's cgroup carries the config hash where
  * the API has another uid, or the uid that its manifest has, so the hashes of mirror pods are looked
  * up too, when no pod has that uid; a hash that two different pods claim names nobody.
  */
-const struct pod_name *name_table_find(const struct name_table *table, const char *uid);
+bool name_table_find(const struct name_table *table, const char *uid, struct pod_name *ret);
 
 /* How many of them run, by the source's word. */
 size_t name_table_count_running(const struct name_table *table);
-
-bool name_table_is_same_identity(const struct pod_name *a, const struct pod_name *b);

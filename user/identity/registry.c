@@ -200,12 +200,13 @@ static void drop_name(struct pod_ident *pod)
 /* As it should be, by what is known of its name. */
 static void rename_pod(const struct registry *reg, struct pod_entry *entry, struct pod_ident *pod)
 {
-	const struct pod_name *name = name_table_find(reg->names, entry->pod.uid);
+	struct pod_name name;
+	bool known = name_table_find(reg->names, entry->pod.uid, &name);
 
-	if (name && (!is_settled(reg, entry) || is_named_as(pod, name))) {
-		take_name(pod, name);
+	if (known && (!is_settled(reg, entry) || is_named_as(pod, &name))) {
+		take_name(pod, &name);
 		entry->recalled = false;
-	} else if (!name && reg->forgets && !entry->gone) {
+	} else if (!known && reg->forgets && !entry->gone) {
 		/* The list forgets a pod before its connections are over: the grace time is for its
 		 * name. */
 		drop_name(pod);
@@ -304,20 +305,18 @@ int registry_put_name(struct registry *reg, const struct pod_name *pod, struct p
 
 void registry_remove_name(struct registry *reg, const char *uid)
 {
-	const struct pod_name *name = name_table_find(reg->names, uid);
-	char hash[POD_UID_SIZE];
+	struct pod_name name;
 
-	if (!name || strcmp(name->uid, uid) != 0)
+	if (!name_table_find(reg->names, uid, &name) || strcmp(name.uid, uid) != 0)
 		return;
-	memcpy(hash, name->config_hash, sizeof(hash));
 	name_table_remove(reg->names, uid);
-	if (hash[0]) /* two may have claimed to be that pod, and now it is one */
-		refresh_uid(reg, hash);
+	if (name.config_hash[0]) /* two may have claimed to be that pod, and now it is one */
+		refresh_uid(reg, name.config_hash);
 }
 
-const struct pod_name *registry_find_name(const struct registry *reg, const char *uid)
+bool registry_find_name(const struct registry *reg, const char *uid, struct pod_name *ret)
 {
-	return name_table_find(reg->names, uid);
+	return name_table_find(reg->names, uid, ret);
 }
 
 size_t registry_count_running(const struct registry *reg)

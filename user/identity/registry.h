@@ -50,9 +50,9 @@ int registry_put_name(struct registry *reg, const struct pod_name *pod, struct p
 /* The source does not know the pod any more. An unknown uid is no error. */
 void registry_remove_name(struct registry *reg, const char *uid);
 
-/* What the source says of the pod that a cgroup of that uid is; NULL: nothing. Valid until the next
- * change of names. And how many pods run, by its word. */
-const struct pod_name *registry_find_name(const struct registry *reg, const char *uid);
+/* What the source says of the pod that a cgroup of that uid is, with labels that stay the registry's;
+ * false: nothing. And how many pods run, by its word. */
+bool registry_find_name(const struct registry *reg, const char *uid, struct pod_name *ret);
 size_t registry_count_running(const struct registry *reg);
 
 /*

@@ -13,6 +13,9 @@
 /* A list is some seconds old when it is read. */
 #define PATIENCE_NS (15 * CLOCK_S)
 
+/* At most one in so many parts of the time is spent here. */
+#define AROUND_SHARE 200
+
 /* A runtime that does not use the kubelet's cgroups: no event tells of that. */
 static void look_for_strays(struct resolver *res, const struct cgsurvey *survey)
 {
@@ -28,9 +31,9 @@ static void look_for_strays(struct resolver *res, const struct cgsurvey *survey)
 
 static bool runs_by_list(const struct resolver *res, const struct cgsurvey_entry *pod)
 {
-	const struct pod_name *name = registry_find_name(res->registry, pod->uid);
+	struct pod_name name;
 
-	return name && name->running;
+	return registry_find_name(res->registry, pod->uid, &name) && name.running;
 }
 
 /* Whether a process of a pod that runs by the list is below kubepods, where the programs are. */
@@ -73,18 +76,33 @@ static void look_for_listed(struct resolver *res, const struct cgsurvey *survey)
 	kern_runtime_write(res->maps.runtime, PODCRED_RUNTIME_LIST_ABSENT, absent);
 }
 
-static void look_around(void *arg)
+static void look(struct resolver *res)
 {
 	_cleanup_(cgsurvey_done) struct cgsurvey survey = {0};
-	struct resolver *res = arg;
 	bool seen = cgsurvey_around(res->mount, res->kubepods, &survey) == 0;
 
 	look_for_strays(res, seen ? &survey : NULL);
 	look_for_listed(res, seen ? &survey : NULL);
 }
 
+/* New pods wait meanwhile: with thousands of cgroups the less often, the longer it takes. */
+static void look_around(void *arg)
+{
+	uint64_t began = clock_mono_ns(), took;
+	struct resolver *res = arg;
+
+	look(res);
+	took = clock_mono_ns() - began;
+	log_debug("looked around kubepods for %llu ms", (unsigned long long)(took / CLOCK_MS));
+	loop_timer_after(res->around.timer, RESOLVE_RARE_NS + AROUND_SHARE * took);
+}
+
 int resolver_around_start(struct resolver *res, struct pc_err *err)
 {
+	int r = loop_timer_new(res->loop, look_around, res, &res->around.timer);
+
 	(void)err;
-	return loop_every(res->loop, 0, RESOLVE_RARE_NS, look_around, res, NULL);
+	if (r == 0)
+		loop_timer_after(res->around.timer, 0);
+	return r;
 }

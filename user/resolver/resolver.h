@@ -97,6 +97,7 @@ struct resolver {
 	} links;
 
 	struct resolve_around {
+		struct loop_timer *timer;
 		uint64_t
 			absent_ns; /* CLOCK_MONOTONIC: since when no pod that should run does; 0: one does */
 		size_t absent; /* of them, as it was said */
