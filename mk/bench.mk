@@ -15,5 +15,9 @@ $(O)/bench/%: tests/bench/%.c $(O)/libpodcred.a | $(O)/.deps-bench
 bench: all $(BENCH_TOOLS) ## podcred, iptables and nftables side by side; results in build/bench/results
 	$(Q)O=$(abspath $(O)) tests/bench/run.sh $(abspath $(BENCH_OUT))
 
+.PHONY: bench-names
+bench-names: all | $(O)/.deps-bench $(O)/.deps-test ## how long pods wait for their names; nodes with many pods (SIZES)
+	$(Q)O=$(abspath $(O)) tests/bench/names.sh
+
 docs/bench: bench ## the same, and the results become those of docs/bench
 	$(Q)cp $(BENCH_OUT)/*.svg $(BENCH_OUT)/results.json $(BENCH_OUT)/results.md $@

@@ -35,7 +35,7 @@ measure() {
   drive --count "$n" --live "$n" --rate 0 --keep --unnamed >/dev/null
   began=$(date +%s%N)
   nsenter --net="/run/netns/$NODE_NETNS" "$PODCRED" resolve --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" \
-    --kubeconfig "$KUBE/kubeconfig" --node n1 ${RESOLVE_OPTIONS:-} >"$ENV_TMP/resolve.log" 2>&1 &
+    --kubeconfig "$KUBE/kubeconfig" --node n1 >"$ENV_TMP/resolve.log" 2>&1 &
   RESOLVE_PID=$!
   until grep -q 'resolver ready' "$ENV_TMP/resolve.log"; do sleep 0.01; done
   ready=$(since_ms "$began")

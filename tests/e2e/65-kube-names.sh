@@ -41,6 +41,7 @@ pod_remove() { rmdir "${POD_CGROUP[$1]}/container" "${POD_CGROUP[$1]}"; }
 api_pod web
 resolve
 web=$(id_of web)
+check 'it holds a token: it leaves no core dump' grep -qE '^Max core file size +0 +0 ' "/proc/$RESOLVE_PID/limits"
 check 'a pod that was there before' wait_for 20 is_account "$web" web
 pod_add late burstable
 late=$(id_of late)
