@@ -18,8 +18,7 @@ mkdir -p /etc/cni/net.d /etc/containerd
 cat >/etc/cni/net.d/10-bridge.conflist <<CNI
 {"cniVersion": "1.0.0", "name": "bridge", "plugins": [
   {"type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true, "hairpinMode": true,
-   "ipam": {"type": "host-local", "ranges": [[{"subnet": "$(word pods)"}]], "routes": [{"dst": "0.0.0.0/0"}]}},
-  {"type": "portmap", "capabilities": {"portMappings": true}}]}
+   "ipam": {"type": "host-local", "ranges": [[{"subnet": "$(word pods)"}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}
 CNI
 
 # Both must be told: containerd 1.6 does not say which one it uses.

@@ -5,6 +5,7 @@
 #   pod NAME ACCOUNT CLASS [FIELD...]   the manifest of a pod of namespace shop that asks all the time.
 #                                       CLASS: guaranteed | burstable | besteffort; FIELD: more of its spec
 #   container NAME CLASS ARGUMENT...    a container of it
+#   start                               the manifest on stdin; one pod at a time, then wait for what it does
 #   told POD                            every different line of what it was told: CONTAINER WHAT ANSWER
 #   answered POD CONTAINER WHAT ANSWER  it was told that at least once (patterns of grep -E)
 #   strange POD KEY ROLE [PATTERN]      what it was told beside its own and PATTERN
@@ -39,13 +40,16 @@ spec() {
 
 pod() {
   printf -- '---\napiVersion: v1\nkind: Pod\nmetadata: {name: %s, namespace: shop}\nspec:\n' "$1"
-  spec "$2" "- $(container main "$3" watch main 2000)" "${@:4}" | sed 's/^/  /'
+  spec "$2" "- $(container main "$3" watch main 10000)" "${@:4}" | sed 's/^/  /'
 }
 
 namespace() {
   printf -- '---\napiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n' "$1"
   printf -- '---\napiVersion: v1\nkind: ServiceAccount\nmetadata: {name: %s, namespace: %s}\n' cart "$1" till "$1"
 }
+
+# A dozen at once take the emulated node an hour, one after the other a few minutes.
+start() { k apply -f - >/dev/null; }
 
 told() { on_node "cut -d' ' -f2,4- /var/log/probe/$1.log 2>/dev/null | sort -u"; }
 answered() { on_node "grep -qE ' $2 [^ ]+ $3 $4\$' /var/log/probe/$1.log" || { told "$1"; false; }; }

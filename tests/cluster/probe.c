@@ -8,8 +8,9 @@
  * The answer is an access key id, the name of a role (imds), an error's code, or errno's name. A file
  * in C because the node is emulated: a shell with curl takes a second of it for one request.
  *
- *   probe watch CONTAINER [MS]   asks every MS milliseconds (1000), for ever; after SIGUSR1 ("again") and
- *                                SIGTERM ("term") each answer is noted once more
+ *   probe watch CONTAINER [MS]   asks for ever: every MS milliseconds (1000), and more often until it has
+ *                                credentials; after SIGUSR1 ("again") and SIGTERM ("term") each answer
+ *                                is noted once more
  *   probe linger CONTAINER [MS]  the same, and on after SIGTERM
  *   probe once CONTAINER         until each address has answered with credentials, or a minute is over
  *   probe ask                    asks once and prints the answers; the node's own tool
@@ -229,8 +230,7 @@ static void watch(const char *container, long ms)
 			start_over = 0;
 			forget_answers();
 		}
-		ask_all(container);
-		wait_ms(ms);
+		wait_ms(ask_all(container) ? ms : ms < 500 ? ms : 500);
 	}
 }
 

@@ -1,0 +1,49 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The node boots. The kubelet starts all pods at once, podcred's among them, and none of them may reach
+# the node's role first.
+set -u
+here=$(dirname "$0")
+# shellcheck source=tests/cluster/lib.sh
+. "$here/lib.sh"
+# shellcheck source=tests/cluster/control.sh
+. "$here/control.sh"
+# shellcheck source=tests/cluster/node.sh
+. "$here/node.sh"
+# shellcheck source=tests/cluster/pods.sh
+. "$here/pods.sh"
+# shellcheck source=tests/cluster/podcred.sh
+. "$here/podcred.sh"
+# shellcheck source=tests/lib/tap.sh
+. "$here/../lib/tap.sh"
+
+MEANWHILE='ECONNREFUSED|ECONNRESET|ECONNABORTED|EACCES|EPERM|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|PodNotResolved|status-503|status-0'
+
+leaked() { on_node 'grep -l NODE-ROLE /var/log/probe/*.log'; }
+
+if [ -z "$(host_podcred)" ]; then
+  skip 'no pod gets the role of the node at boot' 'podcred does not guard the boot: it is not installed on the host'
+  tap_done
+  exit
+fi
+{
+  pod boot-cart cart besteffort
+  pod boot-till till guaranteed
+  pod boot-host till burstable 'hostNetwork: true'
+} | sed 's/"10000"/"100"/' | start
+for pod in boot-cart boot-till boot-host; do
+  check "$pod runs" wait_for 300 answered "$pod" main imds '.*-role'
+done
+forget
+check 'the node boots, and is ready' node_reboot
+check 'after it a pod gets its own' wait_for 600 answered boot-cart main imds cart-role
+check 'so does another' wait_for 600 answered boot-till main imds till-role
+check 'and one on the network of the node' wait_for 600 answered boot-host main imds till-role
+same 'before that it was told nothing else' '' "$(strange boot-cart AKIACART cart-role "$MEANWHILE")"
+same 'nor was the other' '' "$(strange boot-till AKIATILL till-role "$MEANWHILE")"
+same 'nor the one on the network of the node' '' "$(strange boot-host AKIATILL till-role "$MEANWHILE")"
+check_not 'no pod at all got the role of the node' leaked
+check 'podcred is ready' wait_for 600 podcred_ready
+check 'the guard is complete' wait_for 120 podcred_complete
+k delete -n shop pod/boot-cart pod/boot-till pod/boot-host --wait=false >/dev/null
+tap_done
