@@ -129,6 +129,11 @@ docs/bypass.md: all $(O)/tests/bypass $(O)/tests/who
 test-soak: all $(O)/tests/bypass $(O)/tests/hammer ## COUNT=200000 connections beside a hostile neighbour, while pods come and go
 	$(Q)O=$(abspath $(O)) V=1 tests/run.sh tests/bypass/soak.sh
 
+SOAK_SECONDS ?= 1800
+.PHONY: test-soak-churn
+test-soak-churn: all ## pods come and go for SOAK_SECONDS=1800, and each gets its own credentials; kube2iam's way beside it
+	$(Q)O=$(abspath $(O)) SOAK_SECONDS=$(SOAK_SECONDS) SOAK_JSON=$(abspath $(O))/soak-churn.json V=1 tests/run.sh tests/soak/churn.sh
+
 .PHONY: test-faults docs/faults.md
 test-faults: all $(O)/tests/bypass $(O)/tests/who $(O)/tests/exclusive ## podcred's parts are killed under load
 	$(Q)O=$(abspath $(O)) tests/run.sh tests/faults/run.sh

@@ -14,6 +14,7 @@ commands as JSON (see Server.command), for example
 It says "ready URL" when it listens. As a module: Server(dir) has the same commands as methods.
 """
 import base64
+import bisect
 import collections
 import contextlib
 import copy
@@ -586,13 +587,14 @@ class Watch:
 
     def collect(self, api):
         """New events of the store into the queue. With store.changed held."""
-        for entry in api.store.log:
-            if entry[0] > self.at and not self.mute:
-                event = self.event(entry)
-                if event:
-                    self.queue += [event] * (2 if api.duplicate else 1)
-        if not self.mute:
-            self.at = max(self.at, api.store.version)
+        if self.mute:
+            return
+        log = api.store.log
+        for entry in log[bisect.bisect_right(log, self.at, key=lambda entry: entry[0]):]:
+            event = self.event(entry)
+            if event:
+                self.queue += [event] * (2 if api.duplicate else 1)
+        self.at = max(self.at, api.store.version)
 
     def lines(self, api):
         while True:
