@@ -528,6 +528,49 @@ static void test_pod_is_who_it_is(void **state)
 	assert_int_equal(put_name(&others[0]), -EINVAL);
 }
 
+/* A tenant may write into its pod's annotations that it is the mirror of any uid. */
+static void test_forged_mirror(void **state)
+{
+	struct pod_name forged = mirror(UID_3, "forged", UID_1);
+	const struct pod_name web = pod(UID_1, "shop", "web-0", "web");
+
+	(void)state;
+	strcpy(forged.name_space, "aaa");
+	assert_int_equal(registry_add_cgroup(reg, 7, UID_1, false), 0);
+	assert_int_equal(put_name(&forged), 0); /* listed first */
+	assert_false(in_map(7)->named);
+	assert_int_equal(put_name(&web), 0);
+	assert_int_equal(registry_names_complete(reg), 0);
+	assert_string_equal(in_map(7)->name, "web-0");
+	registry_remove_name(reg, UID_1); /* its cgroup is still there */
+	assert_string_equal(in_map(7)->name, "web-0");
+	/* By events: the pod itself is right, however late it comes. */
+	strcpy(forged.uid, "33333333-0000-4000-8000-000000000003");
+	strcpy(forged.config_hash, UID_2);
+	assert_int_equal(put_name(&forged), 0);
+	assert_int_equal(registry_add_cgroup(reg, 8, UID_2, false), 0);
+	assert_string_equal(in_map(8)->name, "forged");
+	forged = pod(UID_2, "shop", "web-1", "web");
+	assert_int_equal(put_name(&forged), 0);
+	assert_string_equal(in_map(8)->name, "web-1");
+}
+
+/* Two that claim to be one static pod, in the first list: it is neither, whichever comes first. */
+static void test_forged_static(void **state)
+{
+	const struct pod_name forged = mirror(UID_2, "forged", HASH),
+			      etcd = mirror(UID_1, "etcd", HASH);
+
+	(void)state;
+	assert_int_equal(registry_add_cgroup(reg, 5, HASH, true), 0);
+	assert_int_equal(put_name(&forged), 0);
+	assert_int_equal(put_name(&etcd), 0);
+	assert_int_equal(registry_names_complete(reg), 0);
+	assert_false(in_map(5)->named);
+	registry_remove_name(reg, UID_2);
+	assert_string_equal(in_map(5)->name, "etcd");
+}
+
 static void test_running(void **state)
 {
 	struct pod_name one = pod(UID_1, "shop", "web-0", "web"), two = mirror(UID_2, "etcd", HASH);
@@ -558,6 +601,7 @@ static void test_static_pods_that_change(void **state)
 			      forged = mirror(UID_3, "forged", HASH);
 
 	(void)state;
+	assert_int_equal(registry_names_complete(reg), 0);
 	assert_int_equal(registry_add_cgroup(reg, 5, HASH, true), 0);
 	assert_int_equal(put_name(&etcd), 0);
 	assert_string_equal(in_map(5)->name, "etcd");
@@ -609,6 +653,8 @@ static void scan_7_only(void)
 static void test_recall(void **state)
 {
 	struct pod_ident unnamed = recalled(9, UID_3, "web"), bad = recalled(0, UID_3, "web");
+	const struct pod_name forged =
+		mirror("44444444-0000-4000-8000-000000000004", "forged", UID_1);
 
 	(void)state;
 	recall_two();
@@ -622,6 +668,11 @@ static void test_recall(void **state)
 	assert_int_equal(registry_flush(reg), 0);
 	assert_int_equal(map.upserts, 0);
 	assert_string_equal(registry_find(reg, 7)->service_account, "web");
+	/* Nor does a mirror pod change it that claims to be that one. */
+	assert_int_equal(put_name(&forged), 0);
+	assert_int_equal(registry_names_complete(reg), 0);
+	assert_string_equal(registry_find(reg, 7)->service_account, "web");
+	registry_remove_name(reg, forged.uid);
 	/* Another uid at that id, or another id of that uid, is not that pod. */
 	assert_int_equal(registry_add_cgroup(reg, 10, UID_1, false), 0);
 	assert_false(in_map(10)->named);
@@ -771,6 +822,8 @@ int main(void)
 		TEST(test_many),
 		TEST(test_name_stays_with_cgroup),
 		TEST(test_pod_is_who_it_is),
+		TEST(test_forged_mirror),
+		TEST(test_forged_static),
 		TEST(test_labels_change),
 		TEST(test_running),
 		TEST(test_static_pods_that_change),

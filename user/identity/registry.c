@@ -14,6 +14,7 @@ struct pod_entry {
 	struct pod_ident pod;
 	struct pod_entry *next; /* of the same uid */
 	bool recalled; /* its names are those of an earlier registry */
+	bool claimed; /* its names are those of a mirror pod that says it is this one */
 	bool in_sink; /* the sink has exactly this */
 	bool seen; /* since registry_mark */
 	bool gone; /* directory removed; the record waits for its time, or for the sink */
@@ -35,6 +36,7 @@ struct registry {
 	void *families;
 	struct name_table *names;
 	bool forgets; /* names come as a whole: who is not among them has none */
+	bool complete; /* all pods were told of once */
 	uint64_t generation, grace_ns;
 	uint64_t qos[2];
 	bool qos_told;
@@ -173,6 +175,27 @@ static bool is_settled(const struct registry *reg, const struct pod_entry *entry
 	return entry->pod.named && !entry->recalled && !reg->forgets;
 }
 
+/*
+ * Anybody who may create pods may write that one is the mirror of another. So a claim counts only once
+ * all pods are known, and never against what the cgroup was called before.
+ */
+static bool may_claim(const struct registry *reg, const struct pod_entry *entry,
+		      const struct pod_name *name)
+{
+	return reg->complete && (!entry->recalled || is_named_as(&entry->pod, name));
+}
+
+/* Whether the name is, or becomes, the cgroup's. */
+static bool is_right(const struct registry *reg, const struct pod_entry *entry,
+		     const struct pod_name *name)
+{
+	bool own = strcmp(name->uid, entry->pod.uid) == 0;
+
+	if (!own && !may_claim(reg, entry, name))
+		return false;
+	return !is_settled(reg, entry) || (own && entry->claimed) || is_named_as(&entry->pod, name);
+}
+
 static void take_name(struct pod_ident *pod, const struct pod_name *name)
 {
 	pod->named = true;
@@ -203,9 +226,10 @@ static void rename_pod(const struct registry *reg, struct pod_entry *entry, stru
 	struct pod_name name;
 	bool known = name_table_find(reg->names, entry->pod.uid, &name);
 
-	if (known && (!is_settled(reg, entry) || is_named_as(pod, &name))) {
+	if (known && is_right(reg, entry, &name)) {
 		take_name(pod, &name);
 		entry->recalled = false;
+		entry->claimed = strcmp(name.uid, pod->uid) != 0;
 	} else if (!known && reg->forgets && !entry->gone) {
 		/* The list forgets a pod before its connections are over: the grace time is for its
 		 * name. */
@@ -292,7 +316,7 @@ int registry_put_name(struct registry *reg, const struct pod_name *pod, struct p
 	int r;
 
 	for (const struct pod_entry *entry = first_of(reg, pod->uid); entry; entry = entry->next)
-		if (is_settled(reg, entry) && !is_named_as(&entry->pod, pod))
+		if (is_settled(reg, entry) && !entry->claimed && !is_named_as(&entry->pod, pod))
 			return refuse_other(&entry->pod, pod, err);
 	r = name_table_put(reg->names, pod, err);
 	if (r < 0)
@@ -301,6 +325,14 @@ int registry_put_name(struct registry *reg, const struct pod_name *pod, struct p
 	if (pod->config_hash[0])
 		refresh_uid(reg, pod->config_hash);
 	return 0;
+}
+
+int registry_names_complete(struct registry *reg)
+{
+	if (reg->complete)
+		return 0;
+	reg->complete = true;
+	return refresh_all(reg);
 }
 
 void registry_remove_name(struct registry *reg, const char *uid)
@@ -343,7 +375,7 @@ int registry_set_names(struct registry *reg, const struct pod_name *pods, size_t
 		return r;
 	name_table_free(reg->names);
 	reg->names = TAKE_PTR(names);
-	reg->forgets = true;
+	reg->forgets = reg->complete = true;
 	r = refresh_all(reg);
 	if (r < 0)
 		pc_err_set(err, r, "cannot pass on the names of all pods: %s", strerror(-r));

@@ -47,6 +47,13 @@ int registry_recall(struct registry *reg, const struct pod_ident *pod);
  */
 int registry_put_name(struct registry *reg, const struct pod_name *pod, struct pc_err *err);
 
+/*
+ * All pods that exist have been put. From now on mirror pods may say which cgroup is theirs, by a config
+ * hash: earlier, one that claims the uid of another pod might come before that one. A sink's error is
+ * returned, and the pod offered again.
+ */
+int registry_names_complete(struct registry *reg);
+
 /* The source does not know the pod any more. An unknown uid is no error. */
 void registry_remove_name(struct registry *reg, const char *uid);
 

@@ -183,6 +183,9 @@ static void on_gone(void *arg, const char *uid)
 
 static void on_listed(void *arg)
 {
+	const struct resolver *res = arg;
+
+	registry_names_complete(res->registry); /* what fails is offered again */
 	tell_now(arg);
 }
 
