@@ -36,17 +36,12 @@ every() {
   check "$1: explain says what becomes of a pod" shows 'cart-burstable' "$2" explain --pod shop/cart-burstable
 }
 
-on_host() { on_node "$HOST_PODCRED $*"; }
+on_host() { on_node "$(host_podcred) $*"; }
 
 every 'kubectl exec' podcred
 check 'the names are from the API server' shows '^list .*pods of node node1, by https://10.96.0.1:443' podcred status
 for _ in 1 2 3; do
   check 'doctor again, on a node with a kubelet that removes what it does not know' healthy podcred doctor
 done
-HOST_PODCRED=$(host_podcred)
-if [ -n "$HOST_PODCRED" ]; then
-  every 'on the node' on_host
-else
-  skip 'the same on the node' 'podcred is not installed on the host'
-fi
+check 'the binary is on the node' host_podcred && every 'on the node' on_host
 tap_done

@@ -16,11 +16,6 @@ here=$(dirname "$0")
 programs() { on_node 'bpftool link show; bpftool cgroup tree /sys/fs/cgroup; bpftool net' | grep podcred; }
 pins() { on_node 'ls -d /sys/fs/bpf/podcred'; }
 
-if [ ! -e "$CLUSTER_ROOT/deploy/kubernetes/uninstall" ]; then
-  skip 'uninstall' 'deploy/kubernetes has none yet'
-  tap_done
-  exit
-fi
 pod last cart burstable | start
 check 'a pod gets its own' wait_for 300 answered last main imds cart-role
 check 'podcred is uninstalled' podcred_uninstall

@@ -76,10 +76,12 @@ static bool exchange(const char *address, const char *request, char *response)
 		n = recv(fd, response + have, RESPONSE - 1 - have, 0);
 		have += n > 0 ? (size_t)n : 0;
 	}
-	if (n < 0 && errno == EAGAIN)
-		errno = ETIMEDOUT;
 	close(fd);
 	response[have] = 0;
+	if (n == 0 && have == 0)
+		errno = ENODATA; /* closed, without an answer */
+	else if (n < 0 && errno == EAGAIN)
+		errno = ETIMEDOUT;
 	return n >= 0 && have > 0;
 }
 
