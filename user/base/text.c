@@ -93,6 +93,18 @@ int text_error(const struct text *t)
 	return t->error;
 }
 
+char *text_string(const struct text *t)
+{
+	char *copy = t->error ? NULL : malloc(t->len + 1);
+
+	if (!copy)
+		return NULL;
+	if (t->len)
+		memcpy(copy, t->data, t->len);
+	copy[t->len] = '\0';
+	return copy;
+}
+
 void text_done(struct text *t)
 {
 	if (t->data)

@@ -31,4 +31,7 @@ void text_add_member(struct text *t, const char *key, const char *value);
 /* 0, -ENOMEM, or -E2BIG above its bound. */
 int text_error(const struct text *t);
 
+/* A copy with its NUL, to be freed; not wiped. NULL: text_error(), or no memory. */
+char *text_string(const struct text *t);
+
 void text_done(struct text *t);

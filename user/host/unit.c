@@ -67,7 +67,7 @@ static int take(struct text *text, char **ret)
 {
 	int r = text_error(text);
 
-	if (r == 0 && !(*ret = strndup(text->data, text->len)))
+	if (r == 0 && !(*ret = text_string(text)))
 		r = -ENOMEM;
 	text_done(text);
 	return r;

@@ -146,7 +146,7 @@ static void on_ended(void *arg, unsigned ready)
 static char *exec_info(const struct kube_config *config)
 {
 	struct text t = {.max = 64U << 10};
-	char *ret = NULL;
+	char *ret;
 
 	text_add(&t, INFO "={");
 	text_add_member(&t, "kind", "ExecCredential");
@@ -160,8 +160,7 @@ static char *exec_info(const struct kube_config *config)
 		text_add(&t, config->insecure ? ",\"insecure-skip-tls-verify\":true}" : "}");
 	}
 	text_add(&t, "}}");
-	if (text_error(&t) == 0)
-		ret = strndup(t.data, t.len);
+	ret = text_string(&t);
 	text_done(&t);
 	return ret;
 }

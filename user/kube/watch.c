@@ -379,15 +379,14 @@ static void add_follow(struct text *path, const struct kube_watch *watch)
 static char *make_path(const struct kube_watch *watch)
 {
 	struct text path = {};
-	char *copy = NULL;
+	char *copy;
 
 	text_add(&path, watch->path);
 	if (watch->phase == WATCH_LIST)
 		add_list(&path, watch);
 	else
 		add_follow(&path, watch);
-	if (text_error(&path) == 0)
-		copy = strndup(path.data, path.len);
+	copy = text_string(&path);
 	text_done(&path);
 	return copy;
 }
