@@ -12,7 +12,8 @@ run_as() {
   local name=$1
   shift
   mkdir -p "$CLUSTER/pids"
-  in_net setsid "$@" </dev/null >>"$CLUSTER_LOG/$name.log" 2>&1 &
+  # not in_net: a function in the background is a shell of its own, and $! the pid of that
+  nsenter --net="/run/netns/$(cat "$CLUSTER/netns")" setsid "$@" </dev/null >>"$CLUSTER_LOG/$name.log" 2>&1 &
   echo $! >"$CLUSTER/pids/$name"
 }
 

@@ -195,6 +195,9 @@ static bool ask_all(const char *container)
 
 	for (size_t i = 0; i < sizeof(endpoints) / sizeof(endpoints[0]); i++) {
 		ask(&endpoints[i], answer);
+		if (strcmp(answer, "EINTR") ==
+		    0) /* by our own signals: a socket with a time limit */
+			return false;
 		if (strcmp(answer, endpoints[i].last) != 0)
 			note(container, endpoints[i].name, answer);
 		memcpy(endpoints[i].last, answer, ANSWER);
