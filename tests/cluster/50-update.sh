@@ -66,6 +66,7 @@ updated() {
   k rollout restart -n podcred daemonset/podcred && wait_for 600 podcred_ready
 }
 
+forget
 {
   pod busy-cart cart burstable
   pod busy-till till guaranteed
