@@ -86,7 +86,7 @@ serve_with "$NODE_V4:$AGENT_PORT" "[$NODE_V6]:$AGENT_PORT" -- prlimit --nofile=6
 check 'with 64 descriptors, the agent is there' wait_for 10 agent_is_up
 metrics() { in_node curl -sS --interface 127.0.0.2 --max-time 5 http://127.0.0.1:7778/metrics; }
 check 'and its metrics' wait_for 10 metrics
-in_node "$STARVE" hold 127.0.0.1 7778 64 >"$ENV_TMP/hold-metrics" &
+nsenter --net="/run/netns/$NODE_NETNS" "$STARVE" hold 127.0.0.1 7778 64 >"$ENV_TMP/hold-metrics" &
 held_both() {
   grep -q ready "$ENV_TMP/hold-metrics" &&
     [ "$(in_node ss -Htn state established "sport = :$AGENT_PORT" | wc -l)" -ge 12 ]
