@@ -13,7 +13,7 @@ env_up systemd
 pod_add web burstable
 env_load >/dev/null || env_fail 'load failed'
 kubeapi_up
-api '{"put": {"kind": "Node", "apiVersion": "v1", "metadata": {"name": "n1"}}}'
+kubeapi_node
 
 id_of() { stat -c %i "${POD_CGROUP[$1]}"; }
 # account_of ID: the service account by which the kernel knows that cgroup
@@ -24,22 +24,12 @@ list() { podcred status --json | jq -r "$1"; }
 is_list() { [ "$(list "$1")" = "$2" ]; }
 logged() { [ "$(grep -c "$2" "$ENV_TMP/resolve.log")" = "$1" ]; }
 metric() { podcred metrics | sed -n "s/^$1 //p"; }
-# resolve [NODE]: in the background, ready when this returns
-resolve() {
-  background "$ENV_TMP/resolve.log" 'resolver ready' nsenter --net="/run/netns/$NODE_NETNS" "$PODCRED" resolve \
-    --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" --kubeconfig "$KUBE/kubeconfig" --node "${1:-n1}"
-  RESOLVE_PID=$!
-}
-stop() { # SIGNAL
-  kill "-$1" "$RESOLVE_PID"
-  wait "$RESOLVE_PID" 2>/dev/null
-}
 # pod_remove NAME: its cgroup goes
 pod_remove() { rmdir "${POD_CGROUP[$1]}/container" "${POD_CGROUP[$1]}"; }
 
 # ---- either order ----
 api_pod web
-resolve
+kubeapi_resolve
 web=$(id_of web)
 check 'it holds a token: it leaves no core dump' grep -qE '^Max core file size +0 +0 ' "/proc/$RESOLVE_PID/limits"
 check 'a pod that was there before' wait_for 20 is_account "$web" web
@@ -88,8 +78,8 @@ same 'away: a pod keeps its name' web "$(account_of "$web")"
 check 'away: explain says why a new one has none' grep -q '^no name: not in touch with https' <(podcred explain --pod "$new")
 check 'away: the log says so' wait_for 20 logged 1 'warning: .*; the names known before stay, new pods get none until it answers'
 same 'away: metrics say so' 0 "$(metric podcred_api_in_touch)"
-stop KILL
-resolve
+kubeapi_stop KILL
+kubeapi_resolve
 same 'a resolver that starts meanwhile: the pod keeps its name' web "$(account_of "$web")"
 same 'and so does one of the same name' twin "$(account_of "$(id_of twin)")"
 check 'it says once that the API is away' wait_for 20 logged 1 'the names known before stay'
@@ -121,7 +111,7 @@ check 'and doctor' jq -e 'any(.[]; .check == "names" and .result == "warn" and (
 same 'the names stay' new "$(account_of "$new")"
 api '{"set": {"denied": []}}'
 check 'the right is back' wait_for 60 is_list .names.current true
-stop TERM
+kubeapi_stop TERM
 
 # ---- wrong from the start ----
 unused=$ENV_TMP/unused.log
@@ -151,11 +141,11 @@ same 'run with a kubeconfig that is none: exit status' 1 $?
 same 'in one line' 1 "$(wc -l <"$unused")"
 check_not 'before anything is attached' test -e "$PIN_DIR-run"
 
-resolve n2
+kubeapi_resolve n2
 check 'a node that the API does not know: the log says so' wait_for 20 logged 1 'warning: .*knows no node "n2"'
 check 'status says so' grep -q '^names .*knows no node "n2"' <(podcred status)
 same 'the names of before stay, as the pods may be ending' new "$(account_of "$new")"
-stop TERM
+kubeapi_stop TERM
 
 # ---- in a pod ----
 # Its service account is where the kubelet puts it.
@@ -170,7 +160,7 @@ background "$ENV_TMP/resolve.log" 'resolver ready' nsenter --net="/run/netns/$NO
 RESOLVE_PID=$!
 check 'in a pod, without any option' wait_for 20 is_account "$(id_of brief)" brief
 same 'with the right node' n1 "$(list .names.api.node)"
-stop TERM
+kubeapi_stop TERM
 unset KUBERNETES_SERVICE_HOST KUBERNETES_SERVICE_PORT NODE_NAME
 
 # ---- podcred run ----

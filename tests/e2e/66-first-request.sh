@@ -29,8 +29,7 @@ env_up systemd
 pod_add net burstable # the starting pods share its network: they are told apart by their cgroups
 env_load >/dev/null || env_fail 'load failed'
 kubeapi_up
-background "$ENV_TMP/resolve.log" 'resolver ready' nsenter --net="/run/netns/$NODE_NETNS" "$PODCRED" resolve \
-  --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" --kubeconfig "$KUBE/kubeconfig" --node n1
+kubeapi_resolve
 env_serve
 check 'the API is in touch' wait_for 20 grep -q 'names of 0 pods of node n1' "$ENV_TMP/resolve.log"
 

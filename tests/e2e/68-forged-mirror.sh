@@ -13,10 +13,10 @@ set -u
 who() { podcred pods --json | jq -r '.[] | "\(.namespace)/\(.name) \(.serviceAccount)"' | sort; }
 knows() { [ "$(podcred pods --json | jq "[.[] | select(.namespace != \"\")] | length")" = "$1" ]; }
 
+# Ready, and all that was listed is known.
 resolve() {
-  background "$ENV_TMP/resolve.log" 'names of' nsenter --net="/run/netns/$NODE_NETNS" "$PODCRED" resolve \
-    --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" --kubeconfig "$KUBE/kubeconfig" --node n1
-  resolver=$!
+  kubeapi_resolve
+  wait_for 20 grep -q 'names of' "$ENV_TMP/resolve.log"
 }
 
 # forge POD: a pod of a namespace that is listed before all others
@@ -31,15 +31,14 @@ pod_add web burstable
 pod_add api guaranteed
 env_load >/dev/null || env_fail 'load failed'
 kubeapi_up
-api '{"put": {"kind": "Node", "apiVersion": "v1", "metadata": {"name": "n1"}}}'
+kubeapi_node
 
 api_pod web
 forge web
 resolve
 same 'listed before the pod, from nothing: it keeps its name' 'shop/web web' "$(who | grep -v '^/')"
 
-kill -TERM "$resolver"
-wait "$resolver" 2>/dev/null
+kubeapi_stop TERM
 resolve
 same 'and when the resolver is restarted' 'shop/web web' "$(who | grep -v '^/')"
 

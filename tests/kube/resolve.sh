@@ -14,10 +14,9 @@ env_up systemd
 pod_add web burstable
 env_load >/dev/null || env_fail 'load failed'
 kubeapi_up
-api '{"put": {"kind": "Node", "apiVersion": "v1", "metadata": {"name": "n1"}}}'
+kubeapi_node
 api_pod web
-background "$ENV_TMP/resolve.log" 'resolver ready' nsenter --net="/run/netns/$NODE_NETNS" "$PODCRED" resolve \
-  --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" --kubeconfig "$KUBE/kubeconfig" --node n1
+kubeapi_resolve
 
 kernel_pods() { podcred pods --json | jq -r '.[] | select(.name) | "\(.uid) \(.namespace)/\(.name)"' | sort; }
 api_pods() {

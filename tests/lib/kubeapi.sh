@@ -4,6 +4,9 @@
 #
 #   kubeapi_up       it listens on the node's loopback when this returns; its files are in $KUBE
 #   api JSON         a command
+#   kubeapi_node     it has the node n1
+#   kubeapi_resolve [NODE]   a resolver that asks it, ready when this returns; it writes $ENV_TMP/resolve.log
+#   kubeapi_stop SIGNAL      it ends
 #   api_pod NAME     the pod of pod_add, as env_podlist has it; api_delete NAME
 
 kubeapi_up() {
@@ -19,3 +22,15 @@ api_pod() {
     '{pod: {name: $name, namespace: "shop", account: $name, uid: $uid, host_network: $host}}')"
 }
 api_delete() { api "{\"delete\": [\"pods\", \"shop\", \"$1\"]}"; }
+
+kubeapi_node() { api '{"put": {"kind": "Node", "apiVersion": "v1", "metadata": {"name": "n1"}}}'; }
+
+kubeapi_resolve() {
+  background "$ENV_TMP/resolve.log" 'resolver ready' nsenter --net="/run/netns/$NODE_NETNS" "$PODCRED" resolve \
+    --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" --kubeconfig "$KUBE/kubeconfig" --node "${1:-n1}"
+  RESOLVE_PID=$!
+}
+kubeapi_stop() {
+  kill "-$1" "$RESOLVE_PID"
+  wait "$RESOLVE_PID" 2>/dev/null
+}

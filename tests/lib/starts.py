@@ -76,6 +76,20 @@ class Control(http.client.HTTPConnection):
             raise RuntimeError(body.decode())
 
 
+def remove_cgroup(pod):
+    """The kernel may need a moment, when processes have just ended."""
+    deadline = time.monotonic() + 10
+    for path in (pod + "/container", pod):
+        while True:
+            try:
+                os.rmdir(path)
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.002)
+
+
 class Pod:
     def __init__(self, number, accounts):
         self.uid = str(uuid.uuid4())
@@ -97,17 +111,7 @@ class Pod:
         control.command(delete=["pods", "shop", self.name])
 
     def remove(self):
-        """The kernel may need a moment, when processes have just ended."""
-        deadline = time.monotonic() + 10
-        for path in (self.cgroup + "/container", self.cgroup):
-            while True:
-                try:
-                    os.rmdir(path)
-                    break
-                except OSError:
-                    if time.monotonic() > deadline:
-                        raise
-                    time.sleep(0.002)
+        remove_cgroup(self.cgroup)
 
 
 # ---- in the pod ----

@@ -230,7 +230,7 @@ class Node:
             self.control.command(put=pod.object(ending=True, phase="Running", podIP=pod.address))
         os.kill(pod.child, signal.SIGKILL)
         os.waitpid(pod.child, 0)
-        remove_cgroup(pod.directory(self.args.kubepods))
+        starts.remove_cgroup(pod.directory(self.args.kubepods))
         pod.netns.remove()
         self.netns.append(pod.netns)
         self.addresses.append(pod.address)
@@ -294,20 +294,6 @@ class Node:
         figures = {name: results[name] for name in ("right", "wrong", "refused", "failed")}
         return {"requests": sum(figures.values()), **figures, "wrong_first": results["wrong_first"], **more,
                 "notes": self.notes[who]}
-
-
-def remove_cgroup(pod):
-    """The kernel may need a moment, when processes have just ended."""
-    deadline = time.monotonic() + 10
-    for path in (pod + "/container", pod):
-        while True:
-            try:
-                os.rmdir(path)
-                break
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.002)
 
 
 def main():

@@ -53,8 +53,7 @@ env_up systemd
 namespaces $((PODS + 4))
 env_load >/dev/null || env_fail 'load failed'
 kubeapi_up
-background "$ENV_TMP/resolve.log" 'resolver ready' nsenter --net="/run/netns/$NODE_NETNS" "$PODCRED" resolve \
-  --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" --kubeconfig "$KUBE/kubeconfig" --node n1
+kubeapi_resolve
 env_serve
 check 'the API is in touch' wait_for 20 grep -q 'names of 0 pods of node n1' "$ENV_TMP/resolve.log"
 background "$ENV_TMP/rival" ready nsenter --net="/run/netns/$NODE_NETNS" python3 "$ENV_ROOT/tests/soak/by_address.py" \
