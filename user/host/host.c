@@ -13,6 +13,13 @@
 #include "base/cleanup.h"
 #include "host/internal.h"
 
+static int open_root(const struct host_options *options, struct pc_err *err)
+{
+	int r = host_place_check_dir(options->dir, err);
+
+	return r < 0 ? r : host_tree_open_root(options->root, err);
+}
+
 static int install(const struct host_options *options, int root, struct host_files *files,
 		   struct host_report *ret, struct pc_err *err)
 {
@@ -39,13 +46,10 @@ static int install(const struct host_options *options, int root, struct host_fil
 int host_install(const struct host_options *options, struct host_report *ret, struct pc_err *err)
 {
 	_cleanup_(host_files_done) struct host_files files = {};
-	_cleanup_close_ int root = -EBADF;
-	int r = host_place_check_dir(options->dir, err);
+	_cleanup_close_ int root = open_root(options, err);
+	int r;
 
 	*ret = (struct host_report){};
-	if (r < 0)
-		return r;
-	root = host_tree_open_root(options->root, err);
 	if (root < 0)
 		return root;
 	r = host_place_check_systemd(options, root, err);
@@ -80,13 +84,10 @@ static int remove_files(const struct host_options *options, int root, bool *ret_
 
 int host_uninstall(const struct host_options *options, bool *ret_removed, struct pc_err *err)
 {
-	_cleanup_close_ int root = -EBADF;
-	int r = host_place_check_dir(options->dir, err);
+	_cleanup_close_ int root = open_root(options, err);
+	int r;
 
 	*ret_removed = false;
-	if (r < 0)
-		return r;
-	root = host_tree_open_root(options->root, err);
 	if (root < 0)
 		return root;
 	r = host_unit_remove(root, ret_removed);
@@ -104,14 +105,11 @@ int host_uninstall(const struct host_options *options, bool *ret_removed, struct
 int host_read_state(const struct host_options *options, struct host_state *ret, struct pc_err *err)
 {
 	_cleanup_(host_files_done) struct host_files files = {};
-	_cleanup_close_ int root = -EBADF, dir_fd = -EBADF, version_fd = -EBADF, units_fd = -EBADF;
-	int r = host_place_check_dir(options->dir, err);
+	_cleanup_close_ int root = open_root(options, err);
+	_cleanup_close_ int dir_fd = -EBADF, version_fd = -EBADF, units_fd = -EBADF;
+	int r = root < 0 ? root : host_files_find(options, &files, err);
 
 	*ret = (struct host_state){};
-	if (r < 0)
-		return r;
-	root = host_tree_open_root(options->root, err);
-	r = root < 0 ? root : host_files_find(options, &files, err);
 	if (r < 0)
 		return r;
 	units_fd = host_tree_open(root, HOST_UNITS, O_RDONLY | O_DIRECTORY);
