@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "identity/keyed.h"
+#include "base/keyed.h"
 
 /* A struct pod_name, packed: a node may have thousands. */
 struct name {

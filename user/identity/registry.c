@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
-#include "identity/keyed.h"
+#include "base/keyed.h"
 #include "identity/names.h"
 
 struct pod_entry {

@@ -1,32 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kube/known.h"
 
-#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
-static int by_uid(const void *a, const void *b)
-{
-	const struct kube_known_object *one = a, *other = b;
-
-	return strcmp(one->uid, other->uid);
-}
-
-static struct kube_known_object **find(const struct kube_known *known, const char *uid)
-{
-	struct kube_known_object key;
-
-	if (strlen(uid) >= sizeof(key.uid))
-		return NULL;
-	strcpy(key.uid, uid);
-	return tfind(&key, &known->tree, by_uid);
-}
-
 struct kube_known_object *kube_known_find(const struct kube_known *known, const char *uid)
 {
-	struct kube_known_object **found = find(known, uid);
-
-	return found ? *found : NULL;
+	return keyed_find(&known->tree, uid);
 }
 
 static struct kube_known_object *new_object(const char *uid, const char *name_space,
@@ -38,6 +18,7 @@ static struct kube_known_object *new_object(const char *uid, const char *name_sp
 	if (!object)
 		return NULL;
 	strcpy(object->uid, uid);
+	object->key.key = object->uid;
 	memcpy(object->text, name, name_size);
 	memcpy(object->text + name_size, name_space, space_size);
 	object->name_space = object->text + name_size;
@@ -49,7 +30,7 @@ struct kube_known_object *kube_known_add(struct kube_known *known, const char *u
 {
 	struct kube_known_object *object = new_object(uid, name_space, name);
 
-	if (!object || !tsearch(object, &known->tree, by_uid)) {
+	if (!object || keyed_add(&known->tree, object) < 0) {
 		free(object);
 		return NULL;
 	}
@@ -72,7 +53,7 @@ void kube_known_set_usable(struct kube_known *known, struct kube_known_object *o
 void kube_known_remove(struct kube_known *known, struct kube_known_object *object)
 {
 	kube_known_set_usable(known, object, false);
-	tdelete(object, &known->tree, by_uid);
+	keyed_remove(&known->tree, object);
 	*object->prev = object->next;
 	if (object->next)
 		object->next->prev = object->prev;

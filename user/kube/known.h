@@ -6,11 +6,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/keyed.h"
+
 /* A uid has 36 characters, and a version is a number. What is longer is none. */
 #define KUBE_UID_SIZE	  64
 #define KUBE_VERSION_SIZE 64
 
 struct kube_known_object {
+	struct keyed key; /* its uid */
 	struct kube_known_object *next, **prev;
 	uint64_t list; /* the last one that had it, or that came before the event that had it */
 	bool usable; /* somebody was told of it */
