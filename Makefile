@@ -67,7 +67,7 @@ LIBS := -lbpf -lelf -lz -lmicrohttpd -lcurl -ljansson -lyaml -lmnl -lcrypto -pth
 # ---- user modules ----
 # <name>_DEPS is the only include permission, and what docs/architecture.md says ("make lint" compares the two).
 # <name>_API: the headers that others may include; without one, all but internal.h.
-MODULES := base yaml crypto net config identity http kube credentials kernel node resolver agent doctor host daemon cli
+MODULES := base yaml crypto net config identity http upstream kube credentials kernel node resolver agent doctor host daemon cli
 base_DEPS        :=
 yaml_DEPS        := base
 crypto_DEPS      := base
@@ -75,15 +75,16 @@ net_DEPS         := base
 config_DEPS      := base yaml
 identity_DEPS    := base
 http_DEPS        := base
+upstream_DEPS    := base
 kube_DEPS        := base yaml identity http
 credentials_DEPS := base yaml
 kernel_DEPS      := base
 node_DEPS        := base net config identity kernel
 resolver_DEPS    := base net config identity http kube kernel node
-agent_DEPS       := base crypto http credentials libpodcred
+agent_DEPS       := base crypto http credentials upstream libpodcred
 doctor_DEPS      := base net config identity http kernel node
 host_DEPS        := base
-daemon_DEPS      := base net config identity kube credentials kernel node resolver agent libpodcred
+daemon_DEPS      := base net config identity kube credentials upstream kernel node resolver agent libpodcred
 cli_DEPS         := base net config kernel node resolver doctor host daemon
 
 # Every global symbol begins with one of these; in base and identity each file has its own.
@@ -94,6 +95,7 @@ net_PREFIX         := net_
 config_PREFIX      := config_
 identity_PREFIX    := cgpath_ cgsurvey_ cgtree_ mountinfo_ name_table_ pod_labels_ pod_name_ pod_uid_ registry_
 http_PREFIX        := http_
+upstream_PREFIX    := upstream_
 kube_PREFIX        := kube_
 credentials_PREFIX := cred_
 kernel_PREFIX      := kern_
@@ -106,6 +108,7 @@ daemon_PREFIX      := daemon_
 cli_PREFIX         := cli_ cmd_ main
 
 http_API        := server.h request.h response.h path.h client.h
+upstream_API    := upstream.h message.h
 kube_API        := client.h kubeconfig.h podlist.h pods.h project.h watch.h
 credentials_API := associations.h credentials.h store.h
 kernel_API      := load.h status.h features.h maps.h events.h

@@ -61,7 +61,7 @@ void text_addf(struct text *t, const char *fmt, ...)
 		text_put(t, piece, (size_t)len);
 }
 
-static void text_put_quoted(struct text *t, const char *s)
+void text_add_string(struct text *t, const char *s)
 {
 	text_put(t, "\"", 1);
 	for (; *s; s++) {
@@ -83,9 +83,9 @@ void text_add_member(struct text *t, const char *key, const char *value)
 {
 	if (t->len && t->data[t->len - 1] != '{')
 		text_put(t, ",", 1);
-	text_put_quoted(t, key);
+	text_add_string(t, key);
 	text_put(t, ":", 1);
-	text_put_quoted(t, value);
+	text_add_string(t, value);
 }
 
 int text_error(const struct text *t)

@@ -28,6 +28,9 @@ __attribute__((format(printf, 2, 3))) void text_addf(struct text *t, const char 
  * printable ASCII or UTF-8; quotes, backslashes and control bytes are escaped. */
 void text_add_member(struct text *t, const char *key, const char *value);
 
+/* "value" alone, escaped in the same way. */
+void text_add_string(struct text *t, const char *value);
+
 /* 0, -ENOMEM, or -E2BIG above its bound. */
 int text_error(const struct text *t);
 
