@@ -109,7 +109,7 @@ cli_PREFIX         := cli_ cmd_ main
 
 http_API        := server.h request.h response.h path.h client.h
 upstream_API    := upstream.h message.h
-kube_API        := client.h kubeconfig.h podlist.h pods.h project.h watch.h
+kube_API        := client.h kubeconfig.h podlist.h pods.h project.h token_keys.h token_review.h watch.h
 credentials_API := associations.h credentials.h store.h
 kernel_API      := load.h status.h features.h maps.h events.h
 agent_API       := agent.h

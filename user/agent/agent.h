@@ -49,6 +49,28 @@ struct agent_options {
 	const char *pod_uid; /* that of the agent, which /readyz says; NULL, "": none */
 	bool handover; /* take over from an agent of this user that has the addresses, too */
 	bool require_authorization; /* 400 without an Authorization header on Pod Identity */
+	bool verify_tokens; /* its text has to be the pod's own token: agent_server_trust() */
+	/* A token's key is not known: there may be newer ones, for agent_server_trust(). Called from any thread,
+	 * once in 30 s; must not block. NULL: there is nobody to ask. */
+	void (*want_keys)(void *arg);
+	void *want_keys_arg;
+};
+
+enum agent_verify {
+	AGENT_VERIFY_OFF, /* any token, or none, as require_authorization says */
+	AGENT_VERIFY_JWKS, /* by the cluster's keys */
+	AGENT_VERIFY_REVIEW, /* by somebody else's word: agent_server_reviewed() */
+};
+
+/* Whom tokens of pods are believed. */
+struct agent_token_trust {
+	enum agent_verify verify;
+	const char *jwks; /* for AGENT_VERIFY_JWKS: the keys, as crypto/jwks.h reads them */
+	size_t jwks_len;
+	const char *const *issuers; /* a token names one of them */
+	size_t n_issuers; /* 0: the keys say enough */
+	const char *audience; /* a token is for it; NULL: pods.eks.amazonaws.com */
+	const char *node; /* this node's name; NULL: tokens may name any */
 };
 
 /* Listens, answers in threads of its own; what else is to be done, does the caller's loop by
@@ -79,6 +101,14 @@ unsigned agent_server_connections(const struct agent_server *server);
 
 /* What libraries load at their first use, before the process is confined. */
 void agent_prepare(void);
+
+/*
+ * Tokens are checked with these from now on; until the first call none is right. Copies what it is given. By one
+ * thread at a time. ret_keys, ret_unusable: as crypto_jwks_count() and crypto_jwks_unusable() say; may be NULL. On
+ * error what was there before stays: -EINVAL (err says what is wrong with the keys), -E2BIG, -ENOMEM, -EIO.
+ */
+int agent_server_trust(struct agent_server *server, const struct agent_token_trust *trust,
+		       size_t *ret_keys, size_t *ret_unusable, struct pc_err *err);
 
 /* Closes the listeners and all connections, idle and waiting ones too, and frees. NULL is fine. */
 void agent_server_stop(struct agent_server *server);

@@ -17,7 +17,10 @@ struct http_head {
 	const char *host; /* NULL: none, which only HTTP/1.0 may */
 	const char *extra[HTTP_EXTRA_MAX]; /* values in the order of http_options, NULL: none */
 	bool host_repeated; /* more than one Host header */
-	bool authorization; /* a non-empty Authorization header; its text is not kept */
+	bool authorization; /* a non-empty Authorization header */
+	/* Its text, if http_options.authorization_max has room for it, wiped after the request; else NULL. */
+	const char *authorization_text;
+	size_t authorization_len;
 	bool forwarded; /* X-Forwarded-For and the like: somebody relays for somebody else */
 	bool ambiguous; /* another parser might read another request */
 	bool too_large; /* it announces a body that no request may have, which is not read */

@@ -50,6 +50,7 @@ struct http_options {
 	unsigned threads; /* for each listener; 1 */
 	unsigned idle_timeout_s; /* a connection on which nothing comes or goes; 10 */
 	unsigned request_timeout_ms; /* a connection without a finished request; 15000 */
+	size_t authorization_max; /* bytes of an Authorization header whose text the handler sees; 0: of none */
 	const char *extra_headers[HTTP_EXTRA_MAX]; /* to find in http_head.extra; NULL: no more */
 
 	void *ctx;

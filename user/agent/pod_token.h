@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Is the token of a Pod Identity request that of the pod that sends it? The kernel has said which pod that is; the
+ * token has to say the same. So a token that was stolen from another pod is worth nothing.
+ *
+ * A verdict is kept by the token's SHA-256, a few for each pod, so that most requests cost no verification. New keys
+ * end all verdicts. Any thread may call these functions.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "agent/answer.h"
+
+struct agent_token_trust;
+struct agent_tokens;
+struct pc_err;
+struct podcred_peer;
+
+#define AGENT_TOKENS_AUDIENCE "pods.eks.amazonaws.com"
+
+/* The API server's clock may be ahead of ours by that much: a token that was made just now is valid. */
+#define AGENT_TOKENS_AHEAD_S 60
+
+/* Newer keys are asked for once in that time, whatever kids a pod invents. */
+#define AGENT_TOKENS_ASK_MS 30000
+
+/* -ENOMEM. There are no keys yet: no token is right until agent_tokens_trust(). */
+int agent_tokens_new(struct agent_tokens **ret);
+void agent_tokens_free(struct agent_tokens *tokens); /* NULL is fine */
+
+/* agent_server_trust() explains it. */
+int agent_tokens_trust(struct agent_tokens *tokens, const struct agent_token_trust *trust,
+		       size_t *ret_keys, size_t *ret_unusable, struct pc_err *err);
+
+/*
+ * token: the text of the Authorization header, and nothing else; NULL: there is none. peer has its name. now: wall
+ * clock. *ret is AGENT_NO_REASON when it is the pod's own token, else why not:
+ *   AGENT_NO_AUTHORIZATION         there is none
+ *   AGENT_TOKEN_MALFORMED
+ *   AGENT_TOKEN_KEYS_MISSING       nobody has told us the cluster's keys yet
+ *   AGENT_TOKEN_UNKNOWN_KEY        signed with none of them: perhaps there are newer ones
+ *   AGENT_TOKEN_BAD_SIGNATURE
+ *   AGENT_TOKEN_WRONG_ISSUER       of another cluster
+ *   AGENT_TOKEN_WRONG_AUDIENCE     for another service
+ *   AGENT_TOKEN_NOT_A_PODS         of a service account, but not bound to a pod
+ *   AGENT_TOKEN_OTHER_POD          another pod's: stolen
+ *   AGENT_TOKEN_OTHER_ACCOUNT      names this pod, and another namespace or service account
+ *   AGENT_TOKEN_OTHER_NODE
+ *   AGENT_TOKEN_NOT_YET_VALID, AGENT_TOKEN_EXPIRED
+ * 0, -ENOMEM or -EIO.
+ */
+int agent_tokens_check(struct agent_tokens *tokens, const char *token, size_t len,
+		       const struct podcred_peer *peer, time_t now, enum agent_reason *ret);
+
+/* Whether somebody came with a key that is not known, and it is time to ask for newer ones. Asking counts. */
+bool agent_tokens_want_keys(struct agent_tokens *tokens, int64_t now_ms);
