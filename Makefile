@@ -62,12 +62,12 @@ BPF_CFLAGS = -target bpf -mcpu=v2 -O2 -g -Wall $(WERROR) -fno-stack-protector \
 	-Wno-unused-value -Wno-missing-declarations $(PREFIX_MAP) \
 	-Ibpf/uapi -Ibpf/api -Ibpf/lib -I$(VMLINUX_H)
 DEPFLAGS = -MMD -MP -MT $@ -MF $(@:.o=.d)
-LIBS := -lbpf -lelf -lz -lmicrohttpd -lcurl -ljansson -lyaml -lmnl -lcrypto -pthread
+LIBS := -lbpf -lelf -lz -lmicrohttpd -lcurl -ljansson -lexpat -lyaml -lmnl -lcrypto -pthread
 
 # ---- user modules ----
 # <name>_DEPS is the only include permission, and what docs/architecture.md says ("make lint" compares the two).
 # <name>_API: the headers that others may include; without one, all but internal.h.
-MODULES := base yaml crypto net config identity http upstream kube credentials kernel node resolver agent doctor host daemon cli
+MODULES := base yaml crypto net config identity http aws upstream kube credentials kernel node resolver agent doctor host daemon cli
 base_DEPS        :=
 yaml_DEPS        := base
 crypto_DEPS      := base
@@ -75,6 +75,7 @@ net_DEPS         := base
 config_DEPS      := base yaml
 identity_DEPS    := base
 http_DEPS        := base
+aws_DEPS         := base crypto http
 upstream_DEPS    := base
 kube_DEPS        := base yaml identity http
 credentials_DEPS := base yaml
@@ -95,6 +96,7 @@ net_PREFIX         := net_
 config_PREFIX      := config_
 identity_PREFIX    := cgpath_ cgsurvey_ cgtree_ mountinfo_ name_table_ pod_labels_ pod_name_ pod_uid_ registry_
 http_PREFIX        := http_
+aws_PREFIX         := aws_
 upstream_PREFIX    := upstream_
 kube_PREFIX        := kube_
 credentials_PREFIX := cred_
@@ -109,6 +111,7 @@ cli_PREFIX         := cli_ cmd_ main
 
 http_API        := server.h request.h response.h path.h client.h
 upstream_API    := upstream.h message.h
+aws_API         := arn.h client.h eks_auth.h endpoint.h error.h imds.h sigv4.h sts.h
 kube_API        := client.h kubeconfig.h podlist.h pods.h project.h token_keys.h token_review.h watch.h
 credentials_API := associations.h credentials.h store.h
 kernel_API      := load.h status.h features.h maps.h events.h

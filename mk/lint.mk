@@ -55,6 +55,7 @@ lint-layers:
 	$(Q)$(call only_in,microhttpd|curl/,http)
 	$(Q)$(call only_in,openssl/,crypto)
 	$(Q)$(call only_in,yaml\.h,yaml)
+	$(Q)$(call only_in,expat\.h,aws)
 	$(Q)! grep -nE '#include "($(subst $() ,|,$(MODULES)))/' -r bpf
 	$(Q)mkdir -p $(O)
 	$(Q){ $(foreach m,$(MODULES),echo '$(m): $($(m)_DEPS)';) } | sed 's/ *$$//' | sort >$(O)/layers.make
