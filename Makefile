@@ -62,7 +62,7 @@ BPF_CFLAGS = -target bpf -mcpu=v2 -O2 -g -Wall $(WERROR) -fno-stack-protector \
 	-Wno-unused-value -Wno-missing-declarations $(PREFIX_MAP) \
 	-Ibpf/uapi -Ibpf/api -Ibpf/lib -I$(VMLINUX_H)
 DEPFLAGS = -MMD -MP -MT $@ -MF $(@:.o=.d)
-LIBS := -lbpf -lelf -lz -lmicrohttpd -lcurl -ljansson -lexpat -lyaml -lmnl -lcrypto -pthread
+LIBS := -lbpf -lelf -lz -lmicrohttpd -lcurl -ljansson -lexpat -lyaml -lpcre2-8 -lmnl -lcrypto -pthread
 
 # ---- user modules ----
 # <name>_DEPS is the only include permission, and what docs/architecture.md says ("make lint" compares the two).
@@ -78,7 +78,7 @@ http_DEPS        := base
 aws_DEPS         := base crypto http
 upstream_DEPS    := base
 kube_DEPS        := base yaml identity http
-credentials_DEPS := base yaml
+credentials_DEPS := base yaml crypto
 kernel_DEPS      := base
 node_DEPS        := base net config identity kernel
 resolver_DEPS    := base net config identity http kube kernel node
@@ -113,7 +113,7 @@ http_API        := server.h request.h response.h path.h client.h
 upstream_API    := upstream.h message.h
 aws_API         := arn.h client.h eks_auth.h endpoint.h error.h imds.h sigv4.h sts.h
 kube_API        := client.h kubeconfig.h podlist.h pods.h project.h token_keys.h token_review.h watch.h
-credentials_API := associations.h credentials.h store.h
+credentials_API := associations.h credentials.h session.h store.h
 kernel_API      := load.h status.h features.h maps.h events.h
 agent_API       := agent.h
 host_API        := host.h

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* MODULES: agent http credentials yaml crypto base */
-/* LIBS: -lyaml -lcrypto */
+/* LIBS: -ljansson -lyaml -lpcre2-8 -lcrypto */
 /* Addresses, prefixes, numbers, Host headers: what is accepted prints and reads as the same. */
 #include "fuzz.h"
 

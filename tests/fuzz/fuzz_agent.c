@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* MODULES: agent http credentials yaml crypto base */
-/* LIBS: -ljansson -lyaml -lcrypto */
+/* LIBS: -ljansson -lyaml -lpcre2-8 -lcrypto */
 /*
  * Requests as libmicrohttpd hands them over: lines for target, method, Host, token, TTL, the dialled
  * address and the service account, after a byte of flags, then one for each more header. Credentials

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* MODULES: credentials yaml base */
-/* LIBS: -lyaml */
+/* MODULES: credentials yaml crypto base */
+/* LIBS: -ljansson -lyaml -lpcre2-8 -lcrypto */
 /* The associations file: whole or not at all, and no message repeats a secret. */
 #include "fuzz.h"
 

@@ -186,6 +186,8 @@ static int step_associate(struct agent_exchange *x)
 {
 	x->association = cred_table_find(x->env->table, x->req->peer->pod_namespace,
 					 x->req->peer->service_account);
+	if (x->association && x->association->source != CRED_SOURCE_STATIC)
+		x->association = NULL; /* nobody to ask for its credentials */
 	return x->service->decide(x);
 }
 

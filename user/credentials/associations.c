@@ -7,18 +7,19 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/k8s_name.h"
-#include "base/timestamp.h"
+#include "credentials/internal.h"
 #include "yaml/read.h"
 
 #define MAX_ENTRIES 100000
-#define MAX_NODES   (20 * MAX_ENTRIES) /* an entry with all its keys has 19 */
+#define MAX_NODES   (40 * MAX_ENTRIES) /* an entry with all its keys and five tags has 39 */
+#define SPEC_NODES  256
 
 struct cred_table {
 	atomic_uint refs;
 	struct yml_tree *tree; /* has the text of all entries */
 	struct cred_association *entries;
 	const struct cred_association **by_name; /* sorted */
+	char *names; /* of an association that is not of the file: namespace, service account */
 	size_t count;
 };
 
@@ -39,107 +40,14 @@ static int compare_entries(const void *left, const void *right)
 	return c ? c : (a > b) - (a < b);
 }
 
-static bool is_namespace(const char *s)
-{
-	return k8s_is_label(s, strlen(s));
-}
-
-static bool is_service_account(const char *s)
-{
-	return k8s_is_subdomain(s, strlen(s));
-}
-
-static bool is_made_of(const char *s, size_t min, size_t max, const char *extra)
-{
-	size_t len = strlen(s);
-
-	if (len < min || len > max)
-		return false;
-	for (; *s; s++)
-		if (!((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') ||
-		      (*s >= '0' && *s <= '9') || strchr(extra, *s)))
-			return false;
-	return true;
-}
-
-static bool is_role(const char *s)
-{
-	/* "." and ".." would vanish from the path that SDKs build with it */
-	return is_made_of(s, 1, 64, "+=,.@_-") && strcmp(s, ".") != 0 && strcmp(s, "..") != 0;
-}
-
-static bool is_account_id(const char *s)
-{
-	return strlen(s) == 12 && strspn(s, "0123456789") == 12;
-}
-
-static bool is_access_key_id(const char *s)
-{
-	return is_made_of(s, 1, 128, "_") && strcmp(s, "null") != 0;
-}
-
-/* YAML's null arrives as text; nobody's secret is that. */
-static bool is_secret(const char *s)
-{
-	if (!*s || !strcmp(s, "~") || !strcmp(s, "null"))
-		return false;
-	for (; *s; s++)
-		if (*s < 0x21 || *s > 0x7e)
-			return false;
-	return true;
-}
-
-static bool is_timestamp(const char *s)
-{
-	time_t when;
-
-	return timestamp_parse(s, &when) == 0;
-}
-
-#define KEY(name, member, valid, wants, required)                                                  \
-	YML_TEXT(name, struct cred_association, member, valid, wants, required)
-
-static int read_static(const struct yml_source *src, const struct yml_node *node, void *target)
-{
-	static const struct yml_key keys[] = {
-		KEY("accessKeyId", keys.access_key_id, is_access_key_id,
-		    "1 to 128 letters and digits", true),
-		KEY("secretAccessKey", keys.secret_access_key, is_secret,
-		    "printable characters without spaces", true),
-		KEY("sessionToken", keys.session_token, is_secret,
-		    "printable characters without spaces; several SDKs refuse credentials that "
-		    "have none",
-		    true),
-		KEY("expiration", keys.expiration, is_timestamp, "UTC time as 2026-12-01T00:00:00Z",
-		    false),
-	};
-
-	return yml_mapping(src, node, keys, ARRAY_SIZE(keys), target);
-}
-
 static int read_entry(const struct yml_source *src, const struct yml_node *node, void *target)
 {
-	static const struct yml_key keys[] = {
-		KEY("namespace", namespace, is_namespace,
-		    "a Kubernetes namespace: 1 to 63 of a-z, 0-9 and -", true),
-		KEY("serviceAccount", service_account, is_service_account,
-		    "a service account's name, without wildcards", true),
-		KEY("role", role, is_role,
-		    "a role's name, not its ARN: 1 to 64 of A-Z a-z 0-9 + = , . @ _ -", true),
-		KEY("accountId", account_id, is_account_id, "12 digits", false),
-		YML_REQUIRED("static", read_static),
-	};
 	struct cred_table *t = target;
 	struct cred_association *a = &t->entries[t->count];
-	int r = yml_mapping(src, node, keys, ARRAY_SIZE(keys), a);
 
-	if (r < 0)
-		return r;
-	a->line = yml_get(node, "serviceAccount")->line;
-	if (a->keys.expiration)
-		timestamp_parse(a->keys.expiration, &a->expires);
-	t->by_name[t->count++] = a;
-	return 0;
+	t->by_name[t->count++] =
+		a; /* before it is read: what it allocates is freed with the table */
+	return cred_read_entry(src, node, a);
 }
 
 static int read_entries(const struct yml_source *src, const struct yml_node *node, void *target)
@@ -191,23 +99,84 @@ static int table_build(const struct yml_source *src, const char *text, size_t le
 	return check_duplicates(src, t);
 }
 
+static int build_spec(const struct yml_source *src, const char *text, size_t len,
+		      struct cred_table *t)
+{
+	int r = yml_tree_parse(src, text, len, SPEC_NODES, &t->tree);
+
+	if (r < 0)
+		return r;
+	if (!yml_tree_root(t->tree))
+		return pc_err_set(src->err, -EINVAL, "%s: the spec is empty; write roleArn",
+				  src->name);
+	return cred_read_spec(src, yml_tree_root(t->tree), t->entries);
+}
+
+/* Takes t. */
+static int finish(struct cred_table *t, int r, struct cred_table **ret)
+{
+	if (r < 0)
+		cred_table_unref(t);
+	else
+		*ret = t;
+	return r;
+}
+
+static struct cred_table *new_table(void)
+{
+	struct cred_table *t = calloc(1, sizeof(*t));
+
+	if (t)
+		atomic_init(&t->refs, 1);
+	return t;
+}
+
 int cred_table_parse(const char *name, const char *text, size_t len, struct cred_table **ret,
 		     struct pc_err *err)
 {
 	const struct yml_source src = {.name = name, .secret = true, .err = err};
-	struct cred_table *t = calloc(1, sizeof(*t));
-	int r;
+	struct cred_table *t = new_table();
 
 	if (!t)
 		return pc_err_set(err, -ENOMEM, "%s: out of memory", name);
-	atomic_init(&t->refs, 1);
-	r = table_build(&src, text, len, t);
-	if (r < 0) {
+	return finish(t, table_build(&src, text, len, t), ret);
+}
+
+/* One entry without its spec. NULL: no memory. */
+static struct cred_table *new_single(enum cred_origin origin, const char *namespace,
+				     const char *service_account)
+{
+	struct cred_table *t = new_table();
+	size_t len = strlen(namespace) + 1;
+
+	if (!t)
+		return NULL;
+	t->entries = calloc(1, sizeof(*t->entries));
+	t->by_name = calloc(1, sizeof(*t->by_name));
+	t->names = malloc(len + strlen(service_account) + 1);
+	if (!t->entries || !t->by_name || !t->names) {
 		cred_table_unref(t);
-		return r;
+		return NULL;
 	}
-	*ret = t;
-	return 0;
+	*t->entries = (struct cred_association){
+		.origin = origin,
+		.namespace = strcpy(t->names, namespace),
+		.service_account = strcpy(t->names + len, service_account),
+	};
+	t->by_name[t->count++] = t->entries;
+	return t;
+}
+
+int cred_table_parse_spec(const char *name, enum cred_origin origin, const char *namespace,
+			  const char *service_account, const char *spec, size_t len,
+			  struct cred_table **ret, struct pc_err *err)
+{
+	const struct yml_source src = {.name = name, .lineless = true, .err = err};
+	struct cred_table *t = new_single(origin, namespace, service_account);
+
+	if (!t)
+		return pc_err_set(err, -ENOMEM, "%s: out of memory", name);
+	return finish(t, build_spec(&src, spec, len, t), ret);
 }
 
 struct cred_table *cred_table_ref(struct cred_table *t)
@@ -220,7 +189,10 @@ void cred_table_unref(struct cred_table *t)
 {
 	if (!t || atomic_fetch_sub(&t->refs, 1) != 1)
 		return;
+	for (size_t i = 0; i < t->count; i++)
+		cred_association_done(&t->entries[i]);
 	yml_tree_free(t->tree);
+	free(t->names);
 	free(t->entries);
 	free(t->by_name);
 	free(t);
@@ -229,6 +201,11 @@ void cred_table_unref(struct cred_table *t)
 size_t cred_table_count(const struct cred_table *t)
 {
 	return t->count;
+}
+
+const struct cred_association *cred_table_at(const struct cred_table *t, size_t i)
+{
+	return &t->entries[i];
 }
 
 const struct cred_association *cred_table_find(const struct cred_table *t, const char *namespace,

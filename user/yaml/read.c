@@ -20,7 +20,9 @@ int yml_bad(const struct yml_source *src, const struct yml_node *node, const cha
 	for (char *c = text; *c; c++)
 		if ((unsigned char)*c < ' ' || *c == 0x7f)
 			*c = '?';
-	return pc_err_set(src->err, -EINVAL, "%s:%u: %s", src->name, node->line, text);
+	return src->lineless
+		       ? pc_err_set(src->err, -EINVAL, "%s: %s", src->name, text)
+		       : pc_err_set(src->err, -EINVAL, "%s:%u: %s", src->name, node->line, text);
 }
 
 const char *yml_text(const struct yml_node *node)
@@ -148,8 +150,8 @@ static void store(void *to, size_t size, uint64_t number)
 	       size);
 }
 
-static int read_value(const struct yml_source *src, const struct yml_key *key,
-		      const struct yml_node *value, void *target)
+int yml_value(const struct yml_source *src, const struct yml_key *key, const struct yml_node *value,
+	      void *target)
 {
 	void *member = (char *)target + key->offset;
 	uint64_t number = 0;
@@ -196,7 +198,7 @@ int yml_mapping(const struct yml_source *src, const struct yml_node *node,
 			return yml_bad(src, name, "key \"%s\" is there twice; remove one",
 				       key->name);
 		seen |= 1U << (key - keys);
-		r = read_value(src, key, name->next, target);
+		r = yml_value(src, key, name->next, target);
 		if (r < 0)
 			return r;
 	}

@@ -49,7 +49,9 @@ static void *take(struct yml_tree *tree, size_t size)
 
 static int fail(const struct builder *b, int code, size_t line, const char *what)
 {
-	return pc_err_set(b->src->err, code, "%s:%zu: %s", b->src->name, line, what);
+	return b->src->lineless
+		       ? pc_err_set(b->src->err, code, "%s: %s", b->src->name, what)
+		       : pc_err_set(b->src->err, code, "%s:%zu: %s", b->src->name, line, what);
 }
 
 static int next(struct builder *b, struct yml_event *ret)

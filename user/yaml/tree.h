@@ -26,6 +26,7 @@ struct yml_node {
 struct yml_source {
 	const char *name; /* of the file */
 	bool secret; /* nothing in it is quoted, but for what looks like a key */
+	bool lineless; /* it is no file: messages name no line of it */
 	struct pc_err *err;
 };
 
