@@ -67,7 +67,7 @@ LIBS := -lbpf -lelf -lz -lmicrohttpd -lcurl -ljansson -lexpat -lyaml -lpcre2-8 -
 # ---- user modules ----
 # <name>_DEPS is the only include permission, and what docs/architecture.md says ("make lint" compares the two).
 # <name>_API: the headers that others may include; without one, all but internal.h.
-MODULES := base yaml crypto net config identity http aws upstream kube credentials kernel node resolver agent doctor host daemon cli
+MODULES := base yaml crypto net config identity http aws upstream kube credentials fetch kernel node resolver agent doctor host daemon cli
 base_DEPS        :=
 yaml_DEPS        := base
 crypto_DEPS      := base
@@ -79,6 +79,7 @@ aws_DEPS         := base crypto http
 upstream_DEPS    := base
 kube_DEPS        := base yaml identity http
 credentials_DEPS := base yaml crypto
+fetch_DEPS       := base yaml config credentials aws http kube upstream
 kernel_DEPS      := base
 node_DEPS        := base net config identity kernel
 resolver_DEPS    := base net config identity http kube kernel node
@@ -100,6 +101,7 @@ aws_PREFIX         := aws_
 upstream_PREFIX    := upstream_
 kube_PREFIX        := kube_
 credentials_PREFIX := cred_
+fetch_PREFIX       := fetch_
 kernel_PREFIX      := kern_
 node_PREFIX        := node_
 resolver_PREFIX    := resolver_
@@ -114,6 +116,7 @@ upstream_API    := upstream.h message.h
 aws_API         := arn.h client.h eks_auth.h endpoint.h error.h imds.h sigv4.h sts.h
 kube_API        := client.h kubeconfig.h podlist.h pods.h project.h token_keys.h token_review.h watch.h
 credentials_API := associations.h credentials.h session.h store.h
+fetch_API       := fetch.h
 kernel_API      := load.h status.h features.h maps.h events.h
 agent_API       := agent.h
 host_API        := host.h
