@@ -6,7 +6,7 @@ deps demo test test-cluster: export INSTALL_DEPS := 1
 DEPS_LIBS := libbpf-dev libelf-dev zlib1g-dev libmicrohttpd-dev libcurl4-openssl-dev libjansson-dev libexpat1-dev libyaml-dev libpcre2-dev \
 	libmnl-dev libssl-dev
 DEPS_BUILD := gcc make clang-14 llvm-14 bpftool ca-certificates $(DEPS_LIBS) pkg-config
-DEPS_TEST := g++ libcmocka-dev libclang-rt-14-dev iproute2 iptables ipvsadm nftables procps curl openssl python3 python3-boto3 python3-yaml \
+DEPS_TEST := g++ libcmocka-dev libclang-rt-14-dev iproute2 iptables ipvsadm nftables procps curl openssl python3 python3-boto3 python3-cryptography python3-yaml \
 	awscli haproxy default-jdk-headless buildah debootstrap runc nodejs npm jq mandoc systemd
 DEPS_KERNELS := qemu-system-x86 cpio kmod
 DEPS_CLUSTER := qemu-system-x86 cpio kmod debootstrap buildah e2fsprogs golang-go openssh-client openssl xz-utils gcc libc6-dev
