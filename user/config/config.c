@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "config/config_section.h"
 
 #define MAX_PENDING  128
 #define METRICS_PORT 7778
@@ -22,6 +23,7 @@ void config_default(struct config *ret)
 		.max_pending_per_pod = MAX_PENDING,
 		.metrics = {.ip = {[10] = 0xff, 0xff, 127, 0, 0, 1}, .port = METRICS_PORT},
 	};
+	config_credentials_default(&ret->credentials);
 	for (size_t i = 0; i < ARRAY_SIZE(guarded); i++) {
 		struct config_destination *dest = &ret->destinations[ret->n_destinations++];
 

@@ -12,6 +12,7 @@
 #include "base/addr.h"
 #include "base/err.h"
 #include "base/k8s_name.h"
+#include "config/credentials.h"
 
 /* The same numbers as enum podcred_action of the kernel side. */
 enum config_action {
@@ -96,6 +97,7 @@ struct config {
 	size_t n_requirements;
 	char text[CONFIG_MAX_TEXT];
 	size_t text_len;
+	struct config_credentials credentials;
 };
 
 #define CONFIG_FILE_MAX (1 << 20) /* bytes */

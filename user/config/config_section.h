@@ -8,6 +8,14 @@
 /* One rule of policy:, checked against those before it, and added; target is struct config. */
 int config_policy_read(const struct yml_source *src, const struct yml_node *node, void *target);
 
+/* ---- config_credentials.c ---- */
+
+void config_credentials_default(struct config_credentials *ret);
+
+/* credentials:, over the defaults; target is struct config. */
+int config_credentials_read(const struct yml_source *src, const struct yml_node *node,
+			    void *target);
+
 /* ---- config_selector.c: podSelector ---- */
 
 /* Adds its requirements to config->requirements; the rule is told which they are. */

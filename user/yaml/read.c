@@ -115,13 +115,16 @@ int yml_word(const struct yml_source *src, const struct yml_node *node, const ch
 }
 
 static int read_text(const struct yml_source *src, const struct yml_key *key,
-		     const struct yml_node *value, const char **ret)
+		     const struct yml_node *value, void *member)
 {
 	const char *text = yml_text(value);
 
-	if (!text || !key->valid(text))
+	if (!text || !key->valid(text) || (key->copied && value->len >= key->size))
 		return yml_bad(src, value, "bad value of '%s'; write %s", key->name, key->wants);
-	*ret = text;
+	if (key->copied)
+		memcpy(member, text, value->len + 1);
+	else
+		memcpy(member, &text, sizeof(text));
 	return 0;
 }
 

@@ -32,6 +32,7 @@ struct yml_key {
 	size_t n_words;
 	uint64_t max;
 	bool required;
+	bool copied; /* the text goes into an array of size characters, with its NUL */
 };
 
 #define YML_KEY(name_, read_)                                                                      \
@@ -50,6 +51,13 @@ struct yml_key {
 	{                                                                                          \
 		.name = (name_), YML_MEMBER(type_, member_), .valid = (valid_), .wants = (wants_), \
 		.required = (required_)                                                            \
+	}
+
+/* To an array of char; what does not fit is not valid. */
+#define YML_COPY(name_, type_, member_, valid_, wants_)                                            \
+	{                                                                                          \
+		.name = (name_), YML_MEMBER(type_, member_), .valid = (valid_), .wants = (wants_), \
+		.copied = true                                                                     \
 	}
 
 /* To an integer, an enum or a bool: the index in an array of words, which may have holes (NULL). */
