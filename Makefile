@@ -90,7 +90,7 @@ daemon_DEPS      := base net config identity kube credentials upstream kernel no
 cli_DEPS         := base net config kernel node resolver doctor host daemon
 
 # Every global symbol begins with one of these; in base and identity each file has its own.
-base_PREFIX        := base64_ caps_ file_ k8s_ log_ loop_ net_addr_ net_prefix_ parse_ pc_err_ secret_ text_ timestamp_
+base_PREFIX        := base64_ caps_ file_ k8s_ log_ loop_ net_addr_ net_prefix_ parse_ pc_err_ program_ secret_ text_ timestamp_
 yaml_PREFIX        := yml_
 crypto_PREFIX      := crypto_
 net_PREFIX         := net_
