@@ -75,10 +75,8 @@ static void free_request(void *request)
 static int setup(void **state)
 {
 	const struct fetch_cache_options options = {
+		.clock = {.arg = &world, .now = now, .random = dice, .wake = wake},
 		.arg = &world,
-		.now = now,
-		.random = dice,
-		.wake = wake,
 		.start = start,
 		.cancel = cancel,
 		.free_request = free_request,

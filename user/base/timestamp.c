@@ -2,6 +2,7 @@
 #include "base/timestamp.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define FORMAT "%Y-%m-%dT%H:%M:%SZ"
@@ -34,5 +35,26 @@ int timestamp_parse(const char *text, time_t *ret)
 	if (timestamp_format(when, again) < 0 || strcmp(text, again) != 0)
 		return -EINVAL;
 	*ret = when;
+	return 0;
+}
+
+int timestamp_parse_any(const char *text, time_t *ret)
+{
+	char start[TIMESTAMP_SIZE];
+	int hours = 0, minutes = 0, end = 0;
+	char sign[2] = "";
+
+	if (strnlen(text, TIMESTAMP_SIZE - 2) < TIMESTAMP_SIZE - 2)
+		return -EINVAL;
+	snprintf(start, sizeof(start), "%.*sZ", TIMESTAMP_SIZE - 2, text);
+	text += TIMESTAMP_SIZE - 2;
+	if (*text == '.')
+		text += 1 + strspn(text + 1, "0123456789");
+	if (strcmp(text, "Z") != 0 &&
+	    (sscanf(text, "%1[+-]%2d:%2d%n", sign, &hours, &minutes, &end) != 3 || text[end]))
+		return -EINVAL;
+	if (timestamp_parse(start, ret) < 0 || hours < 0 || minutes < 0)
+		return -EINVAL;
+	*ret -= (sign[0] == '-' ? -1 : 1) * (hours * 3600L + minutes * 60L);
 	return 0;
 }

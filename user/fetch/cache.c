@@ -95,13 +95,13 @@ const char *fetch_state_name(enum fetch_state state)
 
 static uint64_t now_ns(const struct fetch_cache *cache)
 {
-	return cache->options.now(cache->options.arg);
+	return cache->options.clock.now(cache->options.clock.arg);
 }
 
 /* Evenly between the two. */
 static uint64_t between(const struct fetch_cache *cache, uint64_t low, uint64_t high)
 {
-	uint64_t random = cache->options.random(cache->options.arg);
+	uint64_t random = cache->options.clock.random(cache->options.clock.arg);
 
 	return low + (uint64_t)((double)(high - low) * ((double)random / UINT32_MAX));
 }
@@ -147,7 +147,7 @@ static void expect(struct fetch_cache *cache, uint64_t at)
 	if (!at || (cache->wake_ns && cache->wake_ns <= at))
 		return;
 	cache->wake_ns = at;
-	cache->options.wake(cache->options.arg, at);
+	cache->options.clock.wake(cache->options.clock.arg, at);
 }
 
 /* ---- what an entry has ---- */

@@ -28,13 +28,18 @@ struct fetch_wait;
 #define FETCH_KEY_MAX 128 /* bytes of a key */
 #define FETCH_POD_MAX 64 /* bytes of a pod's uid */
 
-struct fetch_cache_options {
+struct fetch_clock {
 	void *arg; /* of the functions */
 	uint64_t (*now)(
 		void *arg); /* nanoseconds; a clock that nobody sets and that does not stop */
 	uint32_t (*random)(void *arg);
 	/* fetch_cache_turn() is due then (in terms of now). Replaces what was said before. */
 	void (*wake)(void *arg, uint64_t at_ns);
+};
+
+struct fetch_cache_options {
+	struct fetch_clock clock;
+	void *arg; /* of the functions that follow */
 	/*
 	 * Begins to fetch. fetch_flight_end() follows once, not before this has returned, unless it is
 	 * cancelled. request stays as it is until then. -errno: err says why.

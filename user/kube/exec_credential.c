@@ -23,34 +23,12 @@ void kube_exec_credential_done(struct kube_exec_credential *credential)
 	*credential = (struct kube_exec_credential){};
 }
 
-/* As Kubernetes writes it: 2030-01-02T03:04:05Z, perhaps with a fraction, or an offset for the Z. */
-static int parse_time(const char *text, time_t *ret)
-{
-	char start[TIMESTAMP_SIZE];
-	int hours = 0, minutes = 0, end = 0;
-	char sign[2] = "";
-
-	if (strnlen(text, TIMESTAMP_SIZE - 2) < TIMESTAMP_SIZE - 2)
-		return -EINVAL;
-	snprintf(start, sizeof(start), "%.*sZ", TIMESTAMP_SIZE - 2, text);
-	text += TIMESTAMP_SIZE - 2;
-	if (*text == '.')
-		text += 1 + strspn(text + 1, "0123456789");
-	if (strcmp(text, "Z") != 0 &&
-	    (sscanf(text, "%1[+-]%2d:%2d%n", sign, &hours, &minutes, &end) != 3 || text[end]))
-		return -EINVAL;
-	if (timestamp_parse(start, ret) < 0 || hours < 0 || minutes < 0)
-		return -EINVAL;
-	*ret -= (sign[0] == '-' ? -1 : 1) * (hours * 3600L + minutes * 60L);
-	return 0;
-}
-
 static int read_expiry(const struct yml_source *src, const struct yml_node *node, uint64_t *ret)
 {
 	const char *text = yml_text(node);
 	time_t when, now = time(NULL);
 
-	if (!text || parse_time(text, &when) < 0)
+	if (!text || timestamp_parse_any(text, &when) < 0)
 		return yml_bad(src, node, "bad value of 'expirationTimestamp'");
 	if (when <= now)
 		return yml_bad(src, node,
