@@ -65,6 +65,7 @@ import ssl
 import sys
 import threading
 
+sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:] = [os.path.join(HERE, "aws")] + [path for path in sys.path if os.path.abspath(path or ".") != HERE]  # not http.py here
 # pylint: disable=wrong-import-position
