@@ -3,8 +3,8 @@
  * One end of the socket between podcred serve and podcred fetch, on a loop. serve listens and fetch dials, so that
  * serve never makes a connection. Under podcred run both adopt an end of a pair instead.
  *
- * Everything here is for the thread of the loop. Functions of struct upstream_events are called from the loop,
- * never from within a function of this header; they may call all but upstream_free().
+ * Everything here is for the thread of the loop. Functions of struct upstream_events are called from the loop, or
+ * from within upstream_adopt(); they may call all but upstream_free().
  */
 #pragma once
 
@@ -67,5 +67,5 @@ bool upstream_is_connected(const struct upstream *u, enum upstream_role role);
  */
 int upstream_send(struct upstream *u, enum upstream_role role, const struct upstream_message *m);
 
-/* NULL is fine. Removes the socket's file. */
+/* NULL is fine. The socket's file stays: the next one to listen replaces it. */
 void upstream_free(struct upstream *u);
