@@ -147,7 +147,7 @@ static const struct member grant[] = {
 	ID(grant),
 	A_TEXT("accessKeyId", grant.access_key_id, UPSTREAM_KEY_SIZE),
 	A_TEXT("secretAccessKey", grant.secret_access_key, UPSTREAM_KEY_SIZE),
-	A_TEXT("sessionToken", grant.session_token, UPSTREAM_TOKEN_SIZE),
+	MAY("sessionToken", grant.session_token, UPSTREAM_TOKEN_SIZE),
 	{.key = "expiration", .kind = WALL, .offset = AT(grant.expiration), .max = WALL_MAX},
 	AFTER("refreshMs", grant.refresh_ms),
 	A_TEXT("role", grant.role, UPSTREAM_ROLE_SIZE),

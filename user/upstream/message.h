@@ -128,8 +128,9 @@ struct upstream_metadata {
 
 struct upstream_grant {
 	uint64_t id;
-	const char *access_key_id, *secret_access_key, *session_token;
-	time_t expiration; /* wall clock */
+	const char *access_key_id, *secret_access_key;
+	const char *session_token; /* NULL: long-lived keys have none */
+	time_t expiration; /* wall clock; for what does not end, some hours from now */
 	uint64_t refresh_ms; /* ask again from then on, while this is served */
 	const char *role; /* the name alone, as IMDS lists it */
 	const char *role_arn, *account_id, *session_name; /* NULL: not known */
