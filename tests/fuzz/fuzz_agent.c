@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* MODULES: agent http credentials yaml crypto base */
+/* MODULES: agent http credentials aws yaml crypto base */
 /* LIBS: -ljansson -lyaml -lpcre2-8 -lcrypto */
 /*
  * Requests as libmicrohttpd hands them over: lines for target, method, Host, token, TTL, the dialled

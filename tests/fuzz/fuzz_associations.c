@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-/* MODULES: credentials yaml crypto base */
+/* MODULES: credentials aws yaml crypto base */
 /* LIBS: -ljansson -lyaml -lpcre2-8 -lcrypto */
 /* The associations file: whole or not at all, and no message repeats a secret. */
 #include "fuzz.h"
 
 #include "base/k8s_name.h"
 #include "base/timestamp.h"
-#include "credentials/associations.h"
+#include "credentials/session.h"
 
 /* Stands in the seeds where secrets do. Wherever it wanders to, no message may have it. */
 #define SECRET "wJalrXUtn/K7MDENG+"
@@ -19,24 +19,60 @@ static bool is_printable(const char *s)
 	return true;
 }
 
-/* Values go into paths, JSON and headers as they are. */
-static void check_entry(const struct cred_association *a)
+static void check_static(const struct cred_association *a)
 {
 	time_t when = 0;
 
-	MUST(a && a->namespace && a->service_account && a->role);
-	MUST(k8s_is_label(a->namespace, strlen(a->namespace)));
-	MUST(k8s_is_subdomain(a->service_account, strlen(a->service_account)));
-	MUST(*a->role && strlen(a->role) <= 64 && !strpbrk(a->role, "/%?#\"\\ \n"));
-	MUST(strcmp(a->role, ".") != 0 && strcmp(a->role, "..") != 0);
-	MUST(!a->account_id ||
-	     (strlen(a->account_id) == 12 && strspn(a->account_id, "0123456789") == 12));
 	MUST(is_printable(a->keys.access_key_id) && *a->keys.access_key_id);
 	MUST(is_printable(a->keys.secret_access_key) && *a->keys.secret_access_key);
 	MUST(is_printable(a->keys.session_token) && *a->keys.session_token);
 	if (a->keys.expiration)
 		MUST(timestamp_parse(a->keys.expiration, &when) == 0);
 	MUST(a->expires == when);
+}
+
+/* Whatever was accepted can be planned, and its parameters are what STS takes. */
+static void check_session(const struct cred_association *a)
+{
+	const struct cred_pod pod = {a->namespace, "pod-0", "5f1b0c1e-6d3a-4f0e-8d61-0a4b2d7e9c11",
+				     a->service_account};
+	const struct cred_cluster cluster = {"demo", "arn:aws:eks:r:111122223333:cluster/demo"};
+	struct cred_session s;
+
+	MUST(cred_session_plan(a, CRED_SOURCE_STS, &pod, &cluster, &s, NULL) == 0);
+	MUST(strlen(s.key) == 64 && s.n_tags <= CRED_TAGS_MAX);
+	if (s.source != CRED_SOURCE_STS && s.source != CRED_SOURCE_WEB_IDENTITY)
+		return;
+	MUST(strlen(s.name) >= 2 && strlen(s.name) <= 64 && !strpbrk(s.name, "/: \n"));
+	MUST(s.n_hops == (a->target_role_arn ? 2U : 1U));
+	for (size_t i = 0; i < s.n_hops; i++) {
+		MUST(cred_is_role_arn(s.hops[i].role_arn));
+		MUST(s.hops[i].duration >= 900 && s.hops[i].duration <= 43200);
+	}
+	MUST(!a->policy || (a->disable_session_tags && strlen(a->policy) <= 4096));
+	for (size_t i = 0; i < s.n_tags; i++)
+		for (size_t j = 0; j < i; j++)
+			MUST(strcasecmp(s.tags[i].key, s.tags[j].key) != 0);
+}
+
+/* Values go into paths, JSON and headers as they are. */
+static void check_entry(const struct cred_association *a)
+{
+	MUST(a && a->namespace && a->service_account);
+	MUST(k8s_is_label(a->namespace, strlen(a->namespace)));
+	MUST(k8s_is_subdomain(a->service_account, strlen(a->service_account)));
+	MUST(!a->role == (a->source == CRED_SOURCE_EKS_AUTH));
+	if (a->role) {
+		MUST(*a->role && strlen(a->role) <= 64 && !strpbrk(a->role, "/%?#\"\\ \n"));
+		MUST(strcmp(a->role, ".") != 0 && strcmp(a->role, "..") != 0);
+	}
+	MUST(!a->account_id ||
+	     (strlen(a->account_id) == 12 && strspn(a->account_id, "0123456789") == 12));
+	if (a->source == CRED_SOURCE_STATIC)
+		check_static(a);
+	if (a->source == CRED_SOURCE_EXEC)
+		MUST(a->exec.command && a->exec.command[0][0] == '/');
+	check_session(a);
 }
 
 /* Names are in the text as they are found: look for each word of it. */
@@ -77,6 +113,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *text = fuzz_copy(data, size), *words = fuzz_string(data, size);
 	struct cred_table *t = NULL;
 	struct pc_err err = {};
+
+	if (cred_table_parse_spec("s/p", CRED_ORIGIN_OBJECT, "s", "p", text, size, &t, &err) == 0) {
+		MUST(cred_table_count(t) == 1 &&
+		     cred_table_at(t, 0)->source == CRED_SOURCE_DEFAULT);
+		check_entry(cred_table_at(t, 0));
+		cred_table_unref(t);
+		t = NULL;
+	} else {
+		MUST(!t && !strncmp(err.msg, "s/p: ", 5));
+	}
 
 	if (cred_table_parse("f", text, size, &t, &err) == 0) {
 		MUST(cred_table_count(t) <= size);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* MODULES: agent http credentials yaml crypto base */
+/* MODULES: agent http credentials aws yaml crypto base */
 /* LIBS: -ljansson -lyaml -lpcre2-8 -lcrypto */
 /* The wire rules R1 to R14 over plain structs: no socket, no clock. */
 #include <errno.h>

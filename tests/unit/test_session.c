@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* MODULES: credentials yaml crypto base */
+/* MODULES: credentials aws yaml crypto base */
 /* LIBS: -ljansson -lyaml -lpcre2-8 -lcrypto */
 #include <errno.h>
 #include <setjmp.h>

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/parse.h"
 #include "base/timestamp.h"
 #include "credentials/internal.h"
 #include "credentials/session.h"
@@ -396,15 +397,14 @@ static int finish(const struct yml_source *src, const struct yml_node *node,
 
 static int read_duration(const struct yml_source *src, const struct yml_node *node, void *target)
 {
-	static const struct yml_key key[] = {
-		YML_NUMBER("durationSeconds", struct cred_association, duration, DURATION_MAX)};
-	struct cred_association *a = target;
-	int r = yml_value(src, key, node, a);
+	const char *text = yml_text(node);
+	uint64_t seconds;
 
-	if (r == 0 && a->duration < DURATION_MIN)
-		return yml_bad(src, node, "durationSeconds is below %d; write %d to %d seconds",
-			       DURATION_MIN, DURATION_MIN, DURATION_MAX);
-	return r;
+	if (!text || parse_u64(text, DURATION_MAX, &seconds) < 0 || seconds < DURATION_MIN)
+		return yml_bad(src, node, "bad value of 'durationSeconds'; write %d to %d seconds",
+			       DURATION_MIN, DURATION_MAX);
+	((struct cred_association *)target)->duration = (unsigned)seconds;
+	return 0;
 }
 
 #define ARN_WANTS "an ARN as arn:aws:iam::111122223333:role/NAME"

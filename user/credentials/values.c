@@ -4,13 +4,15 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "aws/arn.h"
 #include "base/k8s_name.h"
 #include "base/timestamp.h"
 #include "credentials/associations.h"
 #include "credentials/pattern.h"
 #include "credentials/session.h"
 
-#define POLICY_MAX 2048
+#define POLICY_MAX   2048
+#define ROLE_ARN_MIN 20
 
 static bool is_letter_or_digit(char c)
 {
@@ -57,32 +59,12 @@ const char *cred_role_of(const char *arn)
 	return strrchr(arn, '/') + 1;
 }
 
-/* "arn:aws-cn" and its colon; what is behind it. NULL: no partition of AWS. */
-static const char *after_partition(const char *s)
-{
-	static const char start[] = "arn:aws";
-	size_t n = sizeof(start) - 1;
-
-	if (strncmp(s, start, n) != 0)
-		return NULL;
-	s += n + strspn(s + n, "abcdefghijklmnopqrstuvwxyz0123456789-");
-	return *s == ':' ? s + 1 : NULL;
-}
-
 bool cred_is_role_arn(const char *s)
 {
-	static const char service[] = "iam::", kind[] = ":role/";
-	const char *rest = after_partition(s);
-	size_t len = strlen(s);
+	struct aws_role role;
 
-	if (!rest || len < 20 || len > 2048 || strncmp(rest, service, sizeof(service) - 1) != 0)
-		return false;
-	rest += sizeof(service) - 1;
-	if (strspn(rest, "0123456789") != 12 || strncmp(rest + 12, kind, sizeof(kind) - 1) != 0)
-		return false;
-	rest += 12 + sizeof(kind) - 2; /* at the slash */
-	return cred_is_made_of(rest, 2, 578, "/+=,.@_-") && !strstr(rest, "//") &&
-	       cred_is_role(cred_role_of(rest));
+	return strlen(s) >= ROLE_ARN_MIN && aws_role_parse(s, &role) == 0 &&
+	       cred_is_role(role.name.text);
 }
 
 /* ---- keys of the file ---- */
@@ -118,11 +100,6 @@ bool cred_is_timestamp(const char *s)
 bool cred_is_external_id(const char *s)
 {
 	return cred_is_made_of(s, 2, CRED_EXTERNAL_ID_SIZE - 1, "_+=,.@:/-");
-}
-
-bool cred_is_session_name(const char *s)
-{
-	return cred_is_made_of(s, 2, CRED_SESSION_NAME_SIZE - 1, "_+=,.@-");
 }
 
 bool cred_is_audience(const char *s)

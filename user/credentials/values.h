@@ -23,7 +23,6 @@ bool cred_is_secret(const char *s);
 bool cred_is_timestamp(const char *s);
 
 bool cred_is_external_id(const char *s);
-bool cred_is_session_name(const char *s);
 bool cred_is_audience(const char *s);
 
 /* A JSON object, up to 2048 characters of Latin-1, as STS counts them. */

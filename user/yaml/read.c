@@ -153,8 +153,8 @@ static void store(void *to, size_t size, uint64_t number)
 	       size);
 }
 
-int yml_value(const struct yml_source *src, const struct yml_key *key, const struct yml_node *value,
-	      void *target)
+static int read_value(const struct yml_source *src, const struct yml_key *key,
+		      const struct yml_node *value, void *target)
 {
 	void *member = (char *)target + key->offset;
 	uint64_t number = 0;
@@ -201,7 +201,7 @@ int yml_mapping(const struct yml_source *src, const struct yml_node *node,
 			return yml_bad(src, name, "key \"%s\" is there twice; remove one",
 				       key->name);
 		seen |= 1U << (key - keys);
-		r = yml_value(src, key, name->next, target);
+		r = read_value(src, key, name->next, target);
 		if (r < 0)
 			return r;
 	}

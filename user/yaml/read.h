@@ -73,10 +73,6 @@ struct yml_key {
 		.name = (name_), YML_MEMBER(type_, member_), .max = (max_)                         \
 	}
 
-/* One key's value by itself; what yml_mapping() does for each. */
-int yml_value(const struct yml_source *src, const struct yml_key *key, const struct yml_node *value,
-	      void *target);
-
 /* Unknown, repeated and missing keys are refused. At most 32 keys. */
 int yml_mapping(const struct yml_source *src, const struct yml_node *node,
 		const struct yml_key *keys, size_t n, void *target);
