@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests checked against botocore's model of a service, and answers written by it."""
+import gzip
 import json
 import os
 import re
@@ -18,8 +19,13 @@ def load(name):
     """The model of botocore: "sts/2011-06-15". Debian's does not have eks-auth: that one is here."""
     own = os.path.join(HERE, name.partition("/")[0] + ".json")
     path = own if os.path.exists(own) else os.path.join(botocore.BOTOCORE_ROOT, "data", name, "service-2.json")
-    with open(path, encoding="utf-8") as file:
-        return botocore.model.ServiceModel(json.load(file), name.partition("/")[0])
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            model = json.load(file)
+    else:
+        with gzip.open(path + ".gz") as file:
+            model = json.load(file)
+    return botocore.model.ServiceModel(model, name.partition("/")[0])
 
 
 def matcher(pattern):
