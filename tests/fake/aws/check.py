@@ -374,13 +374,13 @@ def _(fx):
 
 @test("connections that end, answers that are cut off or no answers")
 def _(fx):
-    parse = botocore.parsers.ResponseParserError
-    for fault, kind in (({"do": "close"}, botocore.exceptions.ConnectionClosedError), ({"do": "reset"}, botocore.exceptions.HTTPClientError),
+    parse, gone = botocore.parsers.ResponseParserError, (botocore.exceptions.ConnectionError, botocore.exceptions.HTTPClientError)
+    for fault, kind in (({"do": "close"}, gone), ({"do": "reset"}, gone),
                         ({"do": "truncate", "bytes": 40}, (botocore.exceptions.HTTPClientError, parse)),
                         ({"do": "cut", "bytes": 40}, parse), ({"do": "garbage"}, parse),
                         ({"do": "answer", "status": 200, "body": "<html>proxy"}, parse),
                         ({"do": "mute"}, botocore.exceptions.ReadTimeoutError),
-                        ({"do": "reset", "on": "connect"}, botocore.exceptions.HTTPClientError),
+                        ({"do": "reset", "on": "connect"}, gone),
                         ({"do": "mute", "on": "connect"}, botocore.exceptions.ReadTimeoutError)):
         fx.aws.fault(service="sts", **fault)
         broken(kind, fx.who)
@@ -396,8 +396,9 @@ def _(fx):
     client = fx.client()
     client.get_caller_identity()
     fx.aws.away("sts")
+    gone = (botocore.exceptions.ConnectionError, botocore.exceptions.HTTPClientError)
     for _ in range(2):
-        broken((botocore.exceptions.ConnectionError, botocore.exceptions.HTTPClientError), client.get_caller_identity)
+        broken(gone, client.get_caller_identity)
     fx.aws.back("sts")
     client.get_caller_identity()
 
