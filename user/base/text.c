@@ -46,6 +46,11 @@ void text_add(struct text *t, const char *s)
 	text_put(t, s, strlen(s));
 }
 
+void text_add_bytes(struct text *t, const void *data, size_t len)
+{
+	text_put(t, data, len);
+}
+
 void text_addf(struct text *t, const char *fmt, ...)
 {
 	char piece[256];

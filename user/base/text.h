@@ -21,6 +21,9 @@ struct text {
 
 void text_add(struct text *t, const char *s);
 
+/* Any bytes. */
+void text_add_bytes(struct text *t, const void *data, size_t len);
+
 /* Up to 255 bytes; no secrets, as its buffer is not wiped. */
 __attribute__((format(printf, 2, 3))) void text_addf(struct text *t, const char *fmt, ...);
 

@@ -173,6 +173,11 @@ static const char *header(const struct http_call *call, const char *name, size_t
 	return found->value;
 }
 
+const char *http_head_get(const struct http_head *head, const char *name)
+{
+	return header(head->call, name, NULL);
+}
+
 /* Only what was asked for: other decoders have larger windows, and several of them in a chain multiply. */
 static bool check_encoding(struct http_call *call)
 {
@@ -212,7 +217,11 @@ static uint64_t retry_after(const char *text, time_t date)
 
 static bool take_head(struct http_call *call, unsigned status)
 {
-	struct http_head head = {.status = status, .date = date_of(header(call, "Date", NULL))};
+	struct http_head head = {
+		.status = status,
+		.date = date_of(header(call, "Date", NULL)),
+		.call = call,
+	};
 	int r;
 
 	if (status > 599)

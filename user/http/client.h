@@ -49,7 +49,11 @@ struct http_head {
 	const char *content_type; /* as it was sent; NULL: none. Valid during the call */
 	uint64_t retry_after_ns; /* 0: none, or a time that is over */
 	time_t date; /* the server's clock; 0: unknown */
+	const struct http_call *call;
 };
+
+/* The last header of that name; NULL: there is none. Valid during the call. */
+const char *http_head_get(const struct http_head *head, const char *name);
 
 struct http_result {
 	/*
