@@ -84,14 +84,13 @@ static void end_session(struct aws_call *call, const struct aws_result *result)
 	call->done.session(call->arg, result, result->class == AWS_OK ? &call->session : NULL);
 }
 
-int aws_service_call(struct aws_client *client, enum aws_service service,
-		     const struct aws_keys *keys, struct aws_call **ret, struct pc_err *err)
+struct aws_call *aws_service_call(struct aws_client *client, enum aws_service service,
+				  const struct aws_keys *keys)
 {
 	struct aws_call *call;
-	int r = aws_call_new(&client->origin, &call);
 
-	if (r < 0)
-		return pc_err_set(err, r, "no memory");
+	if (aws_call_new(&client->origin, &call) < 0)
+		return NULL;
 	call->endpoint = &client->endpoints[service];
 	call->service = aws_service_name(service);
 	call->region = client->region;
@@ -99,12 +98,17 @@ int aws_service_call(struct aws_client *client, enum aws_service service,
 	call->body.max = AWS_BODY_MAX;
 	call->read = read_session;
 	call->end = end_session;
-	if (keys && aws_call_set_keys(call, keys) < 0) {
-		aws_call_cancel(call);
-		return pc_err_set(err, -ENOMEM, "no memory");
-	}
-	*ret = call;
-	return 0;
+	if (keys && aws_call_set_keys(call, keys) < 0)
+		return aws_call_cancel(call);
+	return call;
+}
+
+void aws_service_set_token(struct aws_call *call, const char *token)
+{
+	call->kind |= AWS_CALL_TOKEN;
+	call->token = strdup(token);
+	if (!call->token)
+		call->body.error = -ENOMEM;
 }
 
 int aws_service_begin(struct aws_call *call, struct aws_call **ret, struct pc_err *err)

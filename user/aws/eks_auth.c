@@ -59,9 +59,11 @@ int aws_assume_role_for_pod_identity(struct aws_client *client, const struct aws
 	struct text *t;
 	int r = check(params, err);
 
-	r = r ?: aws_service_call(client, AWS_EKS_AUTH, keys, &call, err);
 	if (r < 0)
 		return r;
+	call = aws_service_call(client, AWS_EKS_AUTH, keys);
+	if (!call)
+		return pc_err_set(err, -ENOMEM, "no memory");
 	snprintf(call->target, sizeof(call->target), "/clusters/%s/assume-role-for-pod-identity",
 		 params->cluster);
 	call->content_type = "application/json";
@@ -72,10 +74,7 @@ int aws_assume_role_for_pod_identity(struct aws_client *client, const struct aws
 	add(t, "instanceId", params->instance_id);
 	add(t, "zone", params->zone_id);
 	text_add(t, "}");
-	call->kind |= AWS_CALL_TOKEN;
-	call->token = strdup(params->token);
-	if (!call->token)
-		t->error = -ENOMEM;
+	aws_service_set_token(call, params->token);
 	call->done.session = done;
 	call->arg = arg;
 	return aws_service_begin(call, ret, err);

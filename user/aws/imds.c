@@ -162,22 +162,19 @@ static void ask_for(struct aws_call *call, const char *directory, const char *na
 	snprintf(call->target, sizeof(call->target), "%s%s", directory, name);
 }
 
-static int new_call(struct aws_imds *imds, const char *path, struct aws_call **ret,
-		    struct pc_err *err)
+static struct aws_call *new_call(struct aws_imds *imds, const char *path)
 {
 	struct aws_call *call;
-	int r = aws_call_new(&imds->origin, &call);
 
-	if (r < 0)
-		return pc_err_set(err, r, "no memory");
+	if (aws_call_new(&imds->origin, &call) < 0)
+		return NULL;
 	call->endpoint = &imds->endpoint;
 	call->method = "GET";
 	ask_for(call, path, "");
 	call->before = before;
 	call->refused = refused;
 	call->context = imds;
-	*ret = call;
-	return 0;
+	return call;
 }
 
 static int read_any(struct aws_call *call)
@@ -204,13 +201,13 @@ int aws_imds_get(struct aws_imds *imds, const char *path, size_t max, aws_imds_f
 		 struct aws_call **ret, struct pc_err *err)
 {
 	struct aws_call *call;
-	int r = is_path(path)
-			? new_call(imds, path, &call, err)
-			: pc_err_set(err, -EINVAL,
-				     "\"%.200s\" is not a path of the metadata service", path);
 
-	if (r < 0)
-		return r;
+	if (!is_path(path))
+		return pc_err_set(err, -EINVAL, "\"%.200s\" is not a path of the metadata service",
+				  path);
+	call = new_call(imds, path);
+	if (!call)
+		return pc_err_set(err, -ENOMEM, "no memory");
 	call->max_answer = max < AWS_ANSWER_MAX ? max : AWS_ANSWER_MAX;
 	call->read = read_any;
 	call->end = end_any;
@@ -270,11 +267,10 @@ static void end_session(struct aws_call *call, const struct aws_result *result)
 int aws_imds_credentials(struct aws_imds *imds, aws_session_fn *done, void *arg,
 			 struct aws_call **ret, struct pc_err *err)
 {
-	struct aws_call *call;
-	int r = new_call(imds, ROLES, &call, err);
+	struct aws_call *call = new_call(imds, ROLES);
 
-	if (r < 0)
-		return r;
+	if (!call)
+		return pc_err_set(err, -ENOMEM, "no memory");
 	call->read = read_credentials;
 	call->end = end_session;
 	call->done.session = done;
@@ -337,11 +333,10 @@ static void end_place(struct aws_call *call, const struct aws_result *result)
 int aws_imds_place(struct aws_imds *imds, aws_place_fn *done, void *arg, struct aws_call **ret,
 		   struct pc_err *err)
 {
-	struct aws_call *call;
-	int r = new_call(imds, places[0], &call, err);
+	struct aws_call *call = new_call(imds, places[0]);
 
-	if (r < 0)
-		return r;
+	if (!call)
+		return pc_err_set(err, -ENOMEM, "no memory");
 	call->read = read_place;
 	call->end = end_place;
 	call->done.place = done;

@@ -12,9 +12,12 @@ struct aws_client {
 	char region[64];
 };
 
-/* A POST whose answer is a session, for the caller to fill in. keys NULL: not signed. */
-int aws_service_call(struct aws_client *client, enum aws_service service,
-		     const struct aws_keys *keys, struct aws_call **ret, struct pc_err *err);
+/* A POST whose answer is a session, for the caller to fill in. keys NULL: not signed. NULL: no memory. */
+struct aws_call *aws_service_call(struct aws_client *client, enum aws_service service,
+				  const struct aws_keys *keys);
 
 /* When the body is written; if that has failed, the call is gone. */
 int aws_service_begin(struct aws_call *call, struct aws_call **ret, struct pc_err *err);
+
+/* What else it needs, so that nothing of it is shown. */
+void aws_service_set_token(struct aws_call *call, const char *token);

@@ -193,17 +193,17 @@ static void add_tags(struct text *t, const struct aws_tag *tags, size_t n)
 			add_member(t, "TransitiveTagKeys", ++transitive, "", tags[i].key);
 }
 
-static int new_call(struct aws_client *client, const char *action, const struct aws_keys *keys,
-		    struct aws_call **ret, struct pc_err *err)
+static struct aws_call *new_call(struct aws_client *client, const char *action,
+				 const struct aws_keys *keys)
 {
-	int r = aws_service_call(client, AWS_STS, keys, ret, err);
+	struct aws_call *call = aws_service_call(client, AWS_STS, keys);
 
-	if (r < 0)
-		return r;
-	strcpy((*ret)->target, "/");
-	(*ret)->content_type = FORM;
-	text_addf(&(*ret)->body, "Action=%s&Version=2011-06-15", action);
-	return 0;
+	if (!call)
+		return NULL;
+	strcpy(call->target, "/");
+	call->content_type = FORM;
+	text_addf(&call->body, "Action=%s&Version=2011-06-15", action);
+	return call;
 }
 
 /* ---- the operations ---- */
@@ -216,9 +216,11 @@ int aws_assume_role(struct aws_client *client, const struct aws_keys *keys,
 	struct text *t;
 	int r = check_role(params, err);
 
-	r = r ?: new_call(client, "AssumeRole", keys, &call, err);
 	if (r < 0)
 		return r;
+	call = new_call(client, "AssumeRole", keys);
+	if (!call)
+		return pc_err_set(err, -ENOMEM, "no memory");
 	t = &call->body;
 	add(t, "RoleArn", params->role_arn);
 	add(t, "RoleSessionName", params->session_name);
@@ -240,19 +242,18 @@ int aws_assume_role_with_web_identity(struct aws_client *client,
 	struct text *t;
 	int r = check_web_identity(params, err);
 
-	r = r ?: new_call(client, "AssumeRoleWithWebIdentity", NULL, &call, err);
 	if (r < 0)
 		return r;
+	call = new_call(client, "AssumeRoleWithWebIdentity", NULL);
+	if (!call)
+		return pc_err_set(err, -ENOMEM, "no memory");
 	t = &call->body;
 	add(t, "RoleArn", params->role_arn);
 	add(t, "RoleSessionName", params->session_name);
 	add(t, "WebIdentityToken", params->token);
 	add_duration(t, params->duration_s);
 	add_policies(t, params->policy, params->policy_arns);
-	call->kind |= AWS_CALL_TOKEN;
-	call->token = strdup(params->token);
-	if (!call->token)
-		t->error = -ENOMEM;
+	aws_service_set_token(call, params->token);
 	call->done.session = done;
 	call->arg = arg;
 	return aws_service_begin(call, ret, err);
@@ -283,11 +284,10 @@ int aws_get_caller_identity(struct aws_client *client, const struct aws_keys *ke
 			    aws_identity_fn *done, void *arg, struct aws_call **ret,
 			    struct pc_err *err)
 {
-	struct aws_call *call;
-	int r = new_call(client, "GetCallerIdentity", keys, &call, err);
+	struct aws_call *call = new_call(client, "GetCallerIdentity", keys);
 
-	if (r < 0)
-		return r;
+	if (!call)
+		return pc_err_set(err, -ENOMEM, "no memory");
 	call->read = read_identity;
 	call->end = end_identity;
 	call->done.identity = done;
