@@ -548,6 +548,27 @@ static void test_reject(void **state)
 	assert_string_equal(told.key_id, "AKIA2");
 }
 
+static void test_renew(void **state)
+{
+	struct told told;
+
+	(void)state;
+	get("node", "k", "AKIA1", 0);
+	fetch_cache_renew(world.cache, "k");
+	fetch_cache_renew(world.cache, "another");
+	told = ask("node", "k");
+	assert_string_equal(told.key_id, "AKIA1");
+	assert_int_equal(told.state, FETCH_REFRESH);
+	land(1, "AKIA2", 0);
+	assert_string_equal(ask("node", "k").key_id, "AKIA2");
+
+	/* a failure does not keep it from being tried at once */
+	ask_with(&told, "node", "l", "l");
+	crash(2, FETCH_NODE, 30);
+	fetch_cache_renew(world.cache, "l");
+	get("node", "l", "AKIA3", 0);
+}
+
 /* Keys without an end are looked at again now and then, and live until the pod is gone. */
 static void test_endless(void **state)
 {
@@ -643,6 +664,7 @@ int main(void)
 		TEST(test_newest_request),
 		TEST(test_start_fails),
 		TEST(test_reject),
+		TEST(test_renew),
 		TEST(test_endless),
 		TEST(test_answer_drops_all),
 		TEST(test_short_lives),

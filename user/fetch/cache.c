@@ -654,6 +654,16 @@ void fetch_cache_reject(struct fetch_cache *cache, const char *key, const char *
 		drop_value(entry);
 }
 
+void fetch_cache_renew(struct fetch_cache *cache, const char *key)
+{
+	struct cached *entry = keyed_find(&cache->by_key, key);
+
+	if (!entry)
+		return;
+	entry->refresh_ns = now_ns(cache);
+	entry->failure.retry_ns = 0;
+}
+
 /* False: the entry is gone. */
 static bool tidy(struct fetch_cache *cache, struct cached *entry, uint64_t now)
 {

@@ -106,6 +106,9 @@ void fetch_cache_gone(struct fetch_cache *cache, const char *pod);
 /* These credentials were refused where they were used. If the entry still has them, they are dropped. */
 void fetch_cache_reject(struct fetch_cache *cache, const char *key, const char *access_key_id);
 
+/* There are newer ones, as it seems: they are got when somebody asks next, who still has the old ones. */
+void fetch_cache_renew(struct fetch_cache *cache, const char *key);
+
 /* What is due by now. */
 void fetch_cache_turn(struct fetch_cache *cache);
 

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fetch/request.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/secret.h"
+
+void fetch_request_free(void *arg)
+{
+	struct fetch_request *request = arg;
+
+	if (!request)
+		return;
+	cred_table_unref(request->table);
+	secret_free(request->token);
+	free(request->text);
+	free(request);
+}
+
+static size_t size_of(const char *text)
+{
+	return text ? strlen(text) + 1 : 0;
+}
+
+static const char *put(char **at, const char *text)
+{
+	char *copy = *at;
+
+	if (!text)
+		return NULL;
+	*at = stpcpy(copy, text) + 1;
+	return copy;
+}
+
+static int copy_texts(struct fetch_request *request, const struct fetch_request_options *o)
+{
+	const struct cred_cluster *cluster = o->cluster;
+	const struct cred_pod *pod = o->pod;
+	char *at = malloc(size_of(pod->namespace) + size_of(pod->name) + size_of(pod->uid) +
+			  size_of(pod->service_account) + size_of(cluster->name) +
+			  size_of(cluster->arn) + 1);
+
+	if (!at)
+		return -ENOMEM;
+	request->text = at;
+	request->pod.namespace = put(&at, pod->namespace);
+	request->pod.name = put(&at, pod->name);
+	request->pod.uid = put(&at, pod->uid);
+	request->pod.service_account = put(&at, pod->service_account);
+	request->cluster.name = put(&at, cluster->name);
+	request->cluster.arn = put(&at, cluster->arn);
+	request->token = o->token ? strdup(o->token) : NULL;
+	return o->token && !request->token ? -ENOMEM : 0;
+}
+
+int fetch_request_new(const struct fetch_request_options *options, struct fetch_request **ret,
+		      struct pc_err *err)
+{
+	struct fetch_request *request = calloc(1, sizeof(*request));
+	int r = request ? copy_texts(request, options) : -ENOMEM;
+
+	if (r < 0) {
+		fetch_request_free(request);
+		return pc_err_set(err, r, "no memory");
+	}
+	request->table = cred_table_ref(options->table);
+	request->association = options->association;
+	r = cred_session_plan(request->association, options->default_source, &request->pod,
+			      &request->cluster, &request->session, err);
+	if (r < 0)
+		fetch_request_free(request);
+	else
+		*ret = request;
+	return r;
+}
