@@ -27,7 +27,7 @@ static int text_grow(struct text *t, size_t need)
 	return 0;
 }
 
-void text_add_bytes(struct text *t, const void *data, size_t len)
+static void text_put(struct text *t, const char *s, size_t len)
 {
 	if (t->error)
 		return;
@@ -37,13 +37,13 @@ void text_add_bytes(struct text *t, const void *data, size_t len)
 		t->error = text_grow(t, t->len + len);
 	if (t->error)
 		return;
-	memcpy(t->data + t->len, data, len);
+	memcpy(t->data + t->len, s, len);
 	t->len += len;
 }
 
 void text_add(struct text *t, const char *s)
 {
-	text_add_bytes(t, s, strlen(s));
+	text_put(t, s, strlen(s));
 }
 
 void text_add_bytes(struct text *t, const void *data, size_t len)
@@ -63,33 +63,33 @@ void text_addf(struct text *t, const char *fmt, ...)
 	if (len < 0 || (size_t)len >= sizeof(piece))
 		t->error = t->error ?: -E2BIG;
 	else
-		text_add_bytes(t, piece, (size_t)len);
+		text_put(t, piece, (size_t)len);
 }
 
 void text_add_string(struct text *t, const char *s)
 {
-	text_add_bytes(t, "\"", 1);
+	text_put(t, "\"", 1);
 	for (; *s; s++) {
 		char escape[8];
 
 		if (*s == '"' || *s == '\\')
-			text_add_bytes(t, "\\", 1);
+			text_put(t, "\\", 1);
 		if ((unsigned char)*s >= 0x20) {
-			text_add_bytes(t, s, 1);
+			text_put(t, s, 1);
 			continue;
 		}
 		snprintf(escape, sizeof(escape), "\\u%04x", (unsigned)(unsigned char)*s);
 		text_add(t, escape);
 	}
-	text_add_bytes(t, "\"", 1);
+	text_put(t, "\"", 1);
 }
 
 void text_add_member(struct text *t, const char *key, const char *value)
 {
 	if (t->len && t->data[t->len - 1] != '{')
-		text_add_bytes(t, ",", 1);
+		text_put(t, ",", 1);
 	text_add_string(t, key);
-	text_add_bytes(t, ":", 1);
+	text_put(t, ":", 1);
 	text_add_string(t, value);
 }
 

@@ -20,7 +20,6 @@ struct text {
 };
 
 void text_add(struct text *t, const char *s);
-void text_add_bytes(struct text *t, const void *data, size_t len);
 
 /* Any bytes. */
 void text_add_bytes(struct text *t, const void *data, size_t len);
