@@ -1,0 +1,576 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/leaves.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <podcred/podcred.h>
+
+#include "base/clock.h"
+#include "base/loop.h"
+#include "base/secret_pool.h"
+
+#define BUCKETS	  1024
+#define KEY_BIT	  (1ULL << 63) /* no cgroup id has it */
+#define FNV_BASIS 0xcbf29ce484222325
+#define FNV_PRIME 0x100000001b3
+#define LOST_NS	  (LEAVES_LOST_S * CLOCK_S)
+
+/* What fetch is asked about a pod. The token is in locked memory. */
+struct question {
+	uint64_t id;
+	uint64_t since_ns;
+	uint64_t token_hash;
+	char *token; /* NULL: none */
+	char pod_namespace[PODCRED_NAMESPACE_LEN], pod_name[PODCRED_NAME_LEN],
+		service_account[PODCRED_SERVICE_ACCOUNT_LEN];
+};
+
+enum list {
+	IDLE, /* no question */
+	UNSENT,
+	SENT,
+	LISTS,
+};
+
+/* In one bucket, in the order of use, and in one of the lists. */
+struct leaf {
+	struct leaf *next; /* of its bucket */
+	struct leaf *newer, *older;
+	struct leaf *left, *right; /* of its list */
+	enum list list;
+	uint64_t cgroup;
+	char uid[PODCRED_UID_LEN];
+	struct agent_told *told; /* NULL: nothing yet */
+	uint64_t again_ns; /* CLOCK_BOOTTIME: from then on another answer is worth a question */
+	struct question *question; /* NULL: none */
+};
+
+struct ring {
+	struct leaf *first, *last;
+};
+
+struct agent_leaves {
+	struct agent_leaves_options options;
+	pthread_mutex_t lock; /* for all below */
+	struct leaf *buckets[BUCKETS];
+	struct leaf *newest, *oldest;
+	struct ring lists[LISTS];
+	uint64_t last_id;
+	bool posted; /* send_all() is to be called */
+	struct agent_leaves_counts counts;
+};
+
+/* ---- lists ---- */
+
+static void unlink_from_list(struct agent_leaves *l, struct leaf *leaf)
+{
+	struct ring *ring = &l->lists[leaf->list];
+
+	*(leaf->left ? &leaf->left->right : &ring->first) = leaf->right;
+	*(leaf->right ? &leaf->right->left : &ring->last) = leaf->left;
+}
+
+static void append_to_list(struct agent_leaves *l, struct leaf *leaf, enum list list)
+{
+	struct ring *ring = &l->lists[list];
+
+	leaf->list = list;
+	leaf->left = ring->last;
+	leaf->right = NULL;
+	*(ring->last ? &ring->last->right : &ring->first) = leaf;
+	ring->last = leaf;
+}
+
+static void move_to_list(struct agent_leaves *l, struct leaf *leaf, enum list list)
+{
+	unlink_from_list(l, leaf);
+	append_to_list(l, leaf, list);
+}
+
+static void unlink_from_use(struct agent_leaves *l, struct leaf *leaf)
+{
+	*(leaf->newer ? &leaf->newer->older : &l->newest) = leaf->older;
+	*(leaf->older ? &leaf->older->newer : &l->oldest) = leaf->newer;
+}
+
+static void put_newest(struct agent_leaves *l, struct leaf *leaf)
+{
+	leaf->newer = NULL;
+	leaf->older = l->newest;
+	*(l->newest ? &l->newest->newer : &l->oldest) = leaf;
+	l->newest = leaf;
+}
+
+/* ---- leaves ---- */
+
+static struct leaf **bucket_of(struct agent_leaves *l, uint64_t cgroup)
+{
+	return &l->buckets[cgroup % BUCKETS];
+}
+
+static struct leaf *find_leaf(struct agent_leaves *l, uint64_t cgroup)
+{
+	struct leaf *leaf = *bucket_of(l, cgroup);
+
+	while (leaf && leaf->cgroup != cgroup)
+		leaf = leaf->next;
+	return leaf;
+}
+
+static struct question *free_question(struct question *question)
+{
+	if (question)
+		secret_pool_free(question->token);
+	free(question);
+	return NULL;
+}
+
+static void forget_told(struct agent_leaves *l, struct leaf *leaf)
+{
+	if (leaf->told && leaf->told->granted)
+		l->counts.granted--;
+	agent_told_unref(leaf->told);
+	leaf->told = NULL;
+	leaf->again_ns = 0;
+}
+
+static void end_question(struct agent_leaves *l, struct leaf *leaf)
+{
+	leaf->question = free_question(leaf->question);
+	move_to_list(l, leaf, IDLE);
+}
+
+static void free_leaf(struct agent_leaves *l, struct leaf *leaf)
+{
+	struct leaf **at = bucket_of(l, leaf->cgroup);
+
+	while (*at != leaf)
+		at = &(*at)->next;
+	*at = leaf->next;
+	unlink_from_use(l, leaf);
+	unlink_from_list(l, leaf);
+	forget_told(l, leaf);
+	free_question(leaf->question);
+	free(leaf);
+	l->counts.leaves--;
+}
+
+static void make_room(struct agent_leaves *l)
+{
+	if (l->counts.leaves < l->options.max)
+		return;
+	l->counts.evicted++;
+	free_leaf(l, l->oldest);
+}
+
+static struct leaf *new_leaf(struct agent_leaves *l, const struct podcred_peer *peer)
+{
+	struct leaf *leaf = calloc(1, sizeof(*leaf)), **bucket;
+
+	if (!leaf)
+		return NULL;
+	make_room(l);
+	leaf->cgroup = peer->pod_cgroup_id;
+	snprintf(leaf->uid, sizeof(leaf->uid), "%s", peer->pod_uid);
+	bucket = bucket_of(l, leaf->cgroup);
+	leaf->next = *bucket;
+	*bucket = leaf;
+	put_newest(l, leaf);
+	append_to_list(l, leaf, IDLE);
+	l->counts.leaves++;
+	return leaf;
+}
+
+/* The pod's, as the most recently used one. No cgroup is another pod's later; this does not rely on it. */
+static struct leaf *use_leaf(struct agent_leaves *l, const struct podcred_peer *peer)
+{
+	struct leaf *leaf = find_leaf(l, peer->pod_cgroup_id);
+
+	if (leaf && strcmp(leaf->uid, peer->pod_uid) != 0) {
+		free_leaf(l, leaf);
+		leaf = NULL;
+	}
+	if (!leaf)
+		return new_leaf(l, peer);
+	unlink_from_use(l, leaf);
+	put_newest(l, leaf);
+	return leaf;
+}
+
+/* ---- questions ---- */
+
+static uint64_t hash_token(const char *token, size_t len)
+{
+	uint64_t hash = FNV_BASIS;
+
+	for (size_t i = 0; token && i < len; i++)
+		hash = (hash ^ (uint8_t)token[i]) * FNV_PRIME;
+	return hash;
+}
+
+/* What is too long for the pool is too long for fetch. */
+static int copy_token(struct question *question, const char *token, size_t len)
+{
+	question->token_hash = hash_token(token, len);
+	if (!token || !len || len >= UPSTREAM_TOKEN_SIZE)
+		return 0;
+	question->token = secret_pool_alloc(len + 1);
+	if (!question->token)
+		return -ENOMEM;
+	memcpy(question->token, token, len);
+	return 0;
+}
+
+static int begin_question(struct agent_leaves *l, struct leaf *leaf,
+			  const struct podcred_peer *peer, const char *token, size_t len)
+{
+	struct question *question = calloc(1, sizeof(*question));
+
+	if (!question || copy_token(question, token, len) < 0) {
+		free(question);
+		return -ENOMEM;
+	}
+	memcpy(question->pod_namespace, peer->pod_namespace, sizeof(question->pod_namespace));
+	memcpy(question->pod_name, peer->pod_name, sizeof(question->pod_name));
+	memcpy(question->service_account, peer->service_account, sizeof(question->service_account));
+	question->id = ++l->last_id;
+	question->since_ns = clock_boot_ns();
+	leaf->question = question;
+	move_to_list(l, leaf, UNSENT);
+	return 0;
+}
+
+static int send_question(struct agent_leaves *l, struct leaf *leaf)
+{
+	const struct question *q = leaf->question;
+	const struct upstream_message m = {
+		.type = UPSTREAM_CREDENTIALS,
+		.credentials = {.id = q->id,
+				.pod = {.name_space = q->pod_namespace,
+					.name = q->pod_name,
+					.uid = leaf->uid,
+					.service_account = q->service_account},
+				.token = q->token},
+	};
+
+	return l->options.ask(l->options.ask_arg, &m);
+}
+
+static void take_answer(struct agent_leaves *l, struct leaf *leaf,
+			const struct upstream_message *m);
+
+/* No fetch could make sense of it: what the pod calls a token is none. */
+static void answer_nonsense(struct agent_leaves *l, struct leaf *leaf)
+{
+	const struct upstream_message m = {
+		.type = UPSTREAM_REFUSAL,
+		.refusal = {.reason = UPSTREAM_TOKEN_INVALID,
+			    .message = "the Authorization header holds no token"},
+	};
+
+	take_answer(l, leaf, &m);
+}
+
+/* One that is not asked for any more may have been sent meanwhile. The lock is held; the key to wake, or 0. */
+static uint64_t send_next(struct agent_leaves *l, bool *ret_more)
+{
+	struct leaf *leaf = l->lists[UNSENT].first;
+	int r = leaf ? send_question(l, leaf) : -ENOENT;
+
+	*ret_more = r == 0 || r == -EINVAL || r == -EMSGSIZE;
+	if (r == 0) {
+		l->counts.questions++;
+		move_to_list(l, leaf, SENT);
+	} else if (*ret_more) {
+		answer_nonsense(l, leaf);
+		return KEY_BIT | leaf->cgroup;
+	}
+	return 0;
+}
+
+/* Until there is nobody to tell: agent_leaves_connected() and the next sweep try again. */
+static void send_all(void *arg)
+{
+	struct agent_leaves *l = arg;
+	bool more = true;
+
+	while (more) {
+		uint64_t key;
+
+		pthread_mutex_lock(&l->lock);
+		l->posted = false;
+		key = send_next(l, &more);
+		pthread_mutex_unlock(&l->lock);
+		if (key)
+			l->options.wake(l->options.wake_arg, key);
+	}
+}
+
+static void ask_again(struct agent_leaves *l, struct leaf *leaf)
+{
+	leaf->question->id = ++l->last_id;
+	move_to_list(l, leaf, UNSENT);
+}
+
+/* ---- whoever asks ---- */
+
+static bool is_about_token(enum upstream_reason reason)
+{
+	return reason == UPSTREAM_TOKEN_INVALID || reason == UPSTREAM_TOKEN_EXPIRED;
+}
+
+/* Whether what was told is an answer now. A refusal of one token says nothing about another. */
+static bool holds(const struct leaf *leaf, uint64_t token, time_t now, uint64_t boot_ns)
+{
+	const struct agent_told *told = leaf->told;
+
+	if (!told)
+		return false;
+	if (told->granted)
+		return told->expiration > now;
+	return boot_ns < leaf->again_ns && (!is_about_token(told->reason) || told->token == token);
+}
+
+static int look(struct agent_leaves *l, const struct podcred_peer *peer, const char *token,
+		size_t token_len, time_t now, struct agent_told **ret)
+{
+	struct leaf *leaf = use_leaf(l, peer);
+	uint64_t boot_ns = clock_boot_ns();
+	bool held;
+
+	if (!leaf)
+		return -ENOMEM;
+	held = holds(leaf, hash_token(token, token_len), now, boot_ns);
+	if (!leaf->question && (!held || boot_ns >= leaf->again_ns) &&
+	    begin_question(l, leaf, peer, token, token_len) < 0 && !held)
+		return -ENOMEM;
+	if (!held)
+		return -EINPROGRESS;
+	*ret = agent_told_ref(leaf->told);
+	return 0;
+}
+
+int agent_leaves_get(struct agent_leaves *l, const struct podcred_peer *peer, const char *token,
+		     size_t token_len, time_t now, struct agent_told **ret)
+{
+	int r;
+
+	pthread_mutex_lock(&l->lock);
+	r = look(l, peer, token, token_len, now, ret);
+	if (l->lists[UNSENT].first && !l->posted && l->counts.connected)
+		l->posted = loop_post(l->options.loop, send_all, l) == 0;
+	pthread_mutex_unlock(&l->lock);
+	return r;
+}
+
+uint64_t agent_leaves_key(const struct podcred_peer *peer)
+{
+	return KEY_BIT | peer->pod_cgroup_id;
+}
+
+/* ---- answers ---- */
+
+static struct leaf *find_question(struct agent_leaves *l, uint64_t id)
+{
+	struct leaf *leaf = l->lists[SENT].first;
+
+	while (leaf && leaf->question->id != id)
+		leaf = leaf->right;
+	return leaf;
+}
+
+static uint64_t at_least(uint64_t ms, uint64_t least)
+{
+	return clock_boot_ns() + (ms > least ? ms : least) * CLOCK_MS;
+}
+
+static void replace_told(struct agent_leaves *l, struct leaf *leaf, struct agent_told *told)
+{
+	forget_told(l, leaf);
+	leaf->told = told;
+	l->counts.granted += told->granted;
+}
+
+static void take_grant(struct agent_leaves *l, struct leaf *leaf, const struct upstream_message *m)
+{
+	struct agent_told *told;
+
+	l->counts.grants++;
+	if (agent_told_new(m, leaf->question->token_hash, &told) < 0)
+		return;
+	replace_told(l, leaf, told);
+	leaf->again_ns = at_least(m->grant.refresh_ms, LEAVES_REFRESH_MIN_MS);
+}
+
+/* Credentials that live are better than a refusal, unless the pod is to have none any more. */
+static void take_refusal(struct agent_leaves *l, struct leaf *leaf,
+			 const struct upstream_message *m)
+{
+	struct agent_told *told;
+
+	l->counts.refusals[m->refusal.reason]++;
+	if (leaf->told && leaf->told->granted && leaf->told->expiration > time(NULL) &&
+	    m->refusal.reason != UPSTREAM_NO_ASSOCIATION) {
+		leaf->again_ns = at_least(m->refusal.retry_ms, LEAVES_REFRESH_MIN_MS);
+		return;
+	}
+	if (agent_told_new(m, leaf->question->token_hash, &told) < 0)
+		return;
+	replace_told(l, leaf, told);
+	leaf->again_ns = at_least(m->refusal.retry_ms, LEAVES_REFUSAL_MIN_MS);
+}
+
+static void take_answer(struct agent_leaves *l, struct leaf *leaf, const struct upstream_message *m)
+{
+	if (m->type == UPSTREAM_GRANT)
+		take_grant(l, leaf, m);
+	else
+		take_refusal(l, leaf, m);
+	end_question(l, leaf);
+}
+
+static void on_answer(struct agent_leaves *l, uint64_t id, const struct upstream_message *m)
+{
+	struct leaf *leaf;
+	uint64_t key = 0;
+
+	pthread_mutex_lock(&l->lock);
+	leaf = find_question(l, id);
+	if (leaf) {
+		key = KEY_BIT | leaf->cgroup;
+		take_answer(l, leaf, m);
+	}
+	pthread_mutex_unlock(&l->lock);
+	if (key)
+		l->options.wake(l->options.wake_arg, key);
+}
+
+/* ---- notices ---- */
+
+/* What is on its way was made before: it is asked for again. */
+static void flush_leaf(struct agent_leaves *l, struct leaf *leaf)
+{
+	forget_told(l, leaf);
+	if (leaf->question)
+		ask_again(l, leaf);
+	else
+		free_leaf(l, leaf);
+}
+
+static void for_pod(struct agent_leaves *l, const char *uid,
+		    void (*fn)(struct agent_leaves *l, struct leaf *leaf))
+{
+	pthread_mutex_lock(&l->lock);
+	for (struct leaf *leaf = l->newest, *older; leaf; leaf = older) {
+		older = leaf->older;
+		if (!uid || !strcmp(leaf->uid, uid))
+			fn(l, leaf);
+	}
+	pthread_mutex_unlock(&l->lock);
+}
+
+void agent_leaves_told(struct agent_leaves *l, const struct upstream_message *m)
+{
+	switch (m->type) {
+	case UPSTREAM_GRANT:
+		on_answer(l, m->grant.id, m);
+		break;
+	case UPSTREAM_REFUSAL:
+		on_answer(l, m->refusal.id, m);
+		break;
+	case UPSTREAM_FLUSH:
+		for_pod(l, m->flush.pod_uid, flush_leaf);
+		send_all(l);
+		break;
+	case UPSTREAM_GONE:
+		for_pod(l, m->gone.pod_uid, free_leaf);
+		break;
+	default:
+		break;
+	}
+}
+
+void agent_leaves_connected(struct agent_leaves *l, bool connected)
+{
+	pthread_mutex_lock(&l->lock);
+	l->counts.connected = connected;
+	while (l->lists[SENT].first)
+		ask_again(l, l->lists[SENT].first);
+	pthread_mutex_unlock(&l->lock);
+	if (connected)
+		send_all(l);
+}
+
+/* ---- time ---- */
+
+static bool is_lost(const struct leaf *leaf, uint64_t boot_ns)
+{
+	return leaf->question && boot_ns - leaf->question->since_ns >= LOST_NS;
+}
+
+static void sweep_leaf(struct agent_leaves *l, struct leaf *leaf, time_t now, uint64_t boot_ns)
+{
+	if (is_lost(leaf, boot_ns)) {
+		l->counts.lost++;
+		end_question(l, leaf);
+	}
+	if (leaf->told &&
+	    (leaf->told->granted ? leaf->told->expiration <= now : boot_ns >= leaf->again_ns))
+		forget_told(l, leaf);
+	if (!leaf->told && !leaf->question)
+		free_leaf(l, leaf);
+}
+
+void agent_leaves_sweep(struct agent_leaves *l, time_t now)
+{
+	uint64_t boot_ns = clock_boot_ns();
+
+	pthread_mutex_lock(&l->lock);
+	for (struct leaf *leaf = l->newest, *older; leaf; leaf = older) {
+		older = leaf->older;
+		sweep_leaf(l, leaf, now, boot_ns);
+	}
+	pthread_mutex_unlock(&l->lock);
+	send_all(l);
+}
+
+/* ---- from its beginning to its end ---- */
+
+int agent_leaves_new(const struct agent_leaves_options *options, struct agent_leaves **ret)
+{
+	struct agent_leaves *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return -ENOMEM;
+	l->options = *options;
+	l->options.max = options->max ?: LEAVES_MAX;
+	pthread_mutex_init(&l->lock, NULL);
+	*ret = l;
+	return 0;
+}
+
+void agent_leaves_free(struct agent_leaves *l)
+{
+	if (!l)
+		return;
+	while (l->newest)
+		free_leaf(l, l->newest);
+	pthread_mutex_destroy(&l->lock);
+	free(l);
+}
+
+void agent_leaves_count(struct agent_leaves *l, struct agent_leaves_counts *ret)
+{
+	pthread_mutex_lock(&l->lock);
+	*ret = l->counts;
+	ret->in_flight = 0;
+	for (const struct leaf *i = l->lists[SENT].first; i; i = i->right)
+		ret->in_flight++;
+	for (const struct leaf *i = l->lists[UNSENT].first; i; i = i->right)
+		ret->in_flight++;
+	pthread_mutex_unlock(&l->lock);
+}
