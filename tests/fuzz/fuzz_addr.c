@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* MODULES: agent http credentials aws yaml crypto base */
+/* MODULES: agent http credentials aws upstream yaml crypto base */
 /* LIBS: -ljansson -lyaml -lpcre2-8 -lcrypto */
 /* Addresses, prefixes, numbers, Host headers: what is accepted prints and reads as the same. */
 #include "fuzz.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* MODULES: agent http credentials aws yaml crypto base */
+/* MODULES: agent http credentials aws upstream yaml crypto base */
 /* LIBS: -ljansson -lyaml -lpcre2-8 -lcrypto */
 /*
  * Requests as libmicrohttpd hands them over: lines for target, method, Host, token, TTL, the dialled
@@ -249,7 +249,8 @@ static void dispatch(const struct agent_request *req)
 
 	if (r == -EAGAIN) {
 		MUST(req->peer && !(req->peer->flags & PODCRED_PEER_NAMED) && !resp.http.body.data);
-		MUST(agent_not_resolved(agent_service_of(req->peer), req, &late) == 0);
+		MUST(agent_give_up(agent_service_of(req->peer), req, AGENT_POD_NOT_RESOLVED,
+				   &late) == 0);
 		check_response(req, &late);
 		agent_answer_done(&late);
 		return;

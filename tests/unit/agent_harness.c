@@ -154,7 +154,7 @@ static void start(unsigned name_wait_ms, unsigned max_connections)
 		.credentials = store,
 		.token_key = {1, 2, 3},
 		.peer = fake_peer,
-		.name_wait_ms = name_wait_ms,
+		.wait_ms = name_wait_ms,
 		/* on a busy machine hundreds of connections take longer than the defaults */
 		.idle_timeout_s = 600,
 		.request_timeout_ms = 600000,

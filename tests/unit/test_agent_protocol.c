@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* MODULES: agent http credentials aws yaml crypto base */
+/* MODULES: agent http credentials aws upstream yaml crypto base */
 /* LIBS: -ljansson -lyaml -lpcre2-8 -lcrypto */
 /* The wire rules R1 to R14 over plain structs: no socket, no clock. */
 #include <errno.h>
@@ -744,7 +744,9 @@ static void test_unnamed(void **state)
 		assert_int_equal(agent_dispatch(&env, &req, &resp), cases[i].status ? 0 : -EAGAIN);
 		assert_int_equal(resp.http.status, cases[i].status);
 		agent_answer_done(&resp);
-		assert_int_equal(agent_not_resolved(agent_service_of(req.peer), &req, &resp), 0);
+		assert_int_equal(agent_give_up(agent_service_of(req.peer), &req,
+					       AGENT_POD_NOT_RESOLVED, &resp),
+				 0);
 		assert_int_equal(resp.http.status, 503);
 		assert_non_null(
 			memmem(resp.http.body.data, resp.http.body.len, "PodNotResolved", 14));

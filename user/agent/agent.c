@@ -10,6 +10,7 @@
 #include <podcred/podcred.h>
 
 #include "agent/audit.h"
+#include "agent/leaves.h"
 #include "agent/service.h"
 #include "agent/token.h"
 #include "base/addr.h"
@@ -70,6 +71,43 @@ static void tick(void *ctx, int64_t now_ms)
 	struct agent_server *server = ctx;
 
 	agent_audit_limit_check(&server->audit_limit, now_ms);
+	if (server->leaves)
+		agent_leaves_sweep(server->leaves, time(NULL));
+}
+
+/* ---- what podcred fetch says ---- */
+
+void agent_server_connected(struct agent_server *server, bool connected)
+{
+	if (server->leaves)
+		agent_leaves_connected(server->leaves, connected);
+}
+
+void agent_server_told(struct agent_server *server, const struct upstream_message *m)
+{
+	if (server->leaves)
+		agent_leaves_told(server->leaves, m);
+}
+
+static void wake(void *arg, uint64_t key)
+{
+	const struct agent_server *server = arg;
+
+	http_wake(server->http, key);
+}
+
+static int open_leaves(struct agent_server *server, const struct agent_options *o,
+		       struct pc_err *err)
+{
+	const struct agent_leaves_options options = {.loop = o->loop,
+						     .ask = o->ask,
+						     .ask_arg = o->ask_arg,
+						     .wake = wake,
+						     .wake_arg = server};
+
+	if (!o->ask || agent_leaves_new(&options, &server->leaves) == 0)
+		return 0;
+	return pc_err_set(err, -ENOMEM, "out of memory");
 }
 
 int agent_server_listen(struct agent_server *server, size_t i, struct pc_err *err)
@@ -193,12 +231,14 @@ int agent_server_start(const struct agent_options *o, struct agent_server **ret,
 	agent_audit_limit_init(&server->audit_limit, agent_audit_suppressed, agent_audit_repeated);
 	server->credentials = o->credentials;
 	server->peer = o->peer ?: podcred_peer;
-	server->name_wait_ms = o->name_wait_ms;
+	server->wait_ms = o->wait_ms;
 	server->require_authorization = o->require_authorization;
 	server->node_text.path = o->node_metrics;
 	snprintf(server->pod_uid, sizeof(server->pod_uid), "%s", o->pod_uid ?: "");
 	server->turn_fd = -EBADF;
 	r = bind_token_key(o->token_key, server->token_key, err);
+	if (r == 0)
+		r = open_leaves(server, o, err);
 	if (r == 0)
 		r = server_fill(server, o, err);
 	if (r < 0) {
@@ -215,6 +255,7 @@ void agent_server_stop(struct agent_server *server)
 		return;
 	http_stop(server->metrics_http); /* first: it looks at the other */
 	http_stop(server->http);
+	agent_leaves_free(server->leaves); /* nobody asks any more */
 	cleanup_close(&server->turn_fd);
 	agent_audit_limit_done(&server->audit_limit);
 	explicit_bzero(server->token_key, sizeof(server->token_key));

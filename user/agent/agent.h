@@ -16,6 +16,8 @@
 struct podcred_peer;
 struct agent_server;
 struct cred_store;
+struct loop;
+struct upstream_message;
 
 #define AGENT_TOKEN_KEY_SIZE 32
 
@@ -40,7 +42,7 @@ struct agent_options {
 	struct cred_store *credentials; /* the caller's; in use until agent_server_stop() */
 	uint8_t token_key[AGENT_TOKEN_KEY_SIZE]; /* keep it over restarts, and so do IMDS tokens */
 	agent_peer_fn peer; /* podcred_peer */
-	unsigned name_wait_ms; /* for a pod's name; as each service has it */
+	unsigned wait_ms; /* for a pod's name and credentials; as each service has it */
 	unsigned idle_timeout_s; /* a connection on which nothing comes or goes; 10 */
 	unsigned request_timeout_ms; /* a connection without a finished request; 15000 */
 	unsigned max_connections; /* of all pods, who share them; 1024 */
@@ -49,6 +51,11 @@ struct agent_options {
 	const char *pod_uid; /* that of the agent, which /readyz says; NULL, "": none */
 	bool handover; /* take over from an agent of this user that has the addresses, too */
 	bool require_authorization; /* 400 without an Authorization header on Pod Identity */
+	/* Who is asked for what the associations have no keys for. Called in the thread of the loop, as
+	 * upstream_send(). NULL: nobody. */
+	int (*ask)(void *arg, const struct upstream_message *question);
+	void *ask_arg;
+	struct loop *loop; /* that of agent_server_turn(); in use until agent_server_stop() */
 	bool verify_tokens; /* its text has to be the pod's own token: agent_server_trust() */
 	/* A token's key is not known: there may be newer ones, for agent_server_trust(). Called from any thread,
 	 * once in 30 s; must not block. NULL: there is nobody to ask. */
@@ -95,6 +102,13 @@ int agent_server_listen(struct agent_server *server, size_t i, struct pc_err *er
 
 /* The same for options->metrics. 0 too when there is none. The agent starts without it. */
 int agent_server_listen_metrics(struct agent_server *server, struct pc_err *err);
+
+/*
+ * For the thread of the loop: whom options->ask talks to is there, or has gone; what it has said, or the resolver. A
+ * question that had no answer is asked again of the next one.
+ */
+void agent_server_connected(struct agent_server *server, bool connected);
+void agent_server_told(struct agent_server *server, const struct upstream_message *m);
 
 /* Connections of all pods that there is room for. */
 unsigned agent_server_connections(const struct agent_server *server);

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/timestamp.h"
-#include "credentials/credentials.h"
 
 const char *agent_reason_name(enum agent_reason reason)
 {
@@ -56,7 +55,7 @@ int agent_answer_error(struct agent_answer *answer, unsigned status, const char 
 	return text_error(body);
 }
 
-int agent_answer_credentials(struct agent_answer *answer, const struct credentials *c,
+int agent_answer_credentials(struct agent_answer *answer, const struct agent_secrets *c,
 			     const char *content_type)
 {
 	struct text *body = &answer->http.body;
@@ -87,6 +86,8 @@ static const char *status_line(unsigned status)
 		return "403 - Forbidden";
 	case 404:
 		return "404 - Not Found";
+	case 429:
+		return "429 - Too Many Requests";
 	case 405:
 		return "405 - Method Not Allowed";
 	case 503:
@@ -99,6 +100,31 @@ static const char *status_line(unsigned status)
 int agent_answer_imds_error(struct agent_answer *answer, unsigned status, enum agent_reason reason)
 {
 	return agent_answer_text(answer, status, status_line(status), reason);
+}
+
+struct agent_refusal agent_refusal_of(enum agent_reason reason)
+{
+	static const struct agent_refusal refusals[AGENT_REASON_MAX] = {
+		[AGENT_POD_NOT_RESOLVED] = {503, "PodNotResolved",
+					    "this pod's name is not known yet, try again"},
+		[AGENT_CREDENTIALS_EXPIRED] = {503, "CredentialsExpired",
+					       "the credentials in the node's associations file "
+					       "have expired"},
+		[AGENT_CREDENTIALS_PENDING] = {503, "CredentialsUninitialized",
+					       "this pod's credentials are being fetched, try "
+					       "again"},
+		[AGENT_ROLE_DENIED] = {403, "AccessDenied", "AWS refuses the role"},
+		[AGENT_ROLE_INVALID] = {403, "AccessDenied", "AWS does not accept the association"},
+		[AGENT_THROTTLED] = {429, "ThrottlingException", "AWS wants fewer requests"},
+		[AGENT_UNAVAILABLE] = {503, "ServiceUnavailable", "AWS cannot be reached"},
+		[AGENT_NODE_CREDENTIALS] = {503, "ServiceUnavailable",
+					    "the node has no valid credentials of its own"},
+		[AGENT_TOKEN_REFUSED] = {400, "InvalidToken", "the token is not accepted"},
+		[AGENT_FETCH_BUSY] = {503, "ServiceUnavailable", "too many requests at a time"},
+		[AGENT_FETCH_FAILED] = {500, "InternalServerError", "podcred has failed"},
+	};
+
+	return refusals[reason];
 }
 
 int agent_answer_ambiguous(struct agent_answer *answer)

@@ -4,10 +4,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <time.h>
 
 #include "http/response.h"
-
-struct credentials;
 
 /* Why the agent refuses: one list for answers, log and metrics. docs/reasons.md explains each. */
 #define AGENT_REASONS(X)                                                                           \
@@ -22,6 +21,15 @@ struct credentials;
 	X(TOO_MANY_CONNECTIONS, too_many_connections)                                              \
 	X(NO_ASSOCIATION, no_association)                                                          \
 	X(CREDENTIALS_EXPIRED, credentials_expired)                                                \
+	X(CREDENTIALS_PENDING, credentials_pending)                                                \
+	X(ROLE_DENIED, role_denied)                                                                \
+	X(ROLE_INVALID, role_invalid)                                                              \
+	X(THROTTLED, throttled)                                                                    \
+	X(UNAVAILABLE, unavailable)                                                                \
+	X(NODE_CREDENTIALS, node_credentials)                                                      \
+	X(TOKEN_REFUSED, token_refused)                                                            \
+	X(FETCH_BUSY, fetch_busy)                                                                  \
+	X(FETCH_FAILED, fetch_failed)                                                              \
 	X(NO_AUTHORIZATION, no_authorization)                                                      \
 	X(BODY_TOO_LARGE, body_too_large)                                                          \
 	X(BAD_TOKEN_TTL, bad_token_ttl)                                                            \
@@ -44,8 +52,18 @@ enum agent_reason {
 /* As in docs/reasons.md. NULL for AGENT_NO_REASON. */
 const char *agent_reason_name(enum agent_reason reason);
 
-#define ANSWER_ROLE_SIZE   65
-#define ANSWER_KEY_ID_SIZE 129
+/* How a refusal that is not of a service's own protocol is put. */
+struct agent_refusal {
+	unsigned status;
+	const char *code, *message; /* of the container endpoint */
+};
+struct agent_refusal agent_refusal_of(enum agent_reason reason);
+
+#define ANSWER_ROLE_SIZE    65
+#define ANSWER_ARN_SIZE	    640 /* for the log */
+#define ANSWER_SESSION_SIZE 65
+#define ANSWER_SOURCE_SIZE  33
+#define ANSWER_KEY_ID_SIZE  129
 
 enum audit_result {
 	AUDIT_NONE, /* not a decision about credentials */
@@ -58,6 +76,9 @@ struct agent_answer {
 	enum audit_result audit;
 	enum agent_reason reason;
 	char role[ANSWER_ROLE_SIZE];
+	char role_arn[ANSWER_ARN_SIZE], session_name[ANSWER_SESSION_SIZE],
+		source[ANSWER_SOURCE_SIZE];
+	const char *cache; /* of a grant: where it was; NULL: nowhere */
 	char key_id[ANSWER_KEY_ID_SIZE]; /* of a grant, to tell it from the next; not logged */
 };
 
@@ -81,7 +102,13 @@ int agent_answer_method(struct agent_answer *answer, const char *allow, bool imd
 /* Same, in the shape of IMDS: one line of text, which no SDK parses. */
 int agent_answer_imds_error(struct agent_answer *answer, unsigned status, enum agent_reason reason);
 
+/* Borrowed from whoever has them. */
+struct agent_secrets {
+	const char *access_key_id, *secret_access_key, *session_token;
+	time_t expiration;
+};
+
 /* Grants: adds to the JSON object that the body has begun what both protocols spell alike, and ends
  * it. 0, -ENOMEM, or -E2BIG when that does not fit. */
-int agent_answer_credentials(struct agent_answer *answer, const struct credentials *c,
+int agent_answer_credentials(struct agent_answer *answer, const struct agent_secrets *c,
 			     const char *content_type);

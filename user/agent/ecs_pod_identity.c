@@ -44,7 +44,7 @@ static int decide(struct agent_exchange *x)
 	const struct podcred_peer *peer = x->req->peer;
 	char message[400];
 
-	if (x->association)
+	if (x->role.name)
 		return AGENT_GO_ON;
 	snprintf(message, sizeof(message),
 		 "no credentials are associated with service account %s/%s", peer->pod_namespace,
@@ -59,9 +59,9 @@ static int grant(struct agent_exchange *x)
 	int r;
 
 	text_add(body, "{");
-	if (x->association->account_id)
-		text_add_member(body, "AccountId", x->association->account_id);
-	r = agent_answer_credentials(x->answer, &x->credentials, "application/json");
+	if (x->role.account_id)
+		text_add_member(body, "AccountId", x->role.account_id);
+	r = agent_answer_credentials(x->answer, &x->secrets, "application/json");
 	if (r != -E2BIG)
 		return answered(r);
 	/* aws-c-auth cannot read such a body, and a truncated one is worse than none */
@@ -73,15 +73,13 @@ static int grant(struct agent_exchange *x)
 
 static int refuse(struct agent_exchange *x, enum agent_reason reason)
 {
+	const struct agent_refusal refusal = agent_refusal_of(reason);
+	const char *message = x->told ? x->told->message : NULL;
+
 	if (reason == AGENT_AMBIGUOUS)
 		return agent_answer_ambiguous(x->answer);
-	if (reason == AGENT_CREDENTIALS_EXPIRED)
-		return agent_answer_error(x->answer, 503, "CredentialsExpired",
-					  "the credentials in the node's associations file have "
-					  "expired",
-					  reason);
-	return agent_answer_error(x->answer, 503, "PodNotResolved",
-				  "this pod's name is not known yet, try again", reason);
+	return agent_answer_error(x->answer, refusal.status, refusal.code,
+				  message ?: refusal.message, reason);
 }
 
 /* ---- ECS ---- */
@@ -114,7 +112,7 @@ static int ecs_check(struct agent_exchange *x)
 const struct agent_service agent_ecs = {
 	.name = "ecs",
 	.addresses = {{{[10] = 0xff, 0xff, 169, 254, 170, 2}}},
-	.name_wait_ms = 1500,
+	.wait_ms = 1500,
 	.check = ecs_check,
 	.decide = decide,
 	.answer = grant,
@@ -145,7 +143,7 @@ const struct agent_service agent_pod_identity = {
 	.name = "pod_identity",
 	.addresses = {{{[10] = 0xff, 0xff, 169, 254, 170, 23}},
 		      {{0xfd, 0x00, 0x0e, 0xc2, [15] = 0x23}}},
-	.name_wait_ms = 1500,
+	.wait_ms = 1500,
 	.check = pod_identity_check,
 	.decide = decide,
 	.answer = grant,

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "agent/audit.h"
+#include "agent/leaves.h"
 #include "agent/service.h"
 #include "base/addr.h"
 #include "base/cleanup.h"
@@ -90,16 +91,17 @@ void agent_handler_refused(void *ctx, int fd)
 
 	identify(server, fd, &peer, &req);
 	agent_metrics_count_refusal(&server->metrics, closed.reason);
-	agent_audit_decision(&server->audit_limit, &req, &closed, clock_mono_ms());
+	agent_audit_decision(&server->audit_limit, &req, &closed, clock_mono_ns());
 }
 
-/* Whether asking again gives another answer than "no name yet". */
+/* Whether asking again gives another answer than "no name yet". Whoever waits for podcred fetch is woken by that. */
 bool agent_handler_poll(void *ctx, uint64_t key, int fd)
 {
 	struct agent_server *server = ctx;
 	struct podcred_peer peer;
 
-	(void)key;
+	if (agent_leaves_is_key(key))
+		return false;
 	return server->peer(fd, &peer, sizeof(peer)) < 0 || peer.flags & PODCRED_PEER_NAMED;
 }
 
@@ -109,7 +111,24 @@ static bool is_for_anybody(const struct agent_request *req, bool known)
 	return (!known && agent_is_probe(req)) || (req->head.too_large && !req->head.ambiguous);
 }
 
-/* As agent_dispatch(), but what has to wait for the pod's name is parked. */
+/* For the pod's name, or for what podcred fetch says of it: r says which. */
+static int wait_for(const struct agent_server *server, struct http_request *http,
+		    const struct agent_request *req, int r, struct agent_answer *answer)
+{
+	const struct agent_service *service = agent_service_of(req->peer);
+	unsigned wait_ms = server->wait_ms ?: service->wait_ms;
+	bool named = r == -EINPROGRESS;
+
+	r = http_park(http, http_request_since_ms(http) + wait_ms,
+		      named ? agent_leaves_key(req->peer) : req->peer->pod_cgroup_id);
+	if (r == -ETIMEDOUT || r == -ESHUTDOWN)
+		return agent_give_up(service, req,
+				     named ? AGENT_CREDENTIALS_PENDING : AGENT_POD_NOT_RESOLVED,
+				     answer);
+	return r;
+}
+
+/* As agent_dispatch(), but what has to wait is parked. */
 static int dispatch(struct agent_server *server, struct http_request *http,
 		    const struct agent_request *req, struct agent_answer *answer)
 {
@@ -117,24 +136,18 @@ static int dispatch(struct agent_server *server, struct http_request *http,
 	bool probe = agent_is_probe(req);
 	uint64_t pod;
 	const struct agent_env env = {.table = table,
+				      .leaves = server->leaves,
 				      .deaf = probe && !kernel_tells(http_request_fd(http), &pod),
 				      .pod_uid = server->pod_uid[0] ? server->pod_uid : NULL,
 				      .token_key = server->token_key,
 				      .require_authorization = server->require_authorization,
 				      .stalled = agent_server_is_stalled(server)};
 	int r = agent_dispatch(&env, req, answer);
-	const struct agent_service *service;
-	unsigned wait_ms;
 
 	cred_table_unref(table);
-	if (r != -EAGAIN || !req->peer) /* only a pod's name is waited for */
-		return r;
-	service = agent_service_of(req->peer);
-	wait_ms = server->name_wait_ms ?: service->name_wait_ms;
-	r = http_park(http, http_request_since_ms(http) + wait_ms, req->peer->pod_cgroup_id);
-	if (r == -ETIMEDOUT || r == -ESHUTDOWN)
-		return agent_not_resolved(service, req, answer);
-	return r;
+	return req->peer && (r == -EAGAIN || r == -EINPROGRESS)
+		       ? wait_for(server, http, req, r, answer)
+		       : r;
 }
 
 static void count(struct agent_server *server, const struct http_request *http,
@@ -150,7 +163,8 @@ int agent_handler_handle(void *ctx, struct http_request *http, struct http_respo
 	_cleanup_(agent_answer_done) struct agent_answer answer = {};
 	struct agent_request req = {.head = *http_request_head(http),
 				    .now = time(NULL),
-				    .boot_s = (time_t)(clock_boot_ns() / CLOCK_S)};
+				    .boot_s = (time_t)(clock_boot_ns() / CLOCK_S),
+				    .since_ns = http_request_since_ns(http)};
 	char client[NET_ADDR_TEXT];
 	struct podcred_peer peer;
 	int r;
@@ -165,7 +179,7 @@ int agent_handler_handle(void *ctx, struct http_request *http, struct http_respo
 	/* Nobody tells unknown callers apart: one request each, so that they take turns. */
 	answer.http.close |= !req.peer;
 	if (r == HTTP_DONE)
-		agent_audit_decision(&server->audit_limit, &req, &answer, clock_mono_ms());
+		agent_audit_decision(&server->audit_limit, &req, &answer, clock_mono_ns());
 	if (r != HTTP_PARKED)
 		count(server, http, &req, r == HTTP_DONE ? &answer : NULL);
 	*ret = answer.http;
@@ -182,6 +196,9 @@ int agent_handler_metrics(void *ctx, struct http_request *req, struct http_respo
 				  .associations = cred_store_count(server->credentials),
 				  .log_dropped = log_dropped()};
 
+	if (server->leaves)
+		agent_leaves_count(server->leaves, &now.leaves);
+	now.asks = server->leaves;
 	now.passes_on = server->node_text.path;
 	if (now.passes_on)
 		agent_node_text_read(&server->node_text, clock_mono_ns(), &node_text);

@@ -9,9 +9,11 @@
 #include "base/parse.h"
 #include "base/timestamp.h"
 
-#define IAM	   "meta-data/iam/"
-#define TOKEN_PATH "api/token"
-#define TTL_HEADER "X-aws-ec2-metadata-token-ttl-seconds"
+#define IAM	    "meta-data/iam/"
+#define INFO	    "info" /* these two are below it */
+#define CREDENTIALS "security-credentials"
+#define TOKEN_PATH  "api/token"
+#define TTL_HEADER  "X-aws-ec2-metadata-token-ttl-seconds"
 
 /* "latest", "1.0" or a date of this century, as the real service has them. */
 static bool is_version(const char *s, size_t len)
@@ -141,14 +143,17 @@ static int answer_token(struct agent_exchange *x)
 
 static int answer_info(struct agent_exchange *x, const char *now)
 {
-	const struct cred_association *a = x->association;
+	const struct agent_role *role = &x->role;
 	struct text *body = &x->answer->http.body;
-	char arn[160];
+	char arn[160], partition[32] = "aws";
 
 	/* No account, no ARN; and the id of an instance profile that is not there is left out. */
-	if (!a || !a->account_id)
+	if (!role->name || !role->account_id)
 		return refuse_with(x, 404, AGENT_NO_REASON);
-	snprintf(arn, sizeof(arn), "arn:aws:iam::%s:instance-profile/%s", a->account_id, a->role);
+	if (role->arn)
+		sscanf(role->arn, "arn:%31[a-z-]:", partition);
+	snprintf(arn, sizeof(arn), "arn:%s:iam::%s:instance-profile/%s", partition,
+		 role->account_id, role->name);
 	http_response_begin(&x->answer->http, 200, "application/json");
 	text_add(body, "{");
 	text_add_member(body, "Code", "Success");
@@ -158,29 +163,37 @@ static int answer_info(struct agent_exchange *x, const char *now)
 	return answered(x, text_error(body));
 }
 
-/* rest: what follows ".../iam/", without a trailing slash. */
-static int decide_iam(struct agent_exchange *x, const char *rest)
+/* What needs no role of what is below ".../iam/". "security-credentials-extended" is no path here: newer SDKs then
+ * fall back to the plain one. */
+static int prepare_iam(struct agent_exchange *x)
 {
-	static const char dir[] = "security-credentials";
-	const struct cred_association *a = x->association;
+	const char *rest = x->rest + sizeof(IAM) - 1;
+	size_t len = sizeof(CREDENTIALS) - 1;
+
+	if (!strcmp(rest, INFO))
+		return AGENT_GO_ON;
+	if (strncmp(rest, CREDENTIALS, len) != 0 || (rest[len] && rest[len] != '/'))
+		return refuse_with(x, 404, AGENT_NO_REASON);
+	return x->req->head.forwarded ? refuse_with(x, 403, AGENT_FORWARDED) : AGENT_GO_ON;
+}
+
+/* It is below ".../iam/", or would have been answered before. */
+static int decide(struct agent_exchange *x)
+{
+	const char *rest = x->rest + sizeof(IAM) - 1;
+	const char *role = x->role.name;
 	char now[TIMESTAMP_SIZE];
 
 	if (timestamp_format(x->req->now, now) < 0)
 		return refuse_with(x, 500, AGENT_CLOCK);
-	if (!strcmp(rest, "info"))
+	if (!strcmp(rest, INFO))
 		return answer_info(x, now);
-	/* "-extended" too: newer SDKs then fall back to the plain path */
-	if (strncmp(rest, dir, sizeof(dir) - 1) != 0 ||
-	    (rest[sizeof(dir) - 1] && rest[sizeof(dir) - 1] != '/'))
-		return refuse_with(x, 404, AGENT_NO_REASON);
-	if (x->req->head.forwarded)
-		return refuse_with(x, 403, AGENT_FORWARDED);
-	if (!a)
+	if (!role)
 		return refuse_with(x, 404, AGENT_NO_ASSOCIATION);
-	rest += sizeof(dir) - 1;
+	rest += sizeof(CREDENTIALS) - 1;
 	if (!*rest)
-		return answered(x, agent_answer_text(x->answer, 200, a->role, AGENT_NO_REASON));
-	return strcmp(rest + 1, a->role) != 0 ? refuse_with(x, 404, AGENT_OTHER_ROLE) : AGENT_GO_ON;
+		return answered(x, agent_answer_text(x->answer, 200, role, AGENT_NO_REASON));
+	return strcmp(rest + 1, role) != 0 ? refuse_with(x, 404, AGENT_OTHER_ROLE) : AGENT_GO_ON;
 }
 
 /* A token is optional, unless the policy wants one; a wrong one is worse than none. */
@@ -196,7 +209,7 @@ static int check_token(struct agent_exchange *x)
 	return r;
 }
 
-static int decide(struct agent_exchange *x)
+static int prepare(struct agent_exchange *x)
 {
 	int r;
 
@@ -209,7 +222,7 @@ static int decide(struct agent_exchange *x)
 				   : r == -EKEYEXPIRED ? AGENT_IMDS_TOKEN_EXPIRED
 						       : AGENT_IMDS_TOKEN_INVALID);
 	if (!strncmp(x->rest, IAM, sizeof(IAM) - 1))
-		return decide_iam(x, x->rest + sizeof(IAM) - 1);
+		return prepare_iam(x);
 	return refuse_with(x, 404, AGENT_NO_REASON);
 }
 
@@ -227,7 +240,7 @@ static int answer(struct agent_exchange *x)
 	text_add_member(body, "Code", "Success");
 	text_add_member(body, "LastUpdated", now);
 	text_add_member(body, "Type", "AWS-HMAC");
-	r = agent_answer_credentials(x->answer, &x->credentials, "text/plain");
+	r = agent_answer_credentials(x->answer, &x->secrets, "text/plain");
 	if (r != -E2BIG)
 		return answered(x, r);
 	text_done(body);
@@ -240,9 +253,12 @@ static int refuse(struct agent_exchange *x, enum agent_reason reason)
 
 	if (reason == AGENT_POD_NOT_RESOLVED)
 		r = agent_answer_text(x->answer, 503, "503 - PodNotResolved", reason);
+	else if (reason == AGENT_CREDENTIALS_PENDING)
+		r = agent_answer_text(x->answer, 503, "503 - CredentialsUninitialized", reason);
 	else
-		r = agent_answer_imds_error(x->answer, reason == AGENT_AMBIGUOUS ? 400 : 503,
-					    reason);
+		r = agent_answer_imds_error(
+			x->answer,
+			reason == AGENT_AMBIGUOUS ? 400 : agent_refusal_of(reason).status, reason);
 	r = answered(x, r);
 	return r < 0 ? r : 0;
 }
@@ -251,8 +267,9 @@ const struct agent_service agent_imds = {
 	.name = "imds",
 	.addresses = {{{[10] = 0xff, 0xff, 169, 254, 169, 254}},
 		      {{0xfd, 0x00, 0x0e, 0xc2, [14] = 0x02, 0x54}}},
-	.name_wait_ms = 400,
+	.wait_ms = 400,
 	.check = check,
+	.prepare = prepare,
 	.decide = decide,
 	.answer = answer,
 	.refuse = refuse,

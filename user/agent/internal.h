@@ -8,14 +8,17 @@
 #include "agent/node_text.h"
 #include "http/server.h"
 
+struct agent_leaves;
+
 struct agent_server {
 	agent_peer_fn peer;
-	unsigned name_wait_ms; /* 0: as the service has it */
+	unsigned wait_ms; /* 0: as the service has it */
 	bool require_authorization;
 	char pod_uid[AGENT_POD_UID_SIZE]; /* the agent's own; "": not said */
 	uint8_t token_key[AGENT_TOKEN_KEY_SIZE];
 
 	struct cred_store *credentials;
+	struct agent_leaves *leaves; /* NULL: there is nobody to ask */
 	struct audit_limit audit_limit;
 	struct metrics metrics;
 	struct node_text node_text; /* of the thread that answers metrics */

@@ -372,6 +372,11 @@ uint64_t agent_leaves_key(const struct podcred_peer *peer)
 	return KEY_BIT | peer->pod_cgroup_id;
 }
 
+bool agent_leaves_is_key(uint64_t key)
+{
+	return key & KEY_BIT;
+}
+
 /* ---- answers ---- */
 
 static struct leaf *find_question(struct agent_leaves *l, uint64_t id)

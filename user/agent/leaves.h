@@ -47,6 +47,7 @@ void agent_leaves_free(struct agent_leaves *leaves);
 
 /* What whoever waits for the pod's answer is parked under; no other key is the same. */
 uint64_t agent_leaves_key(const struct podcred_peer *peer);
+bool agent_leaves_is_key(uint64_t key);
 
 /*
  * peer has its name. token: of the request, may be NULL. now: wall clock. 0 with *ret, to be given back;

@@ -152,7 +152,7 @@ static void put_now(const struct metrics_now *now, struct text *t)
 	const struct http_limits *limits = &now->limits;
 
 	head(t, "podcred_agent_requests_waiting", "gauge",
-	     "Requests that wait for their pod's name.");
+	     "Requests that wait for their pod's name or credentials.");
 	text_addf(t, "podcred_agent_requests_waiting %u\n", counts->parked);
 	put_owners(t, "podcred_agent_connections",
 		   "Connections: of pods, of the node's processes, and of others without a stamp.",
@@ -164,6 +164,43 @@ static void put_now(const struct metrics_now *now, struct text *t)
 	head(t, "podcred_agent_log_dropped_total", "counter",
 	     "Lines of the log that were dropped, as nobody read the log.");
 	text_addf(t, "podcred_agent_log_dropped_total %" PRIu64 "\n", now->log_dropped);
+}
+
+static void put_answers(const struct agent_leaves_counts *counts, struct text *t)
+{
+	static const char name[] = "podcred_agent_fetch_answers_total";
+
+	head(t, name, "counter", "Answers of podcred fetch about pods, by result.");
+	text_addf(t, "%s{result=\"granted\"} %" PRIu64 "\n", name, counts->grants);
+	text_addf(t, "%s{result=\"lost\"} %" PRIu64 "\n", name, counts->lost);
+	for (unsigned i = 0; i < UPSTREAM_REASON_MAX; i++)
+		text_addf(t, "%s{result=\"%s\"} %" PRIu64 "\n", name,
+			  upstream_reason_name((enum upstream_reason)i), counts->refusals[i]);
+}
+
+static void put_fetch(const struct metrics_now *now, struct text *t)
+{
+	const struct agent_leaves_counts *counts = &now->leaves;
+
+	if (!now->asks)
+		return;
+	head(t, "podcred_agent_fetch_connected", "gauge", "Whether podcred fetch is there.");
+	text_addf(t, "podcred_agent_fetch_connected %d\n", counts->connected);
+	head(t, "podcred_agent_fetch_questions_total", "counter",
+	     "Questions about pods that were sent to podcred fetch.");
+	text_addf(t, "podcred_agent_fetch_questions_total %" PRIu64 "\n", counts->questions);
+	put_answers(counts, t);
+	head(t, "podcred_agent_fetch_in_flight", "gauge",
+	     "Pods that a question is asked about at this moment.");
+	text_addf(t, "podcred_agent_fetch_in_flight %zu\n", counts->in_flight);
+	head(t, "podcred_agent_leaves", "gauge",
+	     "Pods about which something is kept: credentials, a refusal, or a question.");
+	text_addf(t, "podcred_agent_leaves{state=\"granted\"} %zu\n", counts->granted);
+	text_addf(t, "podcred_agent_leaves{state=\"other\"} %zu\n",
+		  counts->leaves - counts->granted);
+	head(t, "podcred_agent_leaves_evicted_total", "counter",
+	     "Pods that were forgotten to make room for others.");
+	text_addf(t, "podcred_agent_leaves_evicted_total %" PRIu64 "\n", counts->evicted);
 }
 
 static void put_node(const struct metrics_now *now, struct text *t)
@@ -188,6 +225,7 @@ int agent_metrics_print(const struct metrics *m, const struct metrics_now *now, 
 	for (size_t i = 0; name_at(i); i++)
 		put_duration(m, i, ret);
 	put_now(now, ret);
+	put_fetch(now, ret);
 	put_node(now, ret);
 	return text_error(ret);
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "agent/answer.h"
+#include "agent/leaves.h"
 #include "http/server.h"
 
 struct agent_service;
@@ -46,6 +47,8 @@ struct metrics_now {
 	struct http_counts counts;
 	struct http_limits limits;
 	size_t associations;
+	bool asks; /* podcred fetch */
+	struct agent_leaves_counts leaves;
 	uint64_t log_dropped; /* lines */
 	bool passes_on; /* what the resolver says of the node */
 	const char *node_text; /* that; NULL: it says nothing now */

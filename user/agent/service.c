@@ -7,6 +7,7 @@
 
 #include "agent/service.h"
 
+#include "agent/leaves.h"
 #include "agent/metrics.h"
 #include "base/addr.h"
 #include "base/cleanup.h"
@@ -182,23 +183,111 @@ static int step_name(struct agent_exchange *x)
 	return x->req->peer->flags & PODCRED_PEER_NAMED ? AGENT_GO_ON : -EAGAIN;
 }
 
+static int step_prepare(struct agent_exchange *x)
+{
+	return x->service->prepare ? x->service->prepare(x) : AGENT_GO_ON;
+}
+
+static void take_association(struct agent_exchange *x)
+{
+	x->role = (struct agent_role){.name = x->association->role,
+				      .arn = x->association->role_arn,
+				      .account_id = x->association->account_id,
+				      .source = cred_source_name(x->association->source)};
+}
+
+static void take_told(struct agent_exchange *x)
+{
+	const struct agent_told *told = x->told;
+
+	x->role = (struct agent_role){.name = told->role,
+				      .arn = told->role_arn,
+				      .account_id = told->account_id,
+				      .session_name = told->session_name,
+				      .source = told->source};
+}
+
+static enum agent_reason reason_of(const struct agent_told *told)
+{
+	static const enum agent_reason reasons[UPSTREAM_REASON_MAX] = {
+		[UPSTREAM_NO_ASSOCIATION] = AGENT_NO_ASSOCIATION,
+		[UPSTREAM_DENIED] = AGENT_ROLE_DENIED,
+		[UPSTREAM_INVALID] = AGENT_ROLE_INVALID,
+		[UPSTREAM_THROTTLED] = AGENT_THROTTLED,
+		[UPSTREAM_UNAVAILABLE] = AGENT_UNAVAILABLE,
+		[UPSTREAM_NODE_CREDENTIALS] = AGENT_NODE_CREDENTIALS,
+		[UPSTREAM_TOKEN_INVALID] = AGENT_TOKEN_REFUSED,
+		[UPSTREAM_TOKEN_EXPIRED] = AGENT_TOKEN_REFUSED,
+		[UPSTREAM_NOT_FOUND] = AGENT_FETCH_FAILED, /* an answer to another question */
+		[UPSTREAM_BUSY] = AGENT_FETCH_BUSY,
+		[UPSTREAM_INTERNAL] = AGENT_FETCH_FAILED,
+	};
+
+	return reasons[told->reason];
+}
+
+/* What fetch knows, where the associations file has no keys itself. */
+static int ask_fetch(struct agent_exchange *x)
+{
+	const struct http_head *head = &x->req->head;
+	int r = agent_leaves_get(x->env->leaves, x->req->peer, head->authorization_text,
+				 head->authorization_len, x->req->now, &x->told);
+
+	if (r < 0)
+		return r;
+	take_told(x);
+	if (x->told->granted || x->told->reason == UPSTREAM_NO_ASSOCIATION)
+		return AGENT_GO_ON;
+	return answered(x->service->refuse(x, reason_of(x->told)));
+}
+
 static int step_associate(struct agent_exchange *x)
 {
-	x->association = cred_table_find(x->env->table, x->req->peer->pod_namespace,
-					 x->req->peer->service_account);
-	if (x->association && x->association->source != CRED_SOURCE_STATIC)
-		x->association = NULL; /* nobody to ask for its credentials */
+	const struct cred_association *association = cred_table_find(
+		x->env->table, x->req->peer->pod_namespace, x->req->peer->service_account);
+
+	if (association && association->source == CRED_SOURCE_STATIC) {
+		x->association = association;
+		take_association(x);
+		return AGENT_GO_ON;
+	}
+	return x->env->leaves ? ask_fetch(x) : AGENT_GO_ON;
+}
+
+static int step_decide(struct agent_exchange *x)
+{
 	return x->service->decide(x);
+}
+
+static int copy_keys(struct agent_exchange *x)
+{
+	int r = cred_get(x->association, x->req->now, &x->credentials);
+
+	if (r == -EKEYEXPIRED)
+		return answered(x->service->refuse(x, AGENT_CREDENTIALS_EXPIRED));
+	if (r < 0)
+		return r;
+	x->secrets = (struct agent_secrets){.access_key_id = x->credentials.access_key_id,
+					    .secret_access_key = x->credentials.secret_access_key,
+					    .session_token = x->credentials.session_token,
+					    .expiration = x->credentials.expiration};
+	return AGENT_GO_ON;
 }
 
 static int step_credentials(struct agent_exchange *x)
 {
-	int r = cred_get(x->association, x->req->now, &x->credentials);
+	const struct agent_told *told = x->told;
 
-	snprintf(x->answer->role, sizeof(x->answer->role), "%s", x->association->role);
-	if (r == -EKEYEXPIRED)
-		return answered(x->service->refuse(x, AGENT_CREDENTIALS_EXPIRED));
-	return r;
+	if (x->association)
+		return copy_keys(x);
+	x->secrets = (struct agent_secrets){.access_key_id = told->access_key_id,
+					    .secret_access_key = told->secret_access_key,
+					    .session_token = told->session_token,
+					    .expiration = told->expiration};
+	/* what came while this request waited is as new to us as fetch says; what was here was here */
+	x->answer->cache =
+		told->told_ns >= x->req->since_ns ? upstream_cache_name(told->cache) : "hit";
+	return AGENT_GO_ON;
 }
 
 static int step_answer(struct agent_exchange *x)
@@ -207,11 +296,31 @@ static int step_answer(struct agent_exchange *x)
 }
 
 static const agent_step_fn steps[] = {
-	step_read, step_identify, step_name, step_associate, step_credentials, step_answer,
+	step_read,	step_identify, step_name,	 step_prepare,
+	step_associate, step_decide,   step_credentials, step_answer,
 };
+
+static void copy_text(char *ret, size_t size, const char *text)
+{
+	snprintf(ret, size, "%s", text ?: "");
+}
+
+/* For the log: of a decision about credentials, and no other answer. */
+static void note_role(struct agent_exchange *x)
+{
+	struct agent_answer *answer = x->answer;
+
+	if (answer->audit == AUDIT_NONE)
+		return;
+	copy_text(answer->role, sizeof(answer->role), x->role.name);
+	copy_text(answer->role_arn, sizeof(answer->role_arn), x->role.arn);
+	copy_text(answer->session_name, sizeof(answer->session_name), x->role.session_name);
+	copy_text(answer->source, sizeof(answer->source), x->role.source);
+}
 
 static void exchange_done(struct agent_exchange *x)
 {
+	agent_told_unref(x->told);
 	cred_done(&x->credentials);
 }
 
@@ -227,17 +336,18 @@ int agent_dispatch(const struct agent_env *env, const struct agent_request *req,
 		r = steps[i](&x);
 	if (r < 0)
 		return r;
+	note_role(&x);
 	*ret = answer;
 	answer = (struct agent_answer){};
 	return 0;
 }
 
-int agent_not_resolved(const struct agent_service *service, const struct agent_request *req,
-		       struct agent_answer *ret)
+int agent_give_up(const struct agent_service *service, const struct agent_request *req,
+		  enum agent_reason reason, struct agent_answer *ret)
 {
 	_cleanup_(agent_answer_done) struct agent_answer answer = {};
 	struct agent_exchange x = {.req = req, .service = service, .answer = &answer};
-	int r = service->refuse(&x, AGENT_POD_NOT_RESOLVED);
+	int r = service->refuse(&x, reason);
 
 	if (r < 0)
 		return r;

@@ -14,6 +14,7 @@
 #include <podcred/podcred.h>
 
 #include "agent/answer.h"
+#include "agent/told.h"
 #include "credentials/associations.h"
 #include "credentials/credentials.h"
 #include "http/path.h"
@@ -24,6 +25,8 @@ enum {
 	AGENT_HEADER_IMDS_TOKEN,
 	AGENT_HEADER_IMDS_TTL,
 };
+struct agent_leaves;
+
 extern const char *const agent_headers[HTTP_EXTRA_MAX];
 
 /* One request: plain values, no socket, nothing owned. */
@@ -34,11 +37,13 @@ struct agent_request {
 	const char *client; /* remote address, for the audit line of unknown callers */
 	time_t now; /* wall clock: what answers say */
 	time_t boot_s; /* CLOCK_BOOTTIME: how long session tokens live */
+	uint64_t since_ns; /* CLOCK_MONOTONIC: when it had been read */
 };
 
 /* What the answers are made from. Borrowed for the duration of one call. */
 struct agent_env {
 	const struct cred_table *table;
+	struct agent_leaves *leaves; /* for what the table has not; NULL: nobody is asked */
 	const uint8_t *token_key; /* AGENT_TOKEN_KEY_SIZE bytes */
 	bool require_authorization;
 	bool stalled; /* health checks fail */
@@ -46,13 +51,21 @@ struct agent_env {
 	const char *pod_uid; /* the agent's own; NULL: not said */
 };
 
+/* Which role the pod gets. NULL: not known; name NULL: none. Borrowed. */
+struct agent_role {
+	const char *name, *arn, *account_id, *session_name, *source;
+};
+
 /* One request on its way through the steps. */
 struct agent_exchange {
 	const struct agent_env *env;
 	const struct agent_request *req;
 	const struct agent_service *service; /* NULL: none at the dialled address */
-	const struct cred_association *association; /* NULL: the pod has none */
-	struct credentials credentials;
+	const struct cred_association *association; /* whose keys are in it; NULL: none */
+	struct agent_told *told; /* by podcred fetch, in place of it; NULL: nothing */
+	struct agent_role role;
+	struct credentials credentials; /* copied from the association */
+	struct agent_secrets secrets; /* of either */
 	struct agent_answer *answer;
 	/* for the service, from one of its functions to the next */
 	char path[HTTP_PATH_SIZE];
@@ -67,7 +80,7 @@ enum {
 	AGENT_ANSWERED, /* answer is final */
 };
 
-/* -EAGAIN, of the steps alone: waits for the pod's name. */
+/* Of the steps alone: -EAGAIN waits for the pod's name, -EINPROGRESS for what podcred fetch says of it. */
 typedef int (*agent_step_fn)(struct agent_exchange *x);
 
 #define AGENT_SERVICE_ADDRESSES 2
@@ -77,10 +90,12 @@ struct agent_service {
 	struct {
 		uint8_t ip[16];
 	} addresses[AGENT_SERVICE_ADDRESSES]; /* zero: no more */
-	unsigned name_wait_ms; /* for a pod's name: shorter than its SDKs wait for an answer */
+	unsigned wait_ms; /* in all: shorter than its SDKs wait for an answer */
 	/* What can be answered before the pod's name is known: what nobody may ask. */
 	agent_step_fn check;
-	/* Its name and association are known: what can be answered without credentials. */
+	/* Its name is known: what needs no role. NULL: nothing. */
+	agent_step_fn prepare;
+	/* Its role is known: what needs no credentials. */
 	agent_step_fn decide;
 	/* Its credentials are there. */
 	agent_step_fn answer;
@@ -102,15 +117,16 @@ bool agent_service_host_ok(const struct agent_service *service, const struct htt
 
 /*
  * From request to answer, without I/O. 0 with *ret filled; -EAGAIN when the answer depends on the pod's
- * name, which is not known yet (ask again with a newer peer, or give up with agent_not_resolved());
- * -ENOMEM. *ret is all zero before and untouched on error.
+ * name, which is not known yet (ask again with a newer peer), -EINPROGRESS when it depends on podcred fetch
+ * (ask again when agent_leaves_key() is woken), or give up with agent_give_up(); -ENOMEM. *ret is all zero
+ * before and untouched on error.
  */
 int agent_dispatch(const struct agent_env *env, const struct agent_request *req,
 		   struct agent_answer *ret);
 
-/* 503 for a caller whose pod got no name in time. */
-int agent_not_resolved(const struct agent_service *service, const struct agent_request *req,
-		       struct agent_answer *ret);
+/* 503 for a caller for whom something has not come in time, as reason says. */
+int agent_give_up(const struct agent_service *service, const struct agent_request *req,
+		  enum agent_reason reason, struct agent_answer *ret);
 
 /* Asks whether the agent is alive, or ready, and no more. */
 bool agent_is_probe(const struct agent_request *req);
