@@ -19,7 +19,7 @@ struct cred_table {
 	struct yml_tree *tree; /* has the text of all entries */
 	struct cred_association *entries;
 	const struct cred_association **by_name; /* sorted */
-	char *names; /* of an association that is not of the file: namespace, service account */
+	char *names; /* strings of an association that is not of the file */
 	size_t count;
 };
 
@@ -142,29 +142,53 @@ int cred_table_parse(const char *name, const char *text, size_t len, struct cred
 	return finish(t, table_build(&src, text, len, t), ret);
 }
 
-/* One entry without its spec. NULL: no memory. */
-static struct cred_table *new_single(enum cred_origin origin, const char *namespace,
-				     const char *service_account)
+/* Moves to behind the copy. */
+static const char *copy(char **at, const char *text)
+{
+	char *to = *at;
+
+	if (!text)
+		return NULL;
+	*at = stpcpy(to, text) + 1;
+	return to;
+}
+
+static size_t size_of(const char *text)
+{
+	return text ? strlen(text) + 1 : 0;
+}
+
+static void copy_strings(struct cred_association *a, char *at)
+{
+	a->namespace = copy(&at, a->namespace);
+	a->service_account = copy(&at, a->service_account);
+	a->role_arn = copy(&at, a->role_arn);
+	a->external_id = copy(&at, a->external_id);
+	a->session_text = copy(&at, a->session_text);
+	a->audience = copy(&at, a->audience);
+}
+
+int cred_table_of(const struct cred_association *a, struct cred_table **ret)
 {
 	struct cred_table *t = new_table();
-	size_t len = strlen(namespace) + 1;
+	size_t size = size_of(a->namespace) + size_of(a->service_account) + size_of(a->role_arn) +
+		      size_of(a->external_id) + size_of(a->session_text) + size_of(a->audience);
 
 	if (!t)
-		return NULL;
+		return -ENOMEM;
 	t->entries = calloc(1, sizeof(*t->entries));
 	t->by_name = calloc(1, sizeof(*t->by_name));
-	t->names = malloc(len + strlen(service_account) + 1);
+	t->names = malloc(size);
 	if (!t->entries || !t->by_name || !t->names) {
 		cred_table_unref(t);
-		return NULL;
+		return -ENOMEM;
 	}
-	*t->entries = (struct cred_association){
-		.origin = origin,
-		.namespace = strcpy(t->names, namespace),
-		.service_account = strcpy(t->names + len, service_account),
-	};
+	*t->entries = *a;
+	copy_strings(t->entries, t->names);
+	cred_name_role(t->entries);
 	t->by_name[t->count++] = t->entries;
-	return t;
+	*ret = t;
+	return 0;
 }
 
 int cred_table_parse_spec(const char *name, enum cred_origin origin, const char *namespace,
@@ -172,9 +196,11 @@ int cred_table_parse_spec(const char *name, enum cred_origin origin, const char 
 			  struct cred_table **ret, struct pc_err *err)
 {
 	const struct yml_source src = {.name = name, .lineless = true, .err = err};
-	struct cred_table *t = new_single(origin, namespace, service_account);
+	const struct cred_association a = {
+		.origin = origin, .namespace = namespace, .service_account = service_account};
+	struct cred_table *t;
 
-	if (!t)
+	if (cred_table_of(&a, &t) < 0)
 		return pc_err_set(err, -ENOMEM, "%s: out of memory", name);
 	return finish(t, build_spec(&src, spec, len, t), ret);
 }

@@ -372,7 +372,7 @@ static int check_session(const struct yml_source *src, const struct yml_node *no
 }
 
 /* The last role of the chain is the pod's. */
-static void name_role(struct cred_association *a)
+void cred_name_role(struct cred_association *a)
 {
 	const char *arn = a->target_role_arn ?: a->role_arn;
 
@@ -389,7 +389,7 @@ static int finish(const struct yml_source *src, const struct yml_node *node,
 	int r = makes_session(a) ? check_session(src, node, a) : check_named_role(src, node, a);
 
 	if (r == 0)
-		name_role(a);
+		cred_name_role(a);
 	return r;
 }
 

@@ -14,3 +14,10 @@ int cred_read_spec(const struct yml_source *src, const struct yml_node *node,
 		   struct cred_association *a);
 
 void cred_association_done(struct cred_association *a);
+
+/* Role and account of an association that has role ARNs. */
+void cred_name_role(struct cred_association *a);
+
+/* A table with a copy of a: of its namespace, service account, role ARN, external id, session text and audience.
+ * They are valid already. -ENOMEM. */
+int cred_table_of(const struct cred_association *a, struct cred_table **ret);
