@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "kube/pod_json.h"
 #include "kube/reader.h"
 
 /* No shape names this key, so only a mark has it. */
@@ -70,7 +72,20 @@ static int project_member(struct reader *reader, const struct project_shape *mem
 	return json_object_set_new(map, member->key, TAKE_PTR(value)) < 0 ? no_memory(reader) : 0;
 }
 
-static int project_mapping(struct reader *reader, const struct project_shape *members, json_t *map)
+/* The first one of them is named. */
+static int mark_unknown(struct reader *reader, const json_t *key, json_t *map)
+{
+	const char *text = json_string_value(key) ?: "?";
+	char quoted[POD_JSON_QUOTE_SIZE], defect[POD_JSON_QUOTE_SIZE + 64];
+
+	if (json_object_get(map, MARK))
+		return 0;
+	snprintf(defect, sizeof(defect), "%s is not known to this version of podcred",
+		 kube_pod_json_quote(text, quoted));
+	return json_object_set_new(map, MARK, json_string(defect)) < 0 ? no_memory(reader) : 0;
+}
+
+static int project_mapping(struct reader *reader, const struct project_shape *shape, json_t *map)
 {
 	for (;;) {
 		_cleanup_json_ json_t *key = NULL;
@@ -83,10 +98,12 @@ static int project_mapping(struct reader *reader, const struct project_shape *me
 		r = node == NODE_SCALAR ? 0 : skip(reader, node);
 		if (r < 0)
 			return r;
-		member = find_member(members, key);
+		member = find_member(shape->members, key);
+		if (!member && shape->strict)
+			r = mark_unknown(reader, key, map);
 		if (member)
 			r = project_member(reader, member, map);
-		else if ((r = reader->next(reader, &node, NULL)) == 0)
+		else if (r == 0 && (r = reader->next(reader, &node, NULL)) == 0)
 			r = skip(reader, node);
 		if (r < 0)
 			return r;
@@ -175,7 +192,7 @@ int kube_reader_project(struct reader *reader, const struct project_shape *shape
 	if (node == NODE_MAPPING && shape->any)
 		r = project_any(reader, value);
 	else if (node == NODE_MAPPING && shape->members && !shape->list)
-		r = project_mapping(reader, shape->members, value);
+		r = project_mapping(reader, shape, value);
 	else if (node == NODE_LIST && shape->list)
 		r = project_list(reader, shape->members, value);
 	else

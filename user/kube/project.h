@@ -22,6 +22,7 @@ struct project_shape {
 	const struct project_shape *members; /* of a mapping; NULL: a scalar */
 	bool list; /* of such mappings */
 	bool any; /* a mapping of which all members are kept, as scalars; see KUBE_PROJECT_ANY_MAX */
+	bool strict; /* a mapping that has to be understood: a member that is not named leaves a mark */
 };
 
 /* Keys and values of such a mapping, in bytes and with a NUL each: of a larger one nothing is kept but a
