@@ -29,7 +29,7 @@ static int text_grow(struct text *t, size_t need)
 
 static void text_put(struct text *t, const char *s, size_t len)
 {
-	if (t->error)
+	if (t->error || !len)
 		return;
 	if (len > (t->max ?: TEXT_MAX) - t->len)
 		t->error = -E2BIG;
