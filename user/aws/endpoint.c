@@ -90,14 +90,15 @@ static size_t host_len(const char *text)
 /* ":443" and what follows it; the port of the scheme is left out, as clients leave it out. */
 static int take_port(const char **at, const char *usual, char ret[8])
 {
-	const char *text = *at + 1;
-	size_t len = strspn(text, DIGITS);
+	const char *text = *at;
 	char digits[8] = "";
 	uint64_t port;
+	size_t len;
 
 	ret[0] = '\0';
-	if (**at != ':')
+	if (*text++ != ':')
 		return 0;
+	len = strspn(text, DIGITS);
 	if (!len || len >= sizeof(digits) - 1)
 		return -EINVAL;
 	memcpy(digits, text, len);

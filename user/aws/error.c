@@ -179,7 +179,7 @@ void aws_clean(const char *text, const char *const *secrets, char ret[AWS_DETAIL
 			text += hidden;
 			continue;
 		}
-		if (*text >= ' ' && *text <= '~')
+		if (*text > ' ' && *text <= '~')
 			ret[n++] = *text;
 		else if (n && ret[n - 1] != ' ')
 			ret[n++] = ' ';
