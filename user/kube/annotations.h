@@ -39,7 +39,7 @@ struct kube_annotations *kube_annotations_free(struct kube_annotations *annotati
 
 /*
  * done is called once, never before this has returned. pod is copied. The answer for a pod is of the pod with that
- * uid. -ENOMEM, -EBUSY (too many wait).
+ * uid. -ENOMEM, -EBUSY (too many wait), -EINVAL (names that no pod has).
  */
 int kube_annotations_get(struct kube_annotations *annotations, const struct cred_pod *pod,
 			 kube_annotations_fn *done, void *arg, struct kube_annotations_call **ret,
