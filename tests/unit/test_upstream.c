@@ -37,6 +37,7 @@ struct seen {
 static struct loop *loop;
 static struct loop_timer *patience;
 static char dir[] = "/tmp/podcred-upstream-XXXXXX", path[64];
+static uid_t resolver; /* who may say that it is that */
 static struct upstream *server, *client, *other;
 static struct seen s, c, o;
 
@@ -99,7 +100,10 @@ static struct upstream_events events_of(struct seen *seen)
 static int listen_for(uid_t user, const char *at, struct pc_err *err)
 {
 	const struct upstream_listen_options options = {
-		.path = at, .users = {user}, .n_users = 1, .owner = (uid_t)-1};
+		.path = at,
+		.users = {{user, UPSTREAM_FETCH}, {resolver, UPSTREAM_RESOLVE}},
+		.n_users = 2,
+		.owner = (uid_t)-1};
 	const struct upstream_events events = events_of(&s);
 
 	return upstream_listen(loop, &options, &events, &server, err);
@@ -118,6 +122,7 @@ static int set_up(void **state)
 {
 	(void)state;
 	s = c = o = (struct seen){};
+	resolver = getuid();
 	server = client = other = NULL;
 	assert_int_equal(loop_new(&loop), 0);
 	assert_int_equal(loop_timer_new(loop, on_patience, NULL, &patience), 0);
@@ -368,11 +373,25 @@ static void test_the_wrong_user(void **state)
 	_cleanup_close_ int fd = -EBADF;
 
 	(void)state;
+	resolver = getuid() + 1;
 	assert_int_equal(listen_for(getuid() + 1, path, NULL), 0);
 	fd = raw_dial();
 	run_until(&s.troubles, 1);
 	assert_non_null(strstr(s.text, "that user may not"));
 	assert_cut_off(fd);
+}
+
+static void test_the_wrong_role(void **state)
+{
+	(void)state;
+	resolver = getuid() + 1;
+	assert_int_equal(listen_for(getuid(), path, NULL), 0);
+	client = dial(UPSTREAM_RESOLVE, path, &c);
+	run_until(&s.troubles, 1);
+	assert_non_null(strstr(s.text, "may not have that role"));
+	other = dial(UPSTREAM_FETCH, path, &o);
+	run_until(&s.connects, 1);
+	assert_true(upstream_is_connected(server, UPSTREAM_FETCH));
 }
 
 static void assert_cut_off_for(const char *const *packets, const char *why)
@@ -497,6 +516,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_the_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_place_that_is_taken, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_the_wrong_user, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_the_wrong_role, set_up, tear_down),
 		cmocka_unit_test(test_nonsense),
 		cmocka_unit_test_setup_teardown(test_the_silent, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_serve_that_sends_nonsense, set_up,

@@ -13,7 +13,16 @@
 #include "base/caps.h"
 #include "base/parse.h"
 
-#define SYSTEM_USER "podcred"
+/* A daemon that has a user of its own: whoever shares its uid can stop it, and read what it reads. */
+struct owner {
+	const char *who, *option; /* in messages */
+	const char *name;
+	uid_t uid; /* where there is no such name */
+};
+
+static const struct owner agent = {"the agent", "--user", "podcred", PRIVILEGES_UID};
+static const struct owner fetch = {"podcred fetch", "--user, or --fetch-user of serve and run,",
+				   "podcred-fetch", PRIVILEGES_FETCH_UID};
 
 static int from_passwd(const struct passwd *pw, struct privileges_user *ret)
 {
@@ -21,24 +30,24 @@ static int from_passwd(const struct passwd *pw, struct privileges_user *ret)
 	return 0;
 }
 
-/* Whoever shares the agent's uid can stop it and read what it reads. */
-static int fallback(struct privileges_user *ret, struct pc_err *err)
+static int fallback(const struct owner *owner, struct privileges_user *ret, struct pc_err *err)
 {
-	const struct passwd *pw = getpwnam(SYSTEM_USER);
+	const struct passwd *pw = getpwnam(owner->name);
 
 	if (pw)
 		return from_passwd(pw, ret);
-	pw = getpwuid(PRIVILEGES_UID);
+	pw = getpwuid(owner->uid);
 	if (pw)
 		return pc_err_set(err, -EEXIST,
-				  "no user " SYSTEM_USER ", and uid %d is %s here; make a system "
-				  "user " SYSTEM_USER ", or give --user",
-				  PRIVILEGES_UID, pw->pw_name);
-	*ret = (struct privileges_user){.uid = PRIVILEGES_UID, .gid = PRIVILEGES_UID};
+				  "no user %s, and uid %u is %s here; make a system user %s, or "
+				  "give %s another one",
+				  owner->name, owner->uid, pw->pw_name, owner->name, owner->option);
+	*ret = (struct privileges_user){.uid = owner->uid, .gid = owner->uid};
 	return 0;
 }
 
-static int lookup(const char *text, struct privileges_user *ret, struct pc_err *err)
+static int lookup(const struct owner *owner, const char *text, struct privileges_user *ret,
+		  struct pc_err *err)
 {
 	const struct passwd *pw;
 	uint64_t uid;
@@ -48,9 +57,8 @@ static int lookup(const char *text, struct privileges_user *ret, struct pc_err *
 		pw = getpwnam(text);
 		return pw ? from_passwd(pw, ret)
 			  : pc_err_set(err, -ENOENT,
-				       "no user \"%s\"; give --user a name that exists, or a "
-				       "number",
-				       text);
+				       "no user \"%s\"; give %s a name that exists, or a number",
+				       text, owner->option);
 	}
 	pw = getpwuid((uid_t)uid);
 	if (pw)
@@ -59,19 +67,32 @@ static int lookup(const char *text, struct privileges_user *ret, struct pc_err *
 	return 0;
 }
 
-int daemon_privileges_find_user(const char *text, struct privileges_user *ret, struct pc_err *err)
+static int find(const struct owner *owner, const char *text, struct privileges_user *ret,
+		struct pc_err *err)
 {
 	struct privileges_user user = {};
-	int r = text ? lookup(text, &user, err) : fallback(&user, err);
+	int r = text ? lookup(owner, text, &user, err) : fallback(owner, &user, err);
 
 	if (r < 0)
 		return r;
 	if (user.uid == 0)
 		return pc_err_set(err, -EINVAL,
-				  "the agent must not be root; give another --user, or make a "
-				  "system user " SYSTEM_USER);
+				  "%s must not be root; give another user by %s, or make a system "
+				  "user %s",
+				  owner->who, owner->option, owner->name);
 	*ret = user;
 	return 0;
+}
+
+int daemon_privileges_find_user(const char *text, struct privileges_user *ret, struct pc_err *err)
+{
+	return find(&agent, text, ret, err);
+}
+
+int daemon_privileges_find_fetch_user(const char *text, struct privileges_user *ret,
+				      struct pc_err *err)
+{
+	return find(&fetch, text, ret, err);
 }
 
 static int become(const struct privileges_user *user, struct pc_err *err)

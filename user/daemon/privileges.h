@@ -11,6 +11,9 @@
  * that range, and no distribution does. */
 #define PRIVILEGES_UID 60777
 
+/* The same for podcred fetch, and the user podcred-fetch. */
+#define PRIVILEGES_FETCH_UID 60778
+
 struct privileges_user {
 	uid_t uid;
 	gid_t gid;
@@ -19,6 +22,10 @@ struct privileges_user {
 /* text: a name or a number; NULL: podcred if there is such a user, else PRIVILEGES_UID. Never root.
  * -errno. */
 int daemon_privileges_find_user(const char *text, struct privileges_user *ret, struct pc_err *err);
+
+/* The same for podcred fetch: podcred-fetch, else PRIVILEGES_FETCH_UID. */
+int daemon_privileges_find_fetch_user(const char *text, struct privileges_user *ret,
+				      struct pc_err *err);
 
 /*
  * Become user (NULL: stay who we are) with at most the capabilities in keep, for good: bounding set

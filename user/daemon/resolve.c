@@ -47,7 +47,8 @@ static void on_reload(void *arg, int sig)
 static void on_channel(void *arg, unsigned ready)
 {
 	struct resolver *res = arg;
-	int fd = daemon_supervised_receive(res->tenure->channel);
+	enum supervised_what what;
+	int fd = daemon_supervised_receive(res->tenure->channel, &what);
 
 	(void)ready;
 	if (fd >= 0) {
@@ -207,10 +208,11 @@ static int find_channel(const struct resolver_options *options, struct resolve_t
 			struct pc_err *err)
 {
 	int r = tenure->channel = daemon_supervised_open("podcred-resolve", err);
+	enum supervised_what what;
 
 	if (r < 0 || !options->config_path)
 		return r;
-	r = tenure->config_fd = daemon_supervised_receive(tenure->channel);
+	r = tenure->config_fd = daemon_supervised_receive(tenure->channel, &what);
 	return r < 0 ? pc_err_set(err, r, SUPERVISED_GONE) : 0;
 }
 

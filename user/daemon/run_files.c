@@ -77,9 +77,10 @@ int daemon_run_files_check(const struct run_files *files, struct pc_err *err)
 
 /* ---- sending ---- */
 
-static int send_file(const struct child *child, int fd, const char *path, struct pc_err *err)
+static int send_file(const struct child *child, enum supervised_what what, int fd, const char *path,
+		     struct pc_err *err)
 {
-	int r = daemon_supervised_send(child->channel, fd);
+	int r = daemon_supervised_send(child->channel, what, fd);
 
 	return r < 0 ? pc_err_set(err, r, "cannot hand %s over to %s: %s", path, child->name,
 				  r == -EAGAIN ? "it has not read what it was sent before"
@@ -92,12 +93,15 @@ int daemon_run_files_send_associations(const struct child *child, void *arg, str
 	const struct run_files *files = arg;
 	_cleanup_close_ int fd = open_associations(files, err);
 
-	return fd < 0 ? fd : send_file(child, fd, files->associations, err);
+	return fd < 0 ? fd
+		      : send_file(child, SUPERVISED_ASSOCIATIONS, fd, files->associations, err);
 }
 
 int daemon_run_files_send_config(const struct child *child, void *arg, struct pc_err *err)
 {
 	const struct run_files *files = arg;
 
-	return files->config_fd < 0 ? 0 : send_file(child, files->config_fd, files->config, err);
+	return files->config_fd < 0
+		       ? 0
+		       : send_file(child, SUPERVISED_CONFIG, files->config_fd, files->config, err);
 }

@@ -18,6 +18,7 @@
 #include "base/loop.h"
 #include "base/plural.h"
 #include "credentials/store.h"
+#include "daemon/fetch_link.h"
 #include "daemon/privileges.h"
 #include "daemon/sandbox.h"
 #include "daemon/signals.h"
@@ -50,6 +51,8 @@ struct serve {
 	struct cred_store *credentials;
 	struct agent_server *server;
 	struct loop *loop;
+	struct loop_watch *agent; /* its descriptor */
+	struct fetch_link fetch;
 	int channel; /* to podcred run; negative: it did not start us */
 	bool listens
 		[SERVE_LISTEN_MAX]; /* the node has that address by now: IPv6 may be off, or late */
@@ -162,16 +165,25 @@ static void on_stop(void *arg, int sig)
 	loop_stop(serve->loop, 0);
 }
 
-static void on_channel(void *arg, unsigned ready)
+static void take_associations(const struct serve *serve, int fd)
 {
-	const struct serve *serve = arg;
-	_cleanup_close_ int fd = daemon_supervised_receive(serve->channel);
 	struct pc_err err = {};
 
+	say_reload(serve->credentials, cred_store_reread(serve->credentials, fd, &err), &err);
+	close(fd);
+}
+
+static void on_channel(void *arg, unsigned ready)
+{
+	struct serve *serve = arg;
+	enum supervised_what what;
+	int fd = daemon_supervised_receive(serve->channel, &what);
+
 	(void)ready;
-	if (fd >= 0) {
-		say_reload(serve->credentials, cred_store_reread(serve->credentials, fd, &err),
-			   &err);
+	if (fd >= 0 && what == SUPERVISED_PEER) {
+		daemon_fetch_link_adopt(&serve->fetch, fd);
+	} else if (fd >= 0) {
+		take_associations(serve, fd);
 	} else if (fd == -EMFILE) {
 		log_warn("cannot receive the associations: %s; the associations read before stay "
 			 "in force: raise LimitNOFILE of the service, then send SIGHUP again",
@@ -251,7 +263,8 @@ static int confine(const struct serve_options *options, struct pc_err *err)
 static int find_channel(int *ret_file, struct pc_err *err)
 {
 	int channel = daemon_supervised_open("podcred-serve", err);
-	int file = channel < 0 ? channel : daemon_supervised_receive(channel);
+	enum supervised_what what;
+	int file = channel < 0 ? channel : daemon_supervised_receive(channel, &what);
 
 	if (channel < 0)
 		return channel;
@@ -261,6 +274,23 @@ static int find_channel(int *ret_file, struct pc_err *err)
 	}
 	close(channel);
 	return pc_err_set(err, file, "podcred run is gone");
+}
+
+/* While we may still make sockets' files, and give them away. */
+static int open_fetch(struct serve *serve, struct pc_err *err)
+{
+	const struct serve_options *o = serve->options;
+	struct privileges_user user = {};
+	int r;
+
+	if (!o->fetch_socket)
+		return 0;
+	if (serve->channel >= 0)
+		return daemon_fetch_link_open(&serve->fetch, serve->loop, NULL, (uid_t)-1, err);
+	r = daemon_privileges_find_fetch_user(o->fetch_user, &user, err);
+	return r < 0 ? r
+		     : daemon_fetch_link_open(&serve->fetch, serve->loop, o->fetch_socket, user.uid,
+					      err);
 }
 
 static void say_doubts(const struct serve *serve, unsigned files)
@@ -277,15 +307,16 @@ static void say_doubts(const struct serve *serve, unsigned files)
 static int start_agent(struct serve *serve, struct agent_options *agent, int file,
 		       struct pc_err *err)
 {
-	struct loop_watch *watch;
 	int r = cred_store_open(serve->options->associations, file, &serve->credentials, err);
 
 	agent->credentials = serve->credentials;
+	daemon_fetch_link_use(&serve->fetch, agent);
 	if (r == 0)
 		r = agent_server_start(agent, &serve->server, err);
+	serve->fetch.server = serve->server;
 	if (r == 0)
 		r = loop_watch(serve->loop, agent_server_fd(serve->server), LOOP_READ, on_agent,
-			       serve, &watch);
+			       serve, &serve->agent);
 	return r;
 }
 
@@ -316,6 +347,8 @@ static int start(struct serve *serve, struct agent_options *agent, struct pc_err
 	if (r == 0)
 		r = read_token_key(serve->options->token_key, agent->token_key, err);
 	if (r == 0)
+		r = open_fetch(serve, err);
+	if (r == 0)
 		r = confine(serve->options, err);
 	if (r == 0)
 		r = log_start(); /* its thread has no more rights than we have now */
@@ -329,8 +362,10 @@ static int start(struct serve *serve, struct agent_options *agent, struct pc_err
 
 static void finish(struct serve *serve)
 {
-	loop_free(serve->loop); /* before the descriptors that it watches */
-	agent_server_stop(serve->server);
+	loop_unwatch(serve->agent);
+	agent_server_stop(serve->server); /* its threads post to the loop */
+	daemon_fetch_link_close(&serve->fetch);
+	loop_free(serve->loop); /* before the descriptor that it watches */
 	cred_store_close(serve->credentials);
 	cleanup_close(&serve->channel);
 }

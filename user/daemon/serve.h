@@ -17,6 +17,9 @@ struct serve_options {
 	const char *token_key; /* file that keeps the IMDS token key over restarts; may be NULL */
 	const char *node_metrics; /* file that the resolver writes its metrics to; may be NULL */
 	const char *user; /* switch to that user, a name or a number; NULL: stay who we are */
+	const char *fetch_socket; /* where podcred fetch, and the resolver, dial; NULL: neither */
+	const char
+		*fetch_user; /* who may be podcred fetch, a name or a number; NULL: podcred-fetch */
 	const char *pod_uid; /* of the agent's own pod, for /readyz; NULL: none */
 	bool handover; /* take over from an agent of this user that has the addresses, too */
 	bool require_authorization; /* Pod Identity asks for the Authorization header, as on EKS */

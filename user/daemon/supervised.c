@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/parse.h"
 
@@ -43,10 +44,10 @@ union control {
 	struct cmsghdr align;
 };
 
-int daemon_supervised_receive(int channel)
+int daemon_supervised_receive(int channel, enum supervised_what *ret_what)
 {
 	union control control = {};
-	char byte;
+	uint8_t byte = SUPERVISED_MAX;
 	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
 	struct msghdr msg = {.msg_iov = &iov,
 			     .msg_iovlen = 1,
@@ -66,13 +67,18 @@ int daemon_supervised_receive(int channel)
 	if (!cmsg || cmsg->cmsg_type != SCM_RIGHTS || cmsg->cmsg_len != CMSG_LEN(sizeof(int)))
 		return -EAGAIN;
 	memcpy(&fd, CMSG_DATA(cmsg), sizeof(fd));
+	if (byte >= SUPERVISED_MAX) {
+		close(fd);
+		return -EAGAIN;
+	}
+	*ret_what = (enum supervised_what)byte;
 	return fd;
 }
 
-int daemon_supervised_send(int channel, int fd)
+int daemon_supervised_send(int channel, enum supervised_what what, int fd)
 {
 	union control control = {};
-	char byte = 0;
+	uint8_t byte = (uint8_t)what;
 	struct iovec iov = {.iov_base = &byte, .iov_len = 1};
 	struct msghdr msg = {.msg_iov = &iov,
 			     .msg_iovlen = 1,

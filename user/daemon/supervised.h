@@ -20,9 +20,16 @@ bool daemon_is_supervised(void);
  * names something else. Only when daemon_is_supervised(). */
 int daemon_supervised_open(const char *name, struct pc_err *err);
 
-/* A file that run has opened for us. -EAGAIN: none has come; -EMFILE: there is no room for
- * it; -EPIPE: run is gone. */
-int daemon_supervised_receive(int channel);
+enum supervised_what {
+	SUPERVISED_CONFIG,
+	SUPERVISED_ASSOCIATIONS,
+	SUPERVISED_PEER, /* a socket, of which another child of run has the other end */
+	SUPERVISED_MAX,
+};
 
-/* In run: hand a file over. -errno. */
-int daemon_supervised_send(int channel, int fd);
+/* What run has opened for us. -EAGAIN: nothing has come; -EMFILE: there is no room for it; -EPIPE: run is
+ * gone. */
+int daemon_supervised_receive(int channel, enum supervised_what *ret_what);
+
+/* In run: hand it over. -errno. */
+int daemon_supervised_send(int channel, enum supervised_what what, int fd);

@@ -129,7 +129,7 @@ static void on_ready(void *arg, unsigned ready)
 
 /* ---- from its beginning to its end ---- */
 
-int upstream_conn_open(struct upstream *u, int fd, struct conn **ret)
+int upstream_conn_open(struct upstream *u, int fd, unsigned may_be, struct conn **ret)
 {
 	struct conn *conn = calloc(1, sizeof(*conn));
 	int size = SOCKET_BUFFER, r;
@@ -138,7 +138,11 @@ int upstream_conn_open(struct upstream *u, int fd, struct conn **ret)
 		close(fd);
 		return -ENOMEM;
 	}
-	*conn = (struct conn){.u = u, .fd = fd, .tail = &conn->head, .since_ns = clock_mono_ns()};
+	*conn = (struct conn){.u = u,
+			      .fd = fd,
+			      .tail = &conn->head,
+			      .since_ns = clock_mono_ns(),
+			      .may_be = may_be};
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)); /* a burst fits */
 	r = loop_watch(u->loop, fd, LOOP_READ, on_ready, conn, &conn->watch);
 	if (r < 0) {

@@ -18,6 +18,7 @@ struct conn {
 	struct packet *head, **tail; /* what the socket had no room for */
 	size_t queued; /* bytes of it */
 	uint64_t since_ns;
+	unsigned may_be; /* roles, as bits */
 	bool greeted; /* role is known */
 	enum upstream_role role;
 };
@@ -33,7 +34,7 @@ struct upstream {
 	int listener;
 	struct loop_watch *watch;
 	struct conn *pending[PENDING_MAX]; /* the oldest first */
-	uid_t users[UPSTREAM_USERS_MAX];
+	struct upstream_user users[UPSTREAM_USERS_MAX];
 	size_t n_users;
 	/* whoever dials */
 	bool dials;
@@ -45,8 +46,8 @@ struct upstream {
 /* A line for the log, unless there was one just now. */
 __attribute__((format(printf, 2, 3))) void upstream_say(struct upstream *u, const char *fmt, ...);
 
-/* Takes fd, also on error. */
-int upstream_conn_open(struct upstream *u, int fd, struct conn **ret);
+/* Takes fd, also on error. may_be: roles, as bits. */
+int upstream_conn_open(struct upstream *u, int fd, unsigned may_be, struct conn **ret);
 struct conn *upstream_conn_close(struct conn *conn);
 int upstream_conn_send(struct conn *conn, const struct upstream_message *m);
 

@@ -19,6 +19,7 @@
 #define GOOD_WHILE_S 10 /* one that lasted so long is no failure */
 
 #define BIT(type) (1U << (type))
+#define ANY_ROLE  (BIT(UPSTREAM_ROLES) - 1)
 
 /* What may come from there, and what each may be sent by serve. */
 static const unsigned to_serve[UPSTREAM_ROLES] = {
@@ -146,6 +147,10 @@ static void greet(struct conn *conn, const struct upstream_message *m)
 		refuse(conn, what);
 		return;
 	}
+	if (!(conn->may_be & BIT(m->hello.role))) {
+		refuse(conn, "its user may not have that role");
+		return;
+	}
 	forget_pending(conn->u, conn);
 	enter(conn->u, conn, m->hello.role);
 }
@@ -213,10 +218,10 @@ static int say_hello(struct conn *conn, enum upstream_role role)
 }
 
 /* Takes fd. */
-static int take(struct upstream *u, int fd)
+static int take(struct upstream *u, int fd, unsigned may_be)
 {
 	struct conn *conn;
-	int r = upstream_conn_open(u, fd, &conn);
+	int r = upstream_conn_open(u, fd, may_be, &conn);
 
 	if (r < 0)
 		return r;
@@ -234,7 +239,7 @@ static int take(struct upstream *u, int fd)
 
 int upstream_adopt(struct upstream *u, int fd)
 {
-	return take(u, fd);
+	return take(u, fd, ANY_ROLE);
 }
 
 void upstream_free(struct upstream *u)
@@ -257,17 +262,19 @@ void upstream_free(struct upstream *u)
 
 /* ---- serve ---- */
 
-static bool may_enter(const struct upstream *u, int fd, struct ucred *peer)
+/* The roles of whoever dialled, as bits. */
+static unsigned roles_of(const struct upstream *u, int fd, struct ucred *peer)
 {
 	socklen_t len = sizeof(*peer);
+	unsigned roles = 0;
 
 	*peer = (struct ucred){.uid = (uid_t)-1};
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, peer, &len) < 0)
-		return false;
+		return 0;
 	for (size_t i = 0; i < u->n_users; i++)
-		if (u->users[i] == peer->uid)
-			return true;
-	return false;
+		if (u->users[i].uid == peer->uid)
+			roles |= BIT(u->users[i].role);
+	return roles;
 }
 
 static void on_dialled(void *arg, unsigned ready);
@@ -298,14 +305,16 @@ static void on_dialled(void *arg, unsigned ready)
 	struct upstream *u = arg;
 	int fd = accept4(u->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct ucred peer;
+	unsigned roles;
 
 	(void)ready;
 	if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
 		pause_listener(u, errno);
 	if (fd < 0)
 		return;
-	if (may_enter(u, fd, &peer)) {
-		take(u, fd);
+	roles = roles_of(u, fd, &peer);
+	if (roles) {
+		take(u, fd, roles);
 		return;
 	}
 	upstream_say(u, "refused process %d of user %d at %s: that user may not", (int)peer.pid,
@@ -354,7 +363,7 @@ static void dial(void *arg)
 	int fd = upstream_socket_dial(u->path), r = fd;
 
 	if (fd >= 0)
-		r = take(u, fd);
+		r = take(u, fd, ANY_ROLE);
 	if (r >= 0)
 		return;
 	upstream_say(u, "cannot reach podcred serve at %s: %s; trying again", u->path,

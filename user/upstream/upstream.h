@@ -39,9 +39,13 @@ struct upstream_events {
  * who gets the socket's file, if this process may give it away; (uid_t)-1: nobody else. path NULL: only what is
  * adopted. events is copied.
  */
+struct upstream_user {
+	uid_t uid;
+	enum upstream_role role; /* the one that it may have */
+};
 struct upstream_listen_options {
 	const char *path;
-	uid_t users[UPSTREAM_USERS_MAX];
+	struct upstream_user users[UPSTREAM_USERS_MAX];
 	size_t n_users;
 	uid_t owner;
 };

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/fetch_link.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "base/log.h"
+#include "upstream/upstream.h"
+
+static void on_message(void *arg, enum upstream_role role, const struct upstream_message *m)
+{
+	const struct fetch_link *link = arg;
+
+	if (role == UPSTREAM_RESOLVE)
+		upstream_send(link->upstream, UPSTREAM_FETCH, m); /* it has a cache, too */
+	agent_server_told(link->server, m);
+}
+
+static void on_state(void *arg, enum upstream_role role, bool connected)
+{
+	const struct fetch_link *link = arg;
+
+	if (role != UPSTREAM_FETCH)
+		return;
+	if (connected)
+		log_info("podcred fetch is there");
+	else
+		log_warn("podcred fetch has gone; until it is back, pods get what it has said so "
+			 "far");
+	agent_server_connected(link->server, connected);
+}
+
+static void on_trouble(void *arg, const char *line)
+{
+	(void)arg;
+	log_warn("%s", line);
+}
+
+int daemon_fetch_link_open(struct fetch_link *link, struct loop *loop, const char *path,
+			   uid_t fetch, struct pc_err *err)
+{
+	const struct upstream_listen_options options = {
+		.path = path,
+		.users = {{fetch, UPSTREAM_FETCH}, {0, UPSTREAM_RESOLVE}},
+		.n_users = 2,
+		.owner = fetch,
+	};
+	const struct upstream_events events = {on_message, on_state, on_trouble, link};
+
+	link->loop = loop;
+	upstream_wipe_json();
+	return upstream_listen(loop, &options, &events, &link->upstream, err);
+}
+
+static int ask(void *arg, const struct upstream_message *question)
+{
+	const struct fetch_link *link = arg;
+
+	return upstream_send(link->upstream, UPSTREAM_FETCH, question);
+}
+
+void daemon_fetch_link_use(struct fetch_link *link, struct agent_options *options)
+{
+	if (!link->upstream)
+		return;
+	options->ask = ask;
+	options->ask_arg = link;
+	options->loop = link->loop;
+}
+
+void daemon_fetch_link_adopt(struct fetch_link *link, int fd)
+{
+	int r = link->upstream ? upstream_adopt(link->upstream, fd) : close(fd);
+
+	if (r < 0)
+		log_warn("cannot talk to podcred fetch: %s; start podcred run again", strerror(-r));
+}
+
+void daemon_fetch_link_close(struct fetch_link *link)
+{
+	upstream_free(link->upstream);
+	link->upstream = NULL;
+}
