@@ -427,7 +427,9 @@ static void test_nonsense(void **state)
 	assert_cut_off_for(SAYS("{\"type\":\"hello\",\"version\":2,\"role\":\"fetch\"}"),
 			   "version 2");
 	assert_cut_off_for(SAYS(HELLO, "{}"), "podcred fetch sent a message of a type");
-	assert_cut_off_for(SAYS(HELLO, HELLO), "\"hello\" does not belong");
+	assert_cut_off_for(
+		SAYS(HELLO, HELLO, "{\"type\":\"hello\",\"version\":1,\"role\":\"resolve\"}"),
+		"\"hello\" does not belong");
 	assert_cut_off_for(SAYS(HELLO, "{\"type\":\"gone\",\"podUid\":\"u\"}"),
 			   "\"gone\" does not belong");
 	assert_cut_off_for(SAYS("{\"type\":\"hello\",\"version\":1,\"role\":\"resolve\"}", REFUSAL),

@@ -21,6 +21,8 @@ int cmd_resolve(const struct cli_command *self, int argc, char **argv)
 		{"kubepods", "DIR", "kubepods cgroup (default: the guarded one)", &resolve.kubepods,
 		 NULL, NULL},
 		CLI_METRICS(resolve.metrics),
+		{"fetch-socket", "PATH", "tell the agent there which pods have ended",
+		 &resolve.fetch_socket, NULL, NULL},
 		{"standby", NULL, "wait for the resolver that is at work to end, for updates", NULL,
 		 &resolve.standby, NULL},
 		{"conflict-seconds", "N", "how long a disputed connection key is unusable (300)",

@@ -492,5 +492,6 @@ int config_credentials_read(const struct yml_source *src, const struct yml_node 
 	struct config *config = target;
 	int r = yml_mapping(src, node, keys, ARRAY_SIZE(keys), &config->credentials);
 
+	config->credentials.given = true;
 	return r < 0 ? r : check_section(src, node, &config->credentials);
 }

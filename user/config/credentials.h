@@ -57,6 +57,7 @@ enum config_pattern {
 #define CONFIG_MAX_IMDS	   64
 
 struct config_credentials {
+	bool given; /* the file has that section: credentials are fetched */
 	enum config_source source;
 	char region[64]; /* empty: AWS_REGION, AWS_DEFAULT_REGION, else IMDS */
 	char cluster_name[101]; /* of EKS, or what tags and session names are to say */

@@ -7,6 +7,7 @@
 #include "daemon/resolve.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@
 #include "node/lease.h"
 #include "node/metrics.h"
 #include "resolver/resolver.h"
+#include "upstream/upstream.h"
 
 static void on_stop(void *arg, int sig)
 {
@@ -43,7 +45,18 @@ static void on_reload(void *arg, int sig)
 	resolver_names_reload(res);
 }
 
-/* The configuration, again. */
+/* The descriptor stays the tenure's: the next loop has the same connection. */
+static void meet_serve(struct resolver *res)
+{
+	int fd = res->serve && res->tenure->serve_fd >= 0
+			 ? fcntl(res->tenure->serve_fd, F_DUPFD_CLOEXEC, 0)
+			 : -EBADF;
+
+	if (fd >= 0)
+		upstream_adopt(res->serve, fd);
+}
+
+/* The configuration, again, or the agent. */
 static void on_channel(void *arg, unsigned ready)
 {
 	struct resolver *res = arg;
@@ -51,7 +64,11 @@ static void on_channel(void *arg, unsigned ready)
 	int fd = daemon_supervised_receive(res->tenure->channel, &what);
 
 	(void)ready;
-	if (fd >= 0) {
+	if (fd >= 0 && what == SUPERVISED_PEER) {
+		cleanup_close(&res->tenure->serve_fd);
+		res->tenure->serve_fd = fd;
+		meet_serve(res);
+	} else if (fd >= 0) {
 		cleanup_close(&res->tenure->config_fd);
 		res->tenure->config_fd = fd;
 		resolver_policy_reload(res);
@@ -102,6 +119,15 @@ static int find_pods(struct resolver *res, struct pc_err *err)
 	return 0;
 }
 
+static int tell_serve(struct resolver *res, struct pc_err *err)
+{
+	int r = resolver_gone_start(res, err);
+
+	if (r == 0)
+		meet_serve(res);
+	return r;
+}
+
 static int start_lease(struct resolver *res, struct pc_err *err)
 {
 	return node_lease_start(res->loop, res->options->pin_dir, res->mount, &res->lease, err);
@@ -125,6 +151,7 @@ static int start(struct resolver *res, struct pc_err *err)
 		resolver_maps_open,
 		resolver_be_the_only_one,
 		resolver_registry_start,
+		tell_serve,
 		resolver_cgroups_start,
 		resolver_links_start,
 		resolver_names_start,
@@ -153,6 +180,7 @@ static void finish(struct resolver *res)
 	resolver_health_stop(res);
 	node_lease_stop(res->lease);
 	resolver_names_stop(res); /* its calls are the loop's */
+	resolver_gone_stop(res);
 	loop_free(res->loop); /* before the descriptors that it watches */
 	resolver_quota_stop(res);
 	resolver_links_stop(res);
@@ -169,6 +197,7 @@ static void cleanup_tenure(struct resolve_tenure *tenure)
 	free(tenure->mount);
 	cleanup_close(&tenure->channel);
 	cleanup_close(&tenure->config_fd);
+	cleanup_close(&tenure->serve_fd);
 	cleanup_close(&tenure->lock_fd);
 }
 
@@ -219,7 +248,7 @@ static int find_channel(const struct resolver_options *options, struct resolve_t
 int daemon_resolve(const struct resolver_options *options, struct pc_err *err)
 {
 	_cleanup_(cleanup_tenure) struct resolve_tenure tenure = {
-		.channel = -EBADF, .config_fd = -EBADF, .lock_fd = -EBADF};
+		.channel = -EBADF, .config_fd = -EBADF, .serve_fd = -EBADF, .lock_fd = -EBADF};
 	bool stopped = false;
 	int r = daemon_privileges_drop(NULL, needed_capabilities(), err);
 

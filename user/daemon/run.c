@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Everything on one machine: attach, then two children, each with no more privileges than it needs.
- * They are this program executed again, as "podcred resolve" and "podcred serve". The resolver
- * stays root, since it writes maps. The agent is started in its cgroup and switches to its own user
- * before it opens a socket. A child that dies is restarted; the guard holds meanwhile.
+ * Everything on one machine: attach, then children, each with no more privileges than it needs. They
+ * are this program executed again, as "podcred resolve", "podcred serve" and, if the configuration says
+ * where credentials come from, "podcred fetch". The resolver stays root, since it writes maps. The agent
+ * is started in its cgroup and switches to its own user before it opens a socket; so does fetch. A child
+ * that dies is restarted; the guard holds meanwhile.
  */
 #include "daemon/run.h"
 
@@ -14,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/addr.h"
 #include "base/cleanup.h"
@@ -24,12 +26,16 @@
 #include "daemon/run_files.h"
 #include "daemon/privileges.h"
 #include "daemon/signals.h"
+#include "daemon/supervised.h"
 #include "kernel/load.h"
 #include "node/guard.h"
 #include "node/guard_up.h"
 #include "node/metrics.h"
 
 #define DEFAULT_PORT 7777
+
+/* In place of a path: sockets come from here. */
+#define PEER "run"
 
 int daemon_run_default_agent(struct config *config, struct pc_err *err)
 {
@@ -60,14 +66,26 @@ int daemon_run_default_agent(struct config *config, struct pc_err *err)
 
 /* ---- what the children are told ---- */
 
+enum {
+	RESOLVE,
+	SERVE,
+	FETCH, /* only if credentials are fetched */
+	CHILDREN,
+};
+
 struct run {
 	const struct run_options *options;
-	struct privileges_user user;
-	char agents[2][NET_ADDR_TEXT], metrics[NET_ADDR_TEXT], uid[16];
+	struct privileges_user user, fetch_user;
+	char agents[2][NET_ADDR_TEXT], metrics[NET_ADDR_TEXT], uid[16], fetch_uid[16];
 	struct run_files files;
-	struct child v[2]; /* resolve, serve */
+	struct child v[CHILDREN];
 	struct children children;
 };
+
+static bool fetches(const struct run *run)
+{
+	return run->options->place.config->credentials.given;
+}
 
 /* Paths only: everybody can read the arguments of a process. A NULL value leaves the option out. */
 static void add(struct child *child, const char *option, const char *value)
@@ -92,14 +110,72 @@ static void add_flag(struct child *child, const char *option, bool on)
 		child->argv[n] = option;
 }
 
+/* ---- what they are handed when they start ---- */
+
+/* One end of a new pair for each of the two. The other one gets its own when it starts, if it does not run now. */
+static int send_pair(const struct child *starts, const struct child *other, struct pc_err *err)
+{
+	_cleanup_close_ int one = -EBADF, two = -EBADF;
+	int pair[2], r;
+
+	if (other->channel < 0)
+		return 0;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return pc_err_set(err, -errno, "cannot connect %s and %s: %m", starts->name,
+				  other->name);
+	one = pair[0];
+	two = pair[1];
+	r = daemon_supervised_send(starts->channel, SUPERVISED_PEER, one);
+	if (r < 0)
+		return pc_err_set(err, r, "cannot connect %s: %s", starts->name, strerror(-r));
+	r = daemon_supervised_send(other->channel, SUPERVISED_PEER, two);
+	if (r < 0)
+		log_warn("cannot connect %s with %s, which was started again: %s; restart podcred "
+			 "run",
+			 other->name, starts->name, strerror(-r));
+	return 0;
+}
+
+static int prepare_resolve(const struct child *child, void *arg, struct pc_err *err)
+{
+	struct run *run = arg;
+	int r = daemon_run_files_send_config(child, &run->files, err);
+
+	return r < 0 || !fetches(run) ? r : send_pair(child, &run->v[SERVE], err);
+}
+
+static int prepare_serve(const struct child *child, void *arg, struct pc_err *err)
+{
+	struct run *run = arg;
+	int r = daemon_run_files_send_associations(child, &run->files, err);
+
+	if (r == 0 && fetches(run))
+		r = send_pair(child, &run->v[RESOLVE], err);
+	if (r == 0 && fetches(run))
+		r = send_pair(child, &run->v[FETCH], err);
+	return r;
+}
+
+static int prepare_fetch(const struct child *child, void *arg, struct pc_err *err)
+{
+	struct run *run = arg;
+	int r = daemon_run_files_send_config(child, &run->files, err);
+
+	if (r == 0)
+		r = daemon_run_files_send_associations(child, &run->files, err);
+	return r < 0 ? r : send_pair(child, &run->v[SERVE], err);
+}
+
+/* ---- and told ---- */
+
 static void resolve_args(struct run *run, const struct layout *place, struct child *child)
 {
 	const struct run_options *o = run->options;
 
 	*child = (struct child){.name = "podcred-resolve",
 				.argv = {"podcred", "resolve"},
-				.prepare = daemon_run_files_send_config,
-				.arg = &run->files,
+				.prepare = prepare_resolve,
+				.arg = run,
 				.channel = -EBADF};
 	add(child, "--pin-dir", o->place.pin_dir);
 	add(child, "--kubepods", place->kubepods);
@@ -109,6 +185,7 @@ static void resolve_args(struct run *run, const struct layout *place, struct chi
 	add(child, "--node", o->source.node);
 	add(child, "--config", o->config_path);
 	add(child, "--metrics", o->metrics);
+	add(child, "--fetch-socket", fetches(run) ? PEER : NULL);
 	add_flag(child, "--log-json", o->log_json);
 	add_flag(child, "--debug", o->log_debug);
 }
@@ -121,8 +198,8 @@ static void serve_args(struct run *run, const struct layout *place, struct child
 	*child = (struct child){.name = "podcred-serve",
 				.cgroup = place->agent_cgroup,
 				.argv = {"podcred", "serve"},
-				.prepare = daemon_run_files_send_associations,
-				.arg = &run->files,
+				.prepare = prepare_serve,
+				.arg = run,
 				.channel = -EBADF};
 	snprintf(run->uid, sizeof(run->uid), "%u", run->user.uid);
 	add(child, "--user", run->uid);
@@ -138,17 +215,47 @@ static void serve_args(struct run *run, const struct layout *place, struct child
 		    : "off");
 	add(child, "--associations", o->associations);
 	add(child, "--token-key", o->token_key);
+	add(child, "--fetch-socket", fetches(run) ? PEER : NULL);
 	add_flag(child, "--require-authorization", o->require_authorization);
+	add_flag(child, "--log-json", o->log_json);
+	add_flag(child, "--debug", o->log_debug);
+}
+
+static void fetch_args(struct run *run, struct child *child)
+{
+	const struct run_options *o = run->options;
+
+	*child = (struct child){.name = "podcred-fetch",
+				.argv = {"podcred", "fetch"},
+				.prepare = prepare_fetch,
+				.arg = run,
+				.channel = -EBADF};
+	snprintf(run->fetch_uid, sizeof(run->fetch_uid), "%u", run->fetch_user.uid);
+	add(child, "--user", run->fetch_uid);
+	add(child, "--socket", PEER);
+	add(child, "--config", o->config_path);
+	add(child, "--associations", o->associations);
+	add(child, "--kubeconfig", o->source.kubeconfig);
+	add(child, "--context", o->source.context);
+	add(child, "--node", o->source.node);
 	add_flag(child, "--log-json", o->log_json);
 	add_flag(child, "--debug", o->log_debug);
 }
 
 /* ---- and how they are kept running ---- */
 
+static void send_associations(const struct run *run, const struct child *child)
+{
+	struct pc_err err = {};
+
+	if (child->pid && daemon_run_files_send_associations(child, &run->files, &err) < 0)
+		log_warn("%s; the associations read before stay in force", err.msg);
+}
+
 static void on_reload(void *arg, int sig)
 {
 	struct run *run = arg;
-	const struct child *resolve = &run->v[0], *serve = &run->v[1];
+	const struct child *resolve = &run->v[RESOLVE], *fetch = &run->v[FETCH];
 	struct pc_err err = {};
 
 	(void)sig;
@@ -156,11 +263,14 @@ static void on_reload(void *arg, int sig)
 		return;
 	if (daemon_run_files_read_config(&run->files, &err) < 0)
 		log_warn("%s; the configuration read before stays in force", err.msg);
-	else if (resolve->pid && resolve->prepare(resolve, resolve->arg, &err) < 0)
+	else if (resolve->pid && daemon_run_files_send_config(resolve, &run->files, &err) < 0)
 		log_warn("%s; its policy stays as it is", err.msg);
+	else if (fetch->pid && daemon_run_files_send_config(fetch, &run->files, &err) < 0)
+		log_warn("%s; what it has read before stays in force", err.msg);
 	daemon_child_signal(resolve, SIGHUP);
-	if (serve->pid && serve->prepare(serve, serve->arg, &err) < 0)
-		log_warn("%s; the associations read before stay in force", err.msg);
+	daemon_child_signal(fetch, SIGHUP);
+	send_associations(run, &run->v[SERVE]);
+	send_associations(run, fetch);
 }
 
 static void on_stop(void *arg, int sig)
@@ -182,10 +292,12 @@ static int supervise(struct run *run, const struct layout *place, struct loop *l
 {
 	int r;
 
-	resolve_args(run, place, &run->v[0]);
-	serve_args(run, place, &run->v[1]);
+	resolve_args(run, place, &run->v[RESOLVE]);
+	serve_args(run, place, &run->v[SERVE]);
+	if (fetches(run))
+		fetch_args(run, &run->v[FETCH]);
 	run->children.v = run->v;
-	run->children.n = ARRAY_SIZE(run->v);
+	run->children.n = fetches(run) ? CHILDREN : FETCH;
 	r = daemon_children_start(&run->children, loop);
 	return r < 0 ? r : loop_run(loop);
 }
@@ -227,6 +339,19 @@ static int detach(const struct run_options *options, const struct layout *place,
 	return r;
 }
 
+/* Two processes of one user can read each other's memory. */
+static int find_fetch_user(struct run *run, struct pc_err *err)
+{
+	int r = daemon_privileges_find_fetch_user(run->options->fetch_user, &run->fetch_user, err);
+
+	if (r == 0 && run->fetch_user.uid == run->user.uid)
+		return pc_err_set(err, -EINVAL,
+				  "podcred fetch would have the agent's user, %u; give "
+				  "--fetch-user another one",
+				  run->user.uid);
+	return r;
+}
+
 /* What would only make a child fail again and again, while the guard refuses everybody. */
 static int check_before(struct run *run, struct pc_err *err)
 {
@@ -236,6 +361,8 @@ static int check_before(struct run *run, struct pc_err *err)
 		r = daemon_run_files_read_config(&run->files, err);
 	if (r == 0)
 		r = daemon_privileges_find_user(run->options->user, &run->user, err);
+	if (r == 0 && fetches(run))
+		r = find_fetch_user(run, err);
 	if (r == 0)
 		r = resolver_source_check(&run->options->source, err);
 	return r < 0 ? r : node_metrics_check(run->options->metrics, err);

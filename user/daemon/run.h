@@ -15,6 +15,7 @@ struct run_options {
 	const char *associations;
 	const char *token_key;
 	const char *user; /* of the agent: name or number; NULL: podcred, or PRIVILEGES_UID */
+	const char *fetch_user; /* of podcred fetch; NULL: podcred-fetch, or PRIVILEGES_FETCH_UID */
 	bool require_authorization;
 	bool log_json, log_debug; /* of the children */
 	bool keep; /* leave the guard attached when stopped */

@@ -88,19 +88,18 @@ static int send_file(const struct child *child, enum supervised_what what, int f
 		     : 0;
 }
 
-int daemon_run_files_send_associations(const struct child *child, void *arg, struct pc_err *err)
+int daemon_run_files_send_associations(const struct child *child, const struct run_files *files,
+				       struct pc_err *err)
 {
-	const struct run_files *files = arg;
 	_cleanup_close_ int fd = open_associations(files, err);
 
 	return fd < 0 ? fd
 		      : send_file(child, SUPERVISED_ASSOCIATIONS, fd, files->associations, err);
 }
 
-int daemon_run_files_send_config(const struct child *child, void *arg, struct pc_err *err)
+int daemon_run_files_send_config(const struct child *child, const struct run_files *files,
+				 struct pc_err *err)
 {
-	const struct run_files *files = arg;
-
 	return files->config_fd < 0
 		       ? 0
 		       : send_file(child, SUPERVISED_CONFIG, files->config_fd, files->config, err);

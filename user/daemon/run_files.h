@@ -23,6 +23,8 @@ void daemon_run_files_done(struct run_files *files);
 /* Whether the associations can be opened at all. */
 int daemon_run_files_check(const struct run_files *files, struct pc_err *err);
 
-/* Into the channel of a child; for child.prepare too, arg is the struct run_files. */
-int daemon_run_files_send_associations(const struct child *child, void *arg, struct pc_err *err);
-int daemon_run_files_send_config(const struct child *child, void *arg, struct pc_err *err);
+/* Into the channel of a child. Without a configuration there is nothing to send. */
+int daemon_run_files_send_associations(const struct child *child, const struct run_files *files,
+				       struct pc_err *err);
+int daemon_run_files_send_config(const struct child *child, const struct run_files *files,
+				 struct pc_err *err);

@@ -39,8 +39,12 @@ static int sink_upsert(void *arg, const struct pod_ident *pod)
 static int sink_remove(void *arg, uint64_t cgroup_id)
 {
 	const struct resolver *res = arg;
+	const struct pod_ident *pod =
+		res->registry ? registry_find(res->registry, cgroup_id) : NULL;
 
 	log_debug("cgroup %llu is gone", (unsigned long long)cgroup_id);
+	if (pod)
+		resolver_gone_tell(res, pod->uid);
 	kern_pod_delete(res->maps.quota, cgroup_id);
 	kern_pod_delete(res->maps.pass_quota, cgroup_id);
 	return kern_pod_delete(res->maps.pods, cgroup_id);

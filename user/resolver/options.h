@@ -34,6 +34,8 @@ struct resolver_options {
 	struct resolver_source source;
 	const char *config_path; /* configuration, for its policy; NULL: none */
 	const char *metrics; /* file to write the counters to, for Prometheus; NULL: none */
+	const char
+		*fetch_socket; /* where the agent is told which pods have ended; NULL: it is not */
 	bool standby; /* wait for another resolver to end */
 	uint64_t conflict_s; /* how long a key that two sockets produced stamps nobody */
 };

@@ -23,6 +23,7 @@
 struct http_client; /* http/client.h */
 struct kube_client; /* kube/client.h */
 struct pod_ident; /* pod.h */
+struct upstream; /* upstream/upstream.h */
 
 #define RESOLVE_OFTEN_NS (500 * CLOCK_MS)
 #define RESOLVE_SOON_NS	 (2 * CLOCK_S)
@@ -39,6 +40,7 @@ struct resolve_tenure {
 	char *mount; /* cgroup2 */
 	int channel; /* to podcred run; negative: it did not start us */
 	int config_fd; /* the configuration as run handed it over; negative: read the file */
+	int serve_fd; /* to the agent, from podcred run; negative: none */
 	int lock_fd; /* of the only resolver; podcred run has it for its child */
 	struct metrics_file *metrics; /* NULL: not started yet */
 };
@@ -105,6 +107,7 @@ struct resolver {
 	} around;
 
 	struct kern_quota_memory *quota_memory, *pass_quota_memory;
+	struct upstream *serve; /* NULL: nobody to tell of pods that have ended */
 	struct lease *lease;
 	uint64_t ready; /* what this one has said: since when it follows the pods; 0: not yet */
 };
@@ -131,6 +134,12 @@ uint8_t resolver_policy_recall(uint32_t flags);
 struct resolver_policy resolver_policy_of(const struct config *config, const struct pod_ident *pod);
 int resolver_policy_start(struct resolver *res, struct pc_err *err);
 void resolver_policy_reload(struct resolver *res);
+
+/* ---- gone.c ---- */
+
+int resolver_gone_start(struct resolver *res, struct pc_err *err);
+void resolver_gone_tell(const struct resolver *res, const char *uid);
+void resolver_gone_stop(struct resolver *res);
 
 /* ---- cgroups.c ---- */
 

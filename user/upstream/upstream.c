@@ -164,6 +164,10 @@ void upstream_on_message(struct conn *conn, const struct upstream_message *m)
 		greet(conn, m);
 		return;
 	}
+	/* a new owner of the same connection says it again */
+	if (!u->dials && m->type == UPSTREAM_HELLO && m->hello.role == conn->role &&
+	    m->hello.version == UPSTREAM_VERSION)
+		return;
 	if ((u->dials ? from_serve : to_serve)[conn->role] & BIT(m->type)) {
 		u->events.message(u->events.arg, conn->role, m);
 		return;

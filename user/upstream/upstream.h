@@ -59,7 +59,8 @@ int upstream_dial(struct loop *loop, const char *path, enum upstream_role role,
 		  const struct upstream_events *events, struct upstream **ret, struct pc_err *err);
 
 /* From now on talks over fd, a connected SOCK_SEQPACKET socket, which it closes in any case. It replaces the
- * connection before. Both ends of a pair do so; whoever dials says hello over it. -errno. */
+ * connection before. Both ends of a pair do so; whoever dials says hello over it, and may do so again on a
+ * duplicate of fd. -errno. */
 int upstream_adopt(struct upstream *u, int fd);
 
 /* Whether the other end is there. */

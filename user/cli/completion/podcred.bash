@@ -15,7 +15,7 @@ _podcred() {
     return
   fi
   case $prev in
-  --config | --pods | --kubeconfig | --associations | --token-key | --metrics | --node-metrics)
+  --config | --pods | --kubeconfig | --associations | --token-key | --metrics | --node-metrics | --fetch-socket)
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     return
     ;;
@@ -23,7 +23,7 @@ _podcred() {
     mapfile -t COMPREPLY < <(compgen -d -- "$cur")
     return
     ;;
-  --user)
+  --user | --fetch-user)
     mapfile -t COMPREPLY < <(compgen -u -- "$cur")
     return
     ;;
@@ -32,9 +32,9 @@ _podcred() {
   case ${COMP_WORDS[1]} in
   load) options="$place --without --take-over --if-needed --token-key --verbose --json" ;;
   unload) options='--others --wait --kubepods --pin-dir --json' ;;
-  run) options="$place --without --pods --kubeconfig --context --node --metrics --associations --user --token-key --require-authorization --keep --verbose $log" ;;
-  resolve) options="--config --pods --kubeconfig --context --node --metrics --kubepods --standby --conflict-seconds --pin-dir $log" ;;
-  serve) options="--config --agent --metrics-address --associations --node-metrics --user --token-key --pod-uid --handover --require-authorization $log" ;;
+  run) options="$place --without --pods --kubeconfig --context --node --metrics --associations --user --fetch-user --token-key --require-authorization --keep --verbose $log" ;;
+  resolve) options="--config --pods --kubeconfig --context --node --metrics --kubepods --fetch-socket --standby --conflict-seconds --pin-dir $log" ;;
+  serve) options="--config --agent --metrics-address --associations --node-metrics --user --token-key --fetch-socket --fetch-user --pod-uid --handover --require-authorization $log" ;;
   status) options='--kubepods --json --pin-dir' ;;
   pods | peers | flows | targets) options='--json --pin-dir' ;;
   explain) options='--pod --to --protocol --json --pin-dir' ;;
