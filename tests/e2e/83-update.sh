@@ -56,6 +56,18 @@ askers_end() {
   for name in "${!ASKERS[@]}"; do wait "${ASKERS[$name]}"; done
   sed -n '/^asked/s/^/# /p' "$ENV_TMP"/asker-*
 }
+# On one connection it has an answer, on the other it asks when the first one ends: a client that has not had the time.
+# shellcheck disable=SC2016 # the pod's shell expands it
+SLOW='ask() { printf "GET /v1/credentials HTTP/1.1\r\nHost: 169.254.170.2\r\n\r\n"; }
+  exec 3<>/dev/tcp/169.254.170.2/80 4<>/dev/tcp/169.254.170.2/80
+  ask >&4; head -c 12 <&4; echo; echo connected
+  cat <&4 >/dev/null
+  ask >&3; cat <&3'
+ask_slowly() {
+  background "$ENV_TMP/slow" connected in_pod slow bash -c "$SLOW"
+  SLOW_PID=$!
+}
+
 sum() { sed -n "s/.*\b$1=\([0-9]*\).*/\1/p" "$ENV_TMP"/asker-* | awk '{ n += $1 } END { print n + 0 }'; }
 asked() { podcred status --json | jq '.counters.claimed'; }
 asked_more() { [ "$(asked)" -gt $(($1 + 50)) ]; }
@@ -71,6 +83,7 @@ for n in 0 1 2 3 4 5; do pod_add "agent$n" burstable host; done
 pod_add cart burstable
 pod_add till besteffort
 pod_add late guaranteed
+pod_add slow burstable
 env_podlist "$ENV_TMP/pods.json"
 env_associations >"$ENV_TMP/associations.yaml"
 chown "$ENV_UID" "$ENV_TMP/associations.yaml"
@@ -108,12 +121,17 @@ find "${POD_CGROUP[agent3]}" -depth -type d -exec rmdir {} +
 keep_asking
 check 'the new pod goes before its agent has come: the old one is the agent again' wait_for 10 is_complete
 check_not 'there is no agent before it' test -e "$PIN_DIR/links/podcred_claim_before"
+ask_slowly
 agent_up agent4
 keep_asking
 agent_delete agent2
+wait "$SLOW_PID"
+check 'an agent that ends answers who was connected and had not asked yet' grep -q AKIASLOW "$ENV_TMP/slow" ||
+  sed 's/^/# /' "$ENV_TMP/slow"
 wait_for 10 is_resolving agent4
 keep_asking
 check 'the next update succeeds' is_complete
+check_not 'no agent had to end before that' grep -h 'without an answer' "$ENV_TMP"/serve-*.log
 askers_end
 note "$(sum asked) requests through three updates; $(sum again) sent again on a new connection"
 check 'the pods have asked' test "$(sum asked)" -gt 500

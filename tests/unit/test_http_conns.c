@@ -283,25 +283,79 @@ static void test_fair(void **state)
 	close_links(victim, SHARE);
 }
 
+static const struct conn_times times = {.idle_ms = 10000, .request_ms = 60000};
+
 static void test_deadline(void **state)
 {
-	struct link l[2] = {};
+	struct link l[3] = {};
 
 	(void)state;
 	start(10, 10, 10);
-	assert_true(open_link(&l[0], 7, 1000));
-	assert_true(open_link(&l[1], 7, 1000));
-	use(&l[1], 10000);
-	http_conns_expire(&c, 15999, 15000);
-	assert_false(is_shut(&l[0]));
-	http_conns_expire(&c, 16000, 15000);
-	assert_true(is_shut(&l[0]));
-	assert_false(is_shut(&l[1]));
-	assert_int_equal(c.count, 1);
-	http_conns_expire(&c, 25000, 15000);
+	assert_true(open_link(&l[0], 7, 1000)); /* never asks */
+	assert_true(open_link(&l[1], 7, 1000)); /* has had an answer */
+	use(&l[1], 20000);
+	assert_true(open_link(&l[2], 7, 1000)); /* asks for half */
+	http_conns_begin(&c, l[2].conn, 2000);
+	http_conns_expire(&c, 29999, &times);
+	assert_int_equal(count_open(l, 3), 3);
+	http_conns_expire(&c, 30000, &times);
 	assert_true(is_shut(&l[1]));
+	http_conns_expire(&c, 60999, &times);
+	assert_int_equal(count_open(l, 3), 2);
+	http_conns_expire(&c, 61000, &times);
+	assert_true(is_shut(&l[0]));
+	http_conns_expire(&c, 61999, &times);
+	assert_false(is_shut(&l[2]));
+	http_conns_expire(&c, 62000, &times);
+	assert_true(is_shut(&l[2]));
 	assert_null(c.owners);
-	close_links(l, 2);
+	close_links(l, 3);
+}
+
+/* A request that has come and has not been read: the delay is ours. One that has been read is not asked. */
+static void test_deadline_unread(void **state)
+{
+	struct link l[4] = {};
+
+	(void)state;
+	start(10, 10, 10);
+	for (size_t i = 0; i < 4; i++)
+		assert_true(open_link(&l[i], 7, 1000));
+	use(&l[1], 2000);
+	http_conns_begin(&c, l[2].conn, 2000);
+	http_conns_begin(&c, l[3].conn, 2000);
+	http_conns_whole(&c, l[3].conn);
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(write(l[i].fds[1], "GET", 3), 3);
+	http_conns_expire(&c, 500000, &times);
+	assert_int_equal(count_open(l, 4), 3);
+	assert_true(is_shut(&l[3]));
+	close_links(l, 4);
+}
+
+/* The server ends: those that rest at once, the others when they have been answered. */
+static void test_drain(void **state)
+{
+	struct link l[4] = {};
+
+	(void)state;
+	start(10, 10, 10);
+	for (size_t i = 0; i < 3; i++)
+		assert_true(open_link(&l[i], 7, 1000));
+	assert_true(open_link(&l[3], HTTP_SHARE_LOCAL, 1000));
+	use(&l[0], 1000); /* rests */
+	use(&l[1], 1000); /* its next request is there */
+	assert_int_equal(write(l[1].fds[1], "GET", 3), 3);
+	http_conns_begin(&c, l[2].conn, 1000);
+	assert_false(http_conns_is_last(&c, l[2].conn, 1000));
+	assert_int_equal(http_conns_drain(&c), 3);
+	assert_true(is_shut(&l[0]));
+	assert_true(http_conns_is_last(&c, l[2].conn, 1000));
+	http_conns_whole(&c, l[2].conn);
+	http_conns_end(&c, l[2].conn, 1000);
+	assert_int_equal(http_conns_drain(&c), 2);
+	assert_int_equal(count_open(l, 4), 2);
+	close_links(l, 4);
 }
 
 static void test_life(void **state)
@@ -332,7 +386,8 @@ int main(void)
 		cmocka_unit_test(test_unread),		cmocka_unit_test(test_evict),
 		cmocka_unit_test(test_evict_busy),	cmocka_unit_test(test_unstamped),
 		cmocka_unit_test(test_unstamped_alone), cmocka_unit_test(test_fair),
-		cmocka_unit_test(test_deadline),	cmocka_unit_test(test_life),
+		cmocka_unit_test(test_deadline),	cmocka_unit_test(test_deadline_unread),
+		cmocka_unit_test(test_drain),		cmocka_unit_test(test_life),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -249,6 +249,11 @@ int agent_server_start(const struct agent_options *o, struct agent_server **ret,
 	return 0;
 }
 
+unsigned agent_server_drain(struct agent_server *server)
+{
+	return http_drain(server->http);
+}
+
 void agent_server_stop(struct agent_server *server)
 {
 	if (!server)

@@ -43,8 +43,8 @@ struct agent_options {
 	uint8_t token_key[AGENT_TOKEN_KEY_SIZE]; /* keep it over restarts, and so do IMDS tokens */
 	agent_peer_fn peer; /* podcred_peer */
 	unsigned wait_ms; /* for a pod's name and credentials; as each service has it */
-	unsigned idle_timeout_s; /* a connection on which nothing comes or goes; 10 */
-	unsigned request_timeout_ms; /* a connection without a finished request; 15000 */
+	unsigned idle_timeout_s; /* from one answer to the next request; 10 */
+	unsigned request_timeout_ms; /* to the first request, and for each one; 60000 */
 	unsigned max_connections; /* of all pods, who share them; 1024 */
 	unsigned
 		max_files; /* descriptors of the process; fewer than AGENT_FILES: fewer connections */
@@ -123,6 +123,11 @@ void agent_prepare(void);
  */
 int agent_server_trust(struct agent_server *server, const struct agent_token_trust *trust,
 		       size_t *ret_keys, size_t *ret_unusable, struct pc_err *err);
+
+/* For an agent that another has taken over from, before it is stopped: each answer is the last one of its
+ * connection from now on. Returns how many connections somebody waits on, or has not asked on yet; to be called until
+ * there are none, or no longer. It answers all the while. */
+unsigned agent_server_drain(struct agent_server *server);
 
 /* Closes the listeners and all connections, idle and waiting ones too, and frees. NULL is fine. */
 void agent_server_stop(struct agent_server *server);

@@ -27,7 +27,9 @@
 #include "identity/pod.h"
 #include "podcred/podcred.h"
 
-#define RETRY_MAX_S 30
+#define RETRY_MAX_S   30
+#define DRAIN_MS      8000 /* less than the grace period of its pod, 10 s */
+#define DRAIN_POLL_MS 20
 
 _Static_assert(DAEMON_TOKEN_KEY_SIZE == AGENT_TOKEN_KEY_SIZE, "one key");
 
@@ -59,6 +61,7 @@ struct serve {
 	struct loop_timer *turn, *retry;
 	bool tells; /* metrics */
 	unsigned delay_s; /* before the next try */
+	int64_t drain_ms; /* it ends by then, or when nobody waits any more; 0: it does not end */
 };
 
 static void say_reload(struct cred_store *credentials, int r, const struct pc_err *err)
@@ -131,11 +134,28 @@ static void listen_again(void *arg)
 		loop_timer_after(serve->retry, serve->delay_s * CLOCK_S);
 }
 
+static void drain(const struct serve *serve)
+{
+	unsigned left = agent_server_drain(serve->server);
+
+	if (left && clock_mono_ms() < serve->drain_ms)
+		return;
+	if (left)
+		log_warn("%u connection%s without an answer end%s: %d s are over", left,
+			 plural(left), left == 1 ? "s" : "", DRAIN_MS / 1000);
+	loop_stop(serve->loop, 0);
+}
+
 static void take_turn(void *arg)
 {
 	const struct serve *serve = arg;
+	int next_ms = agent_server_turn(serve->server);
 
-	loop_timer_after(serve->turn, (uint64_t)agent_server_turn(serve->server) * CLOCK_MS);
+	if (serve->drain_ms) {
+		drain(serve);
+		next_ms = next_ms < DRAIN_POLL_MS ? next_ms : DRAIN_POLL_MS;
+	}
+	loop_timer_after(serve->turn, (uint64_t)next_ms * CLOCK_MS);
 }
 
 static void on_agent(void *arg, unsigned ready)
@@ -159,9 +179,16 @@ static void on_reload(void *arg, int sig)
 
 static void on_stop(void *arg, int sig)
 {
-	const struct serve *serve = arg;
+	struct serve *serve = arg;
 
 	(void)sig;
+	/* Another agent has the address by now, so nobody new comes. Those who came before may not have been read
+	 * yet, or not have had the time to ask. */
+	if (serve->options->handover && !serve->drain_ms) {
+		serve->drain_ms = clock_mono_ms() + DRAIN_MS;
+		take_turn(serve);
+		return;
+	}
 	loop_stop(serve->loop, 0);
 }
 

@@ -18,6 +18,7 @@ void http_conns_init(struct conns *c, const struct http_limits *limits)
 	c->limits = *limits;
 	c->owners = NULL;
 	c->count = 0;
+	c->draining = false;
 }
 
 void http_conns_done(struct conns *c)
@@ -276,34 +277,83 @@ bool http_conns_is_last(struct conns *c, const struct conn *conn, int64_t now_ms
 	bool last;
 
 	pthread_mutex_lock(&c->lock);
-	last = conn->requests >= CONN_MAX_REQUESTS || now_ms - conn->opened_ms >= CONN_MAX_AGE_MS;
+	last = c->draining || conn->requests >= CONN_MAX_REQUESTS ||
+	       now_ms - conn->opened_ms >= CONN_MAX_AGE_MS;
 	pthread_mutex_unlock(&c->lock);
 	return last;
 }
 
-static void expire_owner(struct conns *c, struct conn_owner *owner, int64_t before_ms)
+static int64_t deadline(const struct conn *conn, const struct conn_times *times)
+{
+	if (conn->state != CONN_QUIET)
+		return conn->began_ms + times->request_ms;
+	return conn->since_ms + (conn->requests ? times->idle_ms : times->request_ms);
+}
+
+static bool is_expired(const struct conn *conn, int64_t now_ms, const struct conn_times *times)
+{
+	if (now_ms < deadline(conn, times))
+		return false;
+	/* what we answer we have read */
+	return conn->state == CONN_ANSWERING || !has_input(conn->fd);
+}
+
+static void expire_owner(struct conns *c, struct conn_owner *owner, int64_t now_ms,
+			 const struct conn_times *times)
 {
 	struct conn *conn = owner->head;
 
 	while (conn) {
 		struct conn *next = conn->next; /* NULL: owner may be gone after this one */
 
-		if (conn->since_ms <= before_ms)
+		if (is_expired(conn, now_ms, times))
 			drop(c, conn);
 		conn = next;
 	}
 }
 
-void http_conns_expire(struct conns *c, int64_t now_ms, int64_t limit_ms)
+void http_conns_expire(struct conns *c, int64_t now_ms, const struct conn_times *times)
 {
 	struct conn_owner *owner, *next;
 
 	pthread_mutex_lock(&c->lock);
 	for (owner = c->owners; owner; owner = next) {
 		next = owner->next;
-		expire_owner(c, owner, now_ms - limit_ms);
+		expire_owner(c, owner, now_ms, times);
 	}
 	pthread_mutex_unlock(&c->lock);
+}
+
+static unsigned end_resting(struct conns *c, struct conn_owner *owner)
+{
+	struct conn *conn = owner->head;
+	unsigned left = 0;
+
+	while (conn) {
+		struct conn *next = conn->next; /* NULL: owner may be gone after this one */
+
+		if (conn->state == CONN_QUIET && conn->requests && !has_input(conn->fd))
+			drop(c, conn);
+		else
+			left++;
+		conn = next;
+	}
+	return left;
+}
+
+unsigned http_conns_drain(struct conns *c)
+{
+	struct conn_owner *owner, *next;
+	unsigned left = 0;
+
+	pthread_mutex_lock(&c->lock);
+	c->draining = true;
+	for (owner = c->owners; owner; owner = next) {
+		next = owner->next;
+		left += end_resting(c, owner);
+	}
+	pthread_mutex_unlock(&c->lock);
+	return left;
 }
 
 void http_conns_count(struct conns *c, struct http_counts *ret)

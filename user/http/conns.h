@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who may hold how many connections, and for how long. Nobody can hold a slot by sending a byte now
- * and then (libmicrohttpd's own timeout restarts with each byte). When all slots are taken, the
+ * and then. libmicrohttpd's own timeout is off: it restarts with each byte, and it closes without another
+ * look at the socket, where a request may wait that a busy machine has not let us read. When all slots are taken, the
  * caller that holds most gives one up: however many callers collude, any other can have total /
  * (callers connected). A caller that itself holds most gives up a connection that nobody waits for.
  */
@@ -39,11 +40,17 @@ struct conn {
 	int64_t began_ms; /* accepted, or last request begun */
 };
 
+struct conn_times {
+	int64_t idle_ms; /* from one answer to the next request */
+	int64_t request_ms; /* to the first request, and for each one, until its answer is sent */
+};
+
 struct conns {
 	pthread_mutex_t lock;
 	struct http_limits limits;
 	struct conn_owner *owners;
 	unsigned count; /* of all that are told apart */
+	bool draining;
 };
 
 void http_conns_init(struct conns *c, const struct http_limits *limits);
@@ -62,8 +69,13 @@ void http_conns_end(struct conns *c, struct conn *conn, int64_t now_ms);
 /* Whether the request that has begun is to be the last one of its connection. */
 bool http_conns_is_last(struct conns *c, const struct conn *conn, int64_t now_ms);
 
-/* Shuts down every connection without a finished request since limit_ms. */
-void http_conns_expire(struct conns *c, int64_t now_ms, int64_t limit_ms);
+/* Shuts down every connection whose time is up, but not one whose request has come and has not been read:
+ * then it is us who take so long. */
+void http_conns_expire(struct conns *c, int64_t now_ms, const struct conn_times *times);
+
+/* From now on each request is the last one of its connection; connections that rest are shut down. Returns how
+ * many are left: of those who wait for an answer, and those who have not asked yet. */
+unsigned http_conns_drain(struct conns *c);
 
 /* Of each kind; parked is left alone. */
 void http_conns_count(struct conns *c, struct http_counts *ret);

@@ -2,6 +2,7 @@
 #include "http/server.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,7 +14,7 @@
 #define CONNECTION_MEMORY  (32 * 1024)
 #define HOUSEKEEPING_MS	   1000
 #define DEFAULT_IDLE_S	   10
-#define DEFAULT_REQUEST_MS 15000
+#define DEFAULT_REQUEST_MS 60000
 
 /* What conns.c shuts down is libmicrohttpd's for a moment more. At its own limit that would stop to
  * accept, for everybody. */
@@ -26,15 +27,15 @@ static struct MHD_Daemon *start_daemon(struct http_server *server, int fd)
 	unsigned connections = o->threads * (o->limits.total + o->limits.unknown + o->limits.local +
 					     CONNECTION_SLACK);
 
-	return MHD_start_daemon(
-		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
-		http_exchange_on_request, server, MHD_OPTION_LISTEN_SOCKET, fd,
-		MHD_OPTION_THREAD_POOL_SIZE, o->threads > 1 ? o->threads : 0U,
-		MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_TIMEOUT,
-		o->idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK, http_exchange_on_uri,
-		server, MHD_OPTION_NOTIFY_COMPLETED, http_exchange_on_completed, server,
-		MHD_OPTION_NOTIFY_CONNECTION, http_exchange_on_connection, server, MHD_OPTION_END);
+	return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL,
+				NULL, http_exchange_on_request, server, MHD_OPTION_LISTEN_SOCKET,
+				fd, MHD_OPTION_THREAD_POOL_SIZE, o->threads > 1 ? o->threads : 0U,
+				MHD_OPTION_CONNECTION_LIMIT, connections,
+				MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+				MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK,
+				http_exchange_on_uri, server, MHD_OPTION_NOTIFY_COMPLETED,
+				http_exchange_on_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
+				http_exchange_on_connection, server, MHD_OPTION_END);
 }
 
 static int add_listener(struct http_server *server, size_t i, int fd, struct pc_err *err)
@@ -143,6 +144,8 @@ int http_fd(const struct http_server *server)
 int http_turn(struct http_server *server)
 {
 	const struct http_options *o = &server->options;
+	const struct conn_times times = {.idle_ms = (int64_t)o->idle_timeout_s * 1000,
+					 .request_ms = o->request_timeout_ms};
 	int64_t now = clock_mono_ms(), next;
 
 	http_parked_expire(&server->parked, now);
@@ -152,7 +155,7 @@ int http_turn(struct http_server *server)
 	}
 	if (now >= server->next_tick_ms) {
 		server->next_tick_ms = now + HOUSEKEEPING_MS;
-		http_conns_expire(&server->conns, now, o->request_timeout_ms);
+		http_conns_expire(&server->conns, now, &times);
 		if (o->tick)
 			o->tick(o->ctx, now);
 	}
@@ -175,6 +178,24 @@ struct http_counts http_counts(const struct http_server *server)
 
 	http_conns_count(&s->conns, &counts);
 	return counts;
+}
+
+static bool has_queue(struct MHD_Daemon *daemon)
+{
+	const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_LISTEN_FD);
+	struct pollfd p = {.fd = info ? info->listen_fd : -1, .events = POLLIN};
+
+	return poll(&p, 1, 0) == 1;
+}
+
+unsigned http_drain(struct http_server *server)
+{
+	unsigned queues = 0;
+
+	/* first: what is accepted meanwhile is among the connections then */
+	for (size_t i = 0; i < server->n_daemons; i++)
+		queues += server->daemons[i] && has_queue(server->daemons[i]);
+	return queues + http_conns_drain(&server->conns);
 }
 
 void http_stop(struct http_server *server)

@@ -48,8 +48,8 @@ struct http_options {
 	bool may_be_deaf; /* start even if it can listen nowhere yet */
 	struct http_limits limits; /* none of them zero */
 	unsigned threads; /* for each listener; 1 */
-	unsigned idle_timeout_s; /* a connection on which nothing comes or goes; 10 */
-	unsigned request_timeout_ms; /* a connection without a finished request; 15000 */
+	unsigned idle_timeout_s; /* from one answer to the next request; 10 */
+	unsigned request_timeout_ms; /* to the first request, and for each one; 60000 */
 	size_t authorization_max; /* bytes of an Authorization header whose text the handler sees; 0: of none */
 	const char *extra_headers[HTTP_EXTRA_MAX]; /* to find in http_head.extra; NULL: no more */
 
@@ -93,6 +93,11 @@ struct http_counts {
 	unsigned parked; /* requests that wait */
 };
 struct http_counts http_counts(const struct http_server *server);
+
+/* For a server that is about to stop: each answer is the last one of its connection from now on, and connections that
+ * rest end. It still listens, for those that are in the queue already. Returns how many connections somebody waits on,
+ * or has not asked on yet; to be called until there are none, or no longer. */
+unsigned http_drain(struct http_server *server);
 
 /* Closes the listeners and all connections, idle and parked ones too, and frees. NULL is fine. */
 void http_stop(struct http_server *server);
