@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Debian packages. Every build target depends on DEPS_STAMP: it costs one check when all is there. Only the
 # targets below install; all others name what is missing.
-deps demo test test-cluster: export INSTALL_DEPS := 1
+deps demo test test-cluster test-clients: export INSTALL_DEPS := 1
 
 DEPS_LIBS := libbpf-dev libelf-dev zlib1g-dev libmicrohttpd-dev libcurl4-openssl-dev libjansson-dev libexpat1-dev libyaml-dev libpcre2-dev \
 	libmnl-dev libssl-dev
@@ -16,6 +16,7 @@ ifneq ($(CROSS),)
 DEPS_BUILD := gcc-$(subst _,-,$(TRIPLET)) make clang-14 llvm-14 bpftool
 DEPS_TEST := $(DEPS_EMULATE)
 endif
+DEPS_CLIENTS := python3-venv golang-go cargo maven ruby-aws-sdk-core php-cli php-async-aws-core
 DEPS_BENCH := conntrack gnuplot-nox iptables nftables python3
 DEPS_LINT := clang-format-14 clang-tidy-14 shellcheck
 DEPS_CHECK := valgrind
@@ -40,6 +41,9 @@ $(O)/.deps-bench: mk/deps.mk mk/deps.sh
 	$(Q)touch $@
 $(O)/.deps-kernels: mk/deps.mk mk/deps.sh | $(O)/.deps-test
 	$(Q)mk/deps.sh $(DEPS_KERNELS)
+	$(Q)touch $@
+$(O)/.deps-clients: mk/deps.mk mk/deps.sh | $(O)/.deps-test
+	$(Q)mk/deps.sh $(DEPS_CLIENTS)
 	$(Q)touch $@
 
 $(O)/.deps-cluster: mk/deps.mk mk/deps.sh | $(O)/.deps-test

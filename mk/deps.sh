@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Check for the Debian packages named on the command line. With INSTALL_DEPS set, install what is missing, else
-# name it and fail. A package whose command is there from another source (nodejs, npm, a JDK, Go) counts as present.
+# name it and fail. A package whose command is there from another source (nodejs, npm, a JDK, Go, Rust) counts as present.
 set -eu
 
 [ -z "${SKIP_DEPS:-}" ] || exit 0
@@ -10,6 +10,8 @@ have() {
   case $1 in
   nodejs) command -v node >/dev/null && return 0 ;;
   npm) command -v npm >/dev/null && return 0 ;;
+  cargo) command -v cargo >/dev/null && return 0 ;;
+  maven) command -v mvn >/dev/null && return 0 ;;
   golang-go) command -v go >/dev/null && return 0 ;;
   default-jdk-headless) command -v javac >/dev/null && command -v java >/dev/null && return 0 ;;
   esac

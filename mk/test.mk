@@ -99,10 +99,12 @@ $(O)/bpftest/test_%: tests/bpf/test_%.c $(O)/bpftest/%.skel.h | $(SYSROOT_STAMP)
 
 # The AWS SDK for JavaScript, a real client of the demo and the tests.
 CLIENTS := $(O)/clients/.done
-$(CLIENTS): $(wildcard tests/clients/*) | $(O)/.deps-test
+CLIENTS_SRCS := $(filter-out %/matrix.py,$(wildcard tests/clients/*.py tests/clients/*.mjs tests/clients/*.rb tests/clients/*.php)) \
+	tests/clients/package.json tests/clients/package-lock.json
+$(CLIENTS): $(CLIENTS_SRCS) | $(O)/.deps-test
 	$(call msg,NPM,$(@D))
 	$(Q)mkdir -p $(@D)
-	$(Q)cp tests/clients/* $(@D)
+	$(Q)cp $(CLIENTS_SRCS) $(@D)
 	$(Q)cd $(@D) && npm ci --no-audit --no-fund --omit=dev --loglevel=error >/dev/null
 	$(Q)touch $@
 
@@ -174,6 +176,25 @@ test-arm64: all ## the arm64 build, emulated: unit tests, then a node on Debian'
 CLUSTER_NODES ?= trixie-systemd bookworm-cgroupfs
 test-cluster: all image | $(O)/.deps-cluster ## a real Kubernetes with podcred installed; the first time it is built: half an hour
 	$(Q)O=$(abspath $(O)) NODES='$(CLUSTER_NODES)' tests/cluster/run.sh $(CLUSTER_TESTS)
+
+# Real clients in their newest versions, from the registries of their languages; and moto, an AWS that others wrote.
+CLIENT_BUILDS := python javascript go1 go2 java rust
+CLIENT_STAMPS := $(CLIENT_BUILDS:%=$(O)/clients/%/.built)
+.PHONY: test-clients docs/clients.md
+$(CLIENT_STAMPS): $(O)/clients/%/.built: tests/clients/build.sh | $(CLIENTS) $(O)/.deps-clients
+	$(call msg,CLIENT,$(@D))
+	$(Q)tests/clients/build.sh $* $(abspath $(@D))
+	$(Q)touch $@
+$(O)/clients/python/.built: tests/clients/requirements.txt
+$(O)/clients/javascript/.built: $(wildcard tests/clients/javascript/*) tests/clients/credentials.mjs
+$(O)/clients/go1/.built: $(wildcard tests/clients/go1/*)
+$(O)/clients/go2/.built: $(wildcard tests/clients/go2/*)
+$(O)/clients/java/.built: $(wildcard tests/clients/java/*)
+$(O)/clients/rust/.built: $(wildcard tests/clients/rust/Cargo.* tests/clients/rust/src/*)
+test-clients: all $(CLIENT_STAMPS) ## each AWS SDK that there is asks a pod's credentials, and uses them; the first time ten minutes
+	$(Q)O=$(abspath $(O)) tests/run.sh tests/clients/run.sh tests/clients/s3.sh tests/clients/newest.sh
+docs/clients.md: all $(CLIENT_STAMPS)
+	$(Q)O=$(abspath $(O)) tests/clients/run.sh --markdown $@
 
 # Before a change is called done. CI runs a part of it (.ci/run).
 .PHONY: test-all

@@ -1,0 +1,61 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Make a client from its pinned packages. What cannot be made on this machine leaves the reason in DIR/missing: that is no
+# error, the test says that it is skipped.
+# usage: build.sh python|javascript|go1|go2|java|rust DIR
+set -eu -o pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+dir=$2
+
+missing() {
+  echo "$*" >"$dir/missing"
+  exit 0
+}
+# at_least MINOR VERSION: of 1.x
+at_least() { [ "$(cut -d. -f2 <<<"$2")" -ge "$1" ]; }
+
+# The AWS CLI, boto3, the Common Runtime, and moto: in an environment of Debian's Python.
+python() {
+  /usr/bin/python3 -m venv "$dir"
+  "$dir/bin/pip" install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r "$here/requirements.txt"
+}
+
+javascript() {
+  [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] || missing "Node.js $(node -v), and it needs 20"
+  cp "$here"/javascript/package*.json "$here/credentials.mjs" "$dir"
+  (cd "$dir" && npm ci --no-audit --no-fund --omit=dev --loglevel=error >/dev/null)
+}
+
+go_client() {
+  local have
+  have=$(go env GOVERSION)
+  at_least "$2" "$have" || missing "$have, and it needs 1.$2"
+  (cd "$here/$1" && GOTOOLCHAIN=local CGO_ENABLED=0 go build -mod=readonly -trimpath -buildvcs=false -ldflags='-s -w' -o "$dir/credentials" .)
+}
+go1() { go_client go1 19; }
+go2() { go_client go2 24; }
+
+java() {
+  mvn -q -B -C -f "$here/java/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
+    -DincludeScope=runtime -DoutputDirectory="$dir/lib"
+  javac -cp "$dir/lib/*" -d "$dir" "$here/java/Credentials.java"
+}
+
+rust() {
+  local have
+  have=$(cargo --version | cut -d' ' -f2)
+  at_least 94 "$have" || missing "Rust $have, and it needs 1.94"
+  cargo build --quiet --locked --release --manifest-path "$here/rust/Cargo.toml" --target-dir "$dir/target"
+  cp "$dir/target/release/credentials" "$dir"
+}
+
+rm -rf "$dir"
+mkdir -p "$dir"
+case $1 in
+python | javascript | java | rust | go1 | go2) "$1" ;;
+*)
+  echo "usage: $0 python|javascript|go1|go2|java|rust DIR" >&2
+  exit 2
+  ;;
+esac

@@ -1,0 +1,38 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Real AWS clients (matrix.py), each in a pod of its own, ask podcred on a node whose AWS is a stand-in, until the credentials
+# that they got first have been renewed.
+# usage: run.sh [--markdown FILE] [--only CLIENT]
+set -u
+# shellcheck source=tests/lib/env.sh
+. "$(dirname "$0")/../lib/env.sh"
+# shellcheck source=tests/lib/aws.sh
+. "$(dirname "$0")/../lib/aws.sh"
+# shellcheck source=tests/lib/fetch.sh
+. "$(dirname "$0")/../lib/fetch.sh"
+
+MATRIX=$ENV_ROOT/tests/clients/matrix.py
+
+setting() {
+  local pod pods='{}'
+  for pod in "${!POD_UID[@]}"; do
+    aws_do "{\"token\": {\"namespace\": \"shop\", \"service_account\": \"$pod\", \"pod\": \"$pod\", \"uid\": \"${POD_UID[$pod]}\"}}" |
+      jq -rj . >"$ENV_TMP/token-$pod"
+    pods=$(jq --arg pod "$pod" --arg cgroup "${POD_CGROUP[$pod]}/container" --arg netns "/run/netns/${POD_NETNS[$pod]}" \
+      --arg token "$ENV_TMP/token-$pod" '.[$pod] = {cgroup: $cgroup, netns: $netns, token: $token}' <<<"$pods")
+  done
+  jq -n --argjson pods "$pods" --arg clients "$ENV_BUILD/clients" --arg calls "$AWS/calls.jsonl" --arg sts "$STS_URL" \
+    --arg home "$ENV_TMP" '$ARGS.named' >"$ENV_TMP/setting.json"
+}
+
+env_up systemd
+for pod in $("$MATRIX" --pods); do pod_add "$pod" burstable; done
+aws_up --address "$NODE_V4"
+aws_do '{"set": {"lifetime": 30}}' >/dev/null
+mkdir "$ENV_TMP/.aws"
+printf '[default]\nec2_credential_refresh_window = 10\n' >"$ENV_TMP/.aws/config" # boto3: look again soon
+fetch_config 'tokens: {verify: "off"}'
+fetch_associations >"$ENV_TMP/associations.yaml"
+fetch_run "$AWS/node.env"
+setting
+python3 "$MATRIX" "$ENV_TMP/setting.json" "$@"
