@@ -4,7 +4,8 @@
 
 kubeapi.py DIR [--address 127.0.0.1] [--port 0] [--host NAME]...
 
-Lists, watches, gets and changes pods, nodes and namespaces as the real one does: resourceVersions with a
+Lists, watches, gets and changes pods, nodes, namespaces, service accounts, and podcred's own associations by the
+schema in deploy/, as the real one does: resourceVersions with a
 history that can be compacted, pages, field and label selectors, bookmarks, gzip, TLS, bearer tokens. What a
 real one refuses is refused, and so is a query that it would ignore, as that is a mistake of the client.
 
@@ -40,14 +41,18 @@ RESOURCES = {  # name: kind, is it in a namespace
     "nodes": ("Node", False),
     "namespaces": ("Namespace", False),
     "serviceaccounts": ("ServiceAccount", True),
+    "podidentityassociations": ("PodIdentityAssociation", True),
 }
 KINDS = {kind: name for name, (kind, _) in RESOURCES.items()}
+GROUPS = {"podidentityassociations": "podcred.io/v1alpha1"}  # of those that are not in v1
+CRDS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../deploy/kubernetes/components/objects")
 FIELDS = {  # what a fieldSelector may name
     "pods": ["metadata.name", "metadata.namespace", "spec.nodeName", "spec.restartPolicy", "spec.schedulerName",
              "spec.serviceAccountName", "spec.hostNetwork", "status.phase", "status.podIP", "status.nominatedNodeName"],
     "nodes": ["metadata.name", "spec.unschedulable"],
     "namespaces": ["metadata.name", "status.phase"],
     "serviceaccounts": ["metadata.name", "metadata.namespace"],
+    "podidentityassociations": ["metadata.name", "metadata.namespace"],
 }
 LIST_QUERY = {"fieldSelector", "labelSelector", "limit", "continue", "resourceVersion", "resourceVersionMatch", "pretty"}
 WATCH_QUERY = {"fieldSelector", "labelSelector", "watch", "resourceVersion", "resourceVersionMatch", "timeoutSeconds",
@@ -276,6 +281,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if ask is None:
             return self.discovery(url.path)
         self.authorize(user, verb, ask)
+        if ask["resource"] in GROUPS and not self.api.crd:
+            raise Refused(404, "the server could not find the requested resource")
         allowed = WATCH_QUERY if verb == "watch" else LIST_QUERY if verb == "list" else WRITE_QUERY
         unknown = set(query) - allowed
         if unknown:
@@ -303,7 +310,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         where = f'in the namespace "{ask["namespace"]}"' if ask["namespace"] else "at the cluster scope"
         what = ask["resource"] + (f' "{ask["name"]}"' if ask["name"] else "")
         raise Refused(403, f'{what} is forbidden: User "{user}" cannot {verb} resource "{ask["resource"]}" '
-                           f'in API group "" {where}', details={"kind": ask["resource"]})
+                           f'in API group "{GROUPS.get(ask["resource"], "v1").rpartition("/")[0]}" {where}',
+                      details={"kind": ask["resource"]})
 
     def discovery(self, path):
         if self.command != "GET":
@@ -311,18 +319,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
         found = {
             "/version": {"major": "1", "minor": "32", "gitVersion": "v1.32.0-fake", "platform": "linux/amd64"},
             "/api": {"kind": "APIVersions", "versions": ["v1"]},
-            "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
-            "/api/v1": {"kind": "APIResourceList", "groupVersion": "v1", "resources": [
-                {"name": name, "singularName": kind.lower(), "namespaced": namespaced, "kind": kind,
-                 "verbs": ["create", "delete", "get", "list", "patch", "update", "watch"]}
-                for name, (kind, namespaced) in RESOURCES.items()]},
+            "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": [self.group(v) for v in self.api.groups()]},
         }
-        if path not in found and not path.startswith("/api/"):
+        for version in ["v1", *self.api.groups()]:
+            found[api_root(version)] = {"kind": "APIResourceList", "groupVersion": version, "resources": [
+                {"name": name, "singularName": kind.lower(), "namespaced": namespaced, "kind": kind,
+                 "shortNames": self.api.short_names(name),
+                 "verbs": ["create", "delete", "get", "list", "patch", "update", "watch"]}
+                for name, (kind, namespaced) in RESOURCES.items() if GROUPS.get(name, "v1") == version]}
+        if path not in found and not path.startswith(("/api/", "/apis/podcred.io/")):
             self.answer_text(404, "404 page not found\n", "text/plain; charset=utf-8")
             return
         if path not in found:
             raise Refused(404, "the server could not find the requested resource")
         self.answer(200, found[path])
+
+    @staticmethod
+    def group(version):
+        names = {"groupVersion": version, "version": version.split("/")[1]}
+        return {"name": version.split("/")[0], "versions": [names], "preferredVersion": names}
 
     # ---- reading ----
 
@@ -333,7 +348,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
                             and fields(obj) and labels(obj))
 
     def on_get(self, ask, _query, _fault):
-        self.answer(200, self.existing(ask))
+        obj = self.existing(ask)
+        if "as=PartialObjectMetadata" in self.headers.get("Accept", "") and not self.api.whole_objects:
+            obj = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]}
+        self.answer(200, obj)
 
     def existing(self, ask):
         obj = self.api.store.get((ask["resource"], ask["namespace"], ask["name"]))
@@ -387,11 +405,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             meta["continue"] = page_token(shown, found[limit - 1][0])
             meta["remainingItemCount"] = len(found) - limit
             found = found[:limit]
-        self.send_list(RESOURCES[ask["resource"]][0] + "List", meta, [obj for _, obj in found], fault)
+        self.send_list(RESOURCES[ask["resource"]][0] + "List", meta, [obj for _, obj in found], fault,
+                       GROUPS.get(ask["resource"], "v1"))
 
-    def send_list(self, kind, meta, items, fault):
+    def send_list(self, kind, meta, items, fault, version):
         def pieces():
-            yield f'{{"kind":"{kind}","apiVersion":"v1","metadata":{json.dumps(meta)},"items":['
+            yield f'{{"kind":"{kind}","apiVersion":"{version}","metadata":{json.dumps(meta)},"items":['
             for i, obj in enumerate(items):
                 yield ("," if i else "") + self.api.dump({k: v for k, v in obj.items() if k not in ("kind", "apiVersion")})
             yield "]}\n"
@@ -400,7 +419,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             yield '{\n  "items": [\n'
             for i, obj in enumerate(items):
                 yield (" ,\n" if i else "") + json.dumps(obj, indent=2)
-            yield f'\n] ,"metadata" : {json.dumps(meta)},\n"more":{{"a":[1,"]}}"]}}, "apiVersion":"v1","kind":"{kind}"}}'
+            yield (f'\n] ,"metadata" : {json.dumps(meta)},\n"more":{{"a":[1,"]}}"]}}, "apiVersion":"{version}",'
+                   f'"kind":"{kind}"}}')
 
         self.stream(200, reordered() if self.api.odd_lists else pieces(), fault,
                     compress="gzip" in self.headers.get("Accept-Encoding", "") and (
@@ -485,6 +505,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             raise Refused(400, "the namespace of the provided object does not match the namespace sent on the request")
         if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", meta.get("name", "")):
             raise Refused(422, f'{obj["kind"]} "{meta.get("name", "")}" is invalid: metadata.name: Invalid value')
+        if ask["resource"] in GROUPS:
+            obj = self.api.apply_schema(ask["resource"], obj)
         return obj
 
     # ---- answers ----
@@ -647,12 +669,49 @@ def merge(old, patch):
     return new
 
 
+def api_root(version):
+    return f"/apis/{version}" if "/" in version else f"/api/{version}"
+
+
+RULES = {  # what the expressions of the schema mean
+    "!has(self.policy) || (has(self.disableSessionTags) && self.disableSessionTags)":
+        lambda spec: "policy" not in spec or spec.get("disableSessionTags"),
+    "!has(self.targetRoleArn) || !has(self.durationSeconds) || self.durationSeconds <= 3600":
+        lambda spec: "targetRoleArn" not in spec or spec.get("durationSeconds", 0) <= 3600,
+}
+TYPES = {"object": dict, "string": str, "boolean": bool, "integer": int}
+
+
+def prune(schema, value, where, wrong):
+    """What a structural schema leaves of a value; wrong gets what it has against it."""
+    if not isinstance(value, TYPES[schema["type"]]) or (schema["type"] == "integer" and isinstance(value, bool)):
+        wrong.append(f'{where}: Invalid value: "{type(value).__name__}": {where} in body must be of type {schema["type"]}')
+        return value
+    size = len(value) if hasattr(value, "__len__") else value
+    for low, high in (("minLength", "maxLength"), ("minProperties", "maxProperties"), ("minimum", "maximum")):
+        if not schema.get(low, size) <= size <= schema.get(high, size):
+            wrong.append(f"{where}: Invalid value: {size} is not within {low} and {high}")
+    if "pattern" in schema and not re.search(schema["pattern"], value):
+        wrong.append(f'{where}: Invalid value: "{value}": {where} in body should match \'{schema["pattern"]}\'')
+    if value not in schema.get("enum", [value]):
+        wrong.append(f'{where}: Unsupported value: "{value}"')
+    if not isinstance(value, dict):
+        return value
+    wrong += [f"{where}.{name}: Required value" for name in schema.get("required", []) if name not in value]
+    if "additionalProperties" in schema:
+        return {name: prune(schema["additionalProperties"], part, f"{where}.{name}", wrong) for name, part in value.items()}
+    known = schema.get("properties", {})
+    return {name: prune(known[name], part, f"{where}.{name}", wrong) for name, part in value.items() if name in known}
+
+
 def parse_path(path):
-    match = re.fullmatch(r"/api/v1(?:/namespaces/([a-z0-9-]+))?/([a-z]+)(?:/([a-z0-9.-]+))?", path)
+    match = re.fullmatch(r"/(?:api|apis/([a-z.]+))/([a-z0-9]+)(?:/namespaces/([a-z0-9-]+))?/([a-z]+)(?:/([a-z0-9.-]+))?", path)
     if not match:
         return None
-    namespace, resource, name = match.groups()
+    group, version, namespace, resource, name = match.groups()
     if resource not in RESOURCES or (namespace and not RESOURCES[resource][1]):
+        return None
+    if GROUPS.get(resource, "v1") != (f"{group}/{version}" if group else version):
         return None
     return {"namespace": namespace or "", "resource": resource, "name": name or ""}
 
@@ -692,6 +751,8 @@ class Server:
         self.page = 0  # so many at most, also for lists that a cache would answer
         self.ignore_fields = False  # as a server that knows no fieldSelector
         self.compressed = 0  # answers
+        self.crd = True  # the definition of podcred's own objects has been applied
+        self.whole_objects = False  # as a server that cannot send metadata alone
         self.faults, self.requests, self.watches, self.connections = [], [], [], set()
         self.gate = threading.Event()
         self.pads = {}  # large texts, once each
@@ -746,6 +807,34 @@ class Server:
         }
         with open(self.path("kubeconfig"), "w", encoding="ascii") as file:
             json.dump(config, file, indent=1)
+
+    # ---- what podcred adds ----
+
+    def groups(self):
+        return sorted(set(GROUPS.values())) if self.crd else []
+
+    @staticmethod
+    def definition(resource):
+        import yaml  # pylint: disable=import-outside-toplevel
+        with open(os.path.join(CRDS, f"{resource}.yaml"), encoding="utf-8") as file:
+            return yaml.safe_load(file)["spec"]
+
+    def short_names(self, resource):
+        return self.definition(resource)["names"].get("shortNames", []) if resource in GROUPS else []
+
+    def apply_schema(self, resource, obj):
+        """The object without what its schema does not know. Commands can put what an older schema would have let in."""
+        schema = self.definition(resource)["versions"][0]["schema"]["openAPIV3Schema"]
+        wrong = []
+        pruned = prune(dict(schema, properties={"spec": schema["properties"]["spec"]}), obj, "", wrong)
+        spec = schema["properties"]["spec"]
+        if not wrong:
+            wrong += [f"spec: Invalid value: {rule['message']}" for rule in spec["x-kubernetes-validations"]
+                      if not RULES[rule["rule"]](obj["spec"])]
+        if wrong:
+            name = obj["metadata"]["name"]
+            raise Refused(422, f'{obj["kind"]}.podcred.io "{name}" is invalid: {", ".join(w.lstrip(".") for w in wrong)}')
+        return {**{k: obj[k] for k in ("apiVersion", "kind", "metadata")}, **pruned}
 
     # ---- for handlers ----
 

@@ -71,6 +71,12 @@ for file in base uninstall ipv6 overlays-bottlerocket; do
   same "$file: no variable is used before it is defined" '' "$(manifests unresolved "$WORK/$file.yaml")"
 done
 
+overlay base objects migration >"$WORK/objects.yaml"
+same 'with associations as objects and annotations too' '' "$(strict $NEWEST "$WORK/objects.yaml")"
+overlay base objects objects-before-1.25 >"$WORK/objects-old.yaml"
+check 'the schema of associations has expressions' grep x-kubernetes-validations: "$WORK/objects.yaml"
+same 'for an older API server they are taken out' '' "$(grep x-kubernetes-validations: "$WORK/objects-old.yaml")"
+
 overlay base prometheus >"$WORK/prometheus.yaml"
 same 'prometheus: no variable is used before it is defined' '' "$(manifests unresolved "$WORK/prometheus.yaml")"
 
@@ -88,6 +94,9 @@ same 'for IPv6 too' '' "$(manifests compare "$WORK/ipv6.yaml" "$WORK/helm.yaml")
 render $NEWEST --set monitoring.podMonitor=true >"$WORK/helm.yaml"
 same 'for Prometheus too, with a PodMonitor' PodMonitor/podcred \
   "$(manifests compare "$WORK/prometheus.yaml" "$WORK/helm.yaml" | sed 's/:.*//')"
+render $NEWEST --set config.credentials.objects=true,config.credentials.migration.irsa=true >"$WORK/helm.yaml"
+same 'for objects and annotations too, with what they need in the configuration' ConfigMap/podcred-config \
+  "$(manifests compare "$WORK/objects.yaml" "$WORK/helm.yaml" | sed 's/[.:].*//' | sort -u)"
 render $NEWEST --set containerRuntime=cri-o >"$WORK/helm.yaml"
 same 'for CRI-O too' '' "$(manifests compare "$WORK/cri-o.yaml" "$WORK/helm.yaml")"
 render $NEWEST --set seLinuxType=super_t --set hostInstall=false --set-json \
@@ -117,6 +126,8 @@ refused image.repository=podcred 'image.repository: Does not match pattern'
 refused config.agent=10.0.0.1:7777 'config: Must not validate the schema'
 refused config.metrics=off 'config: Must not validate the schema'
 refused config.mode=off 'config.mode must be one of the following'
+refused config.credentials.source=iam 'config.credentials.source must be one of the following'
+refused config.credentials.objects=yes 'config.credentials.objects: Invalid type'
 refused maxSurge=0 'maxSurge'
 refused 'associations[0].namespace=shop' 'serviceAccount is required'
 refused resources.load.requests.cpu=null 'cpu is required'
