@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/base64.h"
 
-#include <stdint.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/secret.h"
 
-static int value_of(char c)
+/* last: the two digits in which the alphabets differ. */
+static int value_of(char c, const char last[2])
 {
 	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 	const char *at = c ? strchr(digits, c) : NULL;
 
-	return at ? (int)(at - digits) : -1;
+	if (at)
+		return (int)(at - digits);
+	return c == last[0] ? 62 : c == last[1] ? 63 : -1;
 }
 
 static const char *skip_blanks(const char *text)
@@ -21,18 +24,22 @@ static const char *skip_blanks(const char *text)
 }
 
 /* Bits that pad the last byte have to be 0, else two texts would mean the same. */
-static int check_end(const char *text, unsigned digits, uint32_t bits)
+static bool is_end(unsigned digits, uint32_t bits)
 {
 	static const uint32_t unused[4] = {0, 0, 0xf, 3};
+
+	return digits != 1 && !(bits & unused[digits]);
+}
+
+static int check_end(const char *text, unsigned digits, uint32_t bits)
+{
 	unsigned pads = 0;
 
 	while (*(text = skip_blanks(text)) == '=') {
 		text++;
 		pads++;
 	}
-	return !*text && digits != 1 && pads == (4 - digits) % 4 && !(bits & unused[digits])
-		       ? 0
-		       : -EINVAL;
+	return !*text && pads == (4 - digits) % 4 && is_end(digits, bits) ? 0 : -EINVAL;
 }
 
 int base64_decode(const char *text, char **ret, size_t *ret_len)
@@ -45,7 +52,7 @@ int base64_decode(const char *text, char **ret, size_t *ret_len)
 
 	if (!out)
 		return -ENOMEM;
-	while ((r = value_of(*(text = skip_blanks(text)))) >= 0) {
+	while ((r = value_of(*(text = skip_blanks(text)), "+/")) >= 0) {
 		bits = bits << 6 | (uint32_t)r;
 		digits = (digits + 1) % 4;
 		if (digits != 1)
@@ -59,5 +66,25 @@ int base64_decode(const char *text, char **ret, size_t *ret_len)
 	*ret = TAKE_PTR(out);
 	if (ret_len)
 		*ret_len = len;
+	return 0;
+}
+
+int base64_url_decode(const char *text, size_t len, uint8_t *ret, size_t *ret_len)
+{
+	uint32_t bits = 0;
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		int value = value_of(text[i], "-_");
+
+		if (value < 0)
+			return -EINVAL;
+		bits = bits << 6 | (uint32_t)value;
+		if (i % 4)
+			ret[n++] = (uint8_t)(bits >> (6 - 2 * (i % 4)));
+	}
+	if (!is_end(len % 4, bits))
+		return -EINVAL;
+	*ret_len = n;
 	return 0;
 }

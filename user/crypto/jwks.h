@@ -13,6 +13,7 @@ struct pc_err;
 #define CRYPTO_JWKS_MAX_SIZE 32768 /* bytes of text */
 #define CRYPTO_JWKS_MAX_KEYS 32
 #define CRYPTO_KID_SIZE	     256
+#define CRYPTO_DEFECT_SIZE   160
 
 /*
  * RSA keys of 2048 to 8192 bits (RS256, RS384 or RS512: as its alg says, RS256 without one), and those of P-256
@@ -20,8 +21,7 @@ struct pc_err;
  * or one that is longer than CRYPTO_KID_SIZE allows, a kid that two different keys have, an alg that does not fit, not
  * for signatures, with a private part, weak, or broken.
  *
- * -EINVAL: not a key set, or none of its keys can be used; -E2BIG; -ENOMEM. err (may be NULL) says what is wrong, and
- * why the first key that was left out cannot be used.
+ * -EINVAL: not a key set, or none of its keys can be used; -E2BIG; -ENOMEM. err (may be NULL) says what is wrong.
  */
 int crypto_jwks_parse(const char *text, size_t len, struct crypto_jwks **ret, struct pc_err *err);
 
@@ -37,3 +37,6 @@ static inline void crypto_jwks_unrefp(struct crypto_jwks **keys)
 /* How many keys can be used, and how many were left out. */
 size_t crypto_jwks_count(const struct crypto_jwks *keys);
 size_t crypto_jwks_unusable(const struct crypto_jwks *keys);
+
+/* Why the first of the latter cannot be used: "key 2 has 1024 bits; ..."; empty: there is none. */
+const char *crypto_jwks_defect(const struct crypto_jwks *keys);
