@@ -528,6 +528,10 @@ static void test_ambiguous_headers(void **state)
 		{true, "GET", "Hostevil:\n"},
 		{true, "GET", "X-aws-ec2-metadata-token:a\nx-aws-ec2-metadata-token:a\n"},
 		{true, "GET", "X-aws-ec2-metadata-tokena:\n"},
+		{false, "GET", "Authorization:a\n"},
+		{true, "GET", "Authorization:a\nAuthorization:a\n"},
+		{true, "GET", "Authorization:\nauthorization:a\n"},
+		{true, "GET", "Authorizationa:\n"},
 		{true, "PUT",
 		 "X-aws-ec2-metadata-token-ttl-seconds:1\nX-aws-ec2-metadata-token-ttl-seconds:"
 		 "1\n"},
@@ -621,6 +625,33 @@ static void test_header_values(void **state)
 	assert_true(req.head.ambiguous);
 	assert_true(http_headers_length_above(&h, 4096));
 	assert_string_equal(req.head.host, "?");
+}
+
+/* Whoever does not ask for the text does not get it, nor one that is longer than asked for. */
+static void test_authorization_text(void **state)
+{
+	static const char value[] = "\t token ";
+	struct headers none = {.extra_names = agent_headers};
+
+	(void)state;
+	for (size_t max = 0; max < 8; max++) {
+		struct headers h = none;
+		struct http_head head = {.method = "GET"};
+
+		h.authorization_max = max;
+		http_headers_add(&h, "Authorization", 13, value, strlen(value));
+		http_headers_apply(&h, &head);
+		assert_true(head.authorization);
+		if (max < 5) {
+			assert_null(head.authorization_text);
+		} else {
+			assert_ptr_equal(head.authorization_text, value + 2);
+			assert_int_equal(head.authorization_len, 5);
+		}
+	}
+	assert_true(http_headers_is_secret("authorization", 13));
+	assert_true(http_headers_is_secret("AuthorizationBearer", 19));
+	assert_false(http_headers_is_secret("Authorizatio", 12));
 }
 
 /* Callers without a stamp, and those that dialled the agent itself: health and nothing else. */
@@ -818,6 +849,7 @@ int main(void)
 		cmocka_unit_test(test_ambiguous_headers),
 		cmocka_unit_test(test_relay_headers),
 		cmocka_unit_test(test_header_values),
+		cmocka_unit_test(test_authorization_text),
 		cmocka_unit_test(test_outsiders),
 		cmocka_unit_test(test_ready),
 		cmocka_unit_test(test_unnamed),

@@ -78,9 +78,20 @@ void *http_exchange_on_uri(void *cls, const char *uri, struct MHD_Connection *co
 	}
 	req->server = server;
 	req->headers.extra_names = server->options.extra_headers;
+	req->headers.authorization_max = server->options.authorization_max;
 	req->parked.connection = connection;
 	req->parked.fd = fd_of(connection);
 	return req;
+}
+
+/* In libmicrohttpd's memory of this request. It looks at headers no more by then, and wipes nothing. */
+static enum MHD_Result wipe_secret(void *cls, enum MHD_ValueKind kind, const char *name,
+				   size_t name_len, const char *value, size_t value_len)
+{
+	(void)cls, (void)kind;
+	if (value && http_headers_is_secret(name, name_len))
+		explicit_bzero((char *)value, value_len);
+	return MHD_YES;
 }
 
 void http_exchange_on_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
@@ -95,6 +106,7 @@ void http_exchange_on_completed(void *cls, struct MHD_Connection *connection, vo
 		http_conns_end(&server->conns, conn, clock_mono_ms());
 	if (!req)
 		return;
+	MHD_get_connection_values_n(connection, MHD_HEADER_KIND, wipe_secret, NULL);
 	free(req->target);
 	free(req);
 	*con_cls = NULL;

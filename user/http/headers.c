@@ -116,6 +116,21 @@ static bool take(struct header_value *v, const char *value, size_t len)
 	return first;
 }
 
+/* Two of them: another server would take the one that we do not. */
+static void take_authorization(struct headers *h, const char *value, size_t len)
+{
+	h->ambiguous |= h->authorization_text != NULL;
+	h->authorization |= len > 0;
+	h->authorization_text = value;
+	h->authorization_len = len;
+}
+
+/* Also a name that is glued to one, or in odd letters. */
+bool http_headers_is_secret(const char *name, size_t name_len)
+{
+	return begins(name, name_len, "Authorization");
+}
+
 void http_headers_add(struct headers *h, const char *name, size_t name_len, const char *value,
 		      size_t value_len)
 {
@@ -131,7 +146,7 @@ void http_headers_add(struct headers *h, const char *name, size_t name_len, cons
 		h->host_repeated |= !take(&h->host, value, value_len);
 		break;
 	case HEADER_AUTHORIZATION:
-		h->authorization |= value_len > 0;
+		take_authorization(h, value, value_len);
 		break;
 	case HEADER_LENGTH:
 		h->ambiguous |= !take(&h->length, value, value_len);
@@ -174,6 +189,10 @@ void http_headers_apply(const struct headers *h, struct http_head *head)
 		head->extra[i] = text_of(&h->extra[i]);
 	head->host_repeated = h->host_repeated;
 	head->authorization = h->authorization;
+	if (h->authorization && h->authorization_len <= h->authorization_max) {
+		head->authorization_text = h->authorization_text;
+		head->authorization_len = h->authorization_len;
+	}
 	head->forwarded = h->forwarded;
 	/* a body where none belongs is the next request to somebody who does not expect it */
 	head->ambiguous = h->ambiguous || (http_is_read(head) && http_headers_length_above(h, 0));

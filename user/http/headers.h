@@ -23,13 +23,17 @@ struct header_value {
 /* All else zero before the first header. */
 struct headers {
 	const char *const *extra_names; /* of http_options: HTTP_EXTRA_MAX; NULL: none */
+	size_t authorization_max; /* of http_options */
 	struct header_value host, length, extra[HTTP_EXTRA_MAX];
 	bool host_repeated;
 	bool authorization;
+	const char *authorization_text; /* where it was found; NULL: there is no such header */
+	size_t authorization_len;
 	bool forwarded;
 	bool ambiguous;
 };
 
+/* value stays where it is as long as h. */
 void http_headers_add(struct headers *h, const char *name, size_t name_len, const char *value,
 		      size_t value_len);
 
@@ -38,3 +42,6 @@ void http_headers_apply(const struct headers *h, struct http_head *head);
 
 /* Whether a body of more than max bytes is announced. */
 bool http_headers_length_above(const struct headers *h, size_t max);
+
+/* Whether its value is to be wiped when nobody needs it any more. */
+bool http_headers_is_secret(const char *name, size_t name_len);
