@@ -11,12 +11,14 @@
 
 #include "agent/audit.h"
 #include "agent/leaves.h"
+#include "agent/pod_token.h"
 #include "agent/service.h"
 #include "agent/token.h"
 #include "base/addr.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "crypto/jwt.h"
 
 #define THREADS_PER_LISTENER 2
 #define NAME_POLL_MS	     20
@@ -183,6 +185,8 @@ static int start_http(struct agent_server *server, const struct agent_options *o
 	if (!o->n_listen && !o->n_listen_fds)
 		return pc_err_set(err, -EINVAL,
 				  "the agent has no address to listen on; give at least one");
+	if (server->tokens || o->ask)
+		http.authorization_max = CRYPTO_JWT_MAX_SIZE;
 	memcpy(http.extra_headers, agent_headers, sizeof(http.extra_headers));
 	return http_start(&http, &server->http, err);
 }
@@ -193,6 +197,8 @@ static int server_fill(struct agent_server *server, const struct agent_options *
 	int r;
 
 	atomic_store(&server->turned_ms, clock_mono_ms());
+	if (o->verify_tokens && agent_tokens_new(&server->tokens) < 0)
+		return pc_err_set(err, -ENOMEM, "out of memory");
 	r = start_http(server, o, err);
 	if (r == 0 && o->metrics)
 		r = start_metrics(server, o, err);
@@ -233,6 +239,8 @@ int agent_server_start(const struct agent_options *o, struct agent_server **ret,
 	server->peer = o->peer ?: podcred_peer;
 	server->wait_ms = o->wait_ms;
 	server->require_authorization = o->require_authorization;
+	server->want_keys = o->want_keys;
+	server->want_keys_arg = o->want_keys_arg;
 	server->node_text.path = o->node_metrics;
 	snprintf(server->pod_uid, sizeof(server->pod_uid), "%s", o->pod_uid ?: "");
 	server->turn_fd = -EBADF;
@@ -263,6 +271,7 @@ void agent_server_stop(struct agent_server *server)
 	agent_leaves_free(server->leaves); /* nobody asks any more */
 	cleanup_close(&server->turn_fd);
 	agent_audit_limit_done(&server->audit_limit);
+	agent_tokens_free(server->tokens);
 	explicit_bzero(server->token_key, sizeof(server->token_key));
 	free(server);
 }
@@ -270,4 +279,10 @@ void agent_server_stop(struct agent_server *server)
 unsigned agent_server_connections(const struct agent_server *server)
 {
 	return server->limits.total;
+}
+
+int agent_server_trust(struct agent_server *server, const struct agent_token_trust *trust,
+		       struct agent_trusted *ret, struct pc_err *err)
+{
+	return agent_tokens_trust(server->tokens, trust, ret, err);
 }

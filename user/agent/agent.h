@@ -116,13 +116,19 @@ unsigned agent_server_connections(const struct agent_server *server);
 /* What libraries load at their first use, before the process is confined. */
 void agent_prepare(void);
 
+/* What became of the keys. */
+struct agent_trusted {
+	size_t keys, unusable; /* how many verify tokens, and how many cannot */
+	char defect[160]; /* why the first of the latter cannot; empty: there is none */
+};
+
 /*
- * Tokens are checked with these from now on; until the first call none is right. Copies what it is given. By one
- * thread at a time. ret_keys, ret_unusable: as crypto_jwks_count() and crypto_jwks_unusable() say; may be NULL. On
- * error what was there before stays: -EINVAL (err says what is wrong with the keys), -E2BIG, -ENOMEM, -EIO.
+ * For a server that verifies tokens: by these from now on; until the first call none is right. Copies what it is given. By one
+ * thread at a time. ret may be NULL. On error what was there before stays: -EINVAL (err says what is wrong with the
+ * keys), -E2BIG, -ENOMEM.
  */
 int agent_server_trust(struct agent_server *server, const struct agent_token_trust *trust,
-		       size_t *ret_keys, size_t *ret_unusable, struct pc_err *err);
+		       struct agent_trusted *ret, struct pc_err *err);
 
 /* For an agent that another has taken over from, before it is stopped: each answer is the last one of its
  * connection from now on. Returns how many connections somebody waits on, or has not asked on yet; to be called until

@@ -39,7 +39,20 @@
 	X(IMDS_TOKEN_REQUIRED, imds_token_required)                                                \
 	X(OTHER_ROLE, other_role)                                                                  \
 	X(TOKEN_NOT_MADE, token_not_made)                                                          \
-	X(CLOCK, clock)
+	X(CLOCK, clock)                                                                            \
+	X(TOKEN_MALFORMED, token_malformed)                                                        \
+	X(TOKEN_KEYS_MISSING, token_keys_missing)                                                  \
+	X(TOKEN_UNKNOWN_KEY, token_unknown_key)                                                    \
+	X(TOKEN_BAD_SIGNATURE, token_bad_signature)                                                \
+	X(TOKEN_WRONG_ISSUER, token_wrong_issuer)                                                  \
+	X(TOKEN_WRONG_AUDIENCE, token_wrong_audience)                                              \
+	X(TOKEN_NOT_A_PODS, token_not_a_pods)                                                      \
+	X(TOKEN_OTHER_POD, token_other_pod)                                                        \
+	X(TOKEN_OTHER_ACCOUNT, token_other_account)                                                \
+	X(TOKEN_OTHER_NODE, token_other_node)                                                      \
+	X(TOKEN_NOT_YET_VALID, token_not_yet_valid)                                                \
+	X(TOKEN_EXPIRED, token_expired)                                                            \
+	X(TOKEN_NOT_VERIFIED, token_not_verified)
 
 enum agent_reason {
 	AGENT_NO_REASON, /* no decision about credentials, or a grant */

@@ -7,7 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/pod_token.h"
 #include "agent/service.h"
+#include "base/cleanup.h"
+#include "base/clock.h"
 
 static int answered(int r)
 {
@@ -126,17 +129,88 @@ static bool pod_identity_path_known(const char *path)
 	return !strcmp(path, "/v1/credentials");
 }
 
+/* What a refused token is answered with. Where the stock agent has a word, it is that one; all are final for SDKs, but
+ * for the last ones. */
+static const struct {
+	enum agent_reason reason;
+	unsigned status;
+	const char *code, *message;
+} token_answers[] = {
+	{AGENT_NO_AUTHORIZATION, 400, "InvalidRequest",
+	 "the Authorization header is missing; is AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE set?"},
+	{AGENT_TOKEN_MALFORMED, 400, "InvalidRequest",
+	 "the Authorization header is not the token of a service account"},
+	{AGENT_TOKEN_EXPIRED, 400, "ExpiredToken",
+	 "the service account token has expired; the token file has a newer one"},
+	{AGENT_TOKEN_NOT_YET_VALID, 400, "InvalidToken",
+	 "the service account token is not valid yet; is the node's clock right?"},
+	{AGENT_TOKEN_BAD_SIGNATURE, 400, "InvalidToken",
+	 "the signature of the service account token is wrong"},
+	{AGENT_TOKEN_UNKNOWN_KEY, 400, "InvalidToken",
+	 "the service account token is signed with a key that this cluster does not have"},
+	{AGENT_TOKEN_WRONG_ISSUER, 400, "InvalidToken",
+	 "the service account token is another cluster's"},
+	{AGENT_TOKEN_WRONG_AUDIENCE, 400, "InvalidToken",
+	 "the service account token is for another audience"},
+	{AGENT_TOKEN_NOT_A_PODS, 400, "InvalidToken",
+	 "the service account token is not bound to a pod"},
+	{AGENT_TOKEN_OTHER_POD, 403, "AccessDenied",
+	 "the service account token was issued to another pod"},
+	{AGENT_TOKEN_OTHER_ACCOUNT, 403, "AccessDenied",
+	 "the service account token is another service account's"},
+	{AGENT_TOKEN_OTHER_NODE, 403, "AccessDenied",
+	 "the service account token was issued to a pod of another node"},
+	{AGENT_TOKEN_KEYS_MISSING, 503, "CredentialsUninitialized",
+	 "the agent has no keys yet to verify tokens with, try again"},
+};
+
+static int refuse_token(struct agent_exchange *x, enum agent_reason reason)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(token_answers); i++)
+		if (token_answers[i].reason == reason)
+			return answered(agent_answer_error(x->answer, token_answers[i].status,
+							   token_answers[i].code,
+							   token_answers[i].message, reason));
+	return answered(agent_answer_error(x->answer, 500, "InternalServerError",
+					   "the service account token cannot be verified", reason));
+}
+
 static int pod_identity_check(struct agent_exchange *x)
 {
 	int r = check_container(x, pod_identity_path_known);
 
-	if (r != AGENT_GO_ON || !x->env->require_authorization || x->req->head.authorization)
+	if (r == AGENT_GO_ON && x->env->require_authorization && !x->req->head.authorization)
+		return refuse_token(x, AGENT_NO_AUTHORIZATION);
+	return r;
+}
+
+/* 0 or a negative errno. */
+static int check_token(const struct agent_exchange *x, enum agent_reason *ret)
+{
+	const struct http_head *head = &x->req->head;
+	const struct agent_env *env = x->env;
+	/* the text of a header that is longer than any token is not kept: then it is as wrong as an empty one */
+	const char *token = head->authorization_text ?: head->authorization ? "" : NULL;
+	int r = agent_tokens_check(env->tokens, token, head->authorization_len, x->req->peer,
+				   x->req->now, ret);
+
+	if (env->want_keys &&
+	    agent_tokens_want_keys(env->tokens, (int64_t)(x->req->since_ns / CLOCK_MS)))
+		env->want_keys(env->want_keys_arg);
+	return r;
+}
+
+/* Before anything is said of the role: who has no token of this pod learns nothing of it. */
+static int pod_identity_prepare(struct agent_exchange *x)
+{
+	enum agent_reason reason = AGENT_NO_REASON;
+	int r = x->env->tokens ? check_token(x, &reason) : 0;
+
+	if (r == -EIO)
+		reason = AGENT_TOKEN_NOT_VERIFIED;
+	else if (r < 0)
 		return r;
-	r = agent_answer_error(x->answer, 400, "InvalidRequest",
-			       "the Authorization header is missing; is "
-			       "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE set?",
-			       AGENT_NO_AUTHORIZATION);
-	return r < 0 ? r : AGENT_ANSWERED;
+	return reason ? refuse_token(x, reason) : AGENT_GO_ON;
 }
 
 const struct agent_service agent_pod_identity = {
@@ -145,6 +219,7 @@ const struct agent_service agent_pod_identity = {
 		      {{0xfd, 0x00, 0x0e, 0xc2, [15] = 0x23}}},
 	.wait_ms = 1500,
 	.check = pod_identity_check,
+	.prepare = pod_identity_prepare,
 	.decide = decide,
 	.answer = grant,
 	.refuse = refuse,

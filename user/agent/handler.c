@@ -141,6 +141,9 @@ static int dispatch(struct agent_server *server, struct http_request *http,
 				      .pod_uid = server->pod_uid[0] ? server->pod_uid : NULL,
 				      .token_key = server->token_key,
 				      .require_authorization = server->require_authorization,
+				      .tokens = server->tokens,
+				      .want_keys = server->want_keys,
+				      .want_keys_arg = server->want_keys_arg,
 				      .stalled = agent_server_is_stalled(server)};
 	int r = agent_dispatch(&env, req, answer);
 

@@ -14,6 +14,9 @@ struct agent_server {
 	agent_peer_fn peer;
 	unsigned wait_ms; /* 0: as the service has it */
 	bool require_authorization;
+	struct agent_tokens *tokens; /* NULL: tokens are not verified */
+	void (*want_keys)(void *arg);
+	void *want_keys_arg;
 	char pod_uid[AGENT_POD_UID_SIZE]; /* the agent's own; "": not said */
 	uint8_t token_key[AGENT_TOKEN_KEY_SIZE];
 

@@ -16,6 +16,7 @@
 
 struct agent_token_trust;
 struct agent_tokens;
+struct agent_trusted;
 struct pc_err;
 struct podcred_peer;
 
@@ -33,7 +34,7 @@ void agent_tokens_free(struct agent_tokens *tokens); /* NULL is fine */
 
 /* agent_server_trust() explains it. */
 int agent_tokens_trust(struct agent_tokens *tokens, const struct agent_token_trust *trust,
-		       size_t *ret_keys, size_t *ret_unusable, struct pc_err *err);
+		       struct agent_trusted *ret, struct pc_err *err);
 
 /*
  * token: the text of the Authorization header, and nothing else; NULL: there is none. peer has its name. now: wall
@@ -45,7 +46,7 @@ int agent_tokens_trust(struct agent_tokens *tokens, const struct agent_token_tru
  *   AGENT_TOKEN_BAD_SIGNATURE
  *   AGENT_TOKEN_WRONG_ISSUER       of another cluster
  *   AGENT_TOKEN_WRONG_AUDIENCE     for another service
- *   AGENT_TOKEN_NOT_A_PODS         of a service account, but not bound to a pod
+ *   AGENT_TOKEN_NOT_A_PODS         not bound to a pod, or its claims contradict each other
  *   AGENT_TOKEN_OTHER_POD          another pod's: stolen
  *   AGENT_TOKEN_OTHER_ACCOUNT      names this pod, and another namespace or service account
  *   AGENT_TOKEN_OTHER_NODE

@@ -29,6 +29,8 @@ struct agent_leaves;
 
 extern const char *const agent_headers[HTTP_EXTRA_MAX];
 
+struct agent_tokens;
+
 /* One request: plain values, no socket, nothing owned. */
 struct agent_request {
 	struct http_head head;
@@ -46,6 +48,9 @@ struct agent_env {
 	struct agent_leaves *leaves; /* for what the table has not; NULL: nobody is asked */
 	const uint8_t *token_key; /* AGENT_TOKEN_KEY_SIZE bytes */
 	bool require_authorization;
+	struct agent_tokens *tokens; /* what Pod Identity's are checked with; NULL: they are not */
+	void (*want_keys)(void *arg); /* as in agent_options */
+	void *want_keys_arg;
 	bool stalled; /* health checks fail */
 	bool deaf; /* the kernel would not tell here who a caller is: not ready */
 	const char *pod_uid; /* the agent's own; NULL: not said */

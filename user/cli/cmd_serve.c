@@ -9,6 +9,23 @@
 #include "daemon/serve.h"
 #include "daemon/supervised.h"
 
+static int check(const struct serve_options *serve, struct pc_err *err)
+{
+	if (!serve->n_listen)
+		return pc_err_set(err, -EINVAL,
+				  "no address to listen on; give --agent ADDRESS:PORT");
+	if (!serve->associations)
+		return pc_err_set(
+			err, -EINVAL,
+			"no associations: nobody would get credentials; give --associations FILE");
+	if (serve->jwks && serve->credentials->tokens.verify != CONFIG_VERIFY_JWKS)
+		return pc_err_set(err, -EINVAL,
+				  "--jwks verifies tokens, and the configuration has another word "
+				  "for credentials.tokens.verify; write jwks there, or leave "
+				  "--jwks out");
+	return 0;
+}
+
 int cmd_serve(const struct cli_command *self, int argc, char **argv)
 {
 	struct serve_options serve = {};
@@ -41,6 +58,8 @@ int cmd_serve(const struct cli_command *self, int argc, char **argv)
 		 NULL, &serve.handover, NULL},
 		{"require-authorization", NULL, "refuse Pod Identity requests without a token",
 		 NULL, &serve.require_authorization, NULL},
+		{"jwks", "FILE", "verify tokens of Pod Identity with the cluster's keys in it",
+		 &serve.jwks, NULL, NULL},
 		CLI_LOG(setup),
 	};
 	struct net_addr listen[SERVE_LISTEN_MAX];
@@ -59,12 +78,8 @@ int cmd_serve(const struct cli_command *self, int argc, char **argv)
 		listen[serve.n_listen++] = setup.config.agent_v6;
 	serve.listen = listen;
 	serve.metrics = setup.config.metrics;
-	if (r == 0 && !serve.n_listen)
-		r = pc_err_set(&err, -EINVAL, "no address to listen on; give --agent ADDRESS:PORT");
-	if (r == 0 && !serve.associations)
-		r = pc_err_set(&err, -EINVAL,
-			       "no associations: nobody would get credentials; give --associations "
-			       "FILE");
+	serve.credentials = &setup.config.credentials;
+	r = r ?: check(&serve, &err);
 	if (r == 0)
 		r = daemon_serve(&serve, &err);
 	return r < 0 ? cli_fail(false, r, &err) : 0;

@@ -24,6 +24,7 @@
 #include "daemon/signals.h"
 #include "daemon/supervised.h"
 #include "daemon/token_key.h"
+#include "daemon/token_keys.h"
 #include "identity/pod.h"
 #include "podcred/podcred.h"
 
@@ -164,12 +165,22 @@ static void on_agent(void *arg, unsigned ready)
 	take_turn(arg);
 }
 
+static void reread_keys(const struct serve *serve)
+{
+	const struct serve_options *o = serve->options;
+	struct pc_err err = {};
+
+	if (o->jwks && daemon_token_keys_read(serve->server, o->jwks, o->credentials, &err) < 0)
+		log_warn("%s; the keys read before stay in force", err.msg);
+}
+
 static void on_reload(void *arg, int sig)
 {
 	const struct serve *serve = arg;
 	struct pc_err err = {};
 
 	(void)sig;
+	reread_keys(serve);
 	if (serve->channel >= 0)
 		log_warn("only podcred run may open the associations; send SIGHUP to it");
 	else
@@ -341,6 +352,9 @@ static int start_agent(struct serve *serve, struct agent_options *agent, int fil
 	if (r == 0)
 		r = agent_server_start(agent, &serve->server, err);
 	serve->fetch.server = serve->server;
+	if (r == 0 && serve->options->jwks)
+		r = daemon_token_keys_read(serve->server, serve->options->jwks,
+					   serve->options->credentials, err);
 	if (r == 0)
 		r = loop_watch(serve->loop, agent_server_fd(serve->server), LOOP_READ, on_agent,
 			       serve, &serve->agent);
@@ -421,6 +435,7 @@ int daemon_serve(const struct serve_options *options, struct pc_err *err)
 		.node_metrics = options->node_metrics,
 		.peer = podcred_peer,
 		.require_authorization = options->require_authorization,
+		.verify_tokens = options->jwks,
 		.handover = options->handover,
 		.pod_uid = pod_uid,
 	};

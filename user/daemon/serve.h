@@ -7,6 +7,8 @@
 #include "base/addr.h"
 #include "base/err.h"
 
+struct config_credentials;
+
 #define SERVE_LISTEN_MAX 2 /* one address of each family */
 
 struct serve_options {
@@ -23,9 +25,11 @@ struct serve_options {
 	const char *pod_uid; /* of the agent's own pod, for /readyz; NULL: none */
 	bool handover; /* take over from an agent of this user that has the addresses, too */
 	bool require_authorization; /* Pod Identity asks for the Authorization header, as on EKS */
+	const struct config_credentials *credentials; /* of the configuration */
+	const char *jwks; /* file with the keys that tokens of pods are verified with; NULL: none */
 };
 
-/* The credential agent, until SIGTERM or SIGINT. SIGHUP reads the associations again. */
+/* The credential agent, until SIGTERM or SIGINT. SIGHUP reads the associations and the keys again. */
 int daemon_serve(const struct serve_options *options, struct pc_err *err);
 
 /* Read an associations file and forget it. *ret_n: how many associations it has. */

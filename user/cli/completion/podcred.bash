@@ -15,7 +15,7 @@ _podcred() {
     return
   fi
   case $prev in
-  --config | --pods | --kubeconfig | --associations | --token-key | --metrics | --node-metrics | --fetch-socket)
+  --config | --pods | --kubeconfig | --associations | --token-key | --jwks | --metrics | --node-metrics | --fetch-socket)
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     return
     ;;
@@ -34,7 +34,7 @@ _podcred() {
   unload) options='--others --wait --kubepods --pin-dir --json' ;;
   run) options="$place --without --pods --kubeconfig --context --node --metrics --associations --user --fetch-user --token-key --require-authorization --keep --verbose $log" ;;
   resolve) options="--config --pods --kubeconfig --context --node --metrics --kubepods --fetch-socket --standby --conflict-seconds --pin-dir $log" ;;
-  serve) options="--config --agent --metrics-address --associations --node-metrics --user --token-key --fetch-socket --fetch-user --pod-uid --handover --require-authorization $log" ;;
+  serve) options="--config --agent --metrics-address --associations --node-metrics --user --token-key --fetch-socket --fetch-user --pod-uid --handover --require-authorization --jwks $log" ;;
   status) options='--kubepods --json --pin-dir' ;;
   pods | peers | flows | targets) options='--json --pin-dir' ;;
   explain) options='--pod --to --protocol --json --pin-dir' ;;

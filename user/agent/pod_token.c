@@ -1,0 +1,398 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/pod_token.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <podcred/podcred.h>
+
+#include "agent/agent.h"
+#include "base/cleanup.h"
+#include "base/err.h"
+#include "crypto/hash.h"
+#include "crypto/jwks.h"
+#include "crypto/jwt.h"
+
+/* A pod's verdicts are all in one set. It may fill half of it, so that a neighbour there keeps its own. */
+#define SETS	512 /* a power of two */
+#define WAYS	8
+#define PER_POD 4
+
+/* Of one token, sent by one pod. Time is judged anew each time. */
+struct verdict {
+	uint64_t pod; /* cgroup id; 0: free */
+	uint64_t generation; /* of the pod's name */
+	uint64_t trust; /* which one it was judged by */
+	uint64_t used; /* larger: later */
+	uint8_t hash[CRYPTO_SHA256_SIZE];
+	enum agent_reason reason; /* but for time */
+	time_t from, until; /* of the token; until 0: not known */
+};
+
+/* Never changes; counted. */
+struct trust {
+	atomic_uint owners;
+	uint64_t number;
+	enum agent_verify verify;
+	struct crypto_jwks *keys;
+	char *audience, *node; /* node NULL: any */
+	char **issuers; /* up to a NULL; NULL: any */
+};
+
+struct agent_tokens {
+	pthread_mutex_t lock; /* for all below */
+	struct trust *trust; /* NULL: none yet */
+	uint64_t trusts, uses;
+	bool key_missed;
+	int64_t asked_ms; /* for newer keys; 0: never */
+	struct verdict verdicts[SETS][WAYS];
+};
+
+/* ---- who is trusted ---- */
+
+static void trust_unref(struct trust *trust)
+{
+	if (!trust || atomic_fetch_sub(&trust->owners, 1) != 1)
+		return;
+	crypto_jwks_unref(trust->keys);
+	free(trust->audience);
+	free(trust->node);
+	for (char **issuer = trust->issuers; issuer && *issuer; issuer++)
+		free(*issuer);
+	free(trust->issuers);
+	free(trust);
+}
+
+static void cleanup_trust(struct trust **trust)
+{
+	trust_unref(*trust);
+}
+
+static bool copy_issuers(const struct agent_token_trust *from, struct trust *to)
+{
+	if (!from->n_issuers)
+		return true;
+	to->issuers = calloc(from->n_issuers + 1, sizeof(*to->issuers));
+	for (size_t i = 0; to->issuers && i < from->n_issuers; i++) {
+		to->issuers[i] = strdup(from->issuers[i]);
+		if (!to->issuers[i])
+			return false;
+	}
+	return to->issuers;
+}
+
+static int copy_trust(const struct agent_token_trust *from, struct trust *to, struct pc_err *err)
+{
+	to->verify = from->verify;
+	if (to->verify == AGENT_VERIFY_OFF)
+		return 0;
+	to->audience = strdup(from->audience ?: AGENT_TOKENS_AUDIENCE);
+	if (from->node)
+		to->node = strdup(from->node);
+	if (!to->audience || (from->node && !to->node) || !copy_issuers(from, to))
+		return pc_err_set(err, -ENOMEM, "no memory");
+	return crypto_jwks_parse(from->jwks, from->jwks_len, &to->keys, err);
+}
+
+static void replace(struct agent_tokens *tokens, struct trust *trust)
+{
+	struct trust *old;
+
+	pthread_mutex_lock(&tokens->lock);
+	old = tokens->trust;
+	trust->number = ++tokens->trusts;
+	tokens->trust = trust;
+	tokens->key_missed = false;
+	pthread_mutex_unlock(&tokens->lock);
+	trust_unref(old);
+}
+
+static void report(const struct crypto_jwks *keys, struct agent_trusted *ret)
+{
+	*ret = (struct agent_trusted){};
+	if (!keys)
+		return;
+	ret->keys = crypto_jwks_count(keys);
+	ret->unusable = crypto_jwks_unusable(keys);
+	snprintf(ret->defect, sizeof(ret->defect), "%s", crypto_jwks_defect(keys));
+}
+
+int agent_tokens_trust(struct agent_tokens *tokens, const struct agent_token_trust *from,
+		       struct agent_trusted *ret, struct pc_err *err)
+{
+	_cleanup_(cleanup_trust) struct trust *trust = calloc(1, sizeof(*trust));
+	int r;
+
+	if (!trust)
+		return pc_err_set(err, -ENOMEM, "no memory");
+	atomic_init(&trust->owners, 1);
+	r = copy_trust(from, trust, err);
+	if (r < 0)
+		return r;
+	if (ret)
+		report(trust->keys, ret);
+	replace(tokens, TAKE_PTR(trust));
+	return 0;
+}
+
+static struct trust *trust_of(struct agent_tokens *tokens)
+{
+	struct trust *trust;
+
+	pthread_mutex_lock(&tokens->lock);
+	trust = tokens->trust;
+	if (trust)
+		atomic_fetch_add(&trust->owners, 1);
+	pthread_mutex_unlock(&tokens->lock);
+	return trust;
+}
+
+int agent_tokens_new(struct agent_tokens **ret)
+{
+	struct agent_tokens *tokens = calloc(1, sizeof(*tokens));
+
+	if (!tokens)
+		return -ENOMEM;
+	pthread_mutex_init(&tokens->lock, NULL);
+	*ret = tokens;
+	return 0;
+}
+
+void agent_tokens_free(struct agent_tokens *tokens)
+{
+	if (!tokens)
+		return;
+	trust_unref(tokens->trust);
+	pthread_mutex_destroy(&tokens->lock);
+	free(tokens);
+}
+
+bool agent_tokens_want_keys(struct agent_tokens *tokens, int64_t now_ms)
+{
+	bool wants;
+
+	pthread_mutex_lock(&tokens->lock);
+	wants = tokens->key_missed &&
+		(!tokens->asked_ms || now_ms - tokens->asked_ms >= AGENT_TOKENS_ASK_MS);
+	if (wants) {
+		tokens->key_missed = false;
+		tokens->asked_ms = now_ms;
+	}
+	pthread_mutex_unlock(&tokens->lock);
+	return wants;
+}
+
+static void miss_key(struct agent_tokens *tokens, const struct trust *trust)
+{
+	pthread_mutex_lock(&tokens->lock);
+	if (tokens->trusts == trust->number)
+		tokens->key_missed = true;
+	pthread_mutex_unlock(&tokens->lock);
+}
+
+/* ---- verdicts that are known ---- */
+
+static struct verdict *set_of(struct agent_tokens *tokens, uint64_t pod)
+{
+	return tokens->verdicts[(pod * 0x9e3779b97f4a7c15) >> 55 & (SETS - 1)];
+}
+
+static bool is_same(const struct verdict *a, const struct verdict *b)
+{
+	return a->pod == b->pod && a->generation == b->generation && a->trust == b->trust &&
+	       !memcmp(a->hash, b->hash, sizeof(a->hash));
+}
+
+/* What was not used for longest: of the pod's own, if it has as many as it may have. */
+static struct verdict *make_room(struct verdict *set, const struct verdict *wanted)
+{
+	struct verdict *own = NULL, *any = NULL;
+	unsigned n_own = 0;
+
+	for (struct verdict *v = set; v < set + WAYS; v++) {
+		bool is_own = v->pod == wanted->pod;
+
+		n_own += is_own;
+		if (is_own && (!own || v->used < own->used))
+			own = v;
+		if (!any || v->used < any->used)
+			any = v;
+	}
+	return n_own >= PER_POD ? own : any;
+}
+
+/* Whether it was there, in *v then. */
+static bool recall(struct agent_tokens *tokens, struct verdict *v)
+{
+	struct verdict *set = set_of(tokens, v->pod), *found = NULL;
+
+	pthread_mutex_lock(&tokens->lock);
+	for (size_t i = 0; i < WAYS && !found; i++)
+		if (is_same(&set[i], v))
+			found = &set[i];
+	if (found) {
+		found->used = ++tokens->uses;
+		*v = *found;
+	}
+	pthread_mutex_unlock(&tokens->lock);
+	return found;
+}
+
+static void keep(struct agent_tokens *tokens, struct verdict *v)
+{
+	pthread_mutex_lock(&tokens->lock);
+	v->used = ++tokens->uses;
+	*make_room(set_of(tokens, v->pod), v) = *v;
+	pthread_mutex_unlock(&tokens->lock);
+}
+
+/* ---- a verdict ---- */
+
+static const char *const iss[] = {"iss", NULL}, *const sub[] = {"sub", NULL};
+#define KUBERNETES(...)                                                                            \
+	{                                                                                          \
+		"kubernetes.io", __VA_ARGS__, NULL                                                 \
+	}
+static const char *const namespace[] = KUBERNETES("namespace");
+static const char *const account[] = KUBERNETES("serviceaccount", "name");
+static const char *const pod_uid[] = KUBERNETES("pod", "uid");
+static const char *const pod_name[] = KUBERNETES("pod", "name");
+static const char *const node[] = KUBERNETES("node");
+static const char *const node_name[] = KUBERNETES("node", "name");
+
+static bool has(const struct crypto_jwt *jwt, const char *const path[], const char *wanted)
+{
+	const char *text;
+
+	return crypto_jwt_text(jwt, path, &text) == 0 && !strcmp(text, wanted);
+}
+
+static bool is_issued_by(const struct crypto_jwt *jwt, char *const *issuers)
+{
+	for (; issuers && *issuers; issuers++)
+		if (has(jwt, iss, *issuers))
+			return true;
+	return false;
+}
+
+/* Tokens of service accounts name their subject twice. */
+static bool is_bound(const struct crypto_jwt *jwt, const char **ret_uid)
+{
+	const char *ns, *sa;
+	char subject[600];
+
+	if (crypto_jwt_text(jwt, namespace, &ns) < 0 || crypto_jwt_text(jwt, account, &sa) < 0 ||
+	    crypto_jwt_text(jwt, pod_uid, ret_uid) < 0 || !**ret_uid)
+		return false;
+	if (snprintf(subject, sizeof(subject), "system:serviceaccount:%s:%s", ns, sa) >=
+	    (int)sizeof(subject))
+		return false;
+	return has(jwt, sub, subject);
+}
+
+/* Of clusters before 1.29 tokens name no node. */
+static bool is_of_node(const struct crypto_jwt *jwt, const char *wanted)
+{
+	const char *text;
+
+	return !wanted || crypto_jwt_text(jwt, node, &text) == -ENOENT ||
+	       has(jwt, node_name, wanted);
+}
+
+static enum agent_reason judge(const struct crypto_jwt *jwt, const struct trust *trust,
+			       const struct podcred_peer *peer)
+{
+	const char *uid;
+
+	if (trust->issuers && !is_issued_by(jwt, trust->issuers))
+		return AGENT_TOKEN_WRONG_ISSUER;
+	if (!crypto_jwt_is_for(jwt, trust->audience))
+		return AGENT_TOKEN_WRONG_AUDIENCE;
+	if (!is_bound(jwt, &uid))
+		return AGENT_TOKEN_NOT_A_PODS;
+	if (strcmp(uid, peer->pod_uid) != 0 || !has(jwt, pod_name, peer->pod_name))
+		return AGENT_TOKEN_OTHER_POD;
+	if (!has(jwt, namespace, peer->pod_namespace) || !has(jwt, account, peer->service_account))
+		return AGENT_TOKEN_OTHER_ACCOUNT;
+	return is_of_node(jwt, trust->node) ? AGENT_NO_REASON : AGENT_TOKEN_OTHER_NODE;
+}
+
+/* A token without an end is none. */
+static bool read_times(const struct crypto_jwt *jwt, struct verdict *v)
+{
+	int r = crypto_jwt_time(jwt, "nbf", &v->from);
+
+	return (r == 0 || r == -ENOENT) && crypto_jwt_time(jwt, "exp", &v->until) == 0;
+}
+
+/* What this makes of a token is worth keeping. */
+static int verify(const struct trust *trust, const char *token, size_t len,
+		  const struct podcred_peer *peer, struct verdict *v)
+{
+	_cleanup_(crypto_jwt_freep) struct crypto_jwt *jwt = NULL;
+	int r = crypto_jwt_verify(trust->keys, token, len, &jwt);
+
+	if (r == -EINVAL || (r == 0 && !read_times(jwt, v)))
+		v->reason = AGENT_TOKEN_MALFORMED;
+	else if (r == -EKEYREJECTED)
+		v->reason = AGENT_TOKEN_BAD_SIGNATURE;
+	else if (r == -ENOKEY)
+		v->reason = AGENT_TOKEN_UNKNOWN_KEY;
+	else if (r < 0)
+		return r;
+	else
+		v->reason = judge(jwt, trust, peer);
+	return 0;
+}
+
+static enum agent_reason reason_at(const struct verdict *v, time_t now)
+{
+	if (v->reason)
+		return v->reason;
+	if (now >= v->until)
+		return AGENT_TOKEN_EXPIRED;
+	return now + AGENT_TOKENS_AHEAD_S < v->from ? AGENT_TOKEN_NOT_YET_VALID : AGENT_NO_REASON;
+}
+
+/* By what is trusted now; *v has the hash of the token, but no reason yet. */
+static int check(struct agent_tokens *tokens, const struct trust *trust, const char *token,
+		 size_t len, const struct podcred_peer *peer, struct verdict *v)
+{
+	int r = 0;
+
+	v->trust = trust->number;
+	if (!recall(tokens, v)) {
+		r = verify(trust, token, len, peer, v);
+		if (r == 0)
+			keep(tokens, v);
+	}
+	if (r == 0 && v->reason == AGENT_TOKEN_UNKNOWN_KEY)
+		miss_key(tokens, trust);
+	return r;
+}
+
+int agent_tokens_check(struct agent_tokens *tokens, const char *token, size_t len,
+		       const struct podcred_peer *peer, time_t now, enum agent_reason *ret)
+{
+	_cleanup_(cleanup_trust) struct trust *trust = trust_of(tokens);
+	struct verdict v = {.pod = peer->pod_cgroup_id, .generation = peer->generation};
+	int r;
+
+	*ret = AGENT_NO_REASON;
+	if (trust && trust->verify == AGENT_VERIFY_OFF)
+		return 0;
+	if (!token || !trust) {
+		*ret = token ? AGENT_TOKEN_KEYS_MISSING : AGENT_NO_AUTHORIZATION;
+		return 0;
+	}
+	r = crypto_sha256(token, len, v.hash) ?: check(tokens, trust, token, len, peer, &v);
+	if (r == 0)
+		*ret = reason_at(&v, now);
+	return r;
+}
