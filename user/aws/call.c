@@ -229,8 +229,11 @@ static int on_data(void *arg, const void *data, size_t len)
 {
 	struct aws_call *call = arg;
 
+	/* the bound is for what was asked for; a page that says no may be larger */
+	if (call->status < 300 && len > call->max_answer - call->answer.len)
+		return -EMSGSIZE;
 	text_add_bytes(&call->answer, data, len);
-	return text_error(&call->answer) == -ENOMEM ? -ENOMEM : 0;
+	return text_error(&call->answer);
 }
 
 static enum aws_class class_of_error(int error)
@@ -341,7 +344,7 @@ static void on_done(void *arg, const struct http_result *result)
 	if (result->error) {
 		call->class = class_of_error(result->error);
 		if (result->error == -EMSGSIZE) /* it would be as large the next time */
-			finish(call, "", result->why);
+			finish(call, "", "the answer is too large");
 		else
 			settle(call, "", result->why);
 	} else if ((status >= 200 && status < 300) || (status == 404 && call->optional)) {
@@ -420,7 +423,7 @@ static int request(struct aws_call *call, uint64_t ns, struct pc_err *err)
 		.no_proxy = origin->no_proxy,
 		.connect_ns = origin->connect_ns,
 		.total_ns = origin->attempt_ns < ns ? origin->attempt_ns : ns,
-		.max_body = call->max_answer,
+		.max_body = AWS_ANSWER_MAX,
 		.on_head = on_head,
 		.on_data = on_data,
 		.on_done = on_done,
@@ -442,7 +445,7 @@ static int request(struct aws_call *call, uint64_t ns, struct pc_err *err)
 static void forget_answer(struct aws_call *call)
 {
 	text_done(&call->answer);
-	call->answer.max = call->max_answer + 1; /* there may be a NUL added */
+	call->answer.max = AWS_ANSWER_MAX + 1; /* there may be a NUL added */
 	call->status = 0;
 	call->date = 0;
 	call->retry_after_ns = 0;
