@@ -86,7 +86,7 @@ resolver_DEPS    := base net config identity http upstream kube kernel node
 agent_DEPS       := base crypto http credentials upstream libpodcred
 doctor_DEPS      := base net config identity http kernel node
 host_DEPS        := base
-daemon_DEPS      := base net config identity kube credentials upstream kernel node resolver agent libpodcred
+daemon_DEPS      := base net config identity http kube credentials fetch upstream kernel node resolver agent libpodcred
 cli_DEPS         := base net config kernel node resolver doctor host daemon
 
 # Every global symbol begins with one of these; in base and identity each file has its own.
@@ -117,7 +117,7 @@ aws_API         := arn.h client.h eks_auth.h endpoint.h error.h imds.h sigv4.h s
 kube_API        := annotations.h associations.h client.h kubeconfig.h podlist.h pods.h project.h token_keys.h token_request.h token_review.h \
                    watch.h
 credentials_API := associations.h choose.h credentials.h session.h store.h
-fetch_API       := fetch.h
+fetch_API       := fetch.h cache.h result.h metadata.h
 kernel_API      := load.h status.h features.h maps.h events.h
 agent_API       := agent.h
 host_API        := host.h

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/secret.h"
 #include "config/credentials.h"
+#include "fetch/fetch.h"
 #include "fetch/keys.h"
 #include "fetch/node_place.h"
 #include "fetch/process.h"
@@ -78,6 +79,15 @@ static bool has_some(const struct fetch_env *env, const struct config_node_crede
 	if (read_profile(&files, &profile) < 0)
 		return true; /* somebody meant it to be there: the attempt says what is wrong */
 	return (profile.access_key_id && profile.secret_access_key) || profile.credential_process;
+}
+
+bool fetch_profile_runs_program(const struct config_credentials *config, size_t i)
+{
+	_cleanup_(fetch_profile_done) struct fetch_profile profile = {};
+	struct files files = files_of(&config->node[i]);
+
+	return read_profile(&files, &profile) == 0 && profile.credential_process &&
+	       !profile.access_key_id;
 }
 
 static int use_keys(const struct fetch_env *env, const struct fetch_profile *profile,

@@ -65,6 +65,11 @@ const char *kube_config_warning(const struct kube_config *config)
 	return config->warning;
 }
 
+bool kube_config_runs_programs(const struct kube_config *config)
+{
+	return config->exec.command;
+}
+
 static int no_memory(struct pc_err *err)
 {
 	return pc_err_set(err, -ENOMEM, "no memory");

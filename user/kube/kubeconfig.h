@@ -42,3 +42,6 @@ const char *kube_config_server(const struct kube_config *config);
 
 /* What a user should know and may not: that the server is not verified. One line, or NULL. */
 const char *kube_config_warning(const struct kube_config *config);
+
+/* Whether it has an exec plugin. */
+bool kube_config_runs_programs(const struct kube_config *config);

@@ -4,7 +4,7 @@
 
 _podcred() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} options
-  local commands='load unload run resolve serve status trace metrics pods peers flows targets ready host features
+  local commands='load unload run resolve serve fetch status trace metrics pods peers flows targets ready host features
     explain doctor check-config version help'
   local place='--config --agent --cgroup --kubepods --create --force --agent-cgroup --pin-dir'
   local log='--log-json --debug'
@@ -15,7 +15,7 @@ _podcred() {
     return
   fi
   case $prev in
-  --config | --pods | --kubeconfig | --associations | --token-key | --jwks | --metrics | --node-metrics | --fetch-socket)
+  --config | --pods | --kubeconfig | --associations | --token-key | --jwks | --metrics | --node-metrics | --fetch-socket | --socket)
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     return
     ;;
@@ -35,6 +35,7 @@ _podcred() {
   run) options="$place --without --pods --kubeconfig --context --node --metrics --associations --user --fetch-user --token-key --require-authorization --keep --verbose $log" ;;
   resolve) options="--config --pods --kubeconfig --context --node --metrics --kubepods --fetch-socket --standby --conflict-seconds --pin-dir $log" ;;
   serve) options="--config --agent --metrics-address --associations --node-metrics --user --token-key --fetch-socket --fetch-user --pod-uid --handover --require-authorization --jwks $log" ;;
+  fetch) options="--socket --config --associations --kubeconfig --context --node --user $log" ;;
   status) options='--kubepods --json --pin-dir' ;;
   pods | peers | flows | targets) options='--json --pin-dir' ;;
   explain) options='--pod --to --protocol --json --pin-dir' ;;

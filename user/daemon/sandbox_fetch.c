@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "daemon/sandbox_fetch.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "daemon/sandbox.h"
+
+#if defined(__x86_64__)
+#define NATIVE_ABI AUDIT_ARCH_X86_64
+#define X32_BIT	   0x40000000U
+#elif defined(__aarch64__)
+#define NATIVE_ABI AUDIT_ARCH_AARCH64
+#endif
+
+static const int refused[] = {
+	/* serving others */
+	__NR_listen,
+	__NR_accept,
+	__NR_accept4,
+	/* other processes */
+	__NR_ptrace,
+	__NR_process_vm_readv,
+	__NR_process_vm_writev,
+	__NR_process_madvise,
+	__NR_pidfd_getfd,
+	__NR_kcmp,
+	__NR_setpriority,
+	__NR_sched_setaffinity,
+	__NR_move_pages,
+	__NR_migrate_pages,
+	/* mounts and namespaces */
+	__NR_mount,
+	__NR_umount2,
+	__NR_pivot_root,
+	__NR_chroot,
+	__NR_open_tree,
+	__NR_move_mount,
+	__NR_fsopen,
+	__NR_fsconfig,
+	__NR_fsmount,
+	__NR_fspick,
+	__NR_mount_setattr,
+	__NR_setns,
+	__NR_unshare,
+	__NR_open_by_handle_at,
+	__NR_name_to_handle_at,
+	/* the kernel */
+	__NR_bpf,
+	__NR_perf_event_open,
+	__NR_init_module,
+	__NR_finit_module,
+	__NR_delete_module,
+	__NR_kexec_load,
+	__NR_kexec_file_load,
+	__NR_io_uring_setup,
+	__NR_io_uring_enter,
+	__NR_io_uring_register,
+	__NR_userfaultfd,
+	__NR_add_key,
+	__NR_request_key,
+	__NR_keyctl,
+	__NR_fanotify_init,
+	__NR_personality,
+	__NR_syslog,
+	__NR_lookup_dcookie,
+	/* the system */
+	__NR_reboot,
+	__NR_swapon,
+	__NR_swapoff,
+	__NR_sethostname,
+	__NR_setdomainname,
+	__NR_settimeofday,
+	__NR_clock_settime,
+	__NR_clock_adjtime,
+	__NR_adjtimex,
+	__NR_acct,
+	__NR_quotactl,
+#ifdef __NR_iopl
+	__NR_iopl,
+	__NR_ioperm,
+	__NR_modify_ldt,
+#endif
+};
+
+static const int refused_execution[] = {
+	__NR_execve,
+	__NR_execveat,
+#ifdef __NR_fork
+	__NR_fork,
+	__NR_vfork,
+#endif
+};
+
+#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
+#define RETURN(v)   BPF_STMT(BPF_RET | BPF_K, (v))
+#define REFUSE(e)   RETURN(SECCOMP_RET_ERRNO | ((e)&SECCOMP_RET_DATA))
+
+struct filter {
+	struct sock_filter code[2 * (ARRAY_SIZE(refused) + ARRAY_SIZE(refused_execution)) + 16];
+	unsigned short n;
+};
+
+static void put(struct filter *filter, struct sock_filter insn)
+{
+	filter->code[filter->n++] = insn;
+}
+
+static void put_refused(struct filter *filter, const int *calls, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		put(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+							 (uint32_t)calls[i], 0, 1));
+		put(filter, (struct sock_filter)REFUSE(EPERM));
+	}
+}
+
+/* Numbers mean something else in another ABI. The flags of clone3 are behind a pointer: with ENOSYS the C library
+ * uses clone. */
+static void put_prologue(struct filter *filter)
+{
+	put(filter, (struct sock_filter)LOAD(arch));
+	put(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ABI, 1, 0));
+	put(filter, (struct sock_filter)RETURN(SECCOMP_RET_KILL_PROCESS));
+	put(filter, (struct sock_filter)LOAD(nr));
+#ifdef X32_BIT
+	put(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1));
+	put(filter, (struct sock_filter)RETURN(SECCOMP_RET_KILL_PROCESS));
+#endif
+	put(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_clone3, 0, 1));
+	put(filter, (struct sock_filter)REFUSE(ENOSYS));
+}
+
+/* At the end of the filter, as it loads something else: clone makes threads only. */
+static void put_threads_only(struct filter *filter)
+{
+	struct sock_filter flags = LOAD(args[0]);
+
+	put(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_clone, 0, 3));
+	put(filter, flags);
+	put(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 1, 0));
+	put(filter, (struct sock_filter)REFUSE(EPERM));
+}
+
+int daemon_sandbox_fetch_enter(bool may_execute)
+{
+	struct filter filter = {};
+	struct sock_fprog prog = {.filter = filter.code};
+	long r;
+
+	put_prologue(&filter);
+	put_refused(&filter, refused, ARRAY_SIZE(refused));
+	if (!may_execute && SANDBOX_REFUSES) {
+		put_refused(&filter, refused_execution, ARRAY_SIZE(refused_execution));
+		put_threads_only(&filter);
+	}
+	put(&filter, (struct sock_filter)RETURN(SECCOMP_RET_ALLOW));
+	prog.len = filter.n;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	r = syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER,
+		    SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_LOG, &prog);
+	if (r < 0)
+		return -errno;
+	return r ? -EBUSY : 0;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Credentials of pods, from where they are made. Which association applies, which source, and the cache in front of it.
+ * All on one loop; nothing here waits or logs.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "credentials/choose.h"
+#include "credentials/session.h"
+#include "fetch/cache.h"
+
+struct aws_imds;
+struct config_credentials;
+struct cred_store;
+struct fetch;
+struct fetch_pending;
+struct http_client;
+struct kube_client;
+struct loop;
+struct pc_err;
+
+/* One attempt to get credentials, for the log. */
+struct fetch_report {
+	const struct cred_pod *pod; /* the first one that asked */
+	const char *source, *role_arn, *session_name; /* the last two may be NULL */
+	const struct fetch_result *result; /* its secrets are not for the log */
+	uint64_t took_ns;
+};
+
+struct fetch_events {
+	void *arg;
+	void (*said)(void *arg, bool bad, const char *line); /* for the log */
+	void (*tried)(void *arg, const struct fetch_report *report);
+	void (*changed)(void *arg); /* what the cluster says of service accounts */
+	/* Once, unless fetch_is_ready() from the beginning: it is worth to ask from now on, as the region is known, or
+	 * could not be found at once. */
+	void (*ready)(void *arg);
+};
+
+struct fetch_options {
+	struct loop *loop;
+	struct http_client *http;
+	struct kube_client *kube; /* NULL: this is no cluster */
+	const struct config_credentials *config;
+	struct cred_store *associations; /* NULL: there is no file */
+	const char *node_name; /* NULL: not known */
+	struct fetch_events events;
+};
+
+/* What options point to has to outlive it. events are called from the loop only. -EINVAL: the configuration; err
+ * says what. -ENOMEM and the like. */
+int fetch_new(const struct fetch_options *options, struct fetch **ret, struct pc_err *err);
+
+/* Ends all attempts; nobody is called. Returns NULL; NULL is fine. */
+struct fetch *fetch_free(struct fetch *fetch);
+
+bool fetch_is_ready(const struct fetch *fetch);
+
+struct fetch_reply {
+	struct fetch_answer answer;
+	const char *source; /* "sts"; NULL: it did not come to that */
+	const char *role; /* its name; NULL: not known */
+	const char *role_arn, *account_id, *session_name; /* NULL: not known */
+};
+
+/* reply and what it points to are valid until it returns. */
+typedef void fetch_reply_fn(void *arg, const struct fetch_reply *reply);
+
+/* done is called once, perhaps before this has returned: then *ret is NULL. token: of the pod; NULL: none. */
+void fetch_credentials(struct fetch *fetch, const struct cred_pod *pod, const char *token,
+		       fetch_reply_fn *done, void *arg, struct fetch_pending **ret);
+
+/* done is not called any more. Returns NULL; NULL is fine. */
+struct fetch_pending *fetch_pending_cancel(struct fetch_pending *pending);
+
+/* That pod has ended. */
+void fetch_gone(struct fetch *fetch, const char *pod_uid);
+
+/* Whether the node's credentials number i of the configuration come from a program, as their file says now. */
+bool fetch_profile_runs_program(const struct config_credentials *config, size_t i);
+
+/* The metadata service of the node, for fetch/metadata.h. */
+struct aws_imds *fetch_imds(const struct fetch *fetch);
