@@ -220,9 +220,23 @@ class Connection:
         certificate["tls"] = name
         self.send(answer())
 
+    def canned(self):
+        """What the test has written for this target, with its status in the first line; and what was asked, for it."""
+        try:
+            with open(f"{DIR}/answer{self.target.replace('/', '_')}", "rb") as file:
+                code, body = file.read().split(b"\n", 1)
+        except OSError:
+            return False
+        with open(f"{DIR}/asked", "wb") as file:
+            file.write(f"{self.method} {self.target}\n".encode() + self.body)
+        self.send(answer(body, code + b" Word", b"Content-Type: application/json"))
+        return True
+
     def serve(self):
         while True:
             self.request()
+            if self.canned():
+                continue
             path = self.target.split("/", 3)[3] if self.target.startswith("http://") else self.target.lstrip("/")
             name, _, argument = path.partition("?")[0].partition("/")
             way = getattr(self, name.replace("-", "_"), None)
