@@ -44,7 +44,8 @@
 #define WEB_MAC	  "\x02\x00\x00\x00\x95\x02"
 #define RELAY_MAC "\x02\x00\x00\x00\x95\x03"
 
-#define WAIT_MS 250 /* for a packet that is dropped; on a good way it takes less than one */
+#define WAIT_MS	   250 /* for a packet that is dropped; on a good way it takes less than one */
+#define PATIENT_MS 10000 /* for an answer that has to come, however busy the machine is */
 
 /* A row's function returns -errno, 0 when it sent and heard nothing, 1 when the answer is in line,
  * or ABSENT with the reason in line. */
@@ -185,6 +186,9 @@ const char *setting(const char *name);
 int absent(struct row *row, const char *why);
 socklen_t address(struct sockaddr_storage *ss, const char *host, int port, bool mapped);
 int set_int(int fd, int level, int name, int value);
+void expect_answer(bool due);
+int wait_ms(int usual);
+int set_receive_timeout(int fd, int ms);
 int socket_timeouts(int fd);
 int hear(struct row *row, int fd);
 int dial(int fd, const char *host, int port, bool mapped);

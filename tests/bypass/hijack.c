@@ -311,7 +311,7 @@ static int nonblocking(struct row *row)
 
 	if (connect(fd, (struct sockaddr *)&ss, len) < 0 && errno != EINPROGRESS)
 		return -errno;
-	if (poll(&p, 1, WAIT_MS) <= 0)
+	if (poll(&p, 1, wait_ms(WAIT_MS)) <= 0)
 		return 0;
 	if (send(fd, "token\n", 6, MSG_NOSIGNAL) < 0)
 		return -errno;

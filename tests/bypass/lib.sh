@@ -104,7 +104,7 @@ relay_up() {
 }
 
 bypass_environment() {
-  export BYPASS_COUNTER=$ENV_TMP/reached
+  export BYPASS_COUNTER=$ENV_TMP/reached BYPASS_COLUMN=podcred
   export BYPASS_OTHER_CGROUP=${POD_CGROUP[other]}/container
   export BYPASS_OWN_IP=${POD_IP[web]} BYPASS_OWN_IP6=${POD_IP6[web]} BYPASS_OTHER_IP=${POD_IP[other]}
   export BYPASS_TRUSTED_IP=${POD_IP[trusted]} BYPASS_TRUSTED_IP6=${POD_IP6[trusted]}

@@ -168,6 +168,7 @@ is_in_column() {
 run_column() {
   local column=$1 n program
   bypass_up
+  BYPASS_COLUMN=$column
   bypass_hijacker
   bypass_neighbour
   start_older

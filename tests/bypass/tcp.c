@@ -41,7 +41,7 @@ static int nonblocking(struct row *row)
 
 	if (connect(fd, (struct sockaddr *)&ss, len) < 0 && errno != EINPROGRESS)
 		return -errno;
-	if (poll(&p, 1, WAIT_MS) <= 0)
+	if (poll(&p, 1, wait_ms(WAIT_MS)) <= 0)
 		return 0;
 	getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
 	if (error)

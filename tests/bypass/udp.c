@@ -16,7 +16,6 @@ static int udp(int family)
 /* Connected, then write() alone. */
 static int connected(struct row *row, int fd, const char *host, int port, bool mapped)
 {
-	static const struct timeval wait = {.tv_usec = WAIT_MS * 1000};
 	int r;
 
 	if (fd < 0)
@@ -24,7 +23,7 @@ static int connected(struct row *row, int fd, const char *host, int port, bool m
 	r = dial(fd, host, port, mapped);
 	if (r == 0 && write(fd, "ping\n", 5) < 0)
 		r = -errno;
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+	set_receive_timeout(fd, wait_ms(WAIT_MS));
 	return r < 0 ? r : hear(row, fd);
 }
 
@@ -94,7 +93,6 @@ static int address_form(struct row *row)
 static int message(struct row *row, int fd, const char *host, bool mapped, int level, int type,
 		   const void *data, size_t len)
 {
-	static const struct timeval wait = {.tv_usec = WAIT_MS * 1000};
 	union {
 		char space[CMSG_SPACE(64)];
 		struct cmsghdr align;
@@ -115,7 +113,7 @@ static int message(struct row *row, int fd, const char *host, bool mapped, int l
 	}
 	if (sendmsg(fd, &msg, 0) < 0)
 		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+	set_receive_timeout(fd, wait_ms(WAIT_MS));
 	return hear(row, fd);
 }
 

@@ -74,12 +74,38 @@ int set_int(int fd, int level, int name, int value)
 }
 
 /* connect() then ends with EINPROGRESS when its packets are dropped. */
+static bool answer_due;
+
+/* Said once for the row of this process, before it runs. */
+void expect_answer(bool due)
+{
+	answer_due = due;
+}
+
+/* A row that is to be refused or dropped gives up soon: nothing can come. */
+int wait_ms(int usual)
+{
+	return answer_due ? PATIENT_MS : usual;
+}
+
+static struct timeval as_timeval(int ms)
+{
+	return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+}
+
+int set_receive_timeout(int fd, int ms)
+{
+	struct timeval wait = as_timeval(ms);
+
+	return negative(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)));
+}
+
 int socket_timeouts(int fd)
 {
-	static const struct timeval out = {.tv_usec = WAIT_MS * 1000}, in = {.tv_sec = 1};
+	struct timeval out = as_timeval(wait_ms(WAIT_MS));
 
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &out, sizeof(out));
-	return negative(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &in, sizeof(in)));
+	return set_receive_timeout(fd, wait_ms(1000));
 }
 
 /* One line of an answer. */
@@ -154,7 +180,6 @@ int tcp_to(struct row *row, const char *host, int port, bool mapped)
 /* A datagram, and the echo of it. */
 int send_and_hear(struct row *row, int fd, const char *host, int port, bool mapped)
 {
-	static const struct timeval wait = {.tv_usec = WAIT_MS * 1000};
 	struct sockaddr_storage ss;
 	socklen_t len = address(&ss, host, port, mapped);
 
@@ -162,7 +187,7 @@ int send_and_hear(struct row *row, int fd, const char *host, int port, bool mapp
 		return -errno;
 	if (sendto(fd, "ping\n", 5, 0, (struct sockaddr *)&ss, len) < 0)
 		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
+	set_receive_timeout(fd, wait_ms(WAIT_MS));
 	return hear(row, fd);
 }
 
