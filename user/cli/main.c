@@ -28,6 +28,7 @@ const struct cli_command cli_commands[] = {
 	{"host", cmd_host, "install the guard on the host, so that it is there before the kubelet"},
 	{"ready", cmd_ready, "whether agent or resolver work, for probes of the kubelet"},
 	{"features", cmd_features, "what this kernel supports, and what is lost without it"},
+	{"trust-policy", cmd_trust_policy, "the trust policy that a role needs"},
 	{"check-config", cmd_check_config, "check configuration files, change nothing"},
 	{"version", cmd_version, "version of podcred and libbpf"},
 	{},

@@ -5,7 +5,7 @@
 _podcred() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} options
   local commands='load unload run resolve serve fetch status trace metrics pods peers flows targets ready host features
-    explain doctor check-config version help'
+    explain doctor trust-policy check-config version help'
   local place='--config --agent --cgroup --kubepods --create --force --agent-cgroup --pin-dir'
   local log='--log-json --debug'
 
@@ -15,7 +15,7 @@ _podcred() {
     return
   fi
   case $prev in
-  --config | --pods | --kubeconfig | --associations | --token-key | --jwks | --metrics | --node-metrics | --fetch-socket | --socket)
+  --config | --pods | --kubeconfig | --associations | --token-key | --jwks | --metrics | --node-metrics | --fetch-socket | --socket | --convert)
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     return
     ;;
@@ -27,7 +27,11 @@ _podcred() {
     mapfile -t COMPREPLY < <(compgen -u -- "$cur")
     return
     ;;
-  --agent | --pod-uid | --without | --context | --node | --count | --pod | --to | --protocol) return ;;
+  --agent | --pod-uid | --without | --context | --node | --count | --pod | --to | --protocol | --service-account | --principal | --issuer) return ;;
+  --source)
+    mapfile -t COMPREPLY < <(compgen -W 'sts webIdentity eksAuth' -- "$cur")
+    return
+    ;;
   esac
   case ${COMP_WORDS[1]} in
   load) options="$place --without --take-over --if-needed --token-key --verbose --json" ;;
@@ -45,6 +49,7 @@ _podcred() {
   ready) options='--config --agent --pod-uid --resolver --pin-dir --json' ;;
   host) options='--root --dir --config --agent --cgroup --kubepods --agent-cgroup --pin-dir --without --best-effort --json' ;;
   features) options='--json' ;;
+  trust-policy) options='--config --associations --service-account --source --principal --issuer --convert' ;;
   check-config) options='--associations' ;;
   version) options= ;;
   *) return ;;
