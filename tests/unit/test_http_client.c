@@ -41,7 +41,7 @@ struct seen {
 	unsigned status, head_status;
 	int error;
 	char why[HTTP_WHY_SIZE];
-	char type[64];
+	char type[64], fifth[64], early[64];
 	uint64_t retry_after_ns;
 	time_t date;
 	char body[65536];
@@ -60,6 +60,9 @@ static int on_head(void *arg, const struct http_head *head)
 	seen->head_status = head->status;
 	seen->retry_after_ns = head->retry_after_ns;
 	seen->date = head->date;
+	snprintf(seen->fifth, sizeof(seen->fifth), "%s", http_head_get(head, "x-5") ?: "(none)");
+	snprintf(seen->early, sizeof(seen->early), "%s",
+		 http_head_get(head, "Content-Type") ?: "(none)");
 	snprintf(seen->type, sizeof(seen->type), "%s", head->content_type ?: "(none)");
 	return seen->head_result;
 }
@@ -301,6 +304,10 @@ static void test_interim_and_trailers(void **state)
 	assert_int_equal(seen.head_status, 200);
 	assert_string_equal(seen.type, "text/late");
 	assert_string_equal(seen.body, "final");
+	assert_string_equal(seen.early, "text/late"); /* not that of the interim head */
+	assert_string_equal(seen.fifth, "(none)");
+	get(&seen, "plain", "/many-headers/6");
+	assert_string_equal(seen.fifth, "some value");
 	get(&seen, "plain", "/trailers");
 	assert_int_equal(seen.heads, 1);
 	assert_string_equal(seen.body, "text");
