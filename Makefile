@@ -87,7 +87,7 @@ agent_DEPS       := base crypto http credentials upstream libpodcred
 doctor_DEPS      := base net config identity http kernel node
 host_DEPS        := base
 daemon_DEPS      := base net config identity http kube credentials fetch upstream kernel node resolver agent libpodcred
-cli_DEPS         := base net config credentials kernel node resolver doctor host daemon
+cli_DEPS         := base net config http kube credentials fetch kernel node resolver doctor host daemon
 
 # Every global symbol begins with one of these; in base and identity each file has its own.
 base_PREFIX        := base64_ caps_ file_ k8s_ log_ loop_ net_addr_ net_prefix_ parse_ pc_err_ program_ secret_ text_ timestamp_
@@ -117,7 +117,7 @@ aws_API         := arn.h client.h eks_auth.h endpoint.h error.h imds.h sigv4.h s
 kube_API        := annotations.h associations.h client.h kubeconfig.h podlist.h pods.h project.h token_keys.h token_request.h token_review.h \
                    watch.h
 credentials_API := associations.h choose.h credentials.h session.h store.h trust.h
-fetch_API       := fetch.h cache.h result.h metadata.h
+fetch_API       := fetch.h cache.h result.h metadata.h rules.h
 kernel_API      := load.h status.h features.h maps.h events.h
 agent_API       := agent.h
 host_API        := host.h

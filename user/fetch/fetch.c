@@ -19,6 +19,7 @@
 #include "fetch/clock.h"
 #include "fetch/node.h"
 #include "fetch/region.h"
+#include "fetch/rules.h"
 #include "fetch/source.h"
 #include "kube/annotations.h"
 #include "kube/associations.h"
@@ -501,29 +502,6 @@ static void on_said(void *arg, bool bad, const char *line)
 	say(arg, bad, line);
 }
 
-static void read_rules(struct fetch *fetch)
-{
-	static const enum cred_source sources[] = {
-		[CONFIG_SOURCE_STS] = CRED_SOURCE_STS,
-		[CONFIG_SOURCE_WEB_IDENTITY] = CRED_SOURCE_WEB_IDENTITY,
-		[CONFIG_SOURCE_EKS_AUTH] = CRED_SOURCE_EKS_AUTH,
-	};
-	const struct config_credentials *c = fetch->options.config;
-
-	fetch->rules = (struct cred_rules){
-		.default_source = sources[c->source],
-		.objects = c->objects,
-		.irsa = c->migration.irsa,
-		.kube2iam = c->migration.kube2iam,
-		.kiam = c->migration.kiam,
-		.base_role_arn = or_null(c->migration.base_role_arn),
-		.default_role = or_null(c->migration.default_role),
-		.allowed_roles_regexp = c->migration.allowed_roles == CONFIG_PATTERN_REGEXP,
-	};
-	fetch->cluster = (struct cred_cluster){.name = or_null(c->cluster_name),
-					       .arn = or_null(c->cluster_arn)};
-}
-
 static int make_cache(struct fetch *fetch)
 {
 	struct fetch_cache_options options = {
@@ -654,7 +632,7 @@ int fetch_new(const struct fetch_options *options, struct fetch **ret, struct pc
 		.kube = options->kube,
 		.node_name = options->node_name,
 	};
-	read_rules(fetch);
+	fetch_rules(fetch->options.config, &fetch->rules, &fetch->cluster);
 	r = make(fetch, err);
 	if (r < 0)
 		fetch_free(fetch);
