@@ -1,11 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
 #include <stdio.h>
 
 #include "base/cleanup.h"
 #include "base/plural.h"
 #include "cli/cli.h"
 #include "config/config.h"
-#include "daemon/serve.h"
+#include "credentials/associations.h"
+#include "fetch/rules.h"
+
+/* Whether the source of the configuration can do what associations without one of their own ask for. */
+static int check_sources(const struct config *config, const char *path,
+			 const struct cred_table *table, struct pc_err *err)
+{
+	struct cred_rules rules;
+	struct cred_cluster cluster;
+
+	fetch_rules(&config->credentials, &rules, &cluster);
+	for (size_t i = 0; i < cred_table_count(table); i++) {
+		const struct cred_association *a = cred_table_at(table, i);
+		const char *conflict = cred_association_conflict(a, rules.default_source);
+
+		if (conflict)
+			return pc_err_set(err, -EINVAL, "%s:%u: %s/%s: %s", path, a->line,
+					  a->namespace, a->service_account, conflict);
+	}
+	return 0;
+}
+
+/* config: NULL, none was given. */
+static int check_associations(const struct config *config, const char *path, size_t *ret_count,
+			      struct pc_err *err)
+{
+	struct cred_table *table;
+	int r = cred_table_load(path, &table, NULL, err);
+
+	if (r < 0)
+		return r;
+	*ret_count = cred_table_count(table);
+	r = config ? check_sources(config, path, table, err) : 0;
+	cred_table_unref(table);
+	return r;
+}
 
 int cmd_check_config(const struct cli_command *self, int argc, char **argv)
 {
@@ -28,7 +64,8 @@ int cmd_check_config(const struct cli_command *self, int argc, char **argv)
 	if (n == 1)
 		r = config_load(argv[1], &config, &err);
 	if (r == 0 && associations)
-		r = daemon_serve_check_associations(associations, &n_associations, &err);
+		r = check_associations(n == 1 ? &config : NULL, associations, &n_associations,
+				       &err);
 	if (r < 0)
 		return cli_fail(false, r, &err);
 	if (n == 1)

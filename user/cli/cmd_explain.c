@@ -10,6 +10,7 @@
 #include "base/addr.h"
 #include "base/cleanup.h"
 #include "base/parse.h"
+#include "cli/association.h"
 #include "cli/cli.h"
 #include "doctor/facts.h"
 #include "kernel/load.h"
@@ -255,8 +256,10 @@ static const char *path_to(const struct agent_paths *paths, const struct podcred
 	return paths->known[family] ? paths->text[family] : NULL;
 }
 
+/* association: NULL, or the caller's. */
 static void explain_all(const struct facts_source *source, const struct podcred_pod *pod,
-			const struct podcred_target_key *dests, size_t n, bool json)
+			const struct podcred_target_key *dests, size_t n, json_t *association,
+			bool json)
 {
 	_cleanup_free_ char *outside = doctor_facts_outside(source, pod);
 	json_t *array = json_array();
@@ -284,17 +287,21 @@ static void explain_all(const struct facts_source *source, const struct podcred_
 			print_verdict(&dests[i], &verdict);
 	}
 	if (json)
-		cli_print_json(json_pack("{soss*so*so}", "pod", json_pod(&source->status, pod),
+		cli_print_json(json_pack("{soss*so*sO*so}", "pod", json_pod(&source->status, pod),
 					 "outside", outside, "path",
 					 paths.has_way ? cli_json_way(&paths.way) : NULL,
-					 "destinations", array));
+					 "association", association, "destinations", array));
 	else
 		json_decref(array);
+	if (!json && association)
+		cli_print_association(association);
 }
 
 int cmd_explain(const struct cli_command *self, int argc, char **argv)
 {
 	const char *pin_dir = NULL, *pod_text = NULL, *to = NULL, *protocol = NULL;
+	struct cli_association_options sources = {};
+	json_t *association = NULL;
 	bool json = false;
 	const struct cli_option options[] = {
 		{"pod", "POD", "NAMESPACE/NAME, uid or cgroup id (required)", &pod_text, NULL,
@@ -302,6 +309,13 @@ int cmd_explain(const struct cli_command *self, int argc, char **argv)
 		{"to", "ADDRESS[:PORT]", "destination (default: all redirected)", &to, NULL, NULL},
 		{"protocol", "NAME", "tcp (default), udp, icmp, ... or a number", &protocol, NULL,
 		 NULL},
+		{"associations", "FILE", "say which association it gets: of this file",
+		 &sources.associations, NULL, NULL},
+		{"config", "FILE", "where else associations come from", &sources.config, NULL,
+		 NULL},
+		{"kubeconfig", "FILE", "how to ask the API server for them", &sources.kubeconfig,
+		 NULL, NULL},
+		{"context", "NAME", "context of the kubeconfig", &sources.context, NULL, NULL},
 		CLI_JSON(json),
 		CLI_PIN_DIR(pin_dir),
 	};
@@ -328,7 +342,10 @@ int cmd_explain(const struct cli_command *self, int argc, char **argv)
 	if (r == 0 && !to)
 		n = doctor_facts_redirected(&source, dests, ARRAY_SIZE(dests));
 	if (r == 0)
-		explain_all(&source, &pod, dests, n, json);
+		r = cli_association(&sources, &pod, &association, &err);
+	if (r == 0)
+		explain_all(&source, &pod, dests, n, association, json);
+	json_decref(association);
 	doctor_facts_close(&source);
 	return r < 0 ? cli_fail(json, r, &err) : 0;
 }

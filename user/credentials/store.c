@@ -114,16 +114,3 @@ bool cred_store_exposed(const struct cred_store *store)
 {
 	return atomic_load(&store->exposed);
 }
-
-int cred_check(const char *path, size_t *ret_count, bool *ret_exposed, struct pc_err *err)
-{
-	struct cred_table *table;
-	int r = cred_table_load(path, &table, ret_exposed, err);
-
-	if (r < 0)
-		return r;
-	if (ret_count)
-		*ret_count = cred_table_count(table);
-	cred_table_unref(table);
-	return 0;
-}

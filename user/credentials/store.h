@@ -30,6 +30,3 @@ size_t cred_store_count(struct cred_store *store);
 
 /* Others than root and this process could read the file when it was last read: worth a warning. */
 bool cred_store_exposed(const struct cred_store *store);
-
-/* Reads an associations file and forgets it, for check-config. ret_count, ret_exposed: may be NULL. */
-int cred_check(const char *path, size_t *ret_count, bool *ret_exposed, struct pc_err *err);

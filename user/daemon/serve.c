@@ -456,8 +456,3 @@ int daemon_serve(const struct serve_options *options, struct pc_err *err)
 	take_turn(&serve);
 	return loop_run(serve.loop);
 }
-
-int daemon_serve_check_associations(const char *path, size_t *ret_n, struct pc_err *err)
-{
-	return cred_check(path, ret_n, NULL, err);
-}

@@ -31,6 +31,3 @@ struct serve_options {
 
 /* The credential agent, until SIGTERM or SIGINT. SIGHUP reads the associations and the keys again. */
 int daemon_serve(const struct serve_options *options, struct pc_err *err);
-
-/* Read an associations file and forget it. *ret_n: how many associations it has. */
-int daemon_serve_check_associations(const char *path, size_t *ret_n, struct pc_err *err);

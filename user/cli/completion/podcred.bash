@@ -42,7 +42,7 @@ _podcred() {
   fetch) options="--socket --config --associations --kubeconfig --context --node --user $log" ;;
   status) options='--kubepods --json --pin-dir' ;;
   pods | peers | flows | targets) options='--json --pin-dir' ;;
-  explain) options='--pod --to --protocol --json --pin-dir' ;;
+  explain) options='--pod --to --protocol --associations --config --kubeconfig --context --json --pin-dir' ;;
   doctor) options='--no-probe --kubepods --json --pin-dir' ;;
   trace) options='--allowed --count --json --pin-dir' ;;
   metrics) options='--pin-dir' ;;
