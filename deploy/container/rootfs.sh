@@ -12,7 +12,7 @@ mkdir "$root"
 mkdir -p "$root/usr/bin" "$root/etc" "$root/tmp" "$root/var/lib/dpkg/status.d"
 strip -o "$root/usr/bin/podcred" "$binary"
 chmod 0755 "$root/usr/bin/podcred"
-printf 'root:x:0:0:root:/:/sbin/nologin\npodcred:x:60777:60777:podcred agent:/:/sbin/nologin\n' >"$root/etc/passwd"
+printf 'root:x:0:0:root:/:/sbin/nologin\npodcred:x:60777:60777:podcred agent:/:/sbin/nologin\npodcred-fetch:x:60778:60777:podcred fetch:/:/sbin/nologin\n' >"$root/etc/passwd"
 printf 'root:x:0:\npodcred:x:60777:\n' >"$root/etc/group"
 chmod 1777 "$root/tmp"
 # without it /etc/hosts would be asked last

@@ -56,7 +56,7 @@ known_reasons() {
 }
 
 WORKLOADS=("$BASE/daemonset.yaml" deploy/kubernetes/uninstall/daemonset.yaml)
-check 'the DaemonSet has four containers' test "$(contexts "$BASE/daemonset.yaml" | wc -l)" -eq 4
+check 'the DaemonSet has five containers' test "$(contexts "$BASE/daemonset.yaml" | wc -l)" -eq 5
 for file in "${WORKLOADS[@]}"; do
   same "$file: every option is one of the program" '' "$(unknown_options "$file")"
 done

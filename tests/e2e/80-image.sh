@@ -24,7 +24,7 @@ runc() { command runc --root "$ENV_TMP/runc" "$@"; }
 # runc makes its cgroups in the v1 hierarchies of a hybrid machine as well.
 image_down() {
   local status=$? id
-  for id in resolve serve; do
+  for id in resolve fetch serve; do
     [ ! -d "$ENV_TMP/runc/$id" ] || runc delete --force "$id" >/dev/null 2>&1
   done
   find /sys/fs/cgroup -mindepth 2 -maxdepth 2 -type d -name "$ENV_ID" -not -path "$ENV_CGROUP" \
@@ -152,7 +152,7 @@ note "archive $size KiB, unpacked $(du -sk "$ENV_TMP/rootfs" | cut -f 1) KiB"
 check "it is smaller than $MAX_IMAGE_KIB KiB" [ "$size" -lt $MAX_IMAGE_KIB ]
 same 'unprivileged unless the pod says otherwise' '60777:60777 ["/usr/bin/podcred"] 1.2.3' \
   "$(jq -r '.config | "\(.User) \(.Entrypoint) \(.Labels["org.opencontainers.image.version"])"' "$CONFIG")"
-same 'nobody else has its user' 'podcred root' \
+same 'the users that have a container, and no others' 'podcred podcred-fetch root' \
   "$(cut -d: -f1 "$ENV_TMP/rootfs/etc/passwd" | sort | xargs)"
 check 'it has the certificate authorities that the system trusts' \
   cmp "/etc/ssl/certs/ca-certificates.crt" "$ENV_TMP/rootfs/etc/ssl/certs/ca-certificates.crt"
@@ -165,11 +165,14 @@ pod_add podcred burstable host
 pod_add cart besteffort
 pod_add till guaranteed
 env_podlist "$ENV_TMP/pods.json"
-mkdir "$ENV_TMP/names" "$ENV_TMP/secret" "$ENV_TMP/keep"
+mkdir "$ENV_TMP/names" "$ENV_TMP/secret" "$ENV_TMP/keep" "$ENV_TMP/agent"
+# as a kubelet makes it: for the group of the pod (fsGroup)
+chgrp 60777 "$ENV_TMP/agent"
+chmod 2777 "$ENV_TMP/agent"
 cp "$ENV_TMP/pods.json" "$ENV_TMP/names"
 env_associations >"$ENV_TMP/secret/associations.yaml"
-chown 60777 "$ENV_TMP/secret/associations.yaml"
-chmod 0400 "$ENV_TMP/secret/associations.yaml"
+chgrp 60777 "$ENV_TMP/secret/associations.yaml"
+chmod 0440 "$ENV_TMP/secret/associations.yaml"
 
 check 'every library is in the image' run_once version 60777 '' '/dev/null:/dev/null' version
 check 'init container: load attaches' load_container
@@ -187,8 +190,9 @@ check_not 'resolve cannot work with the seccomp profile of CRI-O' run_once resol
 same 'and says in one line what it may not' '1 1' \
   "$(wc -l <"$ENV_TMP/resolve.log") $(grep -c 'Operation not permitted' "$ENV_TMP/resolve.log")" || cat "$ENV_TMP/resolve.log"
 SECCOMP_ALSO=$SECCOMP_CONTAINERD
-run_daemon resolve 0 "$RESOLVE_CAPS" "$HOST_MOUNTS $ENV_TMP/names:/run/podcred:ro" \
-  resolve --pin-dir "$PIN_DIR" --kubepods "$(inside "$KUBEPODS")" --pods /run/podcred/pods.json
+run_daemon resolve 0 "$RESOLVE_CAPS" "$HOST_MOUNTS $ENV_TMP/names:/run/podcred:ro $ENV_TMP/agent:/run/podcred-agent:ro" \
+  resolve --pin-dir "$PIN_DIR" --kubepods "$(inside "$KUBEPODS")" --pods /run/podcred/pods.json \
+  --fetch-socket /run/podcred-agent/fetch.sock
 check 'resolver container starts' log_says resolve 'resolver ready: 3 pods'
 same 'in it, status says what it says on the node' "0 $(podcred status --json | jq -c '[.complete, .gaps]')" \
   "$(runc exec resolve /usr/bin/podcred status --pin-dir "$PIN_DIR" --json >"$ENV_TMP/out"
@@ -199,8 +203,9 @@ same 'and doctor fails nothing but the agent, which is not up yet' agent \
 same "load has made the agent's key, for its group to read" '440 0 60777 32' \
   "$(stat -c '%a %u %g %s' "$ENV_TMP/keep/token-key")"
 serve_container() {
-  run_daemon serve 60777 '' "$ENV_TMP/secret:/etc/podcred:ro $ENV_TMP/keep:/run/podcred-node:ro" serve \
-    --pod-uid "${POD_UID[podcred]}" \
+  run_daemon serve 60777 '' \
+    "$ENV_TMP/secret:/etc/podcred:ro $ENV_TMP/keep:/run/podcred-node:ro $ENV_TMP/agent:/run/podcred-agent" serve \
+    --pod-uid "${POD_UID[podcred]}" --fetch-socket /run/podcred-agent/fetch.sock \
     --agent "$NODE_V4:$AGENT_PORT" --associations /etc/podcred/associations.yaml --token-key /run/podcred-node/token-key
 }
 serve_container
@@ -208,6 +213,13 @@ check 'agent container starts' log_says serve 'agent ready'
 pid=$(runc state serve | jq .pid)
 same 'agent container: user, capabilities, no_new_privs, seccomp' '60777 0000000000000000 1 2' \
   "$(awk '/^(Uid|CapPrm|NoNewPrivs|Seccomp):/ { printf "%s%s", n++ ? " " : "", $2 }' "/proc/$pid/status")"
+
+run_daemon fetch 60778 '' "$ENV_TMP/secret:/etc/podcred:ro $ENV_TMP/agent:/run/podcred-agent:ro" fetch \
+  --socket /run/podcred-agent/fetch.sock --associations /etc/podcred/associations.yaml
+check 'fetch container starts, and reaches the agent' log_says fetch 'connected to the agent'
+same 'fetch container: user, capabilities, no_new_privs, seccomp' '60778 0000000000000000 1 2' \
+  "$(awk '/^(Uid|CapPrm|NoNewPrivs|Seccomp):/ { printf "%s%s", n++ ? " " : "", $2 }' \
+    "/proc/$(runc state fetch | jq .pid)/status")"
 
 # ---- does it work ----
 
