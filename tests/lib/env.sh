@@ -33,7 +33,7 @@ NODE_V6=fd99::1
 AGENT_PORT=7777
 PIN_DIR=${PIN_DIR:-/sys/fs/bpf/podcred-$ENV_ID}
 
-declare -A POD_UID POD_CGROUP POD_NETNS POD_IP POD_IP6 POD_HOST POD_CLASS POD_META
+declare -A POD_UID POD_CGROUP POD_NETNS POD_IP POD_IP6 POD_HOST POD_CLASS POD_META POD_ACCOUNT
 POD_COUNT=0
 
 note() { printf '# %s\n' "$*"; }
@@ -117,7 +117,7 @@ pod_add() {
   in_netns "${POD_NETNS[$name]}" ip route add default via "$NODE_V4"
 }
 
-# Namespace shop, service account = name of the pod. POD_META[NAME]: more of its metadata, as JSON, like
+# Namespace shop, service account = POD_ACCOUNT[NAME], else the name of the pod. POD_META[NAME]: more of its metadata, as JSON, like
 # '"labels":{"app":"web"}'.
 env_podlist() {
   local name sep=
@@ -126,7 +126,7 @@ env_podlist() {
     for name in "${!POD_UID[@]}"; do
       printf '%s{"metadata":{"name":"%s","namespace":"shop","uid":"%s"%s},' \
         "$sep" "$name" "${POD_UID[$name]}" "${POD_META[$name]:+,${POD_META[$name]}}"
-      printf '"spec":{"serviceAccountName":"%s","hostNetwork":%s}}' "$name" "${POD_HOST[$name]}"
+      printf '"spec":{"serviceAccountName":"%s","hostNetwork":%s}}' "${POD_ACCOUNT[$name]:-$name}" "${POD_HOST[$name]}"
       sep=,
     done
     printf ']}\n'
@@ -307,7 +307,7 @@ env_clean() {
     [ ! -e "$ns" ] || ip netns del "${ns##*/}"
   done
   [ -z "${ENV_TMP:-}" ] || rm -rf "$ENV_TMP"
-  POD_UID=() POD_CGROUP=() POD_NETNS=() POD_IP=() POD_IP6=() POD_HOST=() POD_CLASS=() POD_META=()
+  POD_UID=() POD_CGROUP=() POD_NETNS=() POD_IP=() POD_IP6=() POD_HOST=() POD_CLASS=() POD_META=() POD_ACCOUNT=()
   POD_COUNT=0
 }
 

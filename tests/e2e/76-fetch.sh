@@ -1,0 +1,253 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# podcred fetch: credentials of a stand-in of AWS that checks every signature and parameter, through serve, for pods.
+# One call for all pods that may share it, refresh ahead, and the designed answer to each fault.
+set -u
+# shellcheck source=tests/lib/env.sh
+. "$(dirname "$0")/../lib/env.sh"
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
+# shellcheck source=tests/lib/aws.sh
+. "$(dirname "$0")/../lib/aws.sh"
+
+ACCOUNT=arn:aws:iam::111122223333
+CLUSTER=arn:aws:eks:eu-west-1:111122223333:cluster/demo
+FETCH_UID=$((ENV_UID + 1))
+ECS=http://169.254.170.2/v1/credentials
+SHARERS=(s1 s2 s3 s4 s5)
+PYTHON=/usr/bin/python3 # Debian's, which has boto3
+
+# ---- the two processes ----
+
+config() {
+  cat <<YAML
+agent: ["$NODE_V4:$AGENT_PORT", "[$NODE_V6]:$AGENT_PORT"]
+credentials:
+  cluster: {name: demo, arn: "$CLUSTER"}
+  endpoints: {sts: "$STS_URL", eksAuth: "$EKS_AUTH_URL", imds: "$IMDS_URL"}
+  imds: {allow: [meta-data/placement/region]}
+YAML
+}
+
+# entry ACCOUNT LINE...: of the associations file
+entry() {
+  printf -- '  - namespace: shop\n    serviceAccount: %s\n' "$1"
+  printf '    %s\n' "${@:2}"
+}
+
+associations() {
+  echo 'associations:'
+  entry web "roleArn: $ACCOUNT:role/app"
+  entry chain "roleArn: $ACCOUNT:role/app" "targetRoleArn: $ACCOUNT:role/target"
+  entry shared "roleArn: $ACCOUNT:role/shared" 'sessionName: serviceAccount' 'disableSessionTags: true'
+  entry fixed 'role: fixed' \
+    'static: {accessKeyId: AKIAFIXED, secretAccessKey: secret-of-fixed, sessionToken: token-of-fixed}'
+  entry program 'role: program' "exec: {command: [$ENV_TMP/program, one, two], environment: {WHO: fetch}}"
+  entry fault "roleArn: $ACCOUNT:role/fault"
+  entry short "roleArn: $ACCOUNT:role/short"
+}
+
+serve_start() {
+  in_agent "$PODCRED" serve --config "$ENV_TMP/config.yaml" --associations "$ENV_TMP/associations.yaml" \
+    --user "$ENV_UID" --fetch-socket "$ENV_TMP/fetch.sock" --fetch-user "$FETCH_UID" >>"$ENV_TMP/serve.log" 2>&1 &
+  wait_for 10 agent_is_up || env_fail "the agent is not up: $(cat "$ENV_TMP/serve.log")"
+}
+
+starts=0
+is_connected() { [ "$(grep -c 'connected to the agent' "$ENV_TMP/fetch.log")" = $starts ]; }
+fetch_start() {
+  nsenter --net="/run/netns/$NODE_NETNS" env -i PATH="$PATH" HOME=/nonexistent SECRET_IN_ENV=do-not-inherit "$@" \
+    "$PODCRED" fetch --socket "$ENV_TMP/fetch.sock" --config "$ENV_TMP/config.yaml" \
+    --associations "$ENV_TMP/associations.yaml" --user "$FETCH_UID" >>"$ENV_TMP/fetch.log" 2>&1 &
+  FETCH_PID=$!
+  starts=$((starts + 1))
+  wait_for 10 is_connected ||
+    env_fail "fetch is not connected: $(cat "$ENV_TMP/fetch.log")"
+}
+fetch_stop() { kill "$FETCH_PID" && wait "$FETCH_PID"; }
+
+# How it was run is in the key id that it prints, as it may write no file.
+write_program() {
+  cat >"$ENV_TMP/program" <<'SH'
+#!/bin/sh
+names=$(env | sed 's/=.*//' | sort | paste -sd _)
+touch "${0%/*}/written" 2>/dev/null && written=yes
+printf '{"Version": 1, "AccessKeyId": "%s", "SecretAccessKey": "secret-of-program", "SessionToken": "token-of-program", "Expiration": "%s"}\n' \
+  "AKIA_$#_$2_ENV_${names}_FD_$(ls /proc/self/fd | paste -sd _)_WROTE_${written:-no}" "$(date -u -d '+1 hour' +%FT%TZ)"
+SH
+  chmod 755 "$ENV_TMP/program"
+}
+
+# ---- what pods see ----
+
+ask() { in_pod "$1" curl -s --max-time 10 -w '\n%{http_code}\n' "${2:-$ECS}"; }
+status() { ask "$@" | tail -n 1; }
+key() { ask "$@" | head -n 1 | jq -r '.AccessKeyId // .code'; }
+key_is() { [ "$(key "$2")" = "$1" ]; }
+key_is_not() { [ "$(key "$2")" != "$1" ]; }
+answers() { [ "$(status "$2")/$(key "$2")" = "$1" ]; } # answers STATUS/CODE POD
+
+waiting_are() { in_host curl -s "http://127.0.0.1:7778/metrics" | grep -qx "podcred_agent_requests_waiting $1"; }
+clear() { aws_do '{"clear": []}' >/dev/null; }
+assumed() { aws_calls "map(select(.action == \"AssumeRole\" and (.roleArn // \"\" | endswith(\"$1\")))) | $2"; }
+issued() { assumed "$1" 'last | .issued'; }
+calls_are() { [ "$(assumed "$2" length)" -ge "$1" ]; }
+
+env_up systemd
+for pod in web chain fixed program fault short late nobody; do pod_add $pod burstable; done
+for pod in "${SHARERS[@]}"; do
+  pod_add "$pod" besteffort
+  POD_ACCOUNT[$pod]=shared
+done
+env_load >/dev/null || env_fail 'load failed'
+env_resolve
+chmod 711 "$ENV_TMP"
+aws_up
+write_program
+config >"$ENV_TMP/config.yaml"
+associations >"$ENV_TMP/associations.yaml"
+chmod 644 "$ENV_TMP/config.yaml" "$ENV_TMP/associations.yaml"
+serve_start
+
+# ---- before fetch is there ----
+same 'static keys need no fetch' AKIAFIXED "$(key fixed)"
+same 'without fetch the others wait, and are told to come again' 503/CredentialsUninitialized "$(status web)/$(key web)"
+fetch_start
+
+# ---- STS ----
+check "boto3 gets what STS has made" bash -c "$(declare -f in_pod in_cgroup)
+  $(declare -p POD_CGROUP POD_NETNS)
+  in_pod web env AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=/v1/credentials HOME=/nonexistent \
+    $PYTHON '$ENV_BUILD/clients/credentials.py' | grep -x 'accessKeyId=$(wait_for 10 calls_are 1 /app; issued /app) method=container-role'"
+same 'it is the pod itself that asks: the session' shop.web.web "$(assumed /app 'last | .sessionName')"
+same 'by the role of the node' arn:aws:sts::111122223333:assumed-role/node/i-0123456789abcdef0 \
+  "$(assumed /app 'last | .caller')"
+same 'with the six tags of EKS' "$CLUSTER demo shop web web ${POD_UID[web]}" "$(assumed /app 'last | .tags |
+  [."eks-cluster-arn", ."eks-cluster-name", ."kubernetes-namespace", ."kubernetes-service-account", ."kubernetes-pod-name",
+   ."kubernetes-pod-uid"] | join(" ")')"
+same 'all of them transitive' 6 "$(assumed /app 'last | .transitive | length')"
+for _ in 1 2 3; do key web >/dev/null; done
+same 'asked again, it is the same call' 1 "$(assumed /app length)"
+same 'a chain of two roles ends in the second' "$(key chain)" "$(issued /target)"
+same 'whose external id is that of EKS' eu-west-1/111122223333/demo/shop/chain \
+  "$(assumed /target 'last | .parameters.ExternalId')"
+same 'a service account without an association' 404/NoCredentialsAssociated "$(status nobody)/$(key nobody)"
+
+# ---- one call for all that may share it ----
+aws_do '{"fault": {"do": "hold", "service": "sts", "role": "'"$ACCOUNT:role/shared"'"}}' >/dev/null
+for pod in "${SHARERS[@]}"; do key "$pod" >"$ENV_TMP/key.$pod" & sharers+=($!); done
+check 'all of them wait' wait_for 10 waiting_are 5
+clear
+aws_do '{"release": []}' >/dev/null
+wait "${sharers[@]}"
+same 'five pods of one key get the same credentials' "$(issued /shared)" "$(sort -u "$ENV_TMP"/key.s*)"
+same 'by one call' 1 "$(assumed /shared length)"
+
+# ---- a program ----
+# the last descriptor is that of ls
+same 'a program of the association: its arguments, an environment of its own, no descriptor of ours, no file to write' \
+  AKIA_2_two_ENV_HOME_PATH_PWD_WHO_FD_0_1_2_3_WROTE_no "$(key program)"
+
+# ---- refresh ahead ----
+aws_do '{"set": {"lifetime": 8}}' >/dev/null
+short=$(key short)
+check 'credentials are refreshed before they end, while nobody asks' wait_for 10 calls_are 2 /short
+check 'and the pod gets the new ones' wait_for 10 key_is "$(issued /short)" short
+check_not 'which are others' [ "$short" = "$(issued /short)" ]
+aws_do '{"set": {"lifetime": null}}' >/dev/null
+
+# ---- faults ----
+fault() { aws_do "{\"fault\": {\"service\": \"sts\", \"role\": \"$ACCOUNT:role/fault\", \"times\": 0, $1}}" >/dev/null; }
+# A pod of its own for each fault: no failure is kept of the one before.
+faulty=0
+new_pod() {
+  faulty=$((faulty + 1))
+  pod=f$faulty
+  pod_add $pod burstable
+  POD_ACCOUNT[$pod]=fault
+  env_podlist "$ENV_TMP/pods.json"
+  wait_for 10 pod_is_known $pod
+}
+pod_is_known() { podcred pods --json | jq -e --arg uid "${POD_UID[$1]}" 'any(.. | strings; . == $uid)'; }
+designed() {
+  local what=$1 want=$2
+  new_pod
+  check "$what: $want" wait_for 15 answers "$want" "$pod" ||
+    echo "# got $(status "$pod")/$(key "$pod")"
+  clear
+}
+fault '"do": "error", "code": "AccessDenied", "status": 403'
+designed 'STS denies' 403/AccessDenied
+fault '"do": "error", "code": "ValidationError", "status": 400'
+designed 'STS finds it invalid' 403/AccessDenied
+fault '"do": "error", "code": "Throttling", "status": 400'
+designed 'STS throttles' 429/ThrottlingException
+fault '"do": "error", "code": "InternalFailure", "status": 500'
+designed 'STS is in trouble' 503/ServiceUnavailable
+fault '"do": "reset"'
+designed 'STS resets' 503/ServiceUnavailable
+fault '"do": "mute"'
+designed 'STS says nothing' 503/CredentialsUninitialized
+status_is() { [ "$(status "$2")" = "$1" ]; }
+check 'but credentials come when it speaks again' wait_for 30 status_is 200 $pod
+fault '"do": "truncate", "bytes": 100'
+designed 'STS breaks off' 503/ServiceUnavailable
+fault '"do": "oversize", "bytes": 2000000'
+designed 'STS sends too much' 503/ServiceUnavailable
+fault '"do": "delay", "seconds": 0.6'
+new_pod
+same 'STS is slow: the request waits for it' 200 "$(status $pod)"
+clear
+
+# ---- the node's own credentials ----
+aws_since
+aws_do '{"expire": {"who": "node"}}' >/dev/null
+aws_do '{"node": {"seconds": 3600}}' >/dev/null
+new_pod
+same "the node's credentials have ended: others are got for the same call" 200 "$(status $pod)"
+same 'by one more call' '["ExpiredToken",null]' "$(assumed /fault 'map(select(.sessionName == "shop.fault.'$pod'") | .error) | tojson')"
+
+# ---- the old value while it lives ----
+aws_do '{"set": {"lifetime": 40}}' >/dev/null
+aws_since
+new_pod
+old=$(key $pod)
+aws_do '{"away": {"service": "sts"}}' >/dev/null
+check 'a refresh fails' wait_for 30 grep -q "result=unavailable .*pod=$pod " "$ENV_TMP/fetch.log"
+same 'the old credentials are given out' "$old" "$(key $pod)"
+aws_do '{"back": {"service": "sts"}}' >/dev/null
+check 'until there are new ones' wait_for 30 key_is_not "$old" $pod
+aws_do '{"set": {"lifetime": null}}' >/dev/null
+
+# ---- associations that change ----
+entry late "roleArn: $ACCOUNT:role/late" >>"$ENV_TMP/associations.yaml"
+kill -HUP "$FETCH_PID"
+check 'SIGHUP: an association that was added' wait_for 10 key_is_not NoCredentialsAssociated late
+
+# ---- fetch goes, and comes back ----
+web=$(key web)
+fetch_stop
+same 'without fetch pods have what they were told' "$web" "$(key web)"
+fetch_start
+new_pod
+same 'and once it is back, others are told as well' 200 "$(status $pod)"
+
+# ---- confinement ----
+PROC=/proc/$FETCH_PID
+same 'it has a user of its own' "$FETCH_UID $FETCH_UID $FETCH_UID $FETCH_UID" "$(awk '/^Uid:/ { print $2, $3, $4, $5 }' "$PROC/status")"
+for set in CapInh CapPrm CapEff CapBnd CapAmb; do
+  same "no capability: $set" 0000000000000000 "$(awk -v set="$set:" '$1 == set { print $2 }' "$PROC/status")"
+done
+same 'no new privileges, a seccomp filter' '1 2' "$(awk '/^NoNewPrivs:|^Seccomp:/ { print $2 }' "$PROC/status" | paste -sd ' ')"
+check_not 'its own user cannot read its memory' setpriv --reuid "$FETCH_UID" --clear-groups cat "$PROC/environ"
+same 'it dumps no core' '0 0' "$(awk '/core file size/ { print $5, $6 }' "$PROC/limits")"
+
+# ---- secrets ----
+aws_do '{"secrets": []}' | jq -r '.. | strings' >"$ENV_TMP/secrets"
+printf '%s\n' secret-of-fixed token-of-fixed secret-of-program token-of-program >>"$ENV_TMP/secrets"
+check 'there are secrets to look for' [ "$(wc -l <"$ENV_TMP/secrets")" -gt 20 ]
+check_not 'none is in a log' grep -qFf "$ENV_TMP/secrets" "$ENV_TMP/fetch.log" "$ENV_TMP/serve.log"
+check 'each call is there with its role, session and latency' grep -Eq \
+  'fetched result=granted .*pod=late .*source=sts role_arn=arn:aws:sts::111122223333:assumed-role/late/shop.late.late session_name=shop.late.late .*latency_ms=[0-9]+' \
+  "$ENV_TMP/fetch.log"
+tap_done
