@@ -117,7 +117,7 @@ aws_API         := arn.h client.h eks_auth.h endpoint.h error.h imds.h sigv4.h s
 kube_API        := annotations.h associations.h client.h kubeconfig.h podlist.h pods.h project.h token_keys.h token_request.h token_review.h \
                    watch.h
 credentials_API := associations.h choose.h credentials.h session.h store.h trust.h
-fetch_API       := fetch.h cache.h result.h metadata.h rules.h
+fetch_API       := fetch.h cache.h result.h metadata.h rules.h trust.h
 kernel_API      := load.h status.h features.h maps.h events.h
 agent_API       := agent.h
 host_API        := host.h

@@ -26,6 +26,7 @@
 #include "daemon/supervised.h"
 #include "fetch/fetch.h"
 #include "fetch/metadata.h"
+#include "fetch/trust.h"
 #include "http/client.h"
 #include "kube/client.h"
 #include "kube/kubeconfig.h"
@@ -43,6 +44,7 @@ struct daemon_fetch {
 	struct kube_client *kube;
 	struct fetch *fetch;
 	struct fetch_metadata *metadata;
+	struct fetch_trust *trust;
 	struct fetch_desk *desk;
 	struct upstream *upstream;
 	int channel; /* to podcred run; negative: it did not start us */
@@ -82,6 +84,20 @@ static void on_trouble(void *arg, const char *line)
 
 /* ---- the agent ---- */
 
+static void send_keys(struct daemon_fetch *d)
+{
+	struct upstream_message m = {.type = UPSTREAM_KEYS};
+
+	fetch_trust_now(d->trust, &m.keys);
+	if (d->connected && upstream_send(d->upstream, UPSTREAM_FETCH, &m) < 0)
+		log_warn("the agent cannot be told how tokens are verified");
+}
+
+static void on_trust_changed(void *arg)
+{
+	send_keys(arg);
+}
+
 static void flush(struct daemon_fetch *d, const char *pod_uid)
 {
 	const struct upstream_message m = {.type = UPSTREAM_FLUSH, .flush = {.pod_uid = pod_uid}};
@@ -106,6 +122,7 @@ static void on_state(void *arg, enum upstream_role role, bool connected)
 	d->connected = connected;
 	if (connected) {
 		log_info("connected to the agent");
+		send_keys(d);
 		return;
 	}
 	log_warn("the agent is gone");
@@ -415,11 +432,18 @@ static int make_fetch(struct daemon_fetch *d, struct pc_err *err)
 			   .changed = on_changed,
 			   .ready = on_ready},
 	};
+	const struct fetch_trust_options trust = {.loop = d->loop,
+						  .kube = d->kube,
+						  .config = c,
+						  .said = on_said,
+						  .changed = on_trust_changed,
+						  .arg = d};
 	int r = fetch_new(&options, &d->fetch, err);
 
 	if (r < 0)
 		return r;
 	r = fetch_metadata_new(fetch_imds(d->fetch), c, &d->metadata);
+	r = r ?: fetch_trust_new(&trust, &d->trust);
 	return r < 0 ? pc_err_set(err, r, "no memory") : 0;
 }
 
@@ -464,6 +488,7 @@ static void finish(struct daemon_fetch *d)
 {
 	upstream_free(d->upstream);
 	daemon_desk_free(d->desk);
+	fetch_trust_free(d->trust);
 	fetch_metadata_free(d->metadata);
 	fetch_free(d->fetch);
 	kube_client_free(d->kube);

@@ -12,9 +12,11 @@
 #include "base/log.h"
 #include "fetch/fetch.h"
 #include "fetch/metadata.h"
+#include "kube/token_review.h"
 #include "upstream/upstream.h"
 
 #define MAX_OPEN     8192 /* questions; serve has one for each pod */
+#define REVIEW_MS    60000 /* how long a verdict of the API server counts */
 #define ENDLESS_S    (6 * 3600) /* SDKs want an end: for keys that have none */
 #define UNKNOWN_ROLE "podcred" /* for IMDS, which has to list some name */
 
@@ -26,6 +28,7 @@ struct question {
 	uint64_t id;
 	struct fetch_pending *pending;
 	struct fetch_document_wait *document;
+	struct kube_token_review *review;
 };
 
 struct fetch_desk {
@@ -40,6 +43,7 @@ static void question_free(struct question *q)
 {
 	fetch_pending_cancel(q->pending);
 	fetch_document_wait_cancel(q->document);
+	kube_token_review_cancel(q->review);
 	TAILQ_REMOVE(&q->desk->questions, q, link);
 	q->desk->n--;
 	free(q);
@@ -217,13 +221,43 @@ static void ask_metadata(struct question *q, const struct upstream_metadata *m)
 
 /* ---- reviews ---- */
 
+static void on_review(void *arg, const struct kube_token_review_result *result)
+{
+	struct question *q = arg;
+	const struct upstream_message m = {.type = UPSTREAM_VERDICT,
+					   .verdict = {.id = q->id,
+						       .name_space = result->name_space,
+						       .service_account = result->service_account,
+						       .pod_uid = result->pod_uid,
+						       .valid_ms = REVIEW_MS}};
+
+	q->review = NULL;
+	if (!result->error && result->authenticated)
+		send_message(q->desk, &m);
+	else
+		refuse(q->desk, &(const struct upstream_refusal){
+					.id = q->id,
+					.reason = result->error ? UPSTREAM_UNAVAILABLE
+								: UPSTREAM_TOKEN_INVALID,
+					.message = result->why,
+					.retry_ms = result->error ? 1000 : REVIEW_MS});
+	question_free(q);
+}
+
 static void ask_review(struct question *q, const struct upstream_review *m)
 {
-	(void)m;
-	refuse(q->desk, &(const struct upstream_refusal){.id = q->id,
-							 .reason = UPSTREAM_UNAVAILABLE,
-							 .message = "tokens are not reviewed",
-							 .retry_ms = 10000});
+	const struct fetch_desk_options *o = &q->desk->options;
+	struct upstream_refusal refusal = {.id = q->id, .retry_ms = 1000};
+	struct pc_err err = {};
+	int r = o->kube ? kube_token_review_start(o->kube, m->token, o->audience, on_review, q,
+						  &q->review, &err)
+			: pc_err_set(&err, -ENOENT, "podcred has no API server to ask");
+
+	if (r == 0)
+		return;
+	refusal.reason = r == -EINVAL ? UPSTREAM_TOKEN_INVALID : UPSTREAM_UNAVAILABLE;
+	refusal.message = err.msg;
+	refuse(q->desk, &refusal);
 	question_free(q);
 }
 
