@@ -86,7 +86,7 @@ int upstream_conn_send(struct conn *conn, const struct upstream_message *m)
 
 static void cut_off(struct conn *conn, const char *why)
 {
-	upstream_say(conn->u, "%s sent %s, and is cut off",
+	upstream_say(conn->u, TROUBLE_PEER, "%s sent %s, and is cut off",
 		     conn->u->dials		    ? "podcred serve"
 		     : !conn->greeted		    ? "whoever dialled"
 		     : conn->role == UPSTREAM_FETCH ? "podcred fetch"

@@ -8,6 +8,13 @@
 /* Of those who dialled and have not said who they are. */
 #define PENDING_MAX 4
 
+/* So that a stranger who dials again and again hides nothing of what a peer does. */
+enum trouble {
+	TROUBLE_DOOR, /* dialling and accepting */
+	TROUBLE_PEER,
+	TROUBLES,
+};
+
 struct packet;
 
 /* One connection. It is freed by upstream_conn_close() only. */
@@ -28,7 +35,7 @@ struct upstream {
 	struct upstream_events events;
 	char *path; /* NULL: only what is adopted */
 	char *buf; /* one packet and one byte */
-	uint64_t said_ns; /* when the last trouble was told */
+	uint64_t said_ns[TROUBLES]; /* when the last one was told */
 	struct conn *conns[UPSTREAM_ROLES]; /* greeted; of whoever dials, its own role's alone */
 	/* serve */
 	int listener;
@@ -43,8 +50,9 @@ struct upstream {
 	unsigned delay_ms;
 };
 
-/* A line for the log, unless there was one just now. */
-__attribute__((format(printf, 2, 3))) void upstream_say(struct upstream *u, const char *fmt, ...);
+/* A line for the log, unless there was one of its kind just now. */
+__attribute__((format(printf, 3, 4))) void upstream_say(struct upstream *u, enum trouble kind,
+							const char *fmt, ...);
 
 /* Takes fd, also on error. may_be: roles, as bits. */
 int upstream_conn_open(struct upstream *u, int fd, unsigned may_be, struct conn **ret);

@@ -33,15 +33,15 @@ static const unsigned from_serve[UPSTREAM_ROLES] = {
 	[UPSTREAM_RESOLVE] = 0,
 };
 
-void upstream_say(struct upstream *u, const char *fmt, ...)
+void upstream_say(struct upstream *u, enum trouble kind, const char *fmt, ...)
 {
 	uint64_t now = clock_mono_ns();
 	char line[1024];
 	va_list ap;
 
-	if (u->said_ns && now - u->said_ns < QUIET_NS)
+	if (u->said_ns[kind] && now - u->said_ns[kind] < QUIET_NS)
 		return;
-	u->said_ns = now;
+	u->said_ns[kind] = now;
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
@@ -129,7 +129,8 @@ static void refuse(struct conn *conn, const char *what)
 {
 	struct upstream *u = conn->u;
 
-	upstream_say(u, "%s: %s is cut off", what, u->dials ? "podcred serve" : "the peer");
+	upstream_say(u, TROUBLE_PEER, "%s: %s is cut off", what,
+		     u->dials ? "podcred serve" : "the peer");
 	upstream_on_end(conn);
 }
 
@@ -299,7 +300,8 @@ static void listen_again(void *arg)
 /* The loop would turn and turn while there is no descriptor for it. */
 static void pause_listener(struct upstream *u, int error)
 {
-	upstream_say(u, "cannot accept at %s: %s; trying again", u->path, strerror(error));
+	upstream_say(u, TROUBLE_DOOR, "cannot accept at %s: %s; trying again", u->path,
+		     strerror(error));
 	u->watch = loop_unwatch(u->watch);
 	loop_timer_after(u->retry, CLOCK_S);
 }
@@ -321,8 +323,8 @@ static void on_dialled(void *arg, unsigned ready)
 		take(u, fd, roles);
 		return;
 	}
-	upstream_say(u, "refused process %d of user %d at %s: that user may not", (int)peer.pid,
-		     (int)peer.uid, u->path);
+	upstream_say(u, TROUBLE_DOOR, "refused process %d of user %d at %s: that user may not",
+		     (int)peer.pid, (int)peer.uid, u->path);
 	close(fd);
 }
 
@@ -370,7 +372,7 @@ static void dial(void *arg)
 		r = take(u, fd, ANY_ROLE);
 	if (r >= 0)
 		return;
-	upstream_say(u, "cannot reach podcred serve at %s: %s; trying again", u->path,
+	upstream_say(u, TROUBLE_DOOR, "cannot reach podcred serve at %s: %s; trying again", u->path,
 		     strerror(-r));
 	put_off(u, false);
 }

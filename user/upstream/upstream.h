@@ -27,8 +27,8 @@ struct upstream_events {
 	void (*message)(void *arg, enum upstream_role role, const struct upstream_message *m);
 	/* The other end is there, or has gone: what was asked and not answered never will be. */
 	void (*state)(void *arg, enum upstream_role role, bool connected);
-	/* A line for the log: who was refused or cut off, and why; why nobody can be reached. At most one in ten
-	 * seconds. */
+	/* A line for the log: who was refused or cut off, and why; why nobody can be reached. At most one of
+	 * either in ten seconds. */
 	void (*trouble)(void *arg, const char *line);
 	void *arg;
 };
