@@ -31,7 +31,7 @@ fetch_run() {
   # shellcheck disable=SC1090 # aws.sh, or the test, writes it
   . "$1"
   set +a
-  env_run --config "$ENV_TMP/config.yaml" "${@:2}"
+  env_run --config "$ENV_TMP/config.yaml" --agent "$NODE_V4:$AGENT_PORT" --agent "[$NODE_V6]:$AGENT_PORT" "${@:2}"
   unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN
   wait_for 20 agent_is_up || env_fail "the agent is not up: $(cat "$ENV_TMP/run.log")"
 }

@@ -39,6 +39,16 @@ static int open_cgroup(const struct child *child, struct pc_err *err)
 				    child->cgroup);
 }
 
+static void forget_aws(void)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; environ[i]; i++)
+		if (strncmp(environ[i], "AWS_", 4) != 0)
+			environ[kept++] = environ[i];
+	environ[kept] = NULL;
+}
+
 /* Between fork and exec: system calls only, as other threads of run may hold locks. Signals stay
  * blocked: what comes before the child listens is there when it does. */
 static void execute(const struct child *child, int channel, int cgroup_fd)
@@ -50,6 +60,8 @@ static void execute(const struct child *child, int channel, int cgroup_fd)
 	else if (dup2(channel, CHANNEL_FD) < 0)
 		_exit(EXIT_NO_EXEC);
 	close_range(CHANNEL_FD + 1, ~0U, 0);
+	if (child->faces_pods)
+		forget_aws();
 	/* this very program, also when its file was replaced or removed */
 	execv("/proc/self/exe", (char *const *)child->argv);
 	_exit(EXIT_NO_EXEC);

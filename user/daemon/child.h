@@ -19,6 +19,7 @@ struct child {
 	const char *name; /* in the log */
 	const char *cgroup; /* it is started in there; NULL: where we are */
 	const char *argv[CHILD_MAX_ARGS]; /* ends with NULL */
+	bool faces_pods; /* the environment's AWS_ variables, which may hold keys, are not for it */
 	/* Called for each new process, before it runs, to put files into its channel. May be NULL. */
 	int (*prepare)(const struct child *child, void *arg, struct pc_err *err);
 	void *arg;

@@ -198,6 +198,7 @@ static void serve_args(struct run *run, const struct layout *place, struct child
 	*child = (struct child){.name = "podcred-serve",
 				.cgroup = place->agent_cgroup,
 				.argv = {"podcred", "serve"},
+				.faces_pods = true,
 				.prepare = prepare_serve,
 				.arg = run,
 				.channel = -EBADF};

@@ -1,0 +1,155 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Secrets stay where they belong. All that AWS's stand-in has ever handed out is known; it is looked for in what people and
+# programs can read: the log at its most talkative, command lines and environments, metrics, answers that are no grant, what the
+# commands print. And in memory, of those that never had it, and after it was needed.
+set -u
+# shellcheck source=tests/lib/env.sh
+. "$(dirname "$0")/../lib/env.sh"
+# shellcheck source=tests/lib/aws.sh
+. "$(dirname "$0")/../lib/aws.sh"
+# shellcheck source=tests/lib/fetch.sh
+. "$(dirname "$0")/../lib/fetch.sh"
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
+
+SECRETS=$ENV_ROOT/tests/lib/secrets.py
+TOKEN=planted.service-account-token.$RANDOM$RANDOM$RANDOM
+
+part() { pgrep -P "$RUN_PID" -x "podcred-$1"; }
+ask() { in_pod "$1" curl -sS --max-time 10 "${@:2}" http://169.254.170.2/v1/credentials; }
+key() { ask "$1" | jq -r .AccessKeyId; }
+has_key() { key "$1" | grep -q ^ASIA; }
+imds_key() {
+  local token
+  token=$(in_pod "$1" curl -sS -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token)
+  in_pod "$1" curl -sS -H "X-aws-ec2-metadata-token: $token" \
+    "http://169.254.169.254/latest/meta-data/iam/security-credentials/$2" | jq -r .AccessKeyId
+}
+another_key() {
+  local now
+  now=$(key web)
+  [[ $now == ASIA* && $now != "$1" ]]
+}
+# known FILE: what must not be found; all that there has been, the pod's token, and what the files hold
+known() { aws_do '{"secrets": []}' | jq --arg token "$TOKEN" '. + [$token, "secret-of-static-credentials"]' >"$1"; }
+known_are() { [ "$(jq length "$1")" -ge "$2" ]; }
+search() { "$SECRETS" "$ENV_TMP/known" "$@"; }
+
+env_up systemd
+for pod in web db denied static stranger; do pod_add "$pod" burstable; done
+aws_up
+aws_do "{\"role\": {\"arn\": \"${FETCH_ROLE}denied\", \"deny\": true}}" >"$ENV_TMP/out"
+fetch_config 'tokens: {verify: "off"}'
+sed -i 's/\[environment\]/[imds]/' "$ENV_TMP/config.yaml"
+{
+  fetch_associations | grep -vE 'static|stranger'
+  printf '  - {namespace: shop, serviceAccount: static, role: s, static: {accessKeyId: AKIASTATIC, secretAccessKey: %s, sessionToken: t}}\n' \
+    secret-of-static-credentials
+} >"$ENV_TMP/associations.yaml"
+aws_do '{"set": {"lifetime": 30}}' >"$ENV_TMP/out"
+: >"$ENV_TMP/nothing.env"
+fetch_run "$ENV_TMP/nothing.env" --debug --metrics "$ENV_TMP/metrics"
+check 'a pod gets credentials that were fetched' wait_for 10 has_key web
+
+# Everything that can be said, good and bad.
+first=$(key web)
+imds_key web web >"$ENV_TMP/imds"
+ask static >"$ENV_TMP/granted"
+for pod in denied stranger; do ask "$pod" -H "Authorization: $TOKEN" >>"$ENV_TMP/refusals"; done
+in_pod web curl -sS -H "Authorization: $TOKEN" http://169.254.170.23/v1/credentials >"$ENV_TMP/granted"
+in_pod web curl -sS -H "Authorization: $TOKEN" -H 'Host: evil.example' http://169.254.170.23/v1/credentials >>"$ENV_TMP/refusals"
+in_pod web curl -sS -H "X-aws-ec2-metadata-token: $TOKEN" http://169.254.169.254/latest/meta-data/iam/info >>"$ENV_TMP/refusals"
+aws_do '{"fault": {"service": "sts", "do": "error", "code": "Throttling", "status": 400, "times": 3}}' >"$ENV_TMP/out"
+check 'and new ones, after AWS has throttled' wait_for 60 another_key "$first"
+aws_do '{"fault": {"service": "sts", "do": "garbage", "times": 2}}' >"$ENV_TMP/out"
+second=$(key web)
+check 'and after it has answered nonsense' wait_for 60 another_key "$second"
+aws_do '{"credentials": {"who": "node"}}' | jq '[.secretAccessKey, .sessionToken]' >"$ENV_TMP/known"
+check_not "the node's credentials are in the memory of podcred-fetch" search "memory:$(part fetch)"
+aws_do '{"expire": {"who": "node"}, "node": {}}' >"$ENV_TMP/out"
+third=$(key web)
+check 'and with other credentials of the node' wait_for 60 another_key "$third"
+check 'the former ones are not in its memory any more' wait_for 30 search "memory:$(part fetch)"
+cp "$ENV_TMP/associations.yaml" "$ENV_TMP/good.yaml"
+echo '  - {namespace: shop, serviceAccount: broken, static: {secretAccessKey: secret-of-static-credentials}}' >>"$ENV_TMP/associations.yaml"
+kill -HUP "$RUN_PID"
+check 'a file with a mistake is refused' wait_for 10 grep -q 'associations.yaml:' "$ENV_TMP/run.log"
+cp "$ENV_TMP/good.yaml" "$ENV_TMP/associations.yaml"
+{
+  for command in status pods peers flows metrics; do podcred "$command"; done
+  in_node curl -sS http://127.0.0.1:7778/metrics
+} >"$ENV_TMP/printed" 2>&1
+
+known "$ENV_TMP/known"
+check 'there are secrets to look for' known_are "$ENV_TMP/known" 10
+# What is found where it belongs shows that it would be found elsewhere.
+check_not 'they are found where they belong: in the file' search "$ENV_TMP/associations.yaml"
+check_not 'and in the memory of the agent' search "memory:$(part serve)"
+check 'none in the log' search "$ENV_TMP/run.log"
+check 'none in what was refused' search "$ENV_TMP/refusals"
+check 'none in what the commands print, and in the metrics' search "$ENV_TMP/printed" "$ENV_TMP/metrics"
+for name in serve fetch resolve; do
+  check "none in the command line, environment and title of podcred-$name" search "proc:$(part "$name")"
+done
+check 'none in those of podcred run' search "proc:$RUN_PID"
+jq '.[:-1]' "$ENV_TMP/known" >"$ENV_TMP/fetched" && mv "$ENV_TMP/fetched" "$ENV_TMP/known" # run hands the file over
+check 'the resolver never had one in its memory' search "memory:$(part resolve)"
+check 'nor has podcred run' search "memory:$RUN_PID"
+
+# Nobody but root may look into them, or make a core of them.
+ends_undumped() { # NAME
+  local pid uid
+  pid=$(part "$1")
+  uid=$(awk '/^Uid:/ { print $2 }' "/proc/$pid/status")
+  [ "$(stat -c %u "/proc/$pid/environ")" = 0 ] || { echo "uid $uid may read /proc/$pid/environ" && return 1; }
+  [ "$(awk '/^Max core file size/ { print $5 }' "/proc/$pid/limits")" = 0 ] || { grep core "/proc/$pid/limits" && return 1; }
+  setpriv --reuid "$uid" --clear-groups --bounding-set -all --inh-caps -all /usr/bin/python3 - "$pid" <<'PY'
+import ctypes, sys
+libc = ctypes.CDLL(None, use_errno=True)
+pid = int(sys.argv[1])
+for name in ("mem", "environ", "maps"):
+    try:
+        open(f"/proc/{pid}/{name}", "rb").read(1)
+    except PermissionError:
+        continue
+    sys.exit(f"{name} can be read")
+if libc.ptrace(16, pid, 0, 0) == 0:  # PTRACE_ATTACH, which gcore does
+    sys.exit("ptrace attaches")
+PY
+}
+for name in serve fetch; do
+  check "podcred-$name cannot be dumped, not by its own user" ends_undumped "$name"
+done
+
+# The pod is gone: nobody needs its credentials any more.
+current() { aws_calls 'map(select(.issued and .roleArn == "'"${FETCH_ROLE}web"'")) | map(.issued) | .[]'; }
+secrets_of_web() {
+  local id
+  for id in $(current); do aws_do "{\"credentials\": {\"who\": \"$id\"}}" | jq '.secretAccessKey, .sessionToken'; done | jq -s .
+}
+check 'a pod asks once more' has_key web
+secrets_of_web >"$ENV_TMP/known"
+for name in serve fetch; do
+  check_not "the credentials of a pod are in memory while it runs: podcred-$name" search "memory:$(part "$name")"
+done
+pod_remove() {
+  find "${POD_CGROUP[$1]}" -depth -type d -exec rmdir {} +
+  unset "POD_UID[$1]"
+  env_podlist "$ENV_TMP/pods.json"
+}
+pod_remove web
+wiped() { search "memory:$(part "$1")"; }
+for name in serve fetch; do
+  wait_for 60 wiped "$name"
+  check "and not when it is gone: podcred-$name" wiped "$name"
+done
+
+# The keys of a user, by environment: only who fetches needs them.
+kill "$RUN_PID" && wait "$RUN_PID"
+sed -i 's/\[imds\]/[environment]/' "$ENV_TMP/config.yaml"
+fetch_run "$AWS/user.env"
+check 'a pod gets credentials by keys of the environment' wait_for 10 has_key db
+aws_do '{"credentials": {"who": "user"}}' | jq '[.secretAccessKey]' >"$ENV_TMP/known"
+check 'podcred-serve does not have these keys' search "proc:$(part serve)" "memory:$(part serve)"
+tap_done
