@@ -279,7 +279,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.fault_before(fault)
         user = self.authenticate()
         if ask is None:
-            return self.discovery(url.path)
+            return self.token(url.path) or self.discovery(url.path)
         self.authorize(user, verb, ask)
         if ask["resource"] in GROUPS and not self.api.crd:
             raise Refused(404, "the server could not find the requested resource")
@@ -312,6 +312,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         raise Refused(403, f'{what} is forbidden: User "{user}" cannot {verb} resource "{ask["resource"]}" '
                            f'in API group "{GROUPS.get(ask["resource"], "v1").rpartition("/")[0]}" {where}',
                       details={"kind": ask["resource"]})
+
+    def token(self, path):
+        """Whether it was about tokens of service accounts."""
+        if not path.startswith(("/openid/", "/.well-known/", "/apis/authentication.k8s.io/", "/api/v1/namespaces/")):
+            return False
+        try:
+            body = json.loads(self.body or b"{}")
+        except ValueError as error:
+            raise Refused(400, f"json parse error: {error}") from None
+        found = self.api.account_tokens().answer(self.command, path, body)
+        if found:
+            self.answer(*found)
+        return found is not None
 
     def discovery(self, path):
         if self.command != "GET":
@@ -755,6 +768,7 @@ class Server:
         self.whole_objects = False  # as a server that cannot send metadata alone
         self.faults, self.requests, self.watches, self.connections = [], [], [], set()
         self.gate = threading.Event()
+        self.signer = None  # of tokens of service accounts
         self.pads = {}  # large texts, once each
         self.listener = None
         self.new_token("system:serviceaccount:podcred:podcred")
@@ -863,6 +877,27 @@ class Server:
             pass
         raise Cut
 
+    # ---- tokens of service accounts (tokens.py) ----
+
+    def account_tokens(self):
+        with self.store.changed:
+            if self.signer is None:
+                sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+                import tokens  # pylint: disable=import-outside-toplevel
+                self.signer = tokens.Tokens(self, Refused)
+        return self.signer
+
+    def issuer(self):
+        return {"url": "https://kubernetes.default.svc", "jwks": self.account_tokens().issuer.jwks()}
+
+    def rotate_keys(self):
+        self.account_tokens().rotate()
+
+    def account_token(self, pod, namespace, audience, seconds=3600):
+        """As the kubelet projects it into a pod."""
+        obj = self.store.get(("pods", namespace, pod))
+        return self.account_tokens().make(namespace, obj["spec"]["serviceAccountName"], pod, obj["metadata"]["uid"], audience, seconds)
+
     # ---- commands ----
 
     def set(self, **settings):
@@ -967,7 +1002,7 @@ class Server:
             }
 
     COMMANDS = ("set", "fault", "pod", "put", "delete", "compact", "restore", "bookmark", "send", "end_watches", "away", "back", "new_token",
-                "state")
+                "issuer", "rotate_keys", "account_token", "state")
 
     def command(self, commands):
         """{"pod": {"name": "web"}, "delete": ["pods", "default", "web"], "compact": []}: one after the other."""
