@@ -3,17 +3,8 @@
 # A cluster from nothing, with one node, $NODE_KERNEL and $NODE_DRIVER. Without podcred its pods get
 # the node's role, which is what the tests after this one have to see end.
 set -u
-here=$(dirname "$0")
-# shellcheck source=tests/cluster/lib.sh
-. "$here/lib.sh"
-# shellcheck source=tests/cluster/control.sh
-. "$here/control.sh"
-# shellcheck source=tests/cluster/node.sh
-. "$here/node.sh"
-# shellcheck source=tests/cluster/pods.sh
-. "$here/pods.sh"
-# shellcheck source=tests/lib/tap.sh
-. "$here/../lib/tap.sh"
+# shellcheck source=tests/cluster/parts.sh
+. "$(dirname "$0")/parts.sh"
 
 # What is left of the cluster before this one goes first.
 up() { cluster_down && network_up && control_up; }

@@ -3,17 +3,8 @@
 # podcred is installed by its manifests. From then on every kind of pod gets its own credentials, and
 # none gets the node's.
 set -u
-here=$(dirname "$0")
-# shellcheck source=tests/cluster/lib.sh
-. "$here/lib.sh"
-# shellcheck source=tests/cluster/pods.sh
-. "$here/pods.sh"
-# shellcheck source=tests/cluster/podcred.sh
-. "$here/podcred.sh"
-# shellcheck source=tests/cluster/node.sh
-. "$here/node.sh"
-# shellcheck source=tests/lib/tap.sh
-. "$here/../lib/tap.sh"
+# shellcheck source=tests/cluster/parts.sh
+. "$(dirname "$0")/parts.sh"
 
 # own POD CONTAINER KEY ROLE: at all three addresses, sooner or later
 own_answers() { answered "$1" "$2" eks "$3" && answered "$1" "$2" ecs "$3" && answered "$1" "$2" imds "$4"; }

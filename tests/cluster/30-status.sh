@@ -3,15 +3,8 @@
 # What an operator has: status, doctor, explain and pods, by kubectl exec in podcred's own pod, and
 # with the binary that podcred has put on the node.
 set -u
-here=$(dirname "$0")
-# shellcheck source=tests/cluster/lib.sh
-. "$here/lib.sh"
-# shellcheck source=tests/cluster/pods.sh
-. "$here/pods.sh"
-# shellcheck source=tests/cluster/podcred.sh
-. "$here/podcred.sh"
-# shellcheck source=tests/lib/tap.sh
-. "$here/../lib/tap.sh"
+# shellcheck source=tests/cluster/parts.sh
+. "$(dirname "$0")/parts.sh"
 
 # shows PATTERN COMMAND...: its output has a line like that
 shows() {

@@ -3,13 +3,8 @@
 # Pods come and go. A name that is used again belongs to the new pod alone; a pod that is being
 # deleted keeps its own credentials until it is gone.
 set -u
-here=$(dirname "$0")
-# shellcheck source=tests/cluster/lib.sh
-. "$here/lib.sh"
-# shellcheck source=tests/cluster/pods.sh
-. "$here/pods.sh"
-# shellcheck source=tests/lib/tap.sh
-. "$here/../lib/tap.sh"
+# shellcheck source=tests/cluster/parts.sh
+. "$(dirname "$0")/parts.sh"
 
 uid_of() { k get pod -n shop "$1" -o 'jsonpath={.metadata.uid}'; }
 gone() { ! k get pod -n shop "$1"; }

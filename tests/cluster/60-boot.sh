@@ -3,21 +3,8 @@
 # The node boots. The kubelet starts all pods at once, podcred's among them, and none of them may reach
 # the node's role first.
 set -u
-here=$(dirname "$0")
-# shellcheck source=tests/cluster/lib.sh
-. "$here/lib.sh"
-# shellcheck source=tests/cluster/control.sh
-. "$here/control.sh"
-# shellcheck source=tests/cluster/node.sh
-. "$here/node.sh"
-# shellcheck source=tests/cluster/pods.sh
-. "$here/pods.sh"
-# shellcheck source=tests/cluster/podcred.sh
-. "$here/podcred.sh"
-# shellcheck source=tests/lib/tap.sh
-. "$here/../lib/tap.sh"
-
-MEANWHILE='ECONNREFUSED|ECONNRESET|ECONNABORTED|EACCES|EPERM|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ENODATA|PodNotResolved|status-503'
+# shellcheck source=tests/cluster/parts.sh
+. "$(dirname "$0")/parts.sh"
 
 leaked() { on_node 'grep -l NODE-ROLE /var/log/probe/*.log'; }
 
@@ -35,9 +22,9 @@ check 'the node boots, and is ready' node_reboot
 check 'after it a pod gets its own' wait_for 600 answered boot-cart main imds cart-role
 check 'so does another' wait_for 600 answered boot-till main imds till-role
 check 'and one on the network of the node' wait_for 600 answered boot-host main imds till-role
-same 'before that it was told nothing else' '' "$(strange boot-cart AKIACART cart-role "$MEANWHILE")"
-same 'nor was the other' '' "$(strange boot-till AKIATILL till-role "$MEANWHILE")"
-same 'nor the one on the network of the node' '' "$(strange boot-host AKIATILL till-role "$MEANWHILE")"
+same 'before that it was told nothing else' '' "$(strange boot-cart AKIACART cart-role "$AWAY|$NO_NETWORK")"
+same 'nor was the other' '' "$(strange boot-till AKIATILL till-role "$AWAY|$NO_NETWORK")"
+same 'nor the one on the network of the node' '' "$(strange boot-host AKIATILL till-role "$AWAY|$NO_NETWORK")"
 check_not 'no pod at all got the role of the node' leaked
 check 'podcred is ready' wait_for 600 podcred_ready
 check 'the guard is complete' wait_for 120 podcred_complete

@@ -3,15 +3,8 @@
 # podcred is removed, and nothing of it stays: pods reach the node's role again, which also proves that
 # it was there to be reached all the time.
 set -u
-here=$(dirname "$0")
-# shellcheck source=tests/cluster/lib.sh
-. "$here/lib.sh"
-# shellcheck source=tests/cluster/pods.sh
-. "$here/pods.sh"
-# shellcheck source=tests/cluster/podcred.sh
-. "$here/podcred.sh"
-# shellcheck source=tests/lib/tap.sh
-. "$here/../lib/tap.sh"
+# shellcheck source=tests/cluster/parts.sh
+. "$(dirname "$0")/parts.sh"
 
 programs() { on_node 'bpftool link show; bpftool cgroup tree /sys/fs/cgroup; bpftool net' | grep podcred; }
 pins() { on_node 'ls -d /sys/fs/bpf/podcred'; }

@@ -79,6 +79,7 @@ node_root() {
 containers() {
   local name
   gcc -std=gnu17 -D_GNU_SOURCE -O2 -Wall -Wextra -static -s -o "$work/probe" "$CLUSTER_HERE/probe.c"
+  ! unshare --net "$work/probe" ask 2>/dev/null || cluster_fail 'the probe asks outside of the node, too'
   for name in pause probe; do
     rm -rf "$work/context"
     mkdir "$work/context"

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2034 # variables for the scripts that source this
 # Pods, and what they were told. Sourced after lib.sh.
 #
 #   pod NAME ACCOUNT CLASS [FIELD...]   the manifest of a pod of namespace shop that asks all the time.
@@ -13,7 +14,22 @@
 #   answered_again POD WHAT ANSWER      since then
 #   forget                              what all were told so far
 #
+# Patterns of what is not wrong at the time. A request that hangs (EINPROGRESS, EAGAIN), or is closed without an answer
+# (ENODATA) by an agent that nobody has killed, is wrong always.
+#
+#   NOTHING                             is
+#   NOT_YET                             the pod has no name yet
+#   AWAY                                the agent is not there, or went in the middle
+#   CUT_OFF                             it was killed
+#   NO_NETWORK                          neither are the pod's interfaces and programs
+#
 # A pod's own file is /var/log/probe/POD.log on the node: it outlives the pod, and a reboot.
+
+NOTHING='-'
+NOT_YET='PodNotResolved|status-503'
+AWAY="$NOT_YET|ECONNREFUSED|ECONNRESET|ECONNABORTED|EPIPE|ETIMEDOUT|EHOSTUNREACH"
+CUT_OFF='ENODATA'
+NO_NETWORK='EACCES|EPERM|ENETUNREACH'
 
 declare -A RESOURCES=(
   [guaranteed]='{requests: {cpu: 10m, memory: 16Mi}, limits: {cpu: 10m, memory: 16Mi}}'
@@ -54,9 +70,9 @@ start() { k apply -f - >/dev/null; }
 told() { on_node "cut -d' ' -f2,4- /var/log/probe/$1.log 2>/dev/null | sort -u"; }
 answered() { on_node "grep -qE ' $2 [^ ]+ $3 $4\$' /var/log/probe/$1.log" || { told "$1"; false; }; }
 
-# By default that is "not yet", and ENODATA: starved, the agent now and then closes a connection unanswered.
+# By default that is NOT_YET.
 strange() {
-  told "$1" | awk -v key="$2" -v role="$3" -v other="^(${4:-PodNotResolved|status-503|ENODATA})\$" \
+  told "$1" | awk -v key="$2" -v role="$3" -v other="^(${4:-$NOT_YET})\$" \
     '$2 ~ /^(start|term|again)$/ || $3 == key || $3 == role || $3 ~ other { next } { print }'
 }
 
