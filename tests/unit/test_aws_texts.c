@@ -485,6 +485,7 @@ static void test_eks_auth_answer(void **state)
 	(void)state;
 	assert_int_equal(aws_answer_session(&answer, &session), 0);
 	assert_string_equal(session.subject, "web");
+	assert_string_equal(session.subject_namespace, "shop");
 	assert_string_equal(session.audience, "pods.eks.amazonaws.com");
 	assert_string_equal(session.association_arn, "arn:a");
 	assert_string_equal(session.association_id, "a-1");

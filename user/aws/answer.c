@@ -47,6 +47,7 @@ static const struct row {
 	{"ResponseMetadata", "RequestId", AWS_REQUEST_ID},
 	/* EKS Auth */
 	{"AssumedRoleUser", "AssumeRoleId", AWS_ROLE_ID},
+	{"Subject", "Namespace", AWS_NAMESPACE},
 	{"Subject", "ServiceAccount", AWS_SUBJECT},
 	{"PodIdentityAssociation", "AssociationArn", AWS_ASSOCIATION_ARN},
 	{"PodIdentityAssociation", "AssociationId", AWS_ASSOCIATION_ID},
@@ -337,6 +338,7 @@ int aws_answer_session(struct aws_answer *answer, struct aws_session *ret)
 		.arn = take(answer, AWS_SESSION_ARN),
 		.role_id = take(answer, AWS_ROLE_ID),
 		.subject = take(answer, AWS_SUBJECT),
+		.subject_namespace = take(answer, AWS_NAMESPACE),
 		.audience = take(answer, AWS_AUDIENCE),
 		.association_arn = take(answer, AWS_ASSOCIATION_ARN),
 		.association_id = take(answer, AWS_ASSOCIATION_ID),
@@ -356,6 +358,7 @@ void aws_session_done(struct aws_session *session)
 	free(session->arn);
 	free(session->role_id);
 	free(session->subject);
+	free(session->subject_namespace);
 	free(session->audience);
 	free(session->association_arn);
 	free(session->association_id);

@@ -63,8 +63,9 @@ struct aws_session {
 	/* NULL where the service does not say */
 	char *arn; /* arn:aws:sts::111122223333:assumed-role/NAME/SESSION */
 	char *role_id; /* AROA...:SESSION */
-	char *subject,
-		*audience; /* of a web identity; the namespace's service account of EKS Auth */
+	char *subject; /* of a web identity; of EKS Auth the service account that the token is of */
+	char *subject_namespace; /* EKS Auth: of that service account */
+	char *audience;
 	char *association_arn, *association_id; /* EKS Auth */
 	int packed_policy_size; /* percent; -1: not told */
 };

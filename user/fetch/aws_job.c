@@ -112,6 +112,10 @@ void fetch_aws_on_session(void *arg, const struct aws_result *aws, struct aws_se
 	struct fetch_result result;
 
 	job->call = NULL;
+	if (session && !job->hop && job->kind.fits && !job->kind.fits(job->request, session)) {
+		fail(job, FETCH_TOKEN, "the token is another service account's");
+		return;
+	}
 	if (session && job->hop + 1 < job->request->session.n_hops) {
 		next_hop(job, session);
 		return;

@@ -3,6 +3,8 @@
  * EKS Auth, which knows the pod's association by its token: the one that came with its request or, where the address
  * asks for none (IMDS, ECS), one that is made for it.
  */
+#include <string.h>
+
 #include "aws/eks_auth.h"
 #include "config/credentials.h"
 #include "fetch/aws_job.h"
@@ -24,6 +26,18 @@ static int call(struct fetch_aws_job *job, const struct aws_keys *keys, struct p
 						&job->call, err);
 }
 
+static bool same(const char *a, const char *b)
+{
+	return a && b && !strcmp(a, b);
+}
+
+/* EKS Auth grants what the token is good for, whoever has it: a pod that shows another's is to get nothing. */
+static bool fits(const struct fetch_request *request, const struct aws_session *session)
+{
+	return same(session->subject_namespace, request->pod.namespace) &&
+	       same(session->subject, request->pod.service_account);
+}
+
 int fetch_source_eks_auth(const struct fetch_env *env, const struct fetch_request *request,
 			  fetch_done_fn *done, void *arg, struct fetch_job **ret,
 			  struct pc_err *err)
@@ -31,6 +45,7 @@ int fetch_source_eks_auth(const struct fetch_env *env, const struct fetch_reques
 	const struct fetch_aws_kind kind = {
 		.token_audience = request->token ? NULL : AUDIENCE,
 		.with_node = true,
+		.fits = fits,
 		.call = call,
 	};
 
