@@ -49,59 +49,7 @@ struct fetch_metadata {
 	size_t n, flights;
 };
 
-/* ---- what is for pods ---- */
-
-#define ROOT "/latest/"
-
-static bool begins(const char *text, const char *with)
-{
-	return !strncmp(text, with, strlen(with));
-}
-
-/* Each segment is one that IMDS has: no empty one, no dots alone, nothing to unescape. */
-static bool is_plain(const char *path)
-{
-	if (strlen(path) > 512 || strstr(path, "//") || strstr(path, "/./") || strstr(path, "/../"))
-		return false;
-	for (; *path; path++)
-		if (*path <= ' ' || *path > '~' || strchr("%?#\\", *path))
-			return false;
-	return true;
-}
-
-/* Whatever the configuration says: these are credentials, or prove who the node is. */
-static bool gives_away(const char *below)
-{
-	static const char *const never[] = {"meta-data/iam", "meta-data/identity-credentials",
-					    "meta-data/managed-ssh-keys", "user-data", "api/"};
-
-	for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
-		if (begins(below, never[i]))
-			return true;
-	return false;
-}
-
-static bool fits(const char *below, const char *allowed)
-{
-	size_t len = strlen(allowed);
-
-	if (len && allowed[len - 1] == '/')
-		return !strncmp(below, allowed, len);
-	return !strncmp(below, allowed, len) &&
-	       (!below[len] || (below[len] == '/' && !below[len + 1]));
-}
-
-bool fetch_metadata_may(const struct config_credentials *config, const char *path)
-{
-	const char *below = path + strlen(ROOT);
-
-	if (!begins(path, ROOT) || !is_plain(path) || gives_away(below))
-		return false;
-	for (size_t i = 0; i < config->n_imds; i++)
-		if (fits(below, config->imds[i]))
-			return true;
-	return false;
-}
+/* ---- documents ---- */
 
 /* How long what it says is true: the place of an instance does not change while it runs. */
 static uint64_t life_of(const char *path)
@@ -113,8 +61,6 @@ static uint64_t life_of(const char *path)
 			return MOVING_NS;
 	return STATIC_NS;
 }
-
-/* ---- documents ---- */
 
 static void document_free(struct document *d)
 {
