@@ -12,7 +12,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/lib/guest.sh
 . "$here/../lib/guest.sh"
 build=$O
-limit=${BOOT_SECONDS:-900}
+silence=${BOOT_SILENCE:-600} # seconds
 GUEST=(bash bpftool coreutils curl jq iproute2 util-linux mount grep sed mawk findutils kmod procps)
 
 work=$(mktemp -d)
@@ -23,10 +23,10 @@ trap 'exit 130' INT TERM
 fetch() { "$here/../../mk/sysroot.sh" arm64 "$@" 2>"$work/err"; }
 
 boot() {
-  timeout --kill-after=5 "$limit" qemu-system-aarch64 -M virt -cpu cortex-a76 \
+  guest_console "$silence" qemu-system-aarch64 -M virt -cpu cortex-a76 \
     -accel tcg,thread=single -smp 1 -m 1024 -kernel "$1" -initrd "$2" \
     -append 'console=ttyAMA0 panic=-1 quiet' \
-    -nodefaults -serial stdio -display none -no-reboot </dev/null 2>&1 | tr -d '\r'
+    -nodefaults -serial stdio -display none -no-reboot 2>&1
 }
 
 run_suite() {

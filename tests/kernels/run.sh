@@ -14,7 +14,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../lib/guest.sh"
 
 limit=${VERIFIER_LIMIT:-600000} # instructions for one program; the kernel's own limit is a million
-seconds=${BOOT_SECONDS:-1800}
+silence=${BOOT_SILENCE:-600} # seconds
 tests=(tests/kernels/logic.sh tests/e2e/10-identity.sh tests/e2e/39-path-vlans.sh tests/kernels/enforcement.sh)
 consoles=${O:-$here/../../build}/kernels
 rm -rf "$consoles"
@@ -50,7 +50,7 @@ boot() {
   local image=$work/$1.initramfs run="tests/kernels/check.sh $limit ${tests[*]}"
   "$here/initramfs.sh" modules "$2" "$work/$1.modules"
   cat "$work/system" "$work/$1.modules" >"$image"
-  "$here/boot.sh" "$2" "$image" "$seconds" "podcred.run=${run// /,}"
+  "$here/boot.sh" "$2" "$image" "$silence" "podcred.run=${run// /,}"
   rm "$image" "$work/$1.modules"
 }
 
