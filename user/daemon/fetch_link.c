@@ -6,7 +6,45 @@
 
 #include "agent/agent.h"
 #include "base/log.h"
+#include "base/plural.h"
 #include "upstream/upstream.h"
+
+static void say_keys(const struct upstream_keys *keys, const struct agent_trusted *trusted)
+{
+	if (keys->verify == UPSTREAM_VERIFY_JWKS)
+		log_info("%zu key%s of the cluster to verify tokens with", trusted->keys,
+			 plural(trusted->keys));
+	if (trusted->unusable)
+		log_warn("%zu key%s of the cluster cannot be used: %s; tokens signed with such a "
+			 "key are refused",
+			 trusted->unusable, plural(trusted->unusable), trusted->defect);
+}
+
+static void take_keys(const struct fetch_link *link, const struct upstream_keys *keys)
+{
+	static const enum agent_verify how[UPSTREAM_VERIFY_MAX] = {
+		[UPSTREAM_VERIFY_OFF] = AGENT_VERIFY_OFF,
+		[UPSTREAM_VERIFY_JWKS] = AGENT_VERIFY_JWKS,
+		[UPSTREAM_VERIFY_REVIEW] = AGENT_VERIFY_REVIEW,
+	};
+	const struct agent_token_trust trust = {
+		.verify = how[keys->verify],
+		.jwks = keys->jwks ?: "",
+		.jwks_len = keys->jwks ? strlen(keys->jwks) : 0,
+		.issuers = keys->issuers.v,
+		.n_issuers = keys->issuers.n,
+		.audience = keys->audience,
+	};
+	struct agent_trusted trusted;
+	struct pc_err err = {};
+
+	if (!link->takes_keys)
+		return;
+	if (agent_server_trust(link->server, &trust, &trusted, &err) < 0)
+		log_warn("the cluster's keys: %s; those from before stay in force", err.msg);
+	else
+		say_keys(keys, &trusted);
+}
 
 static void on_message(void *arg, enum upstream_role role, const struct upstream_message *m)
 {
@@ -14,7 +52,10 @@ static void on_message(void *arg, enum upstream_role role, const struct upstream
 
 	if (role == UPSTREAM_RESOLVE)
 		upstream_send(link->upstream, UPSTREAM_FETCH, m); /* it has a cache, too */
-	agent_server_told(link->server, m);
+	if (m->type == UPSTREAM_KEYS)
+		take_keys(link, &m->keys);
+	else
+		agent_server_told(link->server, m);
 }
 
 static void on_state(void *arg, enum upstream_role role, bool connected)
@@ -60,10 +101,12 @@ static int ask(void *arg, const struct upstream_message *question)
 	return upstream_send(link->upstream, UPSTREAM_FETCH, question);
 }
 
-void daemon_fetch_link_use(struct fetch_link *link, struct agent_options *options)
+void daemon_fetch_link_use(struct fetch_link *link, bool verify, struct agent_options *options)
 {
 	if (!link->upstream)
 		return;
+	link->takes_keys = verify && !options->verify_tokens;
+	options->verify_tokens |= verify;
 	options->ask = ask;
 	options->ask_arg = link;
 	options->loop = link->loop;

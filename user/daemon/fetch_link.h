@@ -2,6 +2,7 @@
 /* What podcred serve has to do with podcred fetch, and with the resolver: passes on what each says. */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -15,6 +16,7 @@ struct fetch_link {
 	struct loop *loop;
 	struct upstream *upstream; /* NULL: there is no fetch */
 	struct agent_server *server; /* to be set before the loop runs */
+	bool takes_keys; /* how tokens are verified, fetch says */
 };
 
 /* Listens at path; NULL: under podcred run, which sends sockets. fetch: who may be it. Before the process gives
@@ -22,8 +24,8 @@ struct fetch_link {
 int daemon_fetch_link_open(struct fetch_link *link, struct loop *loop, const char *path,
 			   uid_t fetch, struct pc_err *err);
 
-/* Has the agent ask over it. */
-void daemon_fetch_link_use(struct fetch_link *link, struct agent_options *options);
+/* Has the agent ask over it, and verify tokens as fetch says, if it is to verify them and has no keys already. */
+void daemon_fetch_link_use(struct fetch_link *link, bool verify, struct agent_options *options);
 
 /* One end of a pair, which it takes. */
 void daemon_fetch_link_adopt(struct fetch_link *link, int fd);

@@ -147,8 +147,10 @@ static int prepare_resolve(const struct child *child, void *arg, struct pc_err *
 static int prepare_serve(const struct child *child, void *arg, struct pc_err *err)
 {
 	struct run *run = arg;
-	int r = daemon_run_files_send_associations(child, &run->files, err);
+	int r = daemon_run_files_send_config(child, &run->files, err);
 
+	if (r == 0)
+		r = daemon_run_files_send_associations(child, &run->files, err);
 	if (r == 0 && fetches(run))
 		r = send_pair(child, &run->v[RESOLVE], err);
 	if (r == 0 && fetches(run))

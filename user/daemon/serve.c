@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <linux/capability.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -17,6 +18,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/plural.h"
+#include "config/config.h"
 #include "credentials/store.h"
 #include "daemon/fetch_link.h"
 #include "daemon/privileges.h"
@@ -51,6 +53,8 @@ static void harden(void)
  * beside answering. Requests are answered by threads of libmicrohttpd. */
 struct serve {
 	const struct serve_options *options;
+	const struct config_credentials *config;
+	struct config *received; /* that, by podcred run; NULL: the options have it */
 	struct cred_store *credentials;
 	struct agent_server *server;
 	struct loop *loop;
@@ -297,21 +301,36 @@ static int confine(const struct serve_options *options, struct pc_err *err)
 	return 0;
 }
 
-/* To podcred run, which has sent the associations through it already, open: *ret_file. */
-static int find_channel(int *ret_file, struct pc_err *err)
+static int take_config(struct serve *serve, int fd, struct pc_err *err)
 {
-	int channel = daemon_supervised_open("podcred-serve", err);
-	enum supervised_what what;
-	int file = channel < 0 ? channel : daemon_supervised_receive(channel, &what);
+	int r;
 
-	if (channel < 0)
-		return channel;
-	if (file >= 0) {
-		*ret_file = file;
-		return channel;
+	serve->received = malloc(sizeof(*serve->received));
+	if (!serve->received)
+		return pc_err_set(err, -ENOMEM, "out of memory");
+	r = config_read(fd, "the configuration", serve->received, err);
+	serve->config = &serve->received->credentials;
+	return r;
+}
+
+/* To podcred run, which has sent the configuration, if it has one, and then the associations through it already,
+ * open: *ret_file. */
+static int find_channel(struct serve *serve, int *ret_file, struct pc_err *err)
+{
+	enum supervised_what what = SUPERVISED_CONFIG;
+	int r = serve->channel = daemon_supervised_open("podcred-serve", err);
+
+	while (r >= 0 && what == SUPERVISED_CONFIG) {
+		_cleanup_close_ int fd = daemon_supervised_receive(serve->channel, &what);
+
+		if (fd < 0)
+			return pc_err_set(err, fd, "podcred run is gone");
+		if (what == SUPERVISED_CONFIG)
+			r = take_config(serve, fd, err);
+		else
+			*ret_file = TAKE_FD(fd);
 	}
-	close(channel);
-	return pc_err_set(err, file, "podcred run is gone");
+	return r;
 }
 
 /* While we may still make sockets' files, and give them away. */
@@ -348,7 +367,8 @@ static int start_agent(struct serve *serve, struct agent_options *agent, int fil
 	int r = cred_store_open(serve->options->associations, file, &serve->credentials, err);
 
 	agent->credentials = serve->credentials;
-	daemon_fetch_link_use(&serve->fetch, agent);
+	daemon_fetch_link_use(&serve->fetch, serve->config->tokens.verify != CONFIG_VERIFY_OFF,
+			      agent);
 	if (r == 0)
 		r = agent_server_start(agent, &serve->server, err);
 	serve->fetch.server = serve->server;
@@ -379,7 +399,7 @@ static int start(struct serve *serve, struct agent_options *agent, struct pc_err
 	int file = 0, r = 0;
 
 	if (daemon_is_supervised()) {
-		r = serve->channel = find_channel(&file, err);
+		r = find_channel(serve, &file, err);
 		if (r >= 0)
 			r = loop_watch(serve->loop, serve->channel, LOOP_READ, on_channel, serve,
 				       &watch);
@@ -408,6 +428,7 @@ static void finish(struct serve *serve)
 	daemon_fetch_link_close(&serve->fetch);
 	loop_free(serve->loop); /* before the descriptor that it watches */
 	cred_store_close(serve->credentials);
+	free(serve->received);
 	cleanup_close(&serve->channel);
 }
 
@@ -439,7 +460,8 @@ int daemon_serve(const struct serve_options *options, struct pc_err *err)
 		.handover = options->handover,
 		.pod_uid = pod_uid,
 	};
-	_cleanup_(finish) struct serve serve = {.options = options, .channel = -EBADF};
+	_cleanup_(finish) struct serve serve = {
+		.options = options, .config = options->credentials, .channel = -EBADF};
 	int r = own_pod_uid(options->pod_uid, pod_uid, err);
 
 	if (r == 0)
