@@ -56,6 +56,7 @@ lint-layers:
 	$(Q)$(call only_in,openssl/,crypto)
 	$(Q)$(call only_in,yaml\.h,yaml)
 	$(Q)$(call only_in,expat\.h,aws)
+	$(Q)$(call only_in,pcre2\.h,credentials)
 	$(Q)! grep -nE '#include "($(subst $() ,|,$(MODULES)))/' -r bpf
 	$(Q)mkdir -p $(O)
 	$(Q){ $(foreach m,$(MODULES),echo '$(m): $($(m)_DEPS)';) } | sed 's/ *$$//' | sort >$(O)/layers.make

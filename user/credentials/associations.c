@@ -178,7 +178,7 @@ int cred_table_of(const struct cred_association *a, struct cred_table **ret)
 		return -ENOMEM;
 	t->entries = calloc(1, sizeof(*t->entries));
 	t->by_name = calloc(1, sizeof(*t->by_name));
-	t->names = malloc(size);
+	t->names = malloc(size + 1);
 	if (!t->entries || !t->by_name || !t->names) {
 		cred_table_unref(t);
 		return -ENOMEM;

@@ -79,8 +79,9 @@ static int read_pair(const struct yml_source *src, const struct yml_node *name,
 		if (rule->is_same(before[i].key, key))
 			return yml_bad(src, name, "a name in '%s' is there twice%s; remove one",
 				       rule->what,
-				       strcmp(before[i].key, key) ? ", but for upper and lower case"
-								  : "");
+				       cred_is_same_variable(before[i].key, key)
+					       ? ""
+					       : ", but for upper and lower case");
 	*ret = (struct cred_pair){key, value};
 	return 0;
 }
@@ -191,11 +192,6 @@ static int read_command(const struct yml_source *src, const struct yml_node *nod
 	return 0;
 }
 
-static bool is_equal(const char *a, const char *b)
-{
-	return !strcmp(a, b);
-}
-
 static int read_environment(const struct yml_source *src, const struct yml_node *node, void *target)
 {
 	static const struct pairs_rule rule = {
@@ -204,7 +200,7 @@ static int read_environment(const struct yml_source *src, const struct yml_node 
 		.value_wants = "printable text",
 		.is_key = cred_is_variable,
 		.is_value = cred_is_argument,
-		.is_same = is_equal,
+		.is_same = cred_is_same_variable,
 		.max = VARIABLES_MAX,
 	};
 	struct cred_exec *exec = &((struct cred_association *)target)->exec;

@@ -183,6 +183,11 @@ bool cred_is_variable(const char *s)
 	return cred_is_made_of(s, 1, 255, "_") && !(*s >= '0' && *s <= '9');
 }
 
+bool cred_is_same_variable(const char *a, const char *b)
+{
+	return !strcmp(a, b);
+}
+
 /* No control characters: a line feed from a file is nearly always a mistake. */
 bool cred_is_argument(const char *s)
 {

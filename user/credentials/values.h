@@ -39,5 +39,6 @@ bool cred_is_same_tag(const char *a, const char *b);
 bool cred_is_eks_tag(const char *key);
 
 bool cred_is_variable(const char *s);
+bool cred_is_same_variable(const char *a, const char *b);
 bool cred_is_argument(const char *s);
 bool cred_is_absolute(const char *s);
