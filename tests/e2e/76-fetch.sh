@@ -242,11 +242,34 @@ same 'no new privileges, a seccomp filter' '1 2' "$(awk '/^NoNewPrivs:|^Seccomp:
 check_not 'its own user cannot read its memory' setpriv --reuid "$FETCH_UID" --clear-groups cat "$PROC/environ"
 same 'it dumps no core' '0 0' "$(awk '/core file size/ { print $5, $6 }' "$PROC/limits")"
 
+# ---- podcred run: all of it ----
+fetch_stop
+cgroup_signal "$AGENT_CGROUP" TERM
+kill "$RESOLVE_PID" && wait "$RESOLVE_PID"
+env_run --config "$ENV_TMP/config.yaml" --user "$ENV_UID" --fetch-user "$FETCH_UID"
+check 'podcred run starts it, and connects it with the agent' wait_for 20 grep -q 'podcred-fetch.*connected to the agent' "$ENV_TMP/run.log"
+wait_for 20 agent_is_up
+same 'pods get their credentials' 200 "$(status web)"
+run_fetch_pid() { pgrep -u "$FETCH_UID" -x podcred-fetch; }
+before=$(run_fetch_pid)
+kill -KILL "$before"
+fetch_is_another() { [ "$(run_fetch_pid)" != "$before" ] && [ -n "$(run_fetch_pid)" ]; }
+check 'one that was killed is started again' wait_for 20 fetch_is_another
+new_pod
+check 'and answers' wait_for 20 status_is 200 $pod
+sed -i 's/name: demo, arn/arn/; s|cluster/demo|cluster/other|' "$ENV_TMP/config.yaml"
+before=$(run_fetch_pid)
+kill -HUP "$RUN_PID"
+check 'a new configuration starts it again' wait_for 20 fetch_is_another
+new_pod
+check 'and is in force' wait_for 20 status_is 200 $pod
+same 'the tags say so' arn:aws:eks:eu-west-1:111122223333:cluster/other "$(assumed /fault 'last | .tags."eks-cluster-arn"')"
+
 # ---- secrets ----
 aws_do '{"secrets": []}' | jq -r '.. | strings' >"$ENV_TMP/secrets"
 printf '%s\n' secret-of-fixed token-of-fixed secret-of-program token-of-program >>"$ENV_TMP/secrets"
 check 'there are secrets to look for' [ "$(wc -l <"$ENV_TMP/secrets")" -gt 20 ]
-check_not 'none is in a log' grep -qFf "$ENV_TMP/secrets" "$ENV_TMP/fetch.log" "$ENV_TMP/serve.log"
+check_not 'none is in a log' grep -qFf "$ENV_TMP/secrets" "$ENV_TMP"/{fetch,serve,run}.log
 check 'each call is there with its role, session and latency' grep -Eq \
   'fetched result=granted .*pod=late .*source=sts role_arn=arn:aws:sts::111122223333:assumed-role/late/shop.late.late session_name=shop.late.late .*latency_ms=[0-9]+' \
   "$ENV_TMP/fetch.log"
