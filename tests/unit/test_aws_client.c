@@ -500,30 +500,6 @@ static void test_keys_refused(void **state)
 	assert_string_equal(unknown.code, "InvalidClientTokenId");
 }
 
-/* A server that repeats what it was told must not make us repeat it. */
-static void test_no_secrets_in_messages(void **state)
-{
-	_cleanup_owner_ struct owner node = owner_of("node");
-	_cleanup_seen_ struct seen seen = {};
-
-	(void)state;
-	fake_aws_set(
-		"{\"fault\": {\"do\": \"error\", \"code\": \"SignatureDoesNotMatch\", \"status\": "
-		"403, "
-		"\"message\": \"The Canonical String should have been\\n'x-amz-security-token:%s\\n"
-		"%s'\"}}",
-		node.keys.session_token, node.keys.secret_access_key);
-	start(&seen, &node.keys, &simple);
-	run_loop(&seen);
-	expect(&seen, AWS_KEYS, 1);
-	expect_text(seen.detail,
-		    "The Canonical String should have been 'x-amz-security-token:[...] [...]'");
-	assert_null(strstr(seen.message, node.keys.session_token));
-	assert_null(strstr(seen.message, node.keys.secret_access_key));
-}
-
-/* ---- the others of STS ---- */
-
 static char *token(const char *options)
 {
 	char *text = fake_aws_do("{\"token\": {%s}}", options);
@@ -546,6 +522,36 @@ static struct seen assume_by_token(const char *web_token)
 	run_loop(&seen);
 	return seen;
 }
+
+/* A server that repeats what it was told must not make us repeat it. */
+static void test_no_secrets_in_messages(void **state)
+{
+	_cleanup_owner_ struct owner node = owner_of("node");
+	_cleanup_seen_ struct seen seen = {}, by_token = {};
+
+	(void)state;
+	fault("\"do\": \"error\", \"code\": \"InvalidIdentityToken\", \"status\": 400, "
+	      "\"message\": "
+	      "\"no provider for a-short-token\"");
+	by_token = assume_by_token("a-short-token");
+	expect(&by_token, AWS_TOKEN, 1);
+	assert_string_equal(by_token.detail, "no provider for [...]");
+	fake_aws_set(
+		"{\"fault\": {\"do\": \"error\", \"code\": \"SignatureDoesNotMatch\", \"status\": "
+		"403, "
+		"\"message\": \"The Canonical String should have been\\n'x-amz-security-token:%s\\n"
+		"%s'\"}}",
+		node.keys.session_token, node.keys.secret_access_key);
+	start(&seen, &node.keys, &simple);
+	run_loop(&seen);
+	expect(&seen, AWS_KEYS, 1);
+	expect_text(seen.detail,
+		    "The Canonical String should have been 'x-amz-security-token:[...] [...]'");
+	assert_null(strstr(seen.message, node.keys.session_token));
+	assert_null(strstr(seen.message, node.keys.secret_access_key));
+}
+
+/* ---- the others of STS ---- */
 
 static void test_web_identity(void **state)
 {
@@ -1043,6 +1049,11 @@ static void test_imds_no_token(void **state)
 	}
 	fault("\"service\": \"imds\", \"action\": \"PUT\", \"do\": \"answer\", \"body\": \"a b\", "
 	      "\"times\": 3");
+	get_many(seen, 5);
+	expect(&seen[4], AWS_MALFORMED, 3);
+	fault("\"service\": \"imds\", \"action\": \"PUT\", \"do\": \"answer\", \"body\": \"a\", "
+	      "\"headers\": "
+	      "{\"X-aws-ec2-metadata-token-ttl-seconds\": \"0\"}, \"times\": 3");
 	get_many(seen, 5);
 	expect(&seen[4], AWS_MALFORMED, 3);
 	fault("\"service\": \"imds\", \"action\": \"PUT\", \"do\": \"answer\", \"body\": \"a b\", "

@@ -62,7 +62,7 @@ static int read_token(struct aws_call *call)
 	uint64_t ttl = TOKEN_TTL_S;
 	const char *token = word_of(call, CHARS "/", MAX_TOKEN);
 
-	if (!token || (call->ttl[0] && parse_u64(call->ttl, TOKEN_TTL_S, &ttl) < 0))
+	if (!token || (call->ttl[0] && parse_u64(call->ttl, TOKEN_TTL_S, &ttl) < 0) || !ttl)
 		return -EBADMSG;
 	forget_token(imds);
 	imds->token = strdup(token);
