@@ -62,7 +62,7 @@ BPF_CFLAGS = -target bpf -mcpu=v2 -O2 -g -Wall $(WERROR) -fno-stack-protector \
 	-Wno-unused-value -Wno-missing-declarations $(PREFIX_MAP) \
 	-Ibpf/uapi -Ibpf/api -Ibpf/lib -I$(VMLINUX_H)
 DEPFLAGS = -MMD -MP -MT $@ -MF $(@:.o=.d)
-LIBS := -lbpf -lelf -lz -lmicrohttpd -lcurl -ljansson -lexpat -lyaml -lpcre2-8 -lmnl -lcrypto -pthread
+LIBS := -lbpf -lelf -lz -lmicrohttpd -lcurl -ljansson -lexpat -lyaml -lpcre2-8 -lmnl -lssl -lcrypto -pthread
 
 # ---- user modules ----
 # <name>_DEPS is the only include permission, and what docs/architecture.md says ("make lint" compares the two).
@@ -74,7 +74,7 @@ crypto_DEPS      := base
 net_DEPS         := base
 config_DEPS      := base yaml
 identity_DEPS    := base
-http_DEPS        := base
+http_DEPS        := base crypto
 aws_DEPS         := base crypto http
 upstream_DEPS    := base
 kube_DEPS        := base yaml identity http credentials

@@ -56,7 +56,7 @@ $(O)/tests/%: tests/e2e/%.c $(O)/libpodcred.a | $(O)/.deps-test
 		$(O)/libpodcred.a $(TOOL_LIBS) -pthread
 
 # Follows the pods of a node by the Kubernetes API, for tests with an API server that misbehaves.
-$(O)/tests/follow: tests/kube/follow.c $(kube_OBJS) $(credentials_OBJS) $(aws_OBJS) $(crypto_OBJS) $(http_OBJS) $(yaml_OBJS) $(identity_OBJS) \
+$(O)/tests/follow: tests/kube/follow.c $(kube_OBJS) $(credentials_OBJS) $(aws_OBJS) $(crypto_OBJS) $(http_OBJS) $(crypto_OBJS) $(yaml_OBJS) $(identity_OBJS) \
 		$(base_OBJS) | $(O)/.deps-test
 	$(call msg,CC,$@)
 	$(Q)mkdir -p $(@D)

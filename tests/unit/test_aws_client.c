@@ -2,7 +2,7 @@
 /* STS, EKS Auth and the metadata service, asked over TLS and TCP, by a server that verifies what it is told. */
 /* SOURCES: tests/unit/fake_aws.c */
 /* MODULES: aws http crypto base */
-/* LIBS: -lcurl -lcrypto -lexpat -ljansson -lm */
+/* LIBS: -lcurl -lssl -lcrypto -lexpat -ljansson -lm */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -1084,6 +1084,97 @@ static void test_imds_away(void **state)
 	expect(&seen, AWS_UNAVAILABLE, 3);
 }
 
+/* ---- what stays in memory ---- */
+
+#define HIDE	 0x5a
+#define MAX_HERE (1UL << 30) /* larger mappings are the sanitizer's own */
+#define COMPARED 24
+#define PIECE	 (1UL << 20)
+
+static char piece[PIECE + COMPARED];
+
+/* Its end: a sanitizer writes at the beginning of what is freed. */
+static void hide(const char *secret, char ret[COMPARED])
+{
+	assert_true(strlen(secret) >= COMPARED);
+	secret += strlen(secret) - COMPARED;
+	for (size_t i = 0; i < COMPARED; i++)
+		ret[i] = (char)(secret[i] ^ HIDE);
+}
+
+static bool is_at(const char *at, const char hidden[COMPARED])
+{
+	size_t i = 0;
+
+	while (i < COMPARED && at[i] == (char)(hidden[i] ^ HIDE))
+		i++;
+	return i == COMPARED;
+}
+
+static size_t count_in(size_t len, const char hidden[COMPARED])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i + COMPARED <= len; i++)
+		n += is_at(piece + i, hidden);
+	return n;
+}
+
+/* In all memory that can be written to, but for the copy of it that is compared. */
+static size_t count_in_memory(const char hidden[COMPARED])
+{
+	_cleanup_fclose_ FILE *maps = fopen("/proc/self/maps", "r");
+	_cleanup_fclose_ FILE *mem = fopen("/proc/self/mem", "r");
+	unsigned long from, to, own = (unsigned long)piece;
+	char line[512], mode[8];
+	size_t n = 0;
+
+	setvbuf(mem, NULL, _IONBF, 0);
+	while (fgets(line, sizeof(line), maps)) {
+		if (sscanf(line, "%lx-%lx %7s", &from, &to, mode) != 3 || mode[1] != 'w' ||
+		    to - from >= MAX_HERE)
+			continue;
+		for (; from < to; from += PIECE) {
+			size_t len = to - from < sizeof(piece) ? to - from : sizeof(piece);
+
+			if (from < own + sizeof(piece) && from + len > own)
+				continue;
+			fseek(mem, (long)from, SEEK_SET);
+			n += count_in(fread(piece, 1, len, mem), hidden);
+		}
+	}
+	explicit_bzero(piece, sizeof(piece));
+	return n;
+}
+
+/* The connection is still there. */
+static void expect_forgotten(struct seen *seen)
+{
+	char secret[COMPARED], session[COMPARED];
+
+	expect(seen, AWS_OK, seen->attempts);
+	hide(seen->session.secret_access_key, secret);
+	hide(seen->session.session_token, session);
+	assert_in_range(count_in_memory(session), 1, 1); /* so it would be found */
+	seen_done(seen);
+	assert_int_equal(count_in_memory(secret), 0);
+	assert_int_equal(count_in_memory(session), 0);
+}
+
+static void test_nothing_stays(void **state)
+{
+	_cleanup_free_ char *pod = token("");
+	struct seen xml = assume("node", &simple), json;
+
+	(void)state;
+	fake_aws_set("{\"cluster\": {\"name\": \"demo\"}, \"associate\": {\"cluster\": \"demo\", "
+		     "\"namespace\": \"shop\", \"service_account\": \"web\", \"role\": \"" ROLE
+		     "\"}}");
+	json = ask_eks(pod);
+	expect_forgotten(&xml);
+	expect_forgotten(&json);
+}
+
 /* ---- cancelling ---- */
 
 static void never(struct seen *seen)
@@ -1206,6 +1297,7 @@ int main(void)
 		T(imds_away),
 		T(cancel),
 		T(cancel_from_function),
+		T(nothing_stays),
 	};
 	int failed;
 

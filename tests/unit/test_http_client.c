@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The HTTP client against real sockets and real TLS, and a server that does what servers should not. */
 /* SOURCES: tests/unit/fake_http.c */
-/* MODULES: http base */
-/* LIBS: -lcurl */
+/* MODULES: http crypto base */
+/* LIBS: -lcurl -lssl */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>

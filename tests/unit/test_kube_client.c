@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Requests to an API server over real TLS, while tokens, authorities and plugins change or fail. */
 /* SOURCES: tests/unit/fake_http.c */
-/* MODULES: kube http yaml identity base */
-/* LIBS: -lcurl -lyaml -ljansson */
+/* MODULES: kube http crypto yaml identity base */
+/* LIBS: -lcurl -lssl -lyaml -ljansson */
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>

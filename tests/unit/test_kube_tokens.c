@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What an API server says of tokens: its keys and its issuer, and its verdict on one of them. */
 /* SOURCES: tests/unit/fake_http.c */
-/* MODULES: kube http yaml identity base */
-/* LIBS: -lcurl -lyaml -ljansson */
+/* MODULES: kube http crypto yaml identity base */
+/* LIBS: -lcurl -lssl -lyaml -ljansson */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/loop.h"
 #include "base/parse.h"
+#include "crypto/tls.h"
 
 #define MAX_HEAD	 (64U << 10)
 #define CONNECT_NS	 (10 * CLOCK_S)
@@ -381,13 +382,22 @@ static bool set_blob(struct http_call *call, CURLoption option, const char *pem)
 	return !pem || SET(call, option, &blob);
 }
 
+/* Answers hold tokens and keys; a connection that is kept would have the last one in its buffers. */
+static CURLcode on_tls(CURL *easy, void *ssl_ctx, void *arg)
+{
+	(void)easy, (void)arg;
+	crypto_tls_wipe_received(ssl_ctx);
+	return CURLE_OK;
+}
+
 /* With an authority given, those of the system must not be trusted as well: libcurl's default has a
  * directory beside the file. */
 static bool set_trust(struct http_call *call, const struct http_tls *tls)
 {
 	if (tls->ca && !SET(call, CURLOPT_CAPATH, NULL))
 		return false;
-	return SET(call, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
+	return SET(call, CURLOPT_SSL_CTX_FUNCTION, on_tls) &&
+	       SET(call, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) &&
 	       SET(call, CURLOPT_SSL_VERIFYPEER, tls->insecure ? 0L : 1L) &&
 	       SET(call, CURLOPT_SSL_VERIFYHOST, tls->insecure ? 0L : 2L) &&
 	       set_blob(call, CURLOPT_CAINFO_BLOB, tls->ca) &&
