@@ -19,9 +19,12 @@
 #include <podcred/podcred.h>
 
 #include "agent/agent.h"
+#include "agent/leaves.h"
 #include "agent/pod_token.h"
+#include "agent/reviews.h"
 #include "agent/service.h"
 #include "base/cleanup.h"
+#include "base/loop.h"
 #include "crypto/jwt.h"
 #include "tokens.h"
 
@@ -82,7 +85,7 @@ static int setup(void **state)
 {
 	(void)state;
 	verified = 0;
-	return agent_tokens_new(&tokens) ?: trust("P-256", "n1");
+	return agent_tokens_new(NULL, &tokens) ?: trust("P-256", "n1");
 }
 
 static int teardown(void **state)
@@ -281,7 +284,7 @@ static void without_keys_nothing_is_right(void **state)
 	char *token = sign("{}");
 
 	(void)state;
-	assert_int_equal(agent_tokens_new(&none), 0);
+	assert_int_equal(agent_tokens_new(NULL, &none), 0);
 	assert_int_equal(agent_tokens_check(none, token, strlen(token), &web, NOW, &reason), 0);
 	assert_int_equal(reason, AGENT_TOKEN_KEYS_MISSING);
 	assert_int_equal(agent_tokens_check(none, NULL, 0, &web, NOW, &reason), 0);
@@ -446,6 +449,273 @@ static void threads_ask_while_keys_change(void **state)
 	free(both[1]);
 }
 
+/* ---- what the API server says ---- */
+
+static struct {
+	struct agent_tokens *tokens;
+	struct loop *loop;
+	unsigned asked;
+	int result; /* of asking */
+	uint64_t id; /* of the last question */
+	char token[8300]; /* in it */
+	uint64_t woken;
+} api;
+
+static int on_ask(void *arg, const struct upstream_message *m)
+{
+	assert_ptr_equal(arg, &api);
+	assert_int_equal(m->type, UPSTREAM_REVIEW);
+	if (api.result < 0)
+		return api.result;
+	api.asked++;
+	api.id = m->review.id;
+	snprintf(api.token, sizeof(api.token), "%s", m->review.token);
+	return 0;
+}
+
+static void on_wake(void *arg, uint64_t key)
+{
+	assert_ptr_equal(arg, &api);
+	api.woken = key;
+}
+
+static int api_setup(void **state)
+{
+	const struct agent_token_trust review = {.verify = AGENT_VERIFY_REVIEW};
+	struct agent_tokens_options options = {
+		.ask = on_ask, .ask_arg = &api, .wake = on_wake, .wake_arg = &api};
+
+	(void)state;
+	verified = 0;
+	memset(&api, 0, sizeof(api));
+	assert_int_equal(loop_new(&api.loop), 0);
+	options.loop = api.loop;
+	assert_int_equal(agent_tokens_new(&options, &api.tokens), 0);
+	agent_tokens_connected(api.tokens, true);
+	return agent_tokens_trust(api.tokens, &review, NULL, NULL);
+}
+
+static int api_teardown(void **state)
+{
+	(void)state;
+	agent_tokens_free(api.tokens);
+	loop_free(api.loop);
+	return 0;
+}
+
+static void stop(void *arg)
+{
+	loop_stop(arg, 0);
+}
+
+/* All that was posted is done. */
+static void turn(void)
+{
+	assert_int_equal(loop_post(api.loop, stop, api.loop), 0);
+	assert_int_equal(loop_run(api.loop), 0);
+}
+
+/* "asks" when there is no verdict yet. */
+static const char *reviewed(const char *token, const struct podcred_peer *peer)
+{
+	enum agent_reason reason = AGENT_REASON_MAX;
+	int r = agent_tokens_check(api.tokens, token, token ? strlen(token) : 0, peer, NOW,
+				   &reason);
+
+	turn();
+	if (r == -EINPROGRESS)
+		return "asks";
+	assert_int_equal(r, 0);
+	return agent_reason_name(reason) ?: "ok";
+}
+
+static void say_verdict(const char *ns, const char *sa, const char *uid)
+{
+	const struct upstream_message m = {.type = UPSTREAM_VERDICT,
+					   .verdict = {.id = api.id,
+						       .name_space = ns,
+						       .service_account = sa,
+						       .pod_uid = uid,
+						       .valid_ms = 60000}};
+
+	api.woken = 0;
+	agent_tokens_told(api.tokens, &m);
+}
+
+static void say_refusal(enum upstream_reason reason, uint64_t retry_ms)
+{
+	const struct upstream_message m = {
+		.type = UPSTREAM_REFUSAL,
+		.refusal = {.id = api.id, .reason = reason, .message = "m", .retry_ms = retry_ms}};
+
+	agent_tokens_told(api.tokens, &m);
+}
+
+static void the_api_server_says_whose_a_token_is(void **state)
+{
+	static const struct {
+		const char *ns, *sa, *uid, *wanted;
+	} rows[] = {
+		{"shop", "web", POD, "ok"},
+		{"shop", "web", "99d30f52", "token_other_pod"},
+		{"shop", "web", "", "token_not_a_pods"},
+		{"shop", "db", POD, "token_other_account"},
+		{"bank", "web", POD, "token_other_account"},
+		{"", "", POD, "token_other_account"},
+	};
+	char token[16];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		snprintf(token, sizeof(token), "a.b.c%zu", i);
+		assert_string_equal(reviewed(token, &web), "asks");
+		assert_int_equal(api.asked, i + 1);
+		assert_string_equal(api.token, token);
+		assert_string_equal(reviewed(token, &web), "asks");
+		say_verdict(rows[i].ns, rows[i].sa, rows[i].uid);
+		assert_int_equal(api.woken, agent_leaves_key(&web));
+		assert_string_equal(reviewed(token, &web), rows[i].wanted);
+		assert_string_equal(reviewed(token, &web), rows[i].wanted);
+		assert_int_equal(api.asked, i + 1);
+	}
+	assert_int_equal(verified, 0);
+}
+
+static void a_refused_token_is_not_asked_about_again_and_again(void **state)
+{
+	struct podcred_peer db = web;
+
+	(void)state;
+	db.pod_cgroup_id = 815;
+	assert_string_equal(reviewed("a.b.c", &web), "asks");
+	say_refusal(UPSTREAM_TOKEN_INVALID, 60000);
+	assert_string_equal(reviewed("a.b.c", &web), "token_not_accepted");
+	/* nor about the next one that the pod makes up; its neighbour does not wait for it */
+	assert_string_equal(reviewed("a.b.d", &web), "token_not_reviewed");
+	assert_int_equal(api.asked, 1);
+	assert_string_equal(reviewed("a.b.d", &db), "asks");
+	assert_int_equal(api.asked, 2);
+	say_refusal(UPSTREAM_TOKEN_EXPIRED, 60000);
+	assert_string_equal(reviewed("a.b.d", &db), "token_expired");
+}
+
+static void an_api_server_that_is_away_refuses_no_token_for_long(void **state)
+{
+	(void)state;
+	assert_string_equal(reviewed("a.b.c", &web), "asks");
+	say_refusal(UPSTREAM_UNAVAILABLE, 0);
+	/* whoever waits sees it */
+	assert_string_equal(reviewed("a.b.c", &web), "token_not_reviewed");
+	assert_string_equal(reviewed("a.b.d", &web), "asks");
+	assert_int_equal(api.asked, 2);
+}
+
+static void what_is_no_token_costs_no_question(void **state)
+{
+	static const char *const texts[] = {"",	      "t",	"a.b",	 ".b.c",
+					    "a..c",   "a.b.",	"...",	 "a.b.c.d",
+					    "a.b.c ", "a.b.\"", "a.b.=", "a.\n.c"};
+	char *large = calloc(1, CRYPTO_JWT_MAX_SIZE + 2);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+		assert_string_equal(reviewed(texts[i], &web), "token_malformed");
+	memset(large, 'a', CRYPTO_JWT_MAX_SIZE + 1);
+	large[1] = large[3] = '.';
+	assert_string_equal(reviewed(large, &web), "token_malformed");
+	large[CRYPTO_JWT_MAX_SIZE] = '\0';
+	assert_string_equal(reviewed(NULL, &web), "no_authorization");
+	assert_int_equal(api.asked, 0);
+	assert_string_equal(reviewed(large, &web), "asks");
+	assert_int_equal(strlen(api.token), CRYPTO_JWT_MAX_SIZE);
+	free(large);
+}
+
+static void a_pod_has_one_question_and_all_have_a_bound(void **state)
+{
+	struct podcred_peer pod = web;
+
+	(void)state;
+	assert_string_equal(reviewed("a.b.c", &web), "asks");
+	assert_string_equal(reviewed("a.b.d", &web), "asks");
+	assert_int_equal(api.asked, 1);
+	for (unsigned i = 1; i < REVIEWS_MAX; i++) {
+		pod.pod_cgroup_id = 10000 + i;
+		assert_string_equal(reviewed("a.b.c", &pod), "asks");
+	}
+	assert_int_equal(api.asked, REVIEWS_MAX);
+	pod.pod_cgroup_id = 9999;
+	assert_string_equal(reviewed("a.b.c", &pod), "token_not_reviewed");
+	/* one that is at rest makes room */
+	say_refusal(UPSTREAM_TOKEN_INVALID, 0);
+	assert_string_equal(reviewed("a.b.c", &pod), "asks");
+}
+
+static void a_question_survives_the_connection(void **state)
+{
+	(void)state;
+	agent_tokens_connected(api.tokens, false);
+	assert_string_equal(reviewed("a.b.c", &web), "asks");
+	assert_int_equal(api.asked, 0);
+	agent_tokens_connected(api.tokens, true);
+	assert_int_equal(api.asked, 1);
+	agent_tokens_connected(api.tokens, false);
+	say_verdict("shop", "web", POD); /* of a connection that has ended: nobody's */
+	assert_string_equal(reviewed("a.b.c", &web), "asks");
+	agent_tokens_connected(api.tokens, true);
+	assert_int_equal(api.asked, 2);
+	say_verdict("shop", "web", POD);
+	assert_string_equal(reviewed("a.b.c", &web), "ok");
+	/* one that cannot be sent is tried again */
+	api.result = -ENOBUFS;
+	assert_string_equal(reviewed("a.b.d", &web), "asks");
+	api.result = 0;
+	agent_tokens_sweep(api.tokens);
+	assert_int_equal(api.asked, 3);
+}
+
+static void a_flush_forgets_what_the_api_server_said(void **state)
+{
+	const struct upstream_message all = {.type = UPSTREAM_FLUSH};
+	const struct upstream_message one = {.type = UPSTREAM_FLUSH, .flush = {.pod_uid = "u"}};
+
+	(void)state;
+	assert_string_equal(reviewed("a.b.c", &web), "asks");
+	say_verdict("shop", "web", POD);
+	agent_tokens_told(api.tokens, &one);
+	assert_string_equal(reviewed("a.b.c", &web), "ok");
+	agent_tokens_told(api.tokens, &all);
+	assert_string_equal(reviewed("a.b.c", &web), "asks");
+}
+
+static void keys_end_the_word_of_the_api_server(void **state)
+{
+	struct agent_token_trust from = {.verify = AGENT_VERIFY_JWKS};
+	char *text = tokens_jwks(tokens_jwk(tokens_key("P-256"), "one", "ES256"), NULL);
+	char *token = sign("{}");
+
+	(void)state;
+	from.jwks = text;
+	from.jwks_len = strlen(text);
+	assert_string_equal(reviewed("a.b.c", &web), "asks");
+	assert_int_equal(agent_tokens_trust(api.tokens, &from, NULL, NULL), 0);
+	say_verdict("shop", "web", POD);
+	assert_string_equal(reviewed("a.b.c", &web), "token_malformed");
+	assert_string_equal(reviewed(token, &web), "ok");
+	assert_int_equal(api.asked, 1);
+	free(token);
+	free(text);
+}
+
+static void without_anybody_to_ask_no_token_is_right(void **state)
+{
+	const struct agent_token_trust review = {.verify = AGENT_VERIFY_REVIEW};
+
+	(void)state;
+	assert_int_equal(agent_tokens_trust(tokens, &review, NULL, NULL), 0);
+	assert_string_equal(verdict("a.b.c", &web, NOW), "token_not_reviewed");
+}
+
 /* ---- what the pod is told ---- */
 
 #define FILE_TEXT                                                                                  \
@@ -591,6 +861,7 @@ static void other_requests(void **state)
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define API(f)	cmocka_unit_test_setup_teardown(f, api_setup, api_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(each_claim_has_to_fit),
 		TEST(a_token_lives_from_nbf_to_exp),
@@ -605,6 +876,15 @@ int main(void)
 		TEST(a_request_costs_no_verification),
 		TEST(a_flood_pushes_out_the_pods_own_verdicts),
 		TEST(threads_ask_while_keys_change),
+		API(the_api_server_says_whose_a_token_is),
+		API(a_refused_token_is_not_asked_about_again_and_again),
+		API(an_api_server_that_is_away_refuses_no_token_for_long),
+		API(what_is_no_token_costs_no_question),
+		API(a_pod_has_one_question_and_all_have_a_bound),
+		API(a_question_survives_the_connection),
+		API(a_flush_forgets_what_the_api_server_said),
+		API(keys_end_the_word_of_the_api_server),
+		TEST(without_anybody_to_ask_no_token_is_right),
 		TEST(a_refusal_is_said_as_the_stock_agent_says_it),
 		TEST(an_unknown_key_is_asked_for),
 		TEST(a_wrong_token_learns_nothing),

@@ -75,6 +75,8 @@ static void tick(void *ctx, int64_t now_ms)
 	agent_audit_limit_check(&server->audit_limit, now_ms);
 	if (server->leaves)
 		agent_leaves_sweep(server->leaves, time(NULL));
+	if (server->tokens)
+		agent_tokens_sweep(server->tokens);
 }
 
 /* ---- what podcred fetch says ---- */
@@ -83,12 +85,16 @@ void agent_server_connected(struct agent_server *server, bool connected)
 {
 	if (server->leaves)
 		agent_leaves_connected(server->leaves, connected);
+	if (server->tokens)
+		agent_tokens_connected(server->tokens, connected);
 }
 
 void agent_server_told(struct agent_server *server, const struct upstream_message *m)
 {
 	if (server->leaves)
 		agent_leaves_told(server->leaves, m);
+	if (server->tokens)
+		agent_tokens_told(server->tokens, m);
 }
 
 static void wake(void *arg, uint64_t key)
@@ -108,6 +114,20 @@ static int open_leaves(struct agent_server *server, const struct agent_options *
 						     .wake_arg = server};
 
 	if (!o->ask || agent_leaves_new(&options, &server->leaves) == 0)
+		return 0;
+	return pc_err_set(err, -ENOMEM, "out of memory");
+}
+
+static int open_tokens(struct agent_server *server, const struct agent_options *o,
+		       struct pc_err *err)
+{
+	const struct agent_tokens_options options = {.loop = o->loop,
+						     .ask = o->ask,
+						     .ask_arg = o->ask_arg,
+						     .wake = wake,
+						     .wake_arg = server};
+
+	if (!o->verify_tokens || agent_tokens_new(o->ask ? &options : NULL, &server->tokens) == 0)
 		return 0;
 	return pc_err_set(err, -ENOMEM, "out of memory");
 }
@@ -197,8 +217,6 @@ static int server_fill(struct agent_server *server, const struct agent_options *
 	int r;
 
 	atomic_store(&server->turned_ms, clock_mono_ms());
-	if (o->verify_tokens && agent_tokens_new(&server->tokens) < 0)
-		return pc_err_set(err, -ENOMEM, "out of memory");
 	r = start_http(server, o, err);
 	if (r == 0 && o->metrics)
 		r = start_metrics(server, o, err);
@@ -246,7 +264,7 @@ int agent_server_start(const struct agent_options *o, struct agent_server **ret,
 	server->turn_fd = -EBADF;
 	r = bind_token_key(o->token_key, server->token_key, err);
 	if (r == 0)
-		r = open_leaves(server, o, err);
+		r = open_leaves(server, o, err) ?: open_tokens(server, o, err);
 	if (r == 0)
 		r = server_fill(server, o, err);
 	if (r < 0) {

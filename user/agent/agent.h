@@ -66,7 +66,7 @@ struct agent_options {
 enum agent_verify {
 	AGENT_VERIFY_OFF, /* any token, or none, as require_authorization says */
 	AGENT_VERIFY_JWKS, /* by the cluster's keys */
-	AGENT_VERIFY_REVIEW, /* by somebody else's word: agent_server_reviewed() */
+	AGENT_VERIFY_REVIEW, /* by what the API server says of them, whom agent_options.ask asks */
 };
 
 /* Whom tokens of pods are believed. */

@@ -52,7 +52,9 @@
 	X(TOKEN_OTHER_NODE, token_other_node)                                                      \
 	X(TOKEN_NOT_YET_VALID, token_not_yet_valid)                                                \
 	X(TOKEN_EXPIRED, token_expired)                                                            \
-	X(TOKEN_NOT_VERIFIED, token_not_verified)
+	X(TOKEN_NOT_VERIFIED, token_not_verified)                                                  \
+	X(TOKEN_NOT_ACCEPTED, token_not_accepted)                                                  \
+	X(TOKEN_NOT_REVIEWED, token_not_reviewed)
 
 enum agent_reason {
 	AGENT_NO_REASON, /* no decision about credentials, or a grant */

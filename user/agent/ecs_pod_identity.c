@@ -160,6 +160,10 @@ static const struct {
 	 "the service account token is another service account's"},
 	{AGENT_TOKEN_OTHER_NODE, 403, "AccessDenied",
 	 "the service account token was issued to a pod of another node"},
+	{AGENT_TOKEN_NOT_ACCEPTED, 400, "InvalidToken",
+	 "the cluster does not accept the service account token"},
+	{AGENT_TOKEN_NOT_REVIEWED, 503, "CredentialsUninitialized",
+	 "the cluster cannot be asked about the service account token now, try again"},
 	{AGENT_TOKEN_KEYS_MISSING, 503, "CredentialsUninitialized",
 	 "the agent has no keys yet to verify tokens with, try again"},
 };

@@ -13,7 +13,10 @@
 #include <podcred/podcred.h>
 
 #include "agent/agent.h"
+#include "agent/leaves.h"
+#include "agent/reviews.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "crypto/hash.h"
 #include "crypto/jwks.h"
@@ -32,7 +35,9 @@ struct verdict {
 	uint64_t used; /* larger: later */
 	uint8_t hash[CRYPTO_SHA256_SIZE];
 	enum agent_reason reason; /* but for time */
-	time_t from, until; /* of the token; until 0: not known */
+	time_t from, until; /* of the token */
+	uint64_t
+		good_ns; /* CLOCK_BOOTTIME: until then somebody else's word counts; 0: it is ours */
 };
 
 /* Never changes; counted. */
@@ -46,6 +51,8 @@ struct trust {
 };
 
 struct agent_tokens {
+	struct agent_tokens_options options;
+	struct agent_reviews *reviews; /* NULL: nobody is asked */
 	pthread_mutex_t lock; /* for all below */
 	struct trust *trust; /* NULL: none yet */
 	uint64_t trusts, uses;
@@ -97,6 +104,8 @@ static int copy_trust(const struct agent_token_trust *from, struct trust *to, st
 		to->node = strdup(from->node);
 	if (!to->audience || (from->node && !to->node) || !copy_issuers(from, to))
 		return pc_err_set(err, -ENOMEM, "no memory");
+	if (to->verify == AGENT_VERIFY_REVIEW)
+		return 0;
 	return crypto_jwks_parse(from->jwks, from->jwks_len, &to->keys, err);
 }
 
@@ -153,12 +162,26 @@ static struct trust *trust_of(struct agent_tokens *tokens)
 	return trust;
 }
 
-int agent_tokens_new(struct agent_tokens **ret)
+static void on_review(void *arg, const struct agent_review *review,
+		      const struct upstream_message *answer);
+
+int agent_tokens_new(const struct agent_tokens_options *options, struct agent_tokens **ret)
 {
 	struct agent_tokens *tokens = calloc(1, sizeof(*tokens));
+	struct agent_reviews_options reviews = {.answered = on_review, .answered_arg = tokens};
 
 	if (!tokens)
 		return -ENOMEM;
+	if (options) {
+		tokens->options = *options;
+		reviews.loop = options->loop;
+		reviews.ask = options->ask;
+		reviews.ask_arg = options->ask_arg;
+	}
+	if (options && agent_reviews_new(&reviews, &tokens->reviews) < 0) {
+		free(tokens);
+		return -ENOMEM;
+	}
 	pthread_mutex_init(&tokens->lock, NULL);
 	*ret = tokens;
 	return 0;
@@ -168,6 +191,7 @@ void agent_tokens_free(struct agent_tokens *tokens)
 {
 	if (!tokens)
 		return;
+	agent_reviews_free(tokens->reviews);
 	trust_unref(tokens->trust);
 	pthread_mutex_destroy(&tokens->lock);
 	free(tokens);
@@ -227,6 +251,15 @@ static struct verdict *make_room(struct verdict *set, const struct verdict *want
 	return n_own >= PER_POD ? own : any;
 }
 
+/* That of an older verdict on the same token, which somebody else's word may have been, or a new one. */
+static struct verdict *place_of(struct verdict *set, const struct verdict *wanted)
+{
+	for (struct verdict *v = set; v < set + WAYS; v++)
+		if (is_same(v, wanted))
+			return v;
+	return make_room(set, wanted);
+}
+
 /* Whether it was there, in *v then. */
 static bool recall(struct agent_tokens *tokens, struct verdict *v)
 {
@@ -236,6 +269,8 @@ static bool recall(struct agent_tokens *tokens, struct verdict *v)
 	for (size_t i = 0; i < WAYS && !found; i++)
 		if (is_same(&set[i], v))
 			found = &set[i];
+	if (found && found->good_ns && found->good_ns <= clock_boot_ns())
+		found = NULL;
 	if (found) {
 		found->used = ++tokens->uses;
 		*v = *found;
@@ -248,7 +283,7 @@ static void keep(struct agent_tokens *tokens, struct verdict *v)
 {
 	pthread_mutex_lock(&tokens->lock);
 	v->used = ++tokens->uses;
-	*make_room(set_of(tokens, v->pod), v) = *v;
+	*place_of(set_of(tokens, v->pod), v) = *v;
 	pthread_mutex_unlock(&tokens->lock);
 }
 
@@ -331,9 +366,8 @@ static bool read_times(const struct crypto_jwt *jwt, struct verdict *v)
 	return (r == 0 || r == -ENOENT) && crypto_jwt_time(jwt, "exp", &v->until) == 0;
 }
 
-/* What this makes of a token is worth keeping. */
-static int verify(const struct trust *trust, const char *token, size_t len,
-		  const struct podcred_peer *peer, struct verdict *v)
+static int verify(struct agent_tokens *tokens, const struct trust *trust, const char *token,
+		  size_t len, const struct podcred_peer *peer, struct verdict *v)
 {
 	_cleanup_(crypto_jwt_freep) struct crypto_jwt *jwt = NULL;
 	int r = crypto_jwt_verify(trust->keys, token, len, &jwt);
@@ -348,6 +382,7 @@ static int verify(const struct trust *trust, const char *token, size_t len,
 		return r;
 	else
 		v->reason = judge(jwt, trust, peer);
+	keep(tokens, v);
 	return 0;
 }
 
@@ -360,6 +395,125 @@ static enum agent_reason reason_at(const struct verdict *v, time_t now)
 	return now + AGENT_TOKENS_AHEAD_S < v->from ? AGENT_TOKEN_NOT_YET_VALID : AGENT_NO_REASON;
 }
 
+/* ---- what the API server says ---- */
+
+/* Three parts of base64url: else it need not be asked. */
+static bool looks_like_token(const char *token, size_t len)
+{
+	static const char characters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+					 "0123456789-_.";
+	unsigned dots = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		bool dot = token[i] == '.';
+
+		if (!token[i] || !strchr(characters, token[i]) ||
+		    (dot && (i == 0 || i == len - 1 || token[i - 1] == '.')))
+			return false;
+		dots += dot;
+	}
+	return dots == 2 && len <= CRYPTO_JWT_MAX_SIZE;
+}
+
+static int review(struct agent_tokens *tokens, const struct trust *trust, const char *token,
+		  size_t len, const struct podcred_peer *peer, struct verdict *v)
+{
+	struct agent_review question = {.peer = *peer, .trust = trust->number};
+	int r;
+
+	v->reason = AGENT_TOKEN_MALFORMED;
+	if (!looks_like_token(token, len))
+		return 0;
+	v->reason = AGENT_TOKEN_NOT_REVIEWED;
+	memcpy(question.hash, v->hash, sizeof(question.hash));
+	r = tokens->reviews ? agent_reviews_ask(tokens->reviews, &question, token, len) : -EBUSY;
+	return r == -EBUSY ? 0 : r;
+}
+
+/* The token is genuine; is it the pod's? */
+static enum agent_reason judge_verdict(const struct upstream_verdict *m,
+				       const struct podcred_peer *peer)
+{
+	if (!m->pod_uid[0])
+		return AGENT_TOKEN_NOT_A_PODS;
+	if (strcmp(m->pod_uid, peer->pod_uid) != 0)
+		return AGENT_TOKEN_OTHER_POD;
+	if (strcmp(m->name_space, peer->pod_namespace) != 0 ||
+	    strcmp(m->service_account, peer->service_account) != 0)
+		return AGENT_TOKEN_OTHER_ACCOUNT;
+	return AGENT_NO_REASON;
+}
+
+static enum agent_reason judge_refusal(const struct upstream_refusal *m)
+{
+	if (m->reason == UPSTREAM_TOKEN_EXPIRED)
+		return AGENT_TOKEN_EXPIRED;
+	return m->reason == UPSTREAM_TOKEN_INVALID ? AGENT_TOKEN_NOT_ACCEPTED
+						   : AGENT_TOKEN_NOT_REVIEWED;
+}
+
+static uint64_t good_until(uint64_t ms, uint64_t most)
+{
+	return clock_boot_ns() + (ms < most ? ms : most) * CLOCK_MS;
+}
+
+static void on_review(void *arg, const struct agent_review *question,
+		      const struct upstream_message *answer)
+{
+	struct agent_tokens *tokens = arg;
+	const struct podcred_peer *peer = &question->peer;
+	struct verdict v = {.pod = peer->pod_cgroup_id,
+			    .generation = peer->generation,
+			    .trust = question->trust,
+			    .until = INT64_MAX};
+
+	memcpy(v.hash, question->hash, sizeof(v.hash));
+	if (answer->type == UPSTREAM_VERDICT) {
+		v.reason = judge_verdict(&answer->verdict, peer);
+		v.good_ns = good_until(answer->verdict.valid_ms, AGENT_TOKENS_REVIEW_MS);
+	} else {
+		v.reason = judge_refusal(&answer->refusal);
+		v.good_ns = good_until(answer->refusal.retry_ms, AGENT_TOKENS_REFUSAL_MS);
+	}
+	/* whoever waits sees it, however short it counts */
+	if (v.good_ns < clock_boot_ns() + LEAVES_REFUSAL_MIN_MS * CLOCK_MS)
+		v.good_ns = clock_boot_ns() + LEAVES_REFUSAL_MIN_MS * CLOCK_MS;
+	keep(tokens, &v);
+	tokens->options.wake(tokens->options.wake_arg, agent_leaves_key(peer));
+}
+
+void agent_tokens_connected(struct agent_tokens *tokens, bool connected)
+{
+	if (tokens->reviews)
+		agent_reviews_connected(tokens->reviews, connected);
+}
+
+/* Our own verdicts stay. */
+static void forget_reviews(struct agent_tokens *tokens)
+{
+	pthread_mutex_lock(&tokens->lock);
+	for (struct verdict *v = tokens->verdicts[0]; v < tokens->verdicts[SETS]; v++)
+		if (v->good_ns)
+			*v = (struct verdict){};
+	pthread_mutex_unlock(&tokens->lock);
+}
+
+void agent_tokens_told(struct agent_tokens *tokens, const struct upstream_message *m)
+{
+	if (m->type == UPSTREAM_FLUSH && !m->flush.pod_uid)
+		forget_reviews(tokens);
+	else if (tokens->reviews)
+		agent_reviews_told(tokens->reviews, m);
+}
+
+void agent_tokens_sweep(struct agent_tokens *tokens)
+{
+	if (tokens->reviews)
+		agent_reviews_sweep(tokens->reviews);
+}
+
+/* ---- a request ---- */
+
 /* By what is trusted now; *v has the hash of the token, but no reason yet. */
 static int check(struct agent_tokens *tokens, const struct trust *trust, const char *token,
 		 size_t len, const struct podcred_peer *peer, struct verdict *v)
@@ -368,9 +522,9 @@ static int check(struct agent_tokens *tokens, const struct trust *trust, const c
 
 	v->trust = trust->number;
 	if (!recall(tokens, v)) {
-		r = verify(trust, token, len, peer, v);
-		if (r == 0)
-			keep(tokens, v);
+		r = trust->verify == AGENT_VERIFY_REVIEW
+			    ? review(tokens, trust, token, len, peer, v)
+			    : verify(tokens, trust, token, len, peer, v);
 	}
 	if (r == 0 && v->reason == AGENT_TOKEN_UNKNOWN_KEY)
 		miss_key(tokens, trust);

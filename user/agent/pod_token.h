@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <time.h>
@@ -16,6 +17,8 @@
 
 struct agent_token_trust;
 struct agent_tokens;
+struct loop;
+struct upstream_message;
 struct agent_trusted;
 struct pc_err;
 struct podcred_peer;
@@ -28,8 +31,21 @@ struct podcred_peer;
 /* Newer keys are asked for once in that time, whatever kids a pod invents. */
 #define AGENT_TOKENS_ASK_MS 30000
 
-/* -ENOMEM. There are no keys yet: no token is right until agent_tokens_trust(). */
-int agent_tokens_new(struct agent_tokens **ret);
+/* A verdict of the API server counts for that long at most. */
+#define AGENT_TOKENS_REVIEW_MS	60000
+#define AGENT_TOKENS_REFUSAL_MS 5000
+
+/* For AGENT_VERIFY_REVIEW; as agent/leaves.h has them. */
+struct agent_tokens_options {
+	struct loop *loop;
+	int (*ask)(void *arg, const struct upstream_message *question);
+	void *ask_arg;
+	void (*wake)(void *arg, uint64_t key); /* as agent_leaves_key() */
+	void *wake_arg;
+};
+
+/* options NULL: nobody is asked. There are no keys yet: no token is right until agent_tokens_trust(). -ENOMEM. */
+int agent_tokens_new(const struct agent_tokens_options *options, struct agent_tokens **ret);
 void agent_tokens_free(struct agent_tokens *tokens); /* NULL is fine */
 
 /* agent_server_trust() explains it. */
@@ -51,10 +67,18 @@ int agent_tokens_trust(struct agent_tokens *tokens, const struct agent_token_tru
  *   AGENT_TOKEN_OTHER_ACCOUNT      names this pod, and another namespace or service account
  *   AGENT_TOKEN_OTHER_NODE
  *   AGENT_TOKEN_NOT_YET_VALID, AGENT_TOKEN_EXPIRED
- * 0, -ENOMEM or -EIO.
+ *   AGENT_TOKEN_NOT_ACCEPTED       the API server does not
+ *   AGENT_TOKEN_NOT_REVIEWED       it was not asked, or does not answer
+ * 0; -EINPROGRESS: it is being asked, and agent_leaves_key() is woken; -ENOMEM or -EIO.
  */
 int agent_tokens_check(struct agent_tokens *tokens, const char *token, size_t len,
 		       const struct podcred_peer *peer, time_t now, enum agent_reason *ret);
 
 /* Whether somebody came with a key that is not known, and it is time to ask for newer ones. Asking counts. */
 bool agent_tokens_want_keys(struct agent_tokens *tokens, int64_t now_ms);
+
+/* ---- in the thread of the loop ---- */
+
+void agent_tokens_connected(struct agent_tokens *tokens, bool connected);
+void agent_tokens_told(struct agent_tokens *tokens, const struct upstream_message *m);
+void agent_tokens_sweep(struct agent_tokens *tokens);
