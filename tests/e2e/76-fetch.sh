@@ -45,6 +45,7 @@ associations() {
   entry program 'role: program' "exec: {command: [$ENV_TMP/program, one, two], environment: {WHO: fetch}}"
   entry fault "roleArn: $ACCOUNT:role/fault"
   entry short "roleArn: $ACCOUNT:role/short"
+  entry long "roleArn: $ACCOUNT:role/long" 'durationSeconds: 7200'
 }
 
 serve_start() {
@@ -80,6 +81,7 @@ SH
 
 # ---- what pods see ----
 
+pod_is_known() { podcred pods --json | jq -e --arg uid "${POD_UID[$1]}" 'any(.. | strings; . == $uid)'; }
 ask() { in_pod "$1" curl -s --max-time 10 -w '\n%{http_code}\n' "${2:-$ECS}"; }
 status() { ask "$@" | tail -n 1; }
 key() { ask "$@" | head -n 1 | jq -r '.AccessKeyId // .code'; }
@@ -94,7 +96,7 @@ issued() { assumed "$1" 'last | .issued'; }
 calls_are() { [ "$(assumed "$2" length)" -ge "$1" ]; }
 
 env_up systemd
-for pod in web chain fixed program fault short late nobody; do pod_add $pod burstable; done
+for pod in web chain fixed program fault short long late nobody; do pod_add $pod burstable; done
 for pod in "${SHARERS[@]}"; do
   pod_add "$pod" besteffort
   POD_ACCOUNT[$pod]=shared
@@ -133,6 +135,16 @@ same 'whose external id is that of EKS' eu-west-1/111122223333/demo/shop/chain \
   "$(assumed /target 'last | .parameters.ExternalId')"
 same 'a service account without an association' 404/NoCredentialsAssociated "$(status nobody)/$(key nobody)"
 
+same 'two hours are asked for' "$(key long)" "$(issued /long)"
+same 'and an hour, as the node has a role itself' '7200 ValidationError|3600 null' \
+  "$(assumed /long 'map("\(.parameters.DurationSeconds) \(.error)") | join("|")')"
+pod_add long2 burstable
+POD_ACCOUNT[long2]=long
+env_podlist "$ENV_TMP/pods.json"
+wait_for 10 pod_is_known long2
+same 'which is remembered' "$(key long2)/3600" "$(issued /long)/$(assumed /long 'last | .parameters.DurationSeconds')"
+same 'for all pods' 3 "$(assumed /long length)"
+
 # ---- one call for all that may share it ----
 aws_do '{"fault": {"do": "hold", "service": "sts", "role": "'"$ACCOUNT:role/shared"'"}}' >/dev/null
 for pod in "${SHARERS[@]}"; do key "$pod" >"$ENV_TMP/key.$pod" & sharers+=($!); done
@@ -168,7 +180,6 @@ new_pod() {
   env_podlist "$ENV_TMP/pods.json"
   wait_for 10 pod_is_known $pod
 }
-pod_is_known() { podcred pods --json | jq -e --arg uid "${POD_UID[$1]}" 'any(.. | strings; . == $uid)'; }
 designed() {
   local what=$1 want=$2
   new_pod
