@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/plural.h"
 #include "base/secret.h"
 #include "config/credentials.h"
 #include "credentials/store.h"
@@ -41,6 +42,7 @@ struct fetch {
 	struct fetch_ticker *ticker;
 	struct fetch_cache *cache;
 	struct kube_associations *objects; /* NULL: they do not count */
+	char unusable_why[KUBE_WATCH_WHY_SIZE]; /* as it was last said */
 	struct kube_annotations *annotations; /* NULL: the same */
 	bool is_ready;
 };
@@ -536,10 +538,27 @@ static void on_changed(void *arg, const char *name_space, const char *service_ac
 	events->changed(events->arg);
 }
 
+static void say_unusable(struct fetch *fetch, const struct kube_watch_state *state)
+{
+	char line[700];
+
+	if (strcmp(fetch->unusable_why, state->unusable_why) == 0)
+		return;
+	snprintf(fetch->unusable_why, sizeof(fetch->unusable_why), "%s", state->unusable_why);
+	if (!state->unusable) {
+		say(fetch, false, "all PodIdentityAssociation objects can be used again");
+		return;
+	}
+	snprintf(line, sizeof(line), "%zu PodIdentityAssociation object%s cannot be used: %.500s",
+		 state->unusable, plural(state->unusable), state->unusable_why);
+	say(fetch, true, line);
+}
+
 static void on_objects_state(void *arg, const struct kube_watch_state *state)
 {
 	char line[700];
 
+	say_unusable(arg, state);
 	if (!*state->why)
 		return;
 	snprintf(line, sizeof(line), "%.600s; the objects known before stay in force", state->why);
