@@ -281,13 +281,26 @@ cgroup_signal "${POD_CGROUP[web]}/container" KILL
 in_pod web sleep 1000 &
 pod_add netd besteffort host
 env_podlist "$ENV_TMP/pods.json"
+# What a runtime starts first for each pod, with the capabilities that it gives by default. paused CGROUP
+cp /bin/sleep "$ENV_TMP/pause"
+is_paused() { sed 's|.*|/proc/&/comm|' "${POD_CGROUP[netd]}/$1/cgroup.procs" | xargs grep -q '^pause$'; }
+paused() {
+  mkdir -p "${POD_CGROUP[netd]}/$1"
+  in_cgroup "${POD_CGROUP[netd]}/$1" "$NODE_NETNS" "$ENV_TMP/pause" 1000 &
+  wait_for 10 is_paused "$1"
+}
+paused sandbox
 in_pod netd setpriv --inh-caps=-all --bounding-set=-all sleep 1000 &
 wait_for 10 grep -q . "${POD_CGROUP[netd]}/container/cgroup.procs"
 wait_for 10 grep -q '^CapBnd:.*0000000000000000' \
   "/proc/$(head -n 1 "${POD_CGROUP[netd]}/container/cgroup.procs")/status"
 netd_known() { podcred pods --json | jq -e 'any(.[]; .name == "netd")'; }
 wait_for 10 netd_known
-healthy 'a hostNetwork pod without CAP_NET_RAW, another pod with it'
+healthy 'a hostNetwork pod without CAP_NET_RAW but for its sandbox, another pod with it'
+paused late
+finds 'what only calls itself pause, with CAP_NET_RAW' 'warn sniffers' 'CAP_NET_RAW: shop/netd; '
+cgroup_signal "${POD_CGROUP[netd]}/late" KILL
+rmdir "${POD_CGROUP[netd]}/late"
 in_pod netd setpriv --inh-caps=-all --bounding-set=-all,+net_raw --reuid 65534 --clear-groups sleep 1000 &
 bounded() {
   sed 's|.*|/proc/&/status|' "${POD_CGROUP[netd]}/container/cgroup.procs" |
@@ -317,8 +330,9 @@ for name in "${sniffers[@]}"; do
   unset "POD_UID[$name]" "POD_CGROUP[$name]"
 done
 cgroup_signal "${POD_CGROUP[netd]}/container" KILL
+cgroup_signal "${POD_CGROUP[netd]}/sandbox" KILL
 cgroup_signal "${POD_CGROUP[web]}/container" KILL
-rmdir "${POD_CGROUP[netd]}/container" "${POD_CGROUP[netd]}"
+rmdir "${POD_CGROUP[netd]}/container" "${POD_CGROUP[netd]}/sandbox" "${POD_CGROUP[netd]}"
 unset 'POD_UID[netd]' 'POD_CGROUP[netd]'
 env_podlist "$ENV_TMP/pods.json"
 pod_add nameless burstable

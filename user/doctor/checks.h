@@ -74,6 +74,10 @@ void doctor_check_sandboxes(struct doctor *d, struct doctor_result *r);
 /* policy.c */
 void doctor_check_policy(struct doctor *d, struct doctor_result *r);
 
+/* pause.c. Whether that process of a pod is the one of its sandbox. By its name and its age: what a pod itself runs
+ * is younger, whatever it is called, unless the runtime has no such process. */
+bool doctor_is_pause(const char *pod_cgroup, const char *pid);
+
 /* sniffers.c */
 void doctor_check_sniffers(struct doctor *d, struct doctor_result *r);
 

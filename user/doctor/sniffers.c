@@ -29,18 +29,17 @@ struct sniffers {
 	bool foreign_pids, denied;
 };
 
-/* The pod-level cgroup that this one is in; 0: none. */
-static uint64_t pod_of(const struct doctor *d, const char *cgroup)
+/* The pod-level cgroup that this one is in, *ret_dir to be freed; 0: none. */
+static uint64_t pod_of(const struct doctor *d, const char *cgroup, char **ret_dir)
 {
 	const char *below = cgroup + strlen(d->mount);
-	_cleanup_free_ char *dir = NULL;
 	struct cgpath_pod pod;
 	struct stat st;
 
 	if (cgpath_parse(below, strlen(below), &pod) != CGPATH_OK ||
-	    asprintf(&dir, "%s%.*s", d->mount, (int)pod.pod_len, below) < 0)
+	    asprintf(ret_dir, "%s%.*s", d->mount, (int)pod.pod_len, below) < 0)
 		return 0;
-	return stat(dir, &st) == 0 ? st.st_ino : 0;
+	return stat(*ret_dir, &st) == 0 ? st.st_ino : 0;
 }
 
 /* By the list of pods, or by the process itself. */
@@ -75,8 +74,8 @@ static void name_pod(struct sniffers *s, const struct podcred_pod *pod, const ch
 	s->named++;
 }
 
-static void look_at(struct sniffers *s, const struct podcred_pod *pod, const char *cgroup,
-		    const char *text)
+static void look_at(struct sniffers *s, const struct podcred_pod *pod, const char *pod_dir,
+		    const char *cgroup, const char *text)
 {
 	struct caps caps;
 	uint64_t pid;
@@ -87,7 +86,7 @@ static void look_at(struct sniffers *s, const struct podcred_pod *pod, const cha
 	}
 	if (caps_read((int)pid, &caps) < 0 ||
 	    !((caps.effective | caps.permitted | caps.bounding) & CAPS_BIT(CAP_NET_RAW)) ||
-	    !is_on_node(s, pod, (int)pid))
+	    !is_on_node(s, pod, (int)pid) || doctor_is_pause(pod_dir, text))
 		return;
 	s->last = pod->cgroup_id;
 	name_pod(s, pod, cgroup);
@@ -97,9 +96,9 @@ static int on_cgroup(void *arg, const char *cgroup)
 {
 	struct sniffers *s = arg;
 	_cleanup_fclose_ FILE *procs = NULL;
-	_cleanup_free_ char *path = NULL;
+	_cleanup_free_ char *path = NULL, *dir = NULL;
 	struct podcred_pod pod = {};
-	uint64_t id = pod_of(s->d, cgroup);
+	uint64_t id = pod_of(s->d, cgroup, &dir);
 	char line[32];
 
 	if (!id || asprintf(&path, "%s/cgroup.procs", cgroup) < 0)
@@ -109,7 +108,7 @@ static int on_cgroup(void *arg, const char *cgroup)
 	procs = fopen(path, "re");
 	while (procs && s->last != id && fgets(line, sizeof(line), procs)) {
 		line[strcspn(line, "\n")] = '\0';
-		look_at(s, &pod, cgroup, line);
+		look_at(s, &pod, dir, cgroup, line);
 	}
 	return 0;
 }
