@@ -2,8 +2,9 @@
 /* MODULES: aws base */
 /* LIBS: -lexpat -ljansson -lm */
 /*
- * Answers of AWS, XML or JSON, and what is made of their errors. A session has all that it must have, in bytes that may
- * stand in a header; JSON that jansson does not take is refused; blanks in front change nothing.
+ * Answers of AWS, XML or JSON, and what is made of their errors. A session has all that it must
+ * have, in bytes that may stand in a header; JSON that jansson does not take is refused; blanks in
+ * front change nothing.
  */
 #include "fuzz.h"
 

@@ -2,9 +2,9 @@
 /* MODULES: aws crypto base */
 /* LIBS: -lcrypto -ljansson */
 /*
- * Signed requests. The input is a line for each part: method, target, Authorization, the body, then headers. What the client
- * signs the server accepts; a signature under another key, or for a request that was changed in what is signed, it
- * does not. Role names, ARNs and URLs are in it too.
+ * Signed requests. The input is a line for each part: method, target, Authorization, the body, then
+ * headers. What the client signs the server accepts; a signature under another key, or for a
+ * request that was changed in what is signed, it does not. Role names, ARNs and URLs are in it too.
  */
 #include "fuzz.h"
 

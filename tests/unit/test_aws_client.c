@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* STS, EKS Auth and the metadata service, asked over TLS and TCP, by a server that verifies what it is told. */
+/* STS, EKS Auth and the metadata service, asked over TLS and TCP, by a server that verifies what it
+ * is told. */
 /* SOURCES: tests/unit/fake_aws.c */
 /* MODULES: aws http crypto base */
 /* LIBS: -lcurl -lssl -lcrypto -lexpat -ljansson -lm */
@@ -650,7 +651,8 @@ static void expect_retried(const char *text, enum aws_class class)
 static void test_retries(void **state)
 {
 	(void)state;
-	/* libcurl itself repeats a request on a connection that was kept and turns out to be dead */
+	/* libcurl itself repeats a request on a connection that was kept and turns out to be dead
+	 * */
 	fake_aws_set("{\"set\": {\"close\": true}}");
 	expect_retried("\"do\": \"error\", \"code\": \"Throttling\", \"status\": 400",
 		       AWS_THROTTLED);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Signatures: known ones, those that botocore computes while this runs, and requests that were changed on their way. */
+/* Signatures: known ones, those that botocore computes while this runs, and requests that were
+ * changed on their way. */
 /* MODULES: aws crypto base */
 /* LIBS: -lcrypto -ljansson */
 #include <errno.h>

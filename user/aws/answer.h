@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The body of an answer, XML or JSON: the first byte says which. Of both, a few members are taken, by their name and the name
- * of what they are in; whether their first letter is a capital differs from service to service.
+ * The body of an answer, XML or JSON: the first byte says which. Of both, a few members are taken,
+ * by their name and the name of what they are in; whether their first letter is a capital differs
+ * from service to service.
  */
 #pragma once
 
@@ -43,7 +44,8 @@ int aws_answer_read(const char *body, size_t len, struct aws_answer *ret);
 /* Wipes all. */
 void aws_answer_done(struct aws_answer *answer);
 
-/* Takes the fields of a session out of it. -EBADMSG: one that every session has is missing or unusable; -ENOMEM. */
+/* Takes the fields of a session out of it. -EBADMSG: one that every session has is missing or
+ * unusable; -ENOMEM. */
 int aws_answer_session(struct aws_answer *answer, struct aws_session *ret);
 
 /* As jansson's memory is wiped from then on, wherever it has secrets. */

@@ -251,7 +251,8 @@ static enum aws_class class_of_error(int error)
 	}
 }
 
-/* "com.amazonaws.sts#NAME:http://...", of which NAME is the code. ret "": there is none, or it is no word. */
+/* "com.amazonaws.sts#NAME:http://...", of which NAME is the code. ret "": there is none, or it is
+ * no word. */
 static void cut_code(const char *text, char ret[AWS_CODE_SIZE])
 {
 	const char *hash = strrchr(text, '#');

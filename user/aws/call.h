@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One call with its attempts. What is asked, and what the answer means, is for sts.c, eks_auth.c and imds.c. */
+/* One call with its attempts. What is asked, and what the answer means, is for sts.c, eks_auth.c
+ * and imds.c. */
 #pragma once
 
 #include <stdbool.h>
@@ -48,12 +49,17 @@ struct aws_call {
 	unsigned kind; /* AWS_CALL_... */
 	size_t max_answer;
 
-	/* The operation's functions. before: an attempt; 0: go on, 1: it waits until somebody calls aws_call_attempt(),
-	 * -ENOMEM. May be NULL. read: an answer that is one of success; 0: that was all; 1: another request was filled in;
-	 * -EBADMSG, -ENOMEM, -ENOENT: there is no such thing, -EACCES: error_type says why not. refused: another attempt is worth while; may be NULL. end: calls the owner. */
+	/* ---- the operation's functions ---- */
+
+	/* An attempt is about to be made. 0: go on; 1: it waits until somebody calls
+	 * aws_call_attempt(); -ENOMEM. May be NULL. */
 	int (*before)(struct aws_call *call);
+	/* An answer of success. 0: that was all; 1: another request has been filled in; -EBADMSG: it
+	 * is none; -ENOENT: there is no such thing; -EACCES: error_type says why not; -ENOMEM. */
 	int (*read)(struct aws_call *call);
+	/* Whether one more attempt is worth while now. May be NULL. */
 	bool (*refused)(struct aws_call *call, enum aws_class class);
+	/* Calls the owner. */
 	void (*end)(struct aws_call *call, const struct aws_result *result);
 	void *context; /* of those functions */
 	unsigned step;

@@ -44,7 +44,7 @@ void aws_add_escaped(struct text *t, const char *text)
 		add_escaped(t, (unsigned char)*text);
 }
 
-/* ---- the path: escaped once more than it is on the wire, because that is how it has always been hashed ---- */
+/* ---- the path: what is hashed is escaped once more than what is sent ---- */
 
 /* The start of the segment in front of the last one that t has. */
 static size_t parent(const struct text *t, size_t root)

@@ -13,13 +13,13 @@ struct text;
 /* "content-type;host;x-amz-date" of all headers. ret: empty. -EINVAL, -ENOMEM, -E2BIG. */
 int aws_canonical_names(const struct aws_header *headers, size_t n, struct text *ret);
 
-/* names: as above, of those headers that are signed. service: S3 is alone in escaping paths once. -EINVAL, -ENOMEM,
- * -E2BIG, -EIO. */
+/* names: as above, of those headers that are signed. service: S3 is alone in escaping paths once.
+ * -EINVAL, -ENOMEM, -E2BIG, -EIO. */
 int aws_canonical_request(const struct aws_request *request, const char *names, const char *service,
 			  struct text *ret);
 
-/* What is signed: the algorithm, the time, the scope (DAY/REGION/SERVICE/aws4_request), and the hash of
- * the canonical request. */
+/* What is signed: the algorithm, the time, the scope (DAY/REGION/SERVICE/aws4_request), and the
+ * hash of the canonical request. */
 int aws_string_to_sign(const char *algorithm, const char *date, const struct aws_scope *scope,
 		       const struct text *canonical, struct text *ret);
 

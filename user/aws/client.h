@@ -2,13 +2,15 @@
 /*
  * Calls to AWS, from a loop: STS and EKS Auth of one region.
  *
- * A call is repeated, up to three attempts in all, when it was throttled, when the service is in trouble, or when
- * there was no connection: after a random wait (full jitter) that is not shorter than Retry-After. When
- * the service refuses the signature, and its clock (the header Date) is another one than this node's, the
- * call is repeated once with the service's time, which the client remembers.
+ * A call is repeated, up to three attempts in all, when it was throttled, when the service is in
+ * trouble, or when there was no connection: after a random wait (full jitter) that is not shorter
+ * than Retry-After. When the service refuses the signature, and its clock (the header Date) is
+ * another one than this node's, the call is repeated once with the service's time, which the client
+ * remembers.
  *
- * Each call ends in one function, never before the function that started it has returned, unless it is cancelled.
- * That function may start and cancel any calls. What it is given is valid until it returns, and wiped then.
+ * Each call ends in one function, never before the function that started it has returned, unless it
+ * is cancelled. That function may start and cancel any calls. What it is given is valid until it
+ * returns, and wiped then.
  */
 #pragma once
 
@@ -48,7 +50,8 @@ static inline void aws_client_freep(struct aws_client **client)
 	aws_client_free(*client);
 }
 
-/* What AWS's clock shows, as far as is known: this node's, with the correction that was needed last. */
+/* What AWS's clock shows, as far as is known: this node's, with the correction that was needed
+ * last. */
 time_t aws_client_now(const struct aws_client *client);
 
 /* Nobody is called any more. Returns NULL; NULL is fine. */

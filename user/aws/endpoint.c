@@ -111,7 +111,8 @@ static int take_port(const char **at, const char *usual, char ret[8])
 	return 0;
 }
 
-/* What needs no escape and has no meaning in a path, so that no signature depends on who rewrites it. */
+/* What needs no escape and has no meaning in a path, so that no signature depends on who rewrites
+ * it. */
 static bool is_prefix(const char *path)
 {
 	return (!*path || *path == '/') && !path[strspn(path, WORD "/-.~")] &&
@@ -172,7 +173,8 @@ const char *aws_service_name(enum aws_service service)
 	return service == AWS_STS ? "sts" : "eks-auth";
 }
 
-/* EKS Auth has dual-stack names only. STS of us-gov has no name of its own for FIPS, unless dual-stack. */
+/* EKS Auth has dual-stack names only. STS of us-gov has no name of its own for FIPS, unless
+ * dual-stack. */
 static void write_host(enum aws_service service, const struct aws_endpoint_options *o, char *ret)
 {
 	const struct aws_partition *partition = aws_partition_of(o->region);

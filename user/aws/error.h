@@ -12,12 +12,12 @@ enum aws_class {
 	AWS_DENIED, /* a trust policy or the caller's rights; may change within seconds */
 	AWS_NOT_FOUND, /* EKS Auth: no association, no cluster. IMDS: no such item, no role */
 	AWS_KEYS, /* the caller's keys: expired, unknown, or not theirs. New ones may help */
-	AWS_TOKEN, /* the web identity or Pod Identity token: expired, refused. A new one may help */
+	AWS_TOKEN, /* the web identity or Pod Identity token, likewise */
 	AWS_CHAINED, /* more than an hour, asked with keys of a role: ask for 3600 s */
 	AWS_TOO_LARGE, /* tags and policy together: fewer may fit */
 	AWS_REGION, /* STS is off in this region for this account */
 	AWS_INVALID, /* will never work as it is */
-	AWS_CLOCK, /* this node's clock is wrong, and correcting it by the server's has not helped */
+	AWS_CLOCK, /* this node's clock is wrong, and the server's has not helped */
 	AWS_THROTTLED, /* retry_after_ns may say until when */
 	AWS_UNAVAILABLE, /* 5xx, no connection, no answer in time */
 	AWS_UNTRUSTED, /* the server's certificate */
@@ -56,7 +56,7 @@ enum aws_class aws_classify(unsigned status, const char *code, const char *messa
 #define AWS_DETAIL_SIZE 301
 
 /*
- * A text of AWS's as it may be shown: one line of printable ASCII, cut at 300 bytes; without the given secrets (a list
- * up to a NULL; may be NULL), and without anything that looks like a token.
+ * A text of AWS's as it may be shown: one line of printable ASCII, cut at 300 bytes; without the
+ * given secrets (a list up to a NULL; may be NULL), and without anything that looks like a token.
  */
 void aws_clean(const char *text, const char *const *secrets, char ret[AWS_DETAIL_SIZE]);

@@ -39,7 +39,8 @@ static void forget_token(struct aws_imds *imds)
 	imds->token = secret_free(imds->token);
 }
 
-/* What it says, without a line feed at its end. NULL: it is empty, too long, or has other bytes in it. */
+/* What it says, without a line feed at its end. NULL: it is empty, too long, or has other bytes in
+ * it. */
 static const char *word_of(struct aws_call *call, const char *chars, size_t max)
 {
 	char *text;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The instance metadata service of this node, IMDSv2 only. One token is kept for all calls and renewed
- * in time, also when the service has forgotten it. Never by a proxy. Calls behave as those of client.h; an attempt
- * has one second, a call five.
+ * The instance metadata service of this node, IMDSv2 only. One token is kept for all calls and
+ * renewed in time, also when the service has forgotten it. Never by a proxy. Calls behave as those
+ * of client.h; an attempt has one second, a call five.
  */
 #pragma once
 
@@ -24,12 +24,13 @@ static inline void aws_imds_freep(struct aws_imds **imds)
 /* body: len bytes and a NUL; NULL unless the class is AWS_OK. */
 typedef void aws_imds_fn(void *arg, const struct aws_result *result, const char *body, size_t len);
 
-/* path: "/latest/meta-data/placement/region", without a query. A larger answer than max, which is at most 64
- * KiB, is AWS_MALFORMED. */
+/* path: "/latest/meta-data/placement/region", without a query. A larger answer than max, which is
+ * at most 64 KiB, is AWS_MALFORMED. */
 int aws_imds_get(struct aws_imds *imds, const char *path, size_t max, aws_imds_fn *done, void *arg,
 		 struct aws_call **ret, struct pc_err *err);
 
-/* The node's own credentials: those of the first role of the list. AWS_NOT_FOUND: the instance has no role. */
+/* The node's own credentials: those of the first role of the list. AWS_NOT_FOUND: the instance has
+ * no role. */
 int aws_imds_credentials(struct aws_imds *imds, aws_session_fn *done, void *arg,
 			 struct aws_call **ret, struct pc_err *err);
 

@@ -12,7 +12,8 @@ struct aws_client {
 	char region[64];
 };
 
-/* A POST whose answer is a session, for the caller to fill in. keys NULL: not signed. NULL: no memory. */
+/* A POST whose answer is a session, for the caller to fill in. keys NULL: not signed. NULL: no
+ * memory. */
 struct aws_call *aws_service_call(struct aws_client *client, enum aws_service service,
 				  const struct aws_keys *keys);
 

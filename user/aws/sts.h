@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* STS. All texts are copied; -EINVAL of a start is a parameter that STS would refuse, err says which; -ENOMEM. */
+/* STS. All texts are copied; -EINVAL of a start is a parameter that STS would refuse, err says
+ * which; -ENOMEM. */
 #pragma once
 
 #include "aws/client.h"

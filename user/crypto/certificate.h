@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An X.509 certificate with the private key that belongs to it, and what the key signs. Nobody is asked for
- * a passphrase. */
+/* An X.509 certificate with the private key that belongs to it, and what the key signs. Nobody is
+ * asked for a passphrase. */
 #pragma once
 
 #include <stddef.h>
