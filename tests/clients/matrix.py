@@ -5,7 +5,7 @@
 matrix.py SETTING.json [--markdown FILE] [--only TEXT]
 
 SETTING.json (run.sh writes it): clients (folder), calls (the log of aws.py: whose the keys are), sts (its URL, for a client that
-shows no keys), home, and pods: {"name": {"cgroup", "netns", "token"}}, one for each row of CLIENTS.
+shows no keys), log (the agent's: where each pod asked), home, and pods: {"name": {"cgroup", "netns", "token"}}, as --pods has them.
 """
 import concurrent.futures
 import json
@@ -17,28 +17,37 @@ import threading
 import time
 
 PATIENCE = 180  # seconds, until credentials that live half a minute have been replaced
-WAYS = {
+WAYS = {  # how a client is told, and the address that it then dials
     "IMDS": {},
     "RELATIVE_URI": {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v1/credentials"},
     "FULL_URI, IPv4": {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.170.23/v1/credentials"},
     "FULL_URI, IPv6": {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://[fd00:ec2::23]/v1/credentials"},
 }
+DIALS = {"IMDS": "169.254.169.254:80", "RELATIVE_URI": "169.254.170.2:80", "FULL_URI, IPv4": "169.254.170.23:80",
+         "FULL_URI, IPv6": "[fd00:ec2::23]:80"}
 NO_FULL = ("FULL_URI, IPv4", "FULL_URI, IPv6")  # of clients that are older than EKS Pod Identity
 
 
 class Client:
-    """A row. pod: its name. command, version: words, {clients} is the folder. build: what has to be there. ends: each question is a
-    program of its own. refuses: ways that the client does not know, and says so. imds: the version that it speaks."""
+    """A row. pod: what its pods' names begin with. command, version: words, {clients} is the folder. build: what has to be there. ends: each question is a
+    program of its own. refuses: ways that the client does not know; instead: what it does then. imds: the version that it
+    speaks."""
 
-    def __init__(self, name, pod, build, command, version, refuses=(), ends=False, imds="IMDSv2"):  # pylint: disable=too-many-arguments
-        self.name, self.pod, self.build, self.command, self.version = name, pod, build, command, version
-        self.refuses, self.ends, self.imds = refuses, ends, imds
+    def __init__(self, name, pod, build, command, version, refuses=(), **more):  # pylint: disable=too-many-arguments
+        self.name, self.pod, self.build, self.command, self.version, self.refuses = name, pod, build, command, version, refuses
+        self.ends, self.imds, self.instead = more.get("ends", False), more.get("imds", "IMDSv2"), more.get("instead", "refuses")
+
+    def pod_for(self, way):
+        return f"{self.pod}-{list(WAYS).index(way)}"
 
     def cell(self, way, result):
         """A word for the table."""
         if result == "yes":
             return self.imds if way == "IMDS" else "yes"
-        return "not known to it" if result == "refuses" else "**no**"
+        return {"refuses": "not known to it", "other": "asks IMDS instead"}[result]
+
+    def wanted(self, way):
+        return self.instead if way in self.refuses else "yes"
 
 
 def program(*words):
@@ -62,8 +71,10 @@ CLIENTS = [
     Client("SDK for Java v2", "java", "java", *program("java", "-cp", "{clients}/java/lib/*:{clients}/java", "Credentials")),
     Client("SDK for Rust", "rust", "rust", *program("{clients}/rust/credentials")),
     Client("SDK for Ruby, Debian's", "ruby", None, *program("ruby", "{clients}/credentials.rb"), NO_FULL),
-    Client("AsyncAws for PHP, Debian's", "php", None, *program("php", "{clients}/credentials.php"), NO_FULL, imds="IMDSv1"),
+    Client("AsyncAws for PHP, Debian's", "php", None, *program("php", "{clients}/credentials.php"), NO_FULL, imds="IMDSv1", instead="other"),
 ]
+TEXTS = {"yes": "its pod's credentials, and new ones", "refuses": "it does not know that address, and asks nobody",
+         "other": "it does not know that address, and asks IMDS"}
 # Clients that no registry has from which this is built.
 ELSEWHERE = "AWS CLI v2's newest, and the SDKs for .NET, PHP, C++, Kotlin and Swift"
 
@@ -94,14 +105,19 @@ class Setting:
                     self.owners[call["issued"]] = call["roleArn"].rpartition("/")[2]
             return self.owners.get(key)
 
+    def dialled(self, pod):
+        """The addresses at which the agent was asked by a pod."""
+        with open(self.values["log"], encoding="utf-8", errors="replace") as file:
+            return set(re.findall(rf"^podcred-serve: .* pod={pod} .*destination=(\S+)", file.read(), re.MULTILINE))
+
     def environment(self, client, way):
-        token = {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": self.values["pods"][client.pod]["token"]} if way.startswith("FULL") else {}
+        token = {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": self.values["pods"][client.pod_for(way)]["token"]} if way.startswith("FULL") else {}
         return {"PATH": os.environ["PATH"], "HOME": self.values["home"], "AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1",
                 "NODE_NO_WARNINGS": "1", **({"AWS_EC2_METADATA_DISABLED": "true"} if way != "IMDS" else {}), **WAYS[way], **token}
 
     def start(self, client, way):
         """The client's program, in its pod."""
-        pod = self.values["pods"][client.pod]
+        pod = self.values["pods"][client.pod_for(way)]
         enter = ["bash", "-c", 'echo 0 >"$1/cgroup.procs" && exec nsenter --net="$2" "${@:3}"', "-", pod["cgroup"], pod["netns"]]
         return subprocess.Popen(enter + self.words(client.command), env=self.environment(client, way), stdin=subprocess.PIPE,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -111,7 +127,8 @@ class Conversation:
     """A program that is asked again and again, or one for each question."""
 
     def __init__(self, setting, client, way):
-        self.setting, self.client, self.way, self.process, self.watch, self.said = setting, client, way, None, None, []
+        self.setting, self.client, self.way, self.pod = setting, client, way, client.pod_for(way)
+        self.process, self.watch, self.said = None, None, []
 
     def ask(self):
         """Whose credentials: (owner, what shows that they are others than before)."""
@@ -141,7 +158,7 @@ class Conversation:
         with open(self.setting.values["calls"], encoding="utf-8") as file:
             calls = [json.loads(line) for line in file if line.endswith("\n")]
         mine = [call["accessKeyId"] for call in calls
-                if call["action"] == "GetCallerIdentity" and f":assumed-role/{self.client.pod}/" in (call["caller"] or "")]
+                if call["action"] == "GetCallerIdentity" and f":assumed-role/{self.pod}/" in (call["caller"] or "")]
         return mine[-1]
 
     def close(self):
@@ -159,8 +176,8 @@ def renewed(setting, client, way):
     try:
         while len(keys) < 2:
             owner, key = conversation.ask()
-            if owner != client.pod:
-                raise Wrong(f"credentials of {owner}, not of {client.pod}: {key}")
+            if owner != conversation.pod:
+                raise Wrong(f"credentials of {owner}, not of {conversation.pod}: {key}")
             keys.add(key)
             if time.monotonic() > ends:
                 raise Wrong(f"still {key} after {PATIENCE} s")
@@ -170,12 +187,18 @@ def renewed(setting, client, way):
 
 
 def outcome(setting, client, way):
-    """yes, refuses, or what went wrong."""
+    """yes, refuses, other (it asked elsewhere), or no; and what went wrong."""
     try:
         renewed(setting, client, way)
-        return "yes", ""
+        why = ""
     except (Wrong, OSError, ValueError, IndexError) as error:
-        return "no", str(error)
+        why = str(error) or repr(error)
+    dialled = setting.dialled(client.pod_for(way))
+    if not dialled:
+        return "refuses", why
+    if dialled != {DIALS[way]}:
+        return "other", f"it asked at {', '.join(sorted(dialled))}"
+    return "no" if why else "yes", why
 
 
 def missing(setting, client):
@@ -223,15 +246,12 @@ def main():
                 if here[client]:
                     print(f"ok {number} - {client.name}, {way} # SKIP {here[client]}", flush=True)
                     continue
-                result, why = jobs[client, way].result()
-                refuses = way in client.refuses
-                cells[way] = "refuses" if refuses and result == "no" else result
-                wanted = (result == "no") == refuses
-                good = good and wanted
-                print(f"{'ok' if wanted else 'not ok'} {number} - {client.name}, {way}: " +
-                      ("refuses it" if refuses else "its pod's credentials, and new ones"))
-                if not wanted:
-                    print("\n".join("#   " + line for line in (why or "it works").splitlines()))
+                cells[way], why = jobs[client, way].result()
+                wanted = client.wanted(way)
+                good = good and cells[way] == wanted
+                print(f"{'ok' if cells[way] == wanted else 'not ok'} {number} - {client.name}, {way}: {TEXTS[wanted]}")
+                if cells[way] != wanted:
+                    print("\n".join("#   " + line for line in (f"{cells[way]}: {why}").splitlines()))
                 sys.stdout.flush()
             if cells:
                 rows.append((client, cells))
@@ -243,6 +263,6 @@ def main():
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["--pods"]:
-        print(" ".join(client.pod for client in CLIENTS))
+        print(" ".join(client.pod_for(way) for client in CLIENTS for way in WAYS))
     else:
         main()

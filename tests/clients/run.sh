@@ -21,7 +21,7 @@ setting() {
     pods=$(jq --arg pod "$pod" --arg cgroup "${POD_CGROUP[$pod]}/container" --arg netns "/run/netns/${POD_NETNS[$pod]}" \
       --arg token "$ENV_TMP/token-$pod" '.[$pod] = {cgroup: $cgroup, netns: $netns, token: $token}' <<<"$pods")
   done
-  jq -n --argjson pods "$pods" --arg clients "$ENV_BUILD/clients" --arg calls "$AWS/calls.jsonl" --arg sts "$STS_URL" \
+  jq -n --argjson pods "$pods" --arg clients "$ENV_BUILD/clients" --arg calls "$AWS/calls.jsonl" --arg sts "$STS_URL" --arg log "$ENV_TMP/run.log" \
     --arg home "$ENV_TMP" '$ARGS.named' >"$ENV_TMP/setting.json"
 }
 
@@ -29,8 +29,6 @@ env_up systemd
 for pod in $("$MATRIX" --pods); do pod_add "$pod" burstable; done
 aws_up --address "$NODE_V4"
 aws_do '{"set": {"lifetime": 30}}' >/dev/null
-mkdir "$ENV_TMP/.aws"
-printf '[default]\nec2_credential_refresh_window = 10\n' >"$ENV_TMP/.aws/config" # boto3: look again soon
 fetch_config 'tokens: {verify: "off"}'
 fetch_associations >"$ENV_TMP/associations.yaml"
 fetch_run "$AWS/node.env"
