@@ -57,7 +57,7 @@ serve_start() {
 starts=0
 is_connected() { [ "$(grep -c 'connected to the agent' "$ENV_TMP/fetch.log")" = $starts ]; }
 fetch_start() {
-  nsenter --net="/run/netns/$NODE_NETNS" env -i PATH="$PATH" HOME=/nonexistent SECRET_IN_ENV=do-not-inherit "$@" \
+  nsenter --net="/run/netns/$NODE_NETNS" "${ENV_EMPTY[@]}" SECRET_IN_ENV=do-not-inherit \
     "$PODCRED" fetch --socket "$ENV_TMP/fetch.sock" --config "$ENV_TMP/config.yaml" \
     --associations "$ENV_TMP/associations.yaml" --user "$FETCH_UID" >>"$ENV_TMP/fetch.log" 2>&1 &
   FETCH_PID=$!

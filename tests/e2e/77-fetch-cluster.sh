@@ -38,7 +38,7 @@ starts=0
 is_connected() { [ "$(grep -c 'connected to the agent' "$ENV_TMP/fetch.log")" = $starts ]; }
 fetch_start() {
   config "$1" >"$ENV_TMP/config.yaml"
-  nsenter --net="/run/netns/$NODE_NETNS" env -i PATH="$PATH" HOME=/nonexistent \
+  nsenter --net="/run/netns/$NODE_NETNS" "${ENV_EMPTY[@]}" \
     "$PODCRED" fetch --socket "$ENV_TMP/fetch.sock" --config "$ENV_TMP/config.yaml" --kubeconfig "$KUBE/kubeconfig" \
     --associations "$ENV_TMP/associations.yaml" --user "$FETCH_UID" --node n1 >>"$ENV_TMP/fetch.log" 2>&1 &
   FETCH_PID=$!

@@ -18,6 +18,7 @@
 #   xdp_on DEV native|generic somebody else's XDP program on an interface of the node; xdp_off
 #   link_cut PROGRAM          the program off its hook, and its pin away
 #   cgroup_signal DIR SIGNAL  end the processes of a cgroup, and wait for that
+#   ENV_EMPTY                 "${ENV_EMPTY[@]}" CMD: without our environment, but for what a build with sanitizers needs
 #   env_clean                 everything away, in the middle of a script
 #   env_down                  everything away again; also on exit and on Ctrl-C
 #
@@ -32,6 +33,11 @@ NODE_V4=10.99.0.1
 NODE_V6=fd99::1
 AGENT_PORT=7777
 PIN_DIR=${PIN_DIR:-/sys/fs/bpf/podcred-$ENV_ID}
+
+ENV_EMPTY=(env -i PATH="$PATH" HOME=/nonexistent)
+for variable in ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS LLVM_PROFILE_FILE; do
+  [ -z "${!variable:-}" ] || ENV_EMPTY+=("$variable=${!variable}")
+done
 
 declare -A POD_UID POD_CGROUP POD_NETNS POD_IP POD_IP6 POD_HOST POD_CLASS POD_META POD_ACCOUNT
 POD_COUNT=0

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/err.h"
-#include "base/secret.h"
+#include "base/secret_pool.h"
 
 void fetch_request_free(void *arg)
 {
@@ -15,7 +15,7 @@ void fetch_request_free(void *arg)
 	if (!request)
 		return;
 	cred_table_unref(request->table);
-	secret_free(request->token);
+	secret_pool_free(request->token);
 	free(request->text);
 	free(request);
 }
@@ -52,8 +52,13 @@ static int copy_texts(struct fetch_request *request, const struct fetch_request_
 	request->pod.service_account = put(&at, pod->service_account);
 	request->cluster.name = put(&at, cluster->name);
 	request->cluster.arn = put(&at, cluster->arn);
-	request->token = o->token ? strdup(o->token) : NULL;
-	return o->token && !request->token ? -ENOMEM : 0;
+	if (!o->token)
+		return 0;
+	request->token = secret_pool_alloc(size_of(o->token));
+	if (!request->token)
+		return -ENOMEM;
+	strcpy(request->token, o->token);
+	return 0;
 }
 
 int fetch_request_new(const struct fetch_request_options *options, struct fetch_request **ret,

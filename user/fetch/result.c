@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "base/secret_pages.h"
+#include "base/secret_pool.h"
 
 const char *fetch_class_name(enum fetch_class class)
 {
@@ -38,14 +38,13 @@ struct fetch_value *fetch_value_new(const struct fetch_result *r)
 	size_t size = sizeof(struct fetch_value) + size_of(r->access_key_id) +
 		      size_of(r->secret_access_key) + size_of(r->session_token) +
 		      size_of(r->role_arn) + size_of(r->account_id) + size_of(r->session_name);
-	struct fetch_value *value = secret_pages_new(size);
+	struct fetch_value *value = secret_pool_alloc(size);
 	char *at;
 
 	if (!value)
 		return NULL;
 	at = (char *)(value + 1);
 	value->refs = 1;
-	value->size = size;
 	value->expiration = r->expiration;
 	value->access_key_id = put(&at, r->access_key_id);
 	value->secret_access_key = put(&at, r->secret_access_key);
@@ -65,6 +64,6 @@ struct fetch_value *fetch_value_ref(struct fetch_value *value)
 struct fetch_value *fetch_value_unref(struct fetch_value *value)
 {
 	if (value && --value->refs == 0)
-		secret_pages_free(value, value->size);
+		secret_pool_free(value);
 	return NULL;
 }

@@ -39,16 +39,15 @@ struct fetch_result {
 	const char *session_name; /* NULL: none */
 };
 
-/* Credentials, counted, in locked pages that are wiped with the last reference. */
+/* Credentials, counted, in memory for secrets that is wiped with the last reference. */
 struct fetch_value {
 	unsigned refs;
-	size_t size;
 	time_t expiration;
 	const char *access_key_id, *secret_access_key, *session_token; /* the last may be NULL */
 	const char *role_arn, *account_id, *session_name; /* NULL: unknown */
 };
 
-/* A copy of what was granted. NULL: no memory. */
+/* A copy of what was granted. NULL: no memory, or far too much. */
 struct fetch_value *fetch_value_new(const struct fetch_result *result);
 struct fetch_value *fetch_value_ref(struct fetch_value *value);
 
