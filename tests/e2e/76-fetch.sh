@@ -251,6 +251,7 @@ for set in CapInh CapPrm CapEff CapBnd CapAmb; do
 done
 same 'no new privileges, a seccomp filter' '1 2' "$(awk '/^NoNewPrivs:|^Seccomp:/ { print $2 }' "$PROC/status" | paste -sd ' ')"
 check_not 'its own user cannot read its memory' setpriv --reuid "$FETCH_UID" --clear-groups cat "$PROC/environ"
+check 'its secrets are not swapped out' awk '/^VmLck:/ { exit $2 < 64 }' "$PROC/status"
 same 'it dumps no core' '0 0' "$(awk '/core file size/ { print $5, $6 }' "$PROC/limits")"
 
 # ---- podcred run: all of it ----

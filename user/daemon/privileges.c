@@ -13,6 +13,8 @@
 #include "base/caps.h"
 #include "base/parse.h"
 
+#define LOCKED_MEMORY (64U << 20)
+
 /* A daemon that has a user of its own: whoever shares its uid can stop it, and read what it reads. */
 struct owner {
 	const char *who, *option; /* in messages */
@@ -125,10 +127,26 @@ int daemon_privileges_drop(const struct privileges_user *user, uint64_t keep, st
 	return 0;
 }
 
+/* What is kept for 10,000 pods; root may raise its own limit, and others up to the hard one. */
+static void raise_locked_memory(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0 || limit.rlim_cur >= LOCKED_MEMORY)
+		return;
+	limit.rlim_cur = LOCKED_MEMORY;
+	if (limit.rlim_max >= LOCKED_MEMORY ||
+	    setrlimit(RLIMIT_MEMLOCK, &(const struct rlimit){LOCKED_MEMORY, LOCKED_MEMORY}) < 0) {
+		limit.rlim_cur = limit.rlim_max < LOCKED_MEMORY ? limit.rlim_max : LOCKED_MEMORY;
+		setrlimit(RLIMIT_MEMLOCK, &limit);
+	}
+}
+
 void daemon_privileges_hide_memory(void)
 {
 	const struct rlimit none = {0, 0};
 
+	raise_locked_memory();
 	mallopt(M_PERTURB, 0x5a);
 	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);

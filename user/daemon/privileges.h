@@ -33,6 +33,6 @@ int daemon_privileges_find_fetch_user(const char *text, struct privileges_user *
  */
 int daemon_privileges_drop(const struct privileges_user *user, uint64_t keep, struct pc_err *err);
 
-/* For memory that holds secrets: no core dump, no ptrace by the same user, and nothing readable left in
- * what a library frees without wiping. A change of user undoes the second. */
+/* For memory that holds secrets: no core dump, no ptrace by the same user, nothing readable left in what a
+ * library frees without wiping, and room for what is not to be swapped out. A change of user undoes the second. */
 void daemon_privileges_hide_memory(void);
