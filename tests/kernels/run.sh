@@ -14,7 +14,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../lib/guest.sh"
 
 limit=${VERIFIER_LIMIT:-600000} # instructions for one program; the kernel's own limit is a million
-silence=${BOOT_SILENCE:-600} # seconds
+silence=${BOOT_SILENCE:-1000} # seconds: more than one test may take (TEST_SECONDS), as it shows what it did at its end
 tests=(tests/kernels/logic.sh tests/e2e/10-identity.sh tests/e2e/39-path-vlans.sh tests/kernels/enforcement.sh)
 consoles=${O:-$here/../../build}/kernels
 rm -rf "$consoles"
