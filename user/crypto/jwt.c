@@ -60,7 +60,8 @@ static int split(const char *text, size_t len, struct token *ret)
 /* An object in which nothing is there twice: else two readers might see two tokens. */
 static int decode_object(const char *text, size_t len, json_t **ret)
 {
-	uint8_t *bytes = malloc(BASE64_URL_ROOM(len));
+	size_t room = BASE64_URL_ROOM(len);
+	uint8_t *bytes = malloc(room);
 	json_t *json = NULL;
 	json_error_t error;
 	int r;
@@ -72,7 +73,7 @@ static int decode_object(const char *text, size_t len, json_t **ret)
 		json = json_loadb((const char *)bytes, len, JSON_REJECT_DUPLICATES, &error);
 	if (r == 0 && !json)
 		r = json_error_code(&error) == json_error_out_of_memory ? -ENOMEM : -EINVAL;
-	explicit_bzero(bytes, len);
+	explicit_bzero(bytes, room);
 	free(bytes);
 	if (r == 0 && !json_is_object(json)) {
 		json_decref(json);
