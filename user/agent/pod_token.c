@@ -492,9 +492,12 @@ void agent_tokens_connected(struct agent_tokens *tokens, bool connected)
 static void forget_reviews(struct agent_tokens *tokens)
 {
 	pthread_mutex_lock(&tokens->lock);
-	for (struct verdict *v = tokens->verdicts[0]; v < tokens->verdicts[SETS]; v++)
+	for (size_t i = 0; i < SETS * WAYS; i++) {
+		struct verdict *v = &tokens->verdicts[i / WAYS][i % WAYS];
+
 		if (v->good_ns)
 			*v = (struct verdict){};
+	}
 	pthread_mutex_unlock(&tokens->lock);
 }
 
