@@ -19,9 +19,12 @@ bench: all $(BENCH_TOOLS) ## podcred, iptables and nftables side by side; result
 bench-names: all | $(O)/.deps-bench $(O)/.deps-test ## how long pods wait for their names; nodes with many pods (SIZES)
 	$(Q)O=$(abspath $(O)) tests/bench/names.sh
 
-.PHONY: bench-fetch
+.PHONY: bench-fetch docs/bench/fetch.md
 bench-fetch: all $(BENCH_TOOLS) | $(O)/.deps-bench $(O)/.deps-test ## credentials from the cache, and pods that all start at once (ROUNDS, PODS)
 	$(Q)O=$(abspath $(O)) tests/bench/fetch.sh
+
+docs/bench/fetch.md: all $(BENCH_TOOLS) | $(O)/.deps-bench $(O)/.deps-test
+	$(Q)O=$(abspath $(O)) tests/bench/fetch.sh --markdown >$@.tmp && mv $@.tmp $@
 
 docs/bench: bench ## the same, and the results become those of docs/bench
 	$(Q)cp $(BENCH_OUT)/*.svg $(BENCH_OUT)/results.json $(BENCH_OUT)/results.md $@

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # What credentials cost that podcred fetch gets: answers from its cache beside keys in the file and a server that answers a
 # constant, and pods that all ask for the first time at once. Prints Markdown, asserts nothing.
+# usage: fetch.sh [--markdown]   (with the text of docs/bench/fetch.md)
 # ROUNDS: of each measurement, of MS milliseconds; PODS: on the node.
 set -u
 # shellcheck source=tests/lib/env.sh
@@ -21,10 +22,10 @@ associations() {
   cat <<YAML
 associations:
   - {namespace: shop, serviceAccount: static0, role: static, static: {accessKeyId: AKIASTATIC, secretAccessKey: secret-of-static, sessionToken: $(printf 't%.0s' {1..700})}}
-  - {namespace: shop, serviceAccount: fetched0, roleArn: "${FETCH_ROLE}fetched", sessionName: serviceAccount}
+  - {namespace: shop, serviceAccount: fetched0, roleArn: "${FETCH_ROLE}fetched", sessionName: serviceAccount, disableSessionTags: true}
 YAML
   for i in {0..9}; do
-    printf '  - {namespace: shop, serviceAccount: shared%s, roleArn: "%sshared%s", sessionName: serviceAccount}\n' "$i" "$FETCH_ROLE" "$i"
+    printf '  - {namespace: shop, serviceAccount: shared%s, roleArn: "%sshared%s", sessionName: serviceAccount, disableSessionTags: true}\n' "$i" "$FETCH_ROLE" "$i"
     printf '  - {namespace: shop, serviceAccount: own%s, roleArn: "%sown%s"}\n' "$i" "$FETCH_ROLE" "$i"
   done
 }
@@ -74,7 +75,8 @@ env_podlist() { :; } # these are the pods
 fetch_run "$AWS/user.env"
 in_host "$ENV_BUILD/bench/server" "$NODE_V4" "$DIRECT_PORT" index 1 &
 wait_for 10 in_host bash -c "exec 3<>/dev/tcp/$NODE_V4/$DIRECT_PORT"
-cold shared '10 service accounts, a session for each'
-cold own '10 service accounts, a session for each pod'
+cold shared '10 service accounts, no session tags'
+cold own '10 service accounts, tags and session name of the pod'
 warm
+[ "${1:-}" != --markdown ] || cat "$HERE/fetch.md"
 python3 "$HERE/fetch_report.py" "$ENV_TMP/raw"
