@@ -26,7 +26,8 @@
 #include "fake_aws.h"
 #include "http/client.h"
 
-#define ROLE "arn:aws:iam::111122223333:role/app"
+#define ROLE	 "arn:aws:iam::111122223333:role/app"
+#define PATIENCE (120 * CLOCK_S)
 #define POLICY                                                                                     \
 	"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Action\":\"s3:*\","    \
 	"\"Resource\":\"*\"}]}"
@@ -214,6 +215,8 @@ static struct aws_client *client_with(struct aws_client_options options)
 	struct pc_err err = {};
 
 	options.region = "eu-west-1";
+	options.attempt_ns = PATIENCE; /* the machine may be busy */
+	options.deadline_ns = options.deadline_ns ?: PATIENCE;
 	options.sts_url = options.sts_url ?: fake_aws_url("sts");
 	options.eks_auth_url = fake_aws_url("eks-auth");
 	options.ca = options.ca ?: fake_aws_ca();
@@ -233,8 +236,9 @@ static int setup(void **state)
 	(void)state;
 	assert_int_equal(loop_new(&loop), 0);
 	assert_int_equal(http_client_new(loop, &http), 0);
-	client = client_with((struct aws_client_options){.deadline_ns = 60 * CLOCK_S});
+	client = client_with((struct aws_client_options){});
 	assert_int_equal(aws_imds_new(loop, http, fake_aws_url("imds"), &imds, NULL), 0);
+	aws_imds_set_patience(imds, PATIENCE, PATIENCE);
 	return 0;
 }
 

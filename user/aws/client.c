@@ -45,8 +45,8 @@ int aws_client_new(struct loop *loop, struct http_client *http,
 		.loop = loop,
 		.http = http,
 		.deadline_ns = options->deadline_ns ?: DEADLINE_NS,
-		.attempt_ns = ATTEMPT_NS,
-		.connect_ns = CONNECT_NS,
+		.attempt_ns = options->attempt_ns ?: ATTEMPT_NS,
+		.connect_ns = options->attempt_ns ?: CONNECT_NS,
 	};
 	r = aws_origin_init(&client->origin, options->ca, options->proxy, options->no_proxy);
 	if (r < 0)

@@ -35,6 +35,7 @@ struct aws_client_options {
 	bool fips, dual_stack; /* of AWS's endpoints */
 	const char *ca; /* PEM: who is trusted, and nobody else; NULL: whom the system trusts */
 	const char *proxy, *no_proxy; /* as http_call_options has them */
+	uint64_t attempt_ns; /* 0: 5 s */
 	uint64_t deadline_ns; /* of a call, with all its attempts; 0: 15 s */
 };
 

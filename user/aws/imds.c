@@ -373,6 +373,12 @@ int aws_imds_new(struct loop *loop, struct http_client *http, const char *url,
 	return 0;
 }
 
+void aws_imds_set_patience(struct aws_imds *imds, uint64_t attempt_ns, uint64_t deadline_ns)
+{
+	imds->origin.attempt_ns = imds->origin.connect_ns = attempt_ns;
+	imds->origin.deadline_ns = deadline_ns;
+}
+
 struct aws_imds *aws_imds_free(struct aws_imds *imds)
 {
 	if (!imds)

@@ -21,6 +21,9 @@ static inline void aws_imds_freep(struct aws_imds **imds)
 	aws_imds_free(*imds);
 }
 
+/* How long an attempt and a call may take, from the next call on. */
+void aws_imds_set_patience(struct aws_imds *imds, uint64_t attempt_ns, uint64_t deadline_ns);
+
 /* body: len bytes and a NUL; NULL unless the class is AWS_OK. */
 typedef void aws_imds_fn(void *arg, const struct aws_result *result, const char *body, size_t len);
 
