@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/k8s_name.h"
 #include "base/keyed.h"
+#include "base/loop.h"
 #include "kube/client.h"
 #include "kube/known.h"
 
@@ -27,6 +28,8 @@ struct item {
 
 struct kube_associations {
 	struct kube_watch *watch;
+	struct loop_timer
+		*later; /* to tell of invalid ones, once the watch has counted what it is at */
 	struct kube_associations_events events;
 	void *arg;
 	enum cred_source default_source;
@@ -159,8 +162,7 @@ static void count_invalid(struct kube_associations *a, bool before, const struct
 		snprintf(a->invalid_why, sizeof(a->invalid_why), "%s", item->why);
 	else
 		twalk_r(a->tree, find_invalid, a);
-	if (a->events.state)
-		a->events.state(a->arg, kube_associations_state(a));
+	loop_timer_after(a->later, 0);
 }
 
 static void tell(struct kube_associations *a, const struct kube_object_id *id)
@@ -240,13 +242,18 @@ static void on_listed(void *arg)
 		a->events.listed(a->arg);
 }
 
-static void on_state(void *arg, const struct kube_watch_state *state)
+static void tell_state(void *arg)
 {
 	struct kube_associations *a = arg;
 
-	(void)state;
 	if (a->events.state)
 		a->events.state(a->arg, kube_associations_state(a));
+}
+
+static void on_state(void *arg, const struct kube_watch_state *state)
+{
+	(void)state;
+	tell_state(arg);
 }
 
 /* ---- from outside ---- */
@@ -280,6 +287,7 @@ struct kube_associations *kube_associations_free(struct kube_associations *a)
 	if (!a)
 		return NULL;
 	kube_watch_free(a->watch);
+	loop_timer_free(a->later);
 	tdestroy(a->tree, free_item);
 	free(a);
 	return NULL;
@@ -305,8 +313,11 @@ int kube_associations_new(struct loop *loop, struct kube_client *client,
 	options.query = NULL;
 	options.resource = "podidentityassociations.podcred.io";
 	options.shape = &shape;
-	r = kube_watch_new(loop, client, &options, &watch_events, a, &a->watch);
+	r = loop_timer_new(loop, tell_state, a, &a->later);
+	if (r == 0)
+		r = kube_watch_new(loop, client, &options, &watch_events, a, &a->watch);
 	if (r < 0) {
+		loop_timer_free(a->later);
 		free(a);
 		return r;
 	}
