@@ -52,7 +52,7 @@ Commands
   away {service}, back {service}   nobody listens there; drop {service}: its connections are reset
   wait {calls, seconds, answered, service, action, role, session}   until so many have arrived (or were answered)
   state []     {"calls": {"sts AssumeRole": 3}, "pending": [...], "connections": {"sts": 1}, "faults": 0, "now": ...}
-  secrets []   every secret key, session token and IMDS token that there has been
+  secrets []   every secret key, session token and IMDS token that there has been, and every service account token that came
   credentials {who}   {"accessKeyId", "secretAccessKey", "sessionToken", "arn", "tags", "transitive", "expiration"}
 
 As a module: Aws(dir) has the same commands as methods. tests/lib/aws.sh is for the shell.

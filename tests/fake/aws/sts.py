@@ -133,6 +133,7 @@ class Sts:
                     Audience=worlds.as_list(claims["aud"])[0])
 
     def identity(self, token):
+        self.world.keep_secret(token)
         try:
             claims = jwt.claims_of(token)
             issuer = self.world.issuers.get(claims.get("iss"))
