@@ -216,6 +216,58 @@ static void check_same(const struct config *a, const struct config *b)
 		     a->requirements[i].operator== b->requirements[i].operator);
 }
 
+#define TERMINATED(array) MUST(memchr(array, '\0', sizeof(array)))
+
+/* A list of texts that ends with an empty one. */
+static void check_packed(const char *text, size_t size)
+{
+	const char *at = text;
+
+	while (*at) {
+		at += strlen(at) + 1;
+		MUST(at < text + size);
+	}
+}
+
+static void check_node(const struct config_node_credentials *node)
+{
+	MUST(node->kind < CONFIG_NODE_KINDS);
+	TERMINATED(node->path);
+	TERMINATED(node->profile);
+	TERMINATED(node->role_arn);
+	MUST(node->kind != CONFIG_NODE_EXEC || node->command[0] == '/');
+	check_packed(node->command, sizeof(node->command));
+	check_packed(node->environment, sizeof(node->environment));
+}
+
+static void check_credentials(const struct config_credentials *c)
+{
+	MUST(c->n_node <= CONFIG_NODE_KINDS && c->n_imds <= CONFIG_MAX_IMDS &&
+	     c->tokens.n_issuers <= CONFIG_MAX_ISSUERS);
+	for (size_t i = 0; i < c->n_node; i++) {
+		check_node(&c->node[i]);
+		for (size_t j = 0; j < i; j++)
+			MUST(c->node[i].kind != c->node[j].kind);
+	}
+	TERMINATED(c->region);
+	TERMINATED(c->cluster_name);
+	TERMINATED(c->cluster_arn);
+	TERMINATED(c->sts_endpoint);
+	TERMINATED(c->no_proxy);
+	TERMINATED(c->ca_bundle);
+	TERMINATED(c->migration.base_role_arn);
+	TERMINATED(c->migration.default_role);
+	MUST(c->source != CONFIG_SOURCE_EKS_AUTH || c->cluster_name[0]);
+	MUST(!c->cluster_arn[0] || strcmp(strchr(c->cluster_arn, '/') + 1, c->cluster_name) == 0);
+	MUST(c->tokens.audience[0] && c->web_identity_audience[0]);
+	for (size_t i = 0; i < c->n_imds; i++) {
+		TERMINATED(c->imds[i]);
+		MUST(c->imds[i][0] && c->imds[i][0] != '/' && !strstr(c->imds[i], ".."));
+	}
+	for (size_t i = 0; i < c->tokens.n_issuers; i++)
+		TERMINATED(c->tokens.issuers[i]);
+}
+
 /* Labels that meet all that the rule wants; false: that takes more thought. */
 static bool meet(const struct config *c, const struct config_policy_rule *rule, char *labels,
 		 size_t size)
@@ -292,5 +344,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	check_same(&config, &again);
 	check_policy(&config);
+	check_credentials(&config.credentials);
 	return 0;
 }

@@ -387,6 +387,18 @@ static int read_web_identity(const struct yml_source *src, const struct yml_node
 	return yml_mapping(src, node, keys, ARRAY_SIZE(keys), target);
 }
 
+/* What holds credentials, or what those who made the instance wrote into it. */
+static bool is_private(const char *path)
+{
+	static const char *const prefixes[] = {"meta-data/iam", "meta-data/identity-credentials",
+					       "user-data", "api/"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
+		if (!strncasecmp(path, prefixes[i], strlen(prefixes[i])))
+			return true;
+	return false;
+}
+
 static int imds_item(const struct yml_source *src, const struct yml_node *node, void *target)
 {
 	struct config_credentials *credentials = target;
@@ -399,6 +411,10 @@ static int imds_item(const struct yml_source *src, const struct yml_node *node, 
 			       "bad entry of 'allow'; write a path below /latest/, as "
 			       "meta-data/placement/region, or meta-data/placement/ for all below "
 			       "it");
+	if (is_private(text))
+		return yml_bad(src, node,
+			       "\"%.64s\" is never given to pods, as it may hold secrets; remove it",
+			       text);
 	if (credentials->n_imds == CONFIG_MAX_IMDS)
 		return yml_bad(src, node, "more than %d paths", CONFIG_MAX_IMDS);
 	strcpy(credentials->imds[credentials->n_imds++], text);
