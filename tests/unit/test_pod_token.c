@@ -819,7 +819,8 @@ static void an_unknown_key_is_asked_for(void **state)
 	(void)state;
 	asked_for_keys = 0;
 	for (int i = 0; i < 3; i++)
-		assert_string_equal(told(token, &web, NOW), "400 token_unknown_key InvalidToken");
+		assert_string_equal(told(token, &web, NOW),
+				    "503 token_unknown_key CredentialsUninitialized");
 	assert_int_equal(asked_for_keys, 1);
 	free(token);
 }

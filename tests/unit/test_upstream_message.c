@@ -41,6 +41,7 @@ static const char *const complete[UPSTREAM_TYPES] = {
 		"{\"type\":\"keys\",\"verify\":\"jwks\",\"issuers\":[\"https://a\",\"b\"],"
 		"\"audience\":\"pods.eks.amazonaws.com\",\"jwks\":\"{}\"}",
 	[UPSTREAM_FLUSH] = "{\"type\":\"flush\",\"podUid\":\"u-1\"}",
+	[UPSTREAM_WANT_KEYS] = "{\"type\":\"wantKeys\"}",
 	[UPSTREAM_GONE] = "{\"type\":\"gone\",\"podUid\":\"u-1\"}",
 };
 

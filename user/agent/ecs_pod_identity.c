@@ -170,6 +170,12 @@ static const struct {
 
 static int refuse_token(struct agent_exchange *x, enum agent_reason reason)
 {
+	if (reason == AGENT_TOKEN_UNKNOWN_KEY && x->env->want_keys)
+		return answered(agent_answer_error(
+			x->answer, 503, "CredentialsUninitialized",
+			"the service account token is signed with a key that is not known here "
+			"yet, try again",
+			reason));
 	for (size_t i = 0; i < ARRAY_SIZE(token_answers); i++)
 		if (token_answers[i].reason == reason)
 			return answered(agent_answer_error(x->answer, token_answers[i].status,

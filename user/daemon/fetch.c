@@ -112,7 +112,10 @@ static void on_message(void *arg, enum upstream_role role, const struct upstream
 	struct daemon_fetch *d = arg;
 
 	(void)role;
-	daemon_desk_message(d->desk, m);
+	if (m->type == UPSTREAM_WANT_KEYS)
+		fetch_trust_renew(d->trust);
+	else
+		daemon_desk_message(d->desk, m);
 }
 
 static void on_state(void *arg, enum upstream_role role, bool connected)

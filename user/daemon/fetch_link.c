@@ -6,6 +6,7 @@
 
 #include "agent/agent.h"
 #include "base/log.h"
+#include "base/loop.h"
 #include "base/plural.h"
 #include "upstream/upstream.h"
 
@@ -101,6 +102,22 @@ static int ask(void *arg, const struct upstream_message *question)
 	return upstream_send(link->upstream, UPSTREAM_FETCH, question);
 }
 
+static void send_want_keys(void *arg)
+{
+	const struct fetch_link *link = arg;
+	const struct upstream_message m = {.type = UPSTREAM_WANT_KEYS};
+
+	upstream_send(link->upstream, UPSTREAM_FETCH, &m);
+}
+
+/* From any thread. When it cannot be posted, the next token that needs it asks again. */
+static void want_keys(void *arg)
+{
+	struct fetch_link *link = arg;
+
+	loop_post(link->loop, send_want_keys, link);
+}
+
 void daemon_fetch_link_use(struct fetch_link *link, bool verify, struct agent_options *options)
 {
 	if (!link->upstream)
@@ -109,6 +126,10 @@ void daemon_fetch_link_use(struct fetch_link *link, bool verify, struct agent_op
 	options->verify_tokens |= verify;
 	options->ask = ask;
 	options->ask_arg = link;
+	if (link->takes_keys) {
+		options->want_keys = want_keys;
+		options->want_keys_arg = link;
+	}
 	options->loop = link->loop;
 }
 

@@ -123,6 +123,12 @@ void fetch_trust_now(const struct fetch_trust *trust, struct upstream_keys *ret)
 		ret->issuers.v[ret->issuers.n++] = trust->issuer;
 }
 
+void fetch_trust_renew(struct fetch_trust *trust)
+{
+	if (trust->jwks && !trust->call)
+		loop_timer_after(trust->timer, 0);
+}
+
 static int begin(struct fetch_trust *trust)
 {
 	const struct fetch_trust_options *o = &trust->options;

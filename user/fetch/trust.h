@@ -30,5 +30,8 @@ int fetch_trust_new(const struct fetch_trust_options *options, struct fetch_trus
 /* Returns NULL; NULL is fine. */
 struct fetch_trust *fetch_trust_free(struct fetch_trust *trust);
 
+/* Somebody has seen a token whose key is not among them: asks for newer ones now. */
+void fetch_trust_renew(struct fetch_trust *trust);
+
 /* Its texts are valid until the next change. */
 void fetch_trust_now(const struct fetch_trust *trust, struct upstream_keys *ret);

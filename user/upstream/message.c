@@ -38,12 +38,12 @@ struct member {
 /* ---- the words ---- */
 
 static const char *const type_names[UPSTREAM_TYPES] = {
-	[UPSTREAM_HELLO] = "hello",	  [UPSTREAM_CREDENTIALS] = "credentials",
-	[UPSTREAM_REVIEW] = "review",	  [UPSTREAM_METADATA] = "metadata",
-	[UPSTREAM_GRANT] = "grant",	  [UPSTREAM_VERDICT] = "verdict",
-	[UPSTREAM_DOCUMENT] = "document", [UPSTREAM_REFUSAL] = "refusal",
-	[UPSTREAM_KEYS] = "keys",	  [UPSTREAM_FLUSH] = "flush",
-	[UPSTREAM_GONE] = "gone",
+	[UPSTREAM_HELLO] = "hello",	   [UPSTREAM_CREDENTIALS] = "credentials",
+	[UPSTREAM_REVIEW] = "review",	   [UPSTREAM_METADATA] = "metadata",
+	[UPSTREAM_GRANT] = "grant",	   [UPSTREAM_VERDICT] = "verdict",
+	[UPSTREAM_DOCUMENT] = "document",  [UPSTREAM_REFUSAL] = "refusal",
+	[UPSTREAM_KEYS] = "keys",	   [UPSTREAM_FLUSH] = "flush",
+	[UPSTREAM_WANT_KEYS] = "wantKeys", [UPSTREAM_GONE] = "gone",
 };
 static const char *const role_names[UPSTREAM_ROLES] = {
 	[UPSTREAM_FETCH] = "fetch",
@@ -197,18 +197,21 @@ static const struct member flush[] = {
 	MAY("podUid", flush.pod_uid, UPSTREAM_UID_SIZE),
 	END,
 };
+static const struct member want_keys[] = {
+	END,
+};
 static const struct member gone[] = {
 	A_TEXT("podUid", gone.pod_uid, UPSTREAM_UID_SIZE),
 	END,
 };
 
 static const struct member *const members[UPSTREAM_TYPES] = {
-	[UPSTREAM_HELLO] = hello,	[UPSTREAM_CREDENTIALS] = credentials,
-	[UPSTREAM_REVIEW] = review,	[UPSTREAM_METADATA] = metadata,
-	[UPSTREAM_GRANT] = grant,	[UPSTREAM_VERDICT] = verdict,
-	[UPSTREAM_DOCUMENT] = document, [UPSTREAM_REFUSAL] = refusal,
-	[UPSTREAM_KEYS] = keys,		[UPSTREAM_FLUSH] = flush,
-	[UPSTREAM_GONE] = gone,
+	[UPSTREAM_HELLO] = hello,	  [UPSTREAM_CREDENTIALS] = credentials,
+	[UPSTREAM_REVIEW] = review,	  [UPSTREAM_METADATA] = metadata,
+	[UPSTREAM_GRANT] = grant,	  [UPSTREAM_VERDICT] = verdict,
+	[UPSTREAM_DOCUMENT] = document,	  [UPSTREAM_REFUSAL] = refusal,
+	[UPSTREAM_KEYS] = keys,		  [UPSTREAM_FLUSH] = flush,
+	[UPSTREAM_WANT_KEYS] = want_keys, [UPSTREAM_GONE] = gone,
 };
 
 /* ---- what a value may be ---- */

@@ -52,6 +52,7 @@ enum upstream_type {
 	/* notices, which nobody answers */
 	UPSTREAM_KEYS, /* fetch to serve: how to verify tokens */
 	UPSTREAM_FLUSH, /* fetch to serve: forget what was told */
+	UPSTREAM_WANT_KEYS, /* serve to fetch: a token names a key that is not among them */
 	UPSTREAM_GONE, /* resolver to serve, serve to fetch: a pod's cgroup was removed */
 	UPSTREAM_TYPES,
 };
