@@ -23,9 +23,10 @@ install() {
 }
 listing() { find "$HOST" -printf '%P %y %m %s %l\n' | sort; }
 loader() { basename "$HOST"/opt/podcred/current/lib/ld-*; }
-# In the host's own root, by its own loader.
+# In the host's own root, by its own loader. With /proc, as a host has it, and as LeakSanitizer needs it.
 installed() {
-  chroot "$HOST" "$LIBS/$(loader)" --inhibit-cache --library-path $LIBS /opt/podcred/current/bin/podcred "$@"
+  unshare -m bash -c 'mkdir -p "$1/proc" && mount --bind /proc "$1/proc" && exec chroot "$@"' - \
+    "$HOST" "$LIBS/$(loader)" --inhibit-cache --library-path $LIBS /opt/podcred/current/bin/podcred "$@"
 }
 exec_start() { sed -n 's/^ExecStart=//p' "$HOST/$UNIT"; }
 versions() { find "$HOST/opt/podcred" -mindepth 1 -maxdepth 1 -name 'v*' | wc -l; }

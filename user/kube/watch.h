@@ -83,7 +83,12 @@ struct kube_watch_events {
 
 struct kube_watch_options {
 	const char *path; /* "/api/v1/pods" */
-	const char *query; /* "fieldSelector=spec.nodeName%3Dn1", URL-encoded; NULL: none */
+	/*
+	 * "fieldSelector=spec.nodeName%3Dn1", URL-encoded; NULL: none. Never by what can change about an object,
+	 * such as its labels: when it leaves the selection, the API reports it as deleted, and what was deleted is
+	 * not expected back (its uid is never used again), so it would be missing from then on.
+	 */
+	const char *query;
 	const char *resource; /* for messages: "pods" */
 	/* What put() needs of an object. The members of its metadata include uid, namespace, name and
 	 * resourceVersion. */
