@@ -25,6 +25,7 @@ static struct world {
 	uint32_t random;
 	struct fetch_flight *flights[MAX_STARTS];
 	char started[MAX_STARTS][32]; /* the requests */
+	const char *requests[MAX_STARTS]; /* as they were given, and stay */
 	bool cancelled[MAX_STARTS];
 	unsigned n_started, n_requests;
 	int start_fails;
@@ -42,7 +43,10 @@ static uint32_t dice(void *arg)
 
 static void wake(void *arg, uint64_t at_ns)
 {
-	((struct world *)arg)->wake = at_ns;
+	struct world *w = arg;
+
+	assert_true(at_ns >= w->now); /* else the loop would spin */
+	w->wake = at_ns;
 }
 
 static int start(void *arg, void *request, struct fetch_flight *flight, void **ret_job,
@@ -55,6 +59,7 @@ static int start(void *arg, void *request, struct fetch_flight *flight, void **r
 		return pc_err_set(err, w->start_fails, "it cannot be started");
 	w->flights[w->n_started] = flight;
 	snprintf(w->started[w->n_started], sizeof(w->started[0]), "%s", (char *)request);
+	w->requests[w->n_started] = request;
 	*ret_job = &w->cancelled[w->n_started++];
 	return 0;
 }
@@ -153,6 +158,7 @@ static void land(unsigned flight, const char *key_id, uint64_t good_s)
 		.good_ns = good_s * CLOCK_S,
 	};
 
+	assert_string_equal(world.requests[flight], world.started[flight]);
 	fetch_flight_end(world.flights[flight], &result);
 }
 
