@@ -275,6 +275,8 @@ static void test_shared(void **state)
 			      &web_0, &web_1));
 	assert_false(is_shared("roleArn: '" ARN "', sessionName: serviceAccount, webIdentity: {}",
 			       &web_0, &other));
+	assert_false(
+		is_shared("roleArn: '" ARN "', sessionName: eks, webIdentity: {}", &web_0, &other));
 	assert_true(is_shared("role: r, exec: {command: [/a]}", &web_0, &web_1));
 	assert_false(is_shared("eksAuth: {}", &web_0, &web_1));
 }

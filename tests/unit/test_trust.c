@@ -158,11 +158,18 @@ static void test_web(void **state)
 
 static void test_eks(void **state)
 {
-	const struct cred_trustee who = {"shop", "web", NULL};
+	const struct cred_trustee who = {"shop", "web", NULL},
+				  twice[] = {{"shop", "web", NULL}, {"shop", "web", NULL}};
 	json_t *json = NULL;
 
 	(void)state;
 	assert_int_equal(cred_trust_policy(&eks, ROLE, &who, 1, &json, NULL), 0);
+	is(json, "[{'Effect':'Allow','Principal':{'Service':'pods.eks.amazonaws.com'}," TAGGED
+		 ",'Condition':{'StringEquals':{'aws:SourceAccount':'111122223333',"
+		 "'aws:RequestTag/eks-cluster-arn':'" CLUSTER "',"
+		 "'aws:RequestTag/kubernetes-namespace':'shop',"
+		 "'aws:RequestTag/kubernetes-service-account':'web'}}}]");
+	assert_int_equal(cred_trust_policy(&eks, ROLE, twice, 2, &json, NULL), 0);
 	is(json, "[{'Effect':'Allow','Principal':{'Service':'pods.eks.amazonaws.com'}," TAGGED
 		 ",'Condition':{'StringEquals':{'aws:SourceAccount':'111122223333',"
 		 "'aws:RequestTag/eks-cluster-arn':'" CLUSTER "',"

@@ -29,7 +29,7 @@ static void add_value(json_t *object, const char *key, json_t *value)
 	size_t i;
 	json_t *item;
 
-	if (!before) {
+	if (!before || json_equal(before, value)) {
 		json_object_set_new(object, key, value);
 		return;
 	}
