@@ -361,7 +361,7 @@ static void confine(const struct daemon_fetch *d)
 
 	if (r < 0)
 		log_debug("no Landlock: %s", strerror(-r));
-	r = daemon_sandbox_fetch_enter(runs);
+	r = daemon_sandbox_fetch_enter(runs, SANDBOX_REFUSES);
 	if (r < 0)
 		log_warn("no seccomp filter: %s; it runs without one", strerror(-r));
 	if (geteuid() == 0)

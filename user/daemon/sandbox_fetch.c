@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "daemon/sandbox.h"
 
 #if defined(__x86_64__)
 #define NATIVE_ABI AUDIT_ARCH_X86_64
@@ -103,11 +102,12 @@ static const int refused_execution[] = {
 
 #define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
 #define RETURN(v)   BPF_STMT(BPF_RET | BPF_K, (v))
-#define REFUSE(e)   RETURN(SECCOMP_RET_ERRNO | ((e)&SECCOMP_RET_DATA))
+#define ERRNO(e)    (SECCOMP_RET_ERRNO | ((e)&SECCOMP_RET_DATA))
 
 struct filter {
 	struct sock_filter code[2 * (ARRAY_SIZE(refused) + ARRAY_SIZE(refused_execution)) + 16];
 	unsigned short n;
+	uint32_t refusal; /* what it returns for what is refused */
 };
 
 static void put(struct filter *filter, struct sock_filter insn)
@@ -120,7 +120,7 @@ static void put_refused(struct filter *filter, const int *calls, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		put(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
 							 (uint32_t)calls[i], 0, 1));
-		put(filter, (struct sock_filter)REFUSE(EPERM));
+		put(filter, (struct sock_filter)RETURN(filter->refusal));
 	}
 }
 
@@ -137,7 +137,7 @@ static void put_prologue(struct filter *filter)
 	put(filter, (struct sock_filter)RETURN(SECCOMP_RET_KILL_PROCESS));
 #endif
 	put(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_clone3, 0, 1));
-	put(filter, (struct sock_filter)REFUSE(ENOSYS));
+	put(filter, (struct sock_filter)RETURN(ERRNO(ENOSYS)));
 }
 
 /* At the end of the filter, as it loads something else: clone makes threads only. */
@@ -148,18 +148,18 @@ static void put_threads_only(struct filter *filter)
 	put(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_clone, 0, 3));
 	put(filter, flags);
 	put(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 1, 0));
-	put(filter, (struct sock_filter)REFUSE(EPERM));
+	put(filter, (struct sock_filter)RETURN(filter->refusal));
 }
 
-int daemon_sandbox_fetch_enter(bool may_execute)
+int daemon_sandbox_fetch_enter(bool may_execute, bool refuse)
 {
-	struct filter filter = {};
+	struct filter filter = {.refusal = refuse ? ERRNO(EPERM) : SECCOMP_RET_ALLOW};
 	struct sock_fprog prog = {.filter = filter.code};
 	long r;
 
 	put_prologue(&filter);
 	put_refused(&filter, refused, ARRAY_SIZE(refused));
-	if (!may_execute && SANDBOX_REFUSES) {
+	if (!may_execute) {
 		put_refused(&filter, refused_execution, ARRAY_SIZE(refused_execution));
 		put_threads_only(&filter);
 	}

@@ -9,6 +9,6 @@
  * For all threads, and the programs that they start, for good: what serves others (listen, accept), traces or changes
  * other processes, changes the system or its own place in it, loads code into the kernel, or has kernel interfaces of
  * its own (io_uring, BPF, keys, user namespaces) fails with EPERM. Unless may_execute: no program is executed, and no
- * process made. Sets no_new_privs. -EINVAL, -ENOSYS: this kernel has no seccomp filters.
+ * process made. refuse: as daemon_sandbox_enter() has it. Sets no_new_privs. -EINVAL, -ENOSYS: this kernel has no seccomp filters.
  */
-int daemon_sandbox_fetch_enter(bool may_execute);
+int daemon_sandbox_fetch_enter(bool may_execute, bool refuse);
