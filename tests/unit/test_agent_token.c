@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* MODULES: agent crypto */
-/* LIBS: -lcrypto */
+/* LIBS: -ljansson -lcrypto */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -10,6 +10,7 @@
 #include <podcred/podcred.h>
 
 #include "agent/audit.h"
+#include "agent/documents.h"
 #include "agent/leaves.h"
 #include "agent/pod_token.h"
 #include "agent/service.h"
@@ -75,6 +76,8 @@ static void tick(void *ctx, int64_t now_ms)
 	agent_audit_limit_check(&server->audit_limit, now_ms);
 	if (server->leaves)
 		agent_leaves_sweep(server->leaves, time(NULL));
+	if (server->documents)
+		agent_documents_sweep(server->documents);
 	if (server->tokens)
 		agent_tokens_sweep(server->tokens);
 }
@@ -85,6 +88,8 @@ void agent_server_connected(struct agent_server *server, bool connected)
 {
 	if (server->leaves)
 		agent_leaves_connected(server->leaves, connected);
+	if (server->documents)
+		agent_documents_connected(server->documents, connected);
 	if (server->tokens)
 		agent_tokens_connected(server->tokens, connected);
 }
@@ -93,6 +98,8 @@ void agent_server_told(struct agent_server *server, const struct upstream_messag
 {
 	if (server->leaves)
 		agent_leaves_told(server->leaves, m);
+	if (server->documents)
+		agent_documents_told(server->documents, m);
 	if (server->tokens)
 		agent_tokens_told(server->tokens, m);
 }
@@ -113,7 +120,11 @@ static int open_leaves(struct agent_server *server, const struct agent_options *
 						     .wake = wake,
 						     .wake_arg = server};
 
-	if (!o->ask || agent_leaves_new(&options, &server->leaves) == 0)
+	if (!o->ask)
+		return 0;
+	server->metadata = o->metadata;
+	if (agent_leaves_new(&options, &server->leaves) == 0 &&
+	    agent_documents_new(&options, &server->documents) == 0)
 		return 0;
 	return pc_err_set(err, -ENOMEM, "out of memory");
 }
@@ -287,6 +298,7 @@ void agent_server_stop(struct agent_server *server)
 	http_stop(server->metrics_http); /* first: it looks at the other */
 	http_stop(server->http);
 	agent_leaves_free(server->leaves); /* nobody asks any more */
+	agent_documents_free(server->documents);
 	cleanup_close(&server->turn_fd);
 	agent_audit_limit_done(&server->audit_limit);
 	agent_tokens_free(server->tokens);

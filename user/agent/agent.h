@@ -56,6 +56,9 @@ struct agent_options {
 	int (*ask)(void *arg, const struct upstream_message *question);
 	void *ask_arg;
 	struct loop *loop; /* that of agent_server_turn(); in use until agent_server_stop() */
+	/* What pods may read of the rest of IMDS, below "/latest/", by asking: a path, or with a slash at its end the
+	 * tree below it. NULL ends it; the caller's, and in use until agent_server_stop(). NULL: nothing. */
+	const char *const *metadata;
 	bool verify_tokens; /* its text has to be the pod's own token: agent_server_trust() */
 	/* A token's key is not known: there may be newer ones, for agent_server_trust(). Called from any thread,
 	 * once in 30 s; must not block. NULL: there is nobody to ask. */

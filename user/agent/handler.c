@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "agent/audit.h"
+#include "agent/documents.h"
 #include "agent/leaves.h"
 #include "agent/service.h"
 #include "base/addr.h"
@@ -111,21 +112,23 @@ static bool is_for_anybody(const struct agent_request *req, bool known)
 	return (!known && agent_is_probe(req)) || (req->head.too_large && !req->head.ambiguous);
 }
 
-/* For the pod's name, or for what podcred fetch says of it: r says which. */
+static enum agent_reason reason_of_wait(uint64_t key)
+{
+	if (agent_documents_is_key(key))
+		return AGENT_NO_REASON; /* no decision about credentials */
+	return agent_leaves_is_key(key) ? AGENT_CREDENTIALS_PENDING : AGENT_POD_NOT_RESOLVED;
+}
+
 static int wait_for(const struct agent_server *server, struct http_request *http,
-		    const struct agent_request *req, int r, struct agent_answer *answer)
+		    const struct agent_request *req, uint64_t key, struct agent_answer *answer)
 {
 	const struct agent_service *service = agent_service_of(req->peer);
 	unsigned wait_ms = server->wait_ms ?: service->wait_ms;
-	bool named = r == -EINPROGRESS;
+	int r = http_park(http, http_request_since_ms(http) + wait_ms, key);
 
-	r = http_park(http, http_request_since_ms(http) + wait_ms,
-		      named ? agent_leaves_key(req->peer) : req->peer->pod_cgroup_id);
-	if (r == -ETIMEDOUT || r == -ESHUTDOWN)
-		return agent_give_up(service, req,
-				     named ? AGENT_CREDENTIALS_PENDING : AGENT_POD_NOT_RESOLVED,
-				     answer);
-	return r;
+	return r == -ETIMEDOUT || r == -ESHUTDOWN
+		       ? agent_give_up(service, req, reason_of_wait(key), answer)
+		       : r;
 }
 
 /* As agent_dispatch(), but what has to wait is parked. */
@@ -134,9 +137,12 @@ static int dispatch(struct agent_server *server, struct http_request *http,
 {
 	struct cred_table *table = cred_store_table(server->credentials);
 	bool probe = agent_is_probe(req);
-	uint64_t pod;
+	uint64_t pod, key = req->peer ? agent_leaves_key(req->peer) : 0;
 	const struct agent_env env = {.table = table,
 				      .leaves = server->leaves,
+				      .documents = server->documents,
+				      .metadata = server->metadata,
+				      .wait_key = &key,
 				      .deaf = probe && !kernel_tells(http_request_fd(http), &pod),
 				      .pod_uid = server->pod_uid[0] ? server->pod_uid : NULL,
 				      .token_key = server->token_key,
@@ -148,9 +154,11 @@ static int dispatch(struct agent_server *server, struct http_request *http,
 	int r = agent_dispatch(&env, req, answer);
 
 	cred_table_unref(table);
-	return req->peer && (r == -EAGAIN || r == -EINPROGRESS)
-		       ? wait_for(server, http, req, r, answer)
-		       : r;
+	if (!req->peer || (r != -EAGAIN && r != -EINPROGRESS))
+		return r;
+	if (r == -EAGAIN)
+		key = req->peer->pod_cgroup_id;
+	return wait_for(server, http, req, key, answer);
 }
 
 static void count(struct agent_server *server, const struct http_request *http,

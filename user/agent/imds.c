@@ -4,8 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/documents.h"
+#include "agent/metadata_path.h"
 #include "agent/service.h"
 #include "agent/token.h"
+#include "base/cleanup.h"
 #include "base/parse.h"
 #include "base/timestamp.h"
 
@@ -42,13 +45,15 @@ static const char *below_version(const char *path, bool *ret_latest)
 	return slash ? slash + 1 : "";
 }
 
-/* The real service ignores a trailing slash on leaves, and some SDKs send one. */
-static void drop_trailing_slash(char *path)
+/* The real service ignores a trailing slash on leaves, and some SDKs send one. Whether there was one. */
+static bool drop_trailing_slash(char *path)
 {
 	size_t len = strlen(path);
 
-	if (len > 1 && path[len - 1] == '/')
-		path[len - 1] = '\0';
+	if (len < 2 || path[len - 1] != '/')
+		return false;
+	path[len - 1] = '\0';
+	return true;
 }
 
 static const char *token_of(const struct agent_exchange *x)
@@ -111,7 +116,7 @@ static int check(struct agent_exchange *x)
 		return refuse_with(x, 403, AGENT_BAD_HOST);
 	if (http_path_normalise(x->req->head.target, x->path, sizeof(x->path)) < 0)
 		return refuse_with(x, 400, AGENT_BAD_PATH);
-	drop_trailing_slash(x->path);
+	x->slash = drop_trailing_slash(x->path);
 	x->rest = below_version(x->path, &latest);
 	if (x->rest && !strcmp(x->rest, TOKEN_PATH))
 		return check_token_request(x, latest);
@@ -209,6 +214,42 @@ static int check_token(struct agent_exchange *x)
 	return r;
 }
 
+static void unref_document(struct agent_document **document)
+{
+	agent_document_unref(*document);
+}
+
+static unsigned status_of(enum upstream_reason reason)
+{
+	return reason == UPSTREAM_NOT_FOUND ? 404 : 503;
+}
+
+/* The rest of the tree, as far as the configuration allows it. */
+static int answer_metadata(struct agent_exchange *x)
+{
+	_cleanup_(unref_document) struct agent_document *document = NULL;
+	char path[METADATA_PATH_SIZE];
+	int r;
+
+	if (!x->env->documents || !agent_metadata_path(x->env->metadata, x->rest, x->slash, path))
+		return refuse_with(x, 404, AGENT_NO_REASON);
+	if (x->req->head.forwarded)
+		return refuse_with(x, 403, AGENT_FORWARDED);
+	r = agent_documents_get(x->env->documents, path, &document);
+	if (r == -EINPROGRESS)
+		*x->env->wait_key = agent_documents_key(path);
+	if (r == -EBUSY)
+		return refuse_with(x, 503, AGENT_NO_REASON);
+	if (r < 0)
+		return r;
+	if (!document->found)
+		return refuse_with(x, status_of(document->reason), AGENT_NO_REASON);
+	http_response_begin(&x->answer->http, 200, "text/plain");
+	x->answer->http.body.max = UPSTREAM_BODY_SIZE;
+	text_add(&x->answer->http.body, document->body);
+	return answered(x, text_error(&x->answer->http.body));
+}
+
 static int prepare(struct agent_exchange *x)
 {
 	int r;
@@ -223,7 +264,7 @@ static int prepare(struct agent_exchange *x)
 						       : AGENT_IMDS_TOKEN_INVALID);
 	if (!strncmp(x->rest, IAM, sizeof(IAM) - 1))
 		return prepare_iam(x);
-	return refuse_with(x, 404, AGENT_NO_REASON);
+	return answer_metadata(x);
 }
 
 /* ---- the credentials are there ---- */
@@ -255,6 +296,8 @@ static int refuse(struct agent_exchange *x, enum agent_reason reason)
 		r = agent_answer_text(x->answer, 503, "503 - PodNotResolved", reason);
 	else if (reason == AGENT_CREDENTIALS_PENDING)
 		r = agent_answer_text(x->answer, 503, "503 - CredentialsUninitialized", reason);
+	else if (reason == AGENT_NO_REASON)
+		r = agent_answer_imds_error(x->answer, 503, reason); /* a document is late */
 	else
 		r = agent_answer_imds_error(
 			x->answer,

@@ -8,6 +8,7 @@
 #include "agent/node_text.h"
 #include "http/server.h"
 
+struct agent_documents;
 struct agent_leaves;
 
 struct agent_server {
@@ -22,6 +23,8 @@ struct agent_server {
 
 	struct cred_store *credentials;
 	struct agent_leaves *leaves; /* NULL: there is nobody to ask */
+	struct agent_documents *documents; /* likewise */
+	const char *const *metadata;
 	struct audit_limit audit_limit;
 	struct metrics metrics;
 	struct node_text node_text; /* of the thread that answers metrics */

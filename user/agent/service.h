@@ -25,6 +25,7 @@ enum {
 	AGENT_HEADER_IMDS_TOKEN,
 	AGENT_HEADER_IMDS_TTL,
 };
+struct agent_documents;
 struct agent_leaves;
 
 extern const char *const agent_headers[HTTP_EXTRA_MAX];
@@ -46,6 +47,9 @@ struct agent_request {
 struct agent_env {
 	const struct cred_table *table;
 	struct agent_leaves *leaves; /* for what the table has not; NULL: nobody is asked */
+	struct agent_documents *documents; /* of the node's metadata; NULL: nobody is asked */
+	const char *const *metadata; /* as in agent_options */
+	uint64_t *wait_key; /* -EINPROGRESS: what whoever waits is parked under, not NULL */
 	const uint8_t *token_key; /* AGENT_TOKEN_KEY_SIZE bytes */
 	bool require_authorization;
 	struct agent_tokens *tokens; /* what Pod Identity's are checked with; NULL: they are not */
@@ -75,6 +79,7 @@ struct agent_exchange {
 	/* for the service, from one of its functions to the next */
 	char path[HTTP_PATH_SIZE];
 	const char *rest; /* of path */
+	bool slash; /* it had one at its end */
 	time_t token_left;
 	bool token_checked;
 };

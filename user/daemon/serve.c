@@ -56,6 +56,7 @@ struct serve {
 	const struct config_credentials *config;
 	struct config *received; /* that, by podcred run; NULL: the options have it */
 	struct cred_store *credentials;
+	const char *metadata[CONFIG_MAX_IMDS + 1]; /* ends with NULL */
 	struct agent_server *server;
 	struct loop *loop;
 	struct loop_watch *agent; /* its descriptor */
@@ -361,12 +362,21 @@ static void say_doubts(const struct serve *serve, unsigned files)
 	say_limits(serve->server, files);
 }
 
+/* What pods may read of the rest of IMDS. */
+static void list_metadata(struct serve *serve)
+{
+	for (size_t i = 0; i < serve->config->n_imds; i++)
+		serve->metadata[i] = serve->config->imds[i];
+}
+
 static int start_agent(struct serve *serve, struct agent_options *agent, int file,
 		       struct pc_err *err)
 {
 	int r = cred_store_open(serve->options->associations, file, &serve->credentials, err);
 
 	agent->credentials = serve->credentials;
+	list_metadata(serve);
+	agent->metadata = serve->metadata;
 	daemon_fetch_link_use(&serve->fetch, serve->config->tokens.verify != CONFIG_VERIFY_OFF,
 			      agent);
 	if (r == 0)
