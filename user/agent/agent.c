@@ -97,7 +97,7 @@ void agent_server_connected(struct agent_server *server, bool connected)
 void agent_server_told(struct agent_server *server, const struct upstream_message *m)
 {
 	if (server->leaves)
-		agent_leaves_told(server->leaves, m);
+		agent_leaves_told(server->leaves, m, time(NULL));
 	if (server->documents)
 		agent_documents_told(server->documents, m);
 	if (server->tokens)

@@ -260,8 +260,8 @@ static int send_question(struct agent_leaves *l, struct leaf *leaf)
 	return l->options.ask(l->options.ask_arg, &m);
 }
 
-static void take_answer(struct agent_leaves *l, struct leaf *leaf,
-			const struct upstream_message *m);
+static void take_answer(struct agent_leaves *l, struct leaf *leaf, const struct upstream_message *m,
+			time_t now);
 
 /* No fetch could make sense of it: what the pod calls a token is none. */
 static void answer_nonsense(struct agent_leaves *l, struct leaf *leaf)
@@ -272,7 +272,7 @@ static void answer_nonsense(struct agent_leaves *l, struct leaf *leaf)
 			    .message = "the Authorization header holds no token"},
 	};
 
-	take_answer(l, leaf, &m);
+	take_answer(l, leaf, &m, 0);
 }
 
 /* One that is not asked for any more may have been sent meanwhile. The lock is held; the key to wake, or 0. */
@@ -413,12 +413,12 @@ static void take_grant(struct agent_leaves *l, struct leaf *leaf, const struct u
 
 /* Credentials that live are better than a refusal, unless the pod is to have none any more. */
 static void take_refusal(struct agent_leaves *l, struct leaf *leaf,
-			 const struct upstream_message *m)
+			 const struct upstream_message *m, time_t now)
 {
 	struct agent_told *told;
 
 	l->counts.refusals[m->refusal.reason]++;
-	if (leaf->told && leaf->told->granted && leaf->told->expiration > time(NULL) &&
+	if (leaf->told && leaf->told->granted && leaf->told->expiration > now &&
 	    m->refusal.reason != UPSTREAM_NO_ASSOCIATION) {
 		leaf->again_ns = at_least(m->refusal.retry_ms, LEAVES_REFRESH_MIN_MS);
 		return;
@@ -429,16 +429,18 @@ static void take_refusal(struct agent_leaves *l, struct leaf *leaf,
 	leaf->again_ns = at_least(m->refusal.retry_ms, LEAVES_REFUSAL_MIN_MS);
 }
 
-static void take_answer(struct agent_leaves *l, struct leaf *leaf, const struct upstream_message *m)
+static void take_answer(struct agent_leaves *l, struct leaf *leaf, const struct upstream_message *m,
+			time_t now)
 {
 	if (m->type == UPSTREAM_GRANT)
 		take_grant(l, leaf, m);
 	else
-		take_refusal(l, leaf, m);
+		take_refusal(l, leaf, m, now);
 	end_question(l, leaf);
 }
 
-static void on_answer(struct agent_leaves *l, uint64_t id, const struct upstream_message *m)
+static void on_answer(struct agent_leaves *l, uint64_t id, const struct upstream_message *m,
+		      time_t now)
 {
 	struct leaf *leaf;
 	uint64_t key = 0;
@@ -447,7 +449,7 @@ static void on_answer(struct agent_leaves *l, uint64_t id, const struct upstream
 	leaf = find_question(l, id);
 	if (leaf) {
 		key = KEY_BIT | leaf->cgroup;
-		take_answer(l, leaf, m);
+		take_answer(l, leaf, m, now);
 	}
 	pthread_mutex_unlock(&l->lock);
 	if (key)
@@ -478,14 +480,14 @@ static void for_pod(struct agent_leaves *l, const char *uid,
 	pthread_mutex_unlock(&l->lock);
 }
 
-void agent_leaves_told(struct agent_leaves *l, const struct upstream_message *m)
+void agent_leaves_told(struct agent_leaves *l, const struct upstream_message *m, time_t now)
 {
 	switch (m->type) {
 	case UPSTREAM_GRANT:
-		on_answer(l, m->grant.id, m);
+		on_answer(l, m->grant.id, m, now);
 		break;
 	case UPSTREAM_REFUSAL:
-		on_answer(l, m->refusal.id, m);
+		on_answer(l, m->refusal.id, m, now);
 		break;
 	case UPSTREAM_FLUSH:
 		for_pod(l, m->flush.pod_uid, flush_leaf);

@@ -61,8 +61,9 @@ int agent_leaves_get(struct agent_leaves *leaves, const struct podcred_peer *pee
 /* The other end is there, or has gone: what was asked is asked again. */
 void agent_leaves_connected(struct agent_leaves *leaves, bool connected);
 
-/* A grant, refusal, flush, or gone. Answers that nobody waits for any more are ignored, and other messages. */
-void agent_leaves_told(struct agent_leaves *leaves, const struct upstream_message *m);
+/* A grant, refusal, flush, or gone. Answers that nobody waits for any more are ignored, and other messages. now: wall
+ * clock. */
+void agent_leaves_told(struct agent_leaves *leaves, const struct upstream_message *m, time_t now);
 
 /* Once a second or so: wipes what has ended, and gives up what was lost. */
 void agent_leaves_sweep(struct agent_leaves *leaves, time_t now);
