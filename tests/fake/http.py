@@ -228,7 +228,7 @@ class Connection:
         except OSError:
             return False
         with open(f"{DIR}/asked", "wb") as file:
-            file.write(f"{self.method} {self.target}\n".encode() + self.body)
+            file.write(f"{self.method} {self.target}\n{self.header('Accept')}\n".encode() + self.body)
         self.send(answer(body, code + b" Word", b"Content-Type: application/json"))
         return True
 

@@ -317,6 +317,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Whether it was about tokens of service accounts."""
         if not path.startswith(("/openid/", "/.well-known/", "/apis/authentication.k8s.io/", "/api/v1/namespaces/")):
             return False
+        if path == "/openid/v1/jwks" and not re.search(r"application/jwk-set\+json|\*/\*", self.headers.get("Accept", "*/*")):
+            self.answer_text(406, "406 Not Acceptable\n", "text/plain; charset=utf-8")
+            return True
         try:
             body = json.loads(self.body or b"{}")
         except ValueError as error:

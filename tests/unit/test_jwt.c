@@ -72,6 +72,46 @@ static const char *const fixed_tokens[] = {
 	"r1GoUxaB4gEPZVZO7fje9EnhR9",
 };
 
+/* Made by kube-apiserver 1.34.4: its key sets, put together, and tokens that it has bound to a pod. */
+static const char kubernetes_jwks[] =
+	"{\"keys\":[{\"use\":\"sig\",\"kty\":\"RSA\",\"kid\":\"rTsUv1cpuR0KKvIRGMhIbfYh9yJ37p5TNQd"
+	"VKXwOLSU\",\"alg\":\"RS256\",\"n\":\"rEGGlNQkZ-ZZ2iQxb-zfzlHNbmuVMvQ4BN-WMIeJiX1HTxy"
+	"89Qj-Xnk8-5pL1SHSlNX2Z6HBNJ5iNr3vjegT0pjzdd-8PZz9UDXBQInzx2DxufoNU4sm6u7L-ba"
+	"XdeNxiy7ZJ4UpERMU2g1cJq-YVsyoKjoZPmMhlquLzEHVK4WCjaS7H0bHSinQ7pjpyAN4WNQ8LdU"
+	"81ShSIgXx0q65Jwt6bG3llU_jdnNNNjY_IqST4uDFXcg7smfz-LhD7-3tli8iH9U6WEbSmS0owF2"
+	"CbTnHsVuBDeWwi5rQMrjENxbu8pJDGUkklbdyPmwHtfYK3ujMEYH0wkCpQy9_rQWXmQ\",\"e\":\"AQ"
+	"AB\"},{\"use\":\"sig\",\"kty\":\"EC\",\"kid\":\"O6I-vIOUdhgVfd7HuCovlLKO-tkMb_p8gG6M3UQc"
+	"T3Y\",\"crv\":\"P-256\",\"alg\":\"ES256\",\"x\":\"JddPctjwpXNsiJ8Mkwy-9heTftIrPXs_L9R5Z6"
+	"-zqJk\",\"y\":\"6BBglu_CsQu6y_GmtlByzJG6YIE8Nuh1hMwXDDpRFzs\"}]}";
+
+static const char *const kubernetes_tokens[] = {
+	"eyJhbGciOiJSUzI1NiIsImtpZCI6InJUc1V2MWNwdVIwS0t2SVJHTWhJYmZZaDl5SjM3cDVUTlFk"
+	"VktYd09MU1UifQ.eyJhdWQiOlsicG9kcy5la3MuYW1hem9uYXdzLmNvbSJdLCJleHAiOjE3OTU5N"
+	"DI5ODEsImlhdCI6MTc5NTkzOTM4MSwiaXNzIjoiaHR0cHM6Ly9rdWJlcm5ldGVzLmRlZmF1bHQuc"
+	"3ZjIiwianRpIjoiMmZiNWIyNmMtOTQwYy00MTE0LWEwMmQtOGIzMTQ3OTYzMjRkIiwia3ViZXJuZ"
+	"XRlcy5pbyI6eyJuYW1lc3BhY2UiOiJzaG9wIiwibm9kZSI6eyJuYW1lIjoibjEiLCJ1aWQiOiI0Z"
+	"DFkZGM2YS1mZjM3LTQzNWYtOWE2Yy1lN2ZlYjQyYjJiNzcifSwicG9kIjp7Im5hbWUiOiJ3ZWItM"
+	"CIsInVpZCI6ImM4ZTI0MGRmLTk0OWQtNDU3NC1iOWYzLTcyN2FiZGZkMjdjMSJ9LCJzZXJ2aWNlY"
+	"WNjb3VudCI6eyJuYW1lIjoid2ViIiwidWlkIjoiOTFhYzkxMTUtZGU0NC00MThmLWJmMmEtYTBmY"
+	"TQ2MjFhNDRlIn19LCJuYmYiOjE3OTU5MzkzODEsInN1YiI6InN5c3RlbTpzZXJ2aWNlYWNjb3Vud"
+	"DpzaG9wOndlYiJ9.jQ1TGusaG8wbeKOtG-C386ADCr6L-P5la9zSfKkDg81rVbeQFotssNUZyKyO"
+	"Ia2x9iogg9LhZ7CS6PEpHbCLxDu9Blej0PWY2-8L6K2thY6COwP9HQpfMJcM_mGPDT3VTZgWYFRr"
+	"HYTytaWM6FgQWxPwXm-pw7Y0ce1IUkiljBbSLFCIZwz8b_5z7_j2C7bQjQ-bj8KPp-DqbXb4TEyC"
+	"QYiIe4ggCcu4Q4MuUllYcOSsVFNzJ3qwaWKTlWXxfWgWgmUKspt3eBa9h44DJ0BiiK936BZaPEnD"
+	"_-B5Znz6hKwAS0KY6vyjfiuXWslbDQ71SyBzirFux7ptCnAdiXI6LQ",
+	"eyJhbGciOiJFUzI1NiIsImtpZCI6Ik82SS12SU9VZGhnVmZkN0h1Q292bExLTy10a01iX3A4Z0c2"
+	"TTNVUWNUM1kifQ.eyJhdWQiOlsicG9kcy5la3MuYW1hem9uYXdzLmNvbSJdLCJleHAiOjE3OTU5N"
+	"DI5ODEsImlhdCI6MTc5NTkzOTM4MSwiaXNzIjoiaHR0cHM6Ly9rdWJlcm5ldGVzLmRlZmF1bHQuc"
+	"3ZjIiwianRpIjoiNDI0Y2VjYmYtYzYyYi00ZmQ1LWIzNTAtNGE0OTI0NGJlMjY1Iiwia3ViZXJuZ"
+	"XRlcy5pbyI6eyJuYW1lc3BhY2UiOiJzaG9wIiwibm9kZSI6eyJuYW1lIjoibjEiLCJ1aWQiOiI0Z"
+	"DFkZGM2YS1mZjM3LTQzNWYtOWE2Yy1lN2ZlYjQyYjJiNzcifSwicG9kIjp7Im5hbWUiOiJ3ZWItM"
+	"CIsInVpZCI6ImM4ZTI0MGRmLTk0OWQtNDU3NC1iOWYzLTcyN2FiZGZkMjdjMSJ9LCJzZXJ2aWNlY"
+	"WNjb3VudCI6eyJuYW1lIjoid2ViIiwidWlkIjoiOTFhYzkxMTUtZGU0NC00MThmLWJmMmEtYTBmY"
+	"TQ2MjFhNDRlIn19LCJuYmYiOjE3OTU5MzkzODEsInN1YiI6InN5c3RlbTpzZXJ2aWNlYWNjb3Vud"
+	"DpzaG9wOndlYiJ9.pE0nSRqGyCuFhZjz2aQRGbvfUEvlgWGdrJHCZOFcTSA8GsF4kCephqcoEZos"
+	"FM2don6YJtpstNbu_7OsaYpfaQ",
+};
+
 /* AddressSanitizer looks at memset() alone. */
 void __wrap_explicit_bzero(void *memory, size_t len);
 void __wrap_explicit_bzero(void *memory, size_t len)
@@ -186,6 +226,41 @@ static void tokens_of_another_library_verify(void **state)
 		free(token);
 	}
 	crypto_jwks_unref(fixed);
+}
+
+static void tokens_of_kubernetes_verify(void **state)
+{
+	static const char *const sub[] = {"sub", NULL},
+				 *const uid[] = {"kubernetes.io", "pod", "uid", NULL},
+				 *const node[] = {"kubernetes.io", "node", "name", NULL};
+	struct crypto_jwks *kubernetes;
+	const char *text;
+	time_t exp, nbf;
+
+	(void)state;
+	assert_int_equal(
+		crypto_jwks_parse(kubernetes_jwks, strlen(kubernetes_jwks), &kubernetes, NULL), 0);
+	assert_int_equal(crypto_jwks_count(kubernetes), 2);
+	assert_int_equal(crypto_jwks_unusable(kubernetes), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(kubernetes_tokens); i++) {
+		struct crypto_jwt *jwt = NULL;
+
+		assert_int_equal(crypto_jwt_verify(kubernetes, kubernetes_tokens[i],
+						   strlen(kubernetes_tokens[i]), &jwt),
+				 0);
+		assert_int_equal(crypto_jwt_text(jwt, sub, &text), 0);
+		assert_string_equal(text, "system:serviceaccount:shop:web");
+		assert_int_equal(crypto_jwt_text(jwt, uid, &text), 0);
+		assert_string_equal(text, "c8e240df-949d-4574-b9f3-727abdfd27c1");
+		assert_int_equal(crypto_jwt_text(jwt, node, &text), 0);
+		assert_string_equal(text, "n1");
+		assert_true(crypto_jwt_is_for(jwt, "pods.eks.amazonaws.com"));
+		assert_int_equal(crypto_jwt_time(jwt, "exp", &exp), 0);
+		assert_int_equal(crypto_jwt_time(jwt, "nbf", &nbf), 0);
+		assert_int_equal(exp - nbf, 3600);
+		crypto_jwt_free(jwt);
+	}
+	crypto_jwks_unref(kubernetes);
 }
 
 /* ---- headers ---- */
@@ -620,6 +695,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_algorithm_verifies),
 		cmocka_unit_test(tokens_of_another_library_verify),
+		cmocka_unit_test(tokens_of_kubernetes_verify),
 		cmocka_unit_test(the_key_says_the_algorithm),
 		cmocka_unit_test(a_kid_is_a_name_and_nothing_else),
 		cmocka_unit_test(a_key_in_the_header_counts_for_nothing),

@@ -126,7 +126,8 @@ static void keys_and_issuer_are_as_the_server_has_them(void **state)
 	ask_keys(false);
 	assert_int_equal(told.error, 0);
 	assert_string_equal(told.issuer, "(null)");
-	assert_string_equal(fake_http_file("asked"), "GET /openid/v1/jwks\n");
+	assert_string_equal(fake_http_file("asked"),
+			    "GET /openid/v1/jwks\napplication/jwk-set+json, application/json\n");
 }
 
 static void what_is_wrong_with_them_is_said(void **state)
@@ -260,7 +261,7 @@ static void a_review_says_whose_token_it_is(void **state)
 	assert_string_equal(told.pod, "web-0:" POD);
 	assert_string_equal(told.node, "n1");
 	assert_string_equal(fake_http_file("asked"),
-			    "POST /apis/authentication.k8s.io/v1/tokenreviews\n"
+			    "POST /apis/authentication.k8s.io/v1/tokenreviews\napplication/json\n"
 			    "{\"apiVersion\":\"authentication.k8s.io/v1\",\"kind\":\"TokenReview\","
 			    "\"spec\":{\"token\":\"" TOKEN
 			    "\",\"audiences\":[\"pods.eks.amazonaws.com\"]}}");

@@ -33,11 +33,12 @@ static void on_done(void *arg, const struct http_result *result)
 }
 
 int kube_ask_start(struct kube_ask *ask, struct kube_client *client, const char *path,
-		   const struct text *body, size_t max, struct pc_err *err)
+		   const char *accept, const struct text *body, size_t max, struct pc_err *err)
 {
 	const struct kube_call_options call = {
 		.method = body ? "POST" : NULL,
 		.path = path,
+		.accept = accept,
 		.body = body ? body->data : NULL,
 		.body_len = body ? body->len : 0,
 		.total_ns = TOTAL_NS,
@@ -78,10 +79,10 @@ int kube_ask_check(const struct kube_ask *ask, const struct http_result *result,
 		return pc_err_set(err, -ENOENT, "the API server does not know %s", what);
 	case 429:
 	case 500 ... 599:
-		return pc_err_set(err, -EAGAIN, "the API server has no %s now (status %u)", what,
-				  ask->status);
+		return pc_err_set(err, -EAGAIN, "the API server does not give %s now (status %u)",
+				  what, ask->status);
 	default:
-		return pc_err_set(err, -EPROTO, "the API server has no %s (status %u)", what,
+		return pc_err_set(err, -EPROTO, "the API server does not give %s (status %u)", what,
 				  ask->status);
 	}
 }

@@ -20,9 +20,9 @@ struct kube_ask {
 	void *arg;
 };
 
-/* body NULL: GET, else POST. done and arg are set. -EINVAL, -ENOMEM. */
+/* accept: as kube_call_options has it. body NULL: GET, else POST. done and arg are set. -EINVAL, -ENOMEM. */
 int kube_ask_start(struct kube_ask *ask, struct kube_client *client, const char *path,
-		   const struct text *body, size_t max, struct pc_err *err);
+		   const char *accept, const struct text *body, size_t max, struct pc_err *err);
 
 /* Nobody is called any more; wipes the answer. */
 void kube_ask_cancel(struct kube_ask *ask);

@@ -13,6 +13,8 @@
 #include "kube/project.h"
 
 #define MAX_DISCOVERY 65536
+#define JWKS_TYPE                                                                                  \
+	"application/jwk-set+json, application/json" /* Kubernetes has the first one only: 406 */
 #define RIGHT                                                                                      \
 	"it needs the ClusterRole system:service-account-issuer-discovery, which all service "     \
 	"accounts have by default"
@@ -137,10 +139,11 @@ int kube_token_keys_start(struct kube_client *client, bool with_issuer,
 	keys->arg = arg;
 	keys->keys.done = keys->discovery.done = on_done;
 	keys->keys.arg = keys->discovery.arg = keys;
-	r = kube_ask_start(&keys->keys, client, "/openid/v1/jwks", NULL, KUBE_TOKEN_KEYS_MAX, err);
+	r = kube_ask_start(&keys->keys, client, "/openid/v1/jwks", JWKS_TYPE, NULL,
+			   KUBE_TOKEN_KEYS_MAX, err);
 	if (r == 0 && with_issuer)
 		r = kube_ask_start(&keys->discovery, client, "/.well-known/openid-configuration",
-				   NULL, MAX_DISCOVERY, err);
+				   NULL, NULL, MAX_DISCOVERY, err);
 	if (r == 0)
 		*ret = TAKE_PTR(keys);
 	return r;

@@ -204,7 +204,7 @@ int kube_token_review_start(struct kube_client *client, const char *token, const
 	review->ask.done = on_done;
 	review->ask.arg = review;
 	write_body(&body, token, audience);
-	r = kube_ask_start(&review->ask, client, PATH, &body, MAX_ANSWER, err);
+	r = kube_ask_start(&review->ask, client, PATH, NULL, &body, MAX_ANSWER, err);
 	if (r == 0)
 		*ret = TAKE_PTR(review);
 	return r;
