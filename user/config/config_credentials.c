@@ -412,9 +412,10 @@ static int imds_item(const struct yml_source *src, const struct yml_node *node, 
 			       "meta-data/placement/region, or meta-data/placement/ for all below "
 			       "it");
 	if (is_private(text))
-		return yml_bad(src, node,
-			       "\"%.64s\" is never given to pods, as it may hold secrets; remove it",
-			       text);
+		return yml_bad(
+			src, node,
+			"\"%.64s\" is never given to pods, as it may hold secrets; remove it",
+			text);
 	if (credentials->n_imds == CONFIG_MAX_IMDS)
 		return yml_bad(src, node, "more than %d paths", CONFIG_MAX_IMDS);
 	strcpy(credentials->imds[credentials->n_imds++], text);
