@@ -71,7 +71,7 @@ for file in base uninstall ipv6 overlays-bottlerocket; do
   same "$file: no variable is used before it is defined" '' "$(manifests unresolved "$WORK/$file.yaml")"
 done
 
-overlay base objects migration >"$WORK/objects.yaml"
+overlay base objects migration token-request token-review >"$WORK/objects.yaml"
 same 'with associations as objects and annotations too' '' "$(strict $NEWEST "$WORK/objects.yaml")"
 overlay base objects objects-before-1.25 >"$WORK/objects-old.yaml"
 check 'the schema of associations has expressions' grep x-kubernetes-validations: "$WORK/objects.yaml"
@@ -94,9 +94,14 @@ same 'for IPv6 too' '' "$(manifests compare "$WORK/ipv6.yaml" "$WORK/helm.yaml")
 render $NEWEST --set monitoring.podMonitor=true >"$WORK/helm.yaml"
 same 'for Prometheus too, with a PodMonitor' PodMonitor/podcred \
   "$(manifests compare "$WORK/prometheus.yaml" "$WORK/helm.yaml" | sed 's/:.*//')"
-render $NEWEST --set config.credentials.objects=true,config.credentials.migration.irsa=true >"$WORK/helm.yaml"
+render $NEWEST --set config.credentials.objects=true,config.credentials.migration.irsa=true,config.credentials.tokens.verify=review \
+  >"$WORK/helm.yaml"
 same 'for objects and annotations too, with what they need in the configuration' ConfigMap/podcred-config \
   "$(manifests compare "$WORK/objects.yaml" "$WORK/helm.yaml" | sed 's/[.:].*//' | sort -u)"
+render $NEWEST --set-json 'associations=[{"namespace":"shop","serviceAccount":"web","roleArn":"arn:aws:iam::111122223333:role/web","webIdentity":{}}]' \
+  >"$WORK/helm.yaml"
+same 'an association with a web identity brings the right to make tokens' podcred-token-request \
+  "$(manifests compare "$WORK/base.yaml" "$WORK/helm.yaml" | sed -n 's/^ClusterRole\/\([a-z-]*\).*/\1/p')"
 render $NEWEST --set containerRuntime=cri-o >"$WORK/helm.yaml"
 same 'for CRI-O too' '' "$(manifests compare "$WORK/cri-o.yaml" "$WORK/helm.yaml")"
 render $NEWEST --set seLinuxType=super_t --set hostInstall=false --set-json \
