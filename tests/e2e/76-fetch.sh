@@ -160,6 +160,12 @@ same 'by one call' 1 "$(assumed /shared length)"
 same 'a program of the association: its arguments, an environment of its own, no descriptor of ours, no file to write' \
   AKIA_2_two_ENV_HOME_PATH_PWD_WHO_FD_0_1_2_3_WROTE_no "$(key program)"
 
+# ---- metadata ----
+imds_token() { in_pod web curl -s -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token; }
+imds() { in_pod web curl -s -w ' %{http_code}' -H "X-aws-ec2-metadata-token: $(imds_token)" "http://169.254.169.254/latest/$1"; }
+same 'a path of IMDS that is allowed' 'eu-west-1 200' "$(imds meta-data/placement/region)"
+check_not 'and one that is not' grep -q ' 200$' <(imds user-data)
+
 # ---- refresh ahead ----
 aws_do '{"set": {"lifetime": 8}}' >/dev/null
 short=$(key short)
@@ -251,6 +257,7 @@ for set in CapInh CapPrm CapEff CapBnd CapAmb; do
 done
 same 'no new privileges, a seccomp filter' '1 2' "$(awk '/^NoNewPrivs:|^Seccomp:/ { print $2 }' "$PROC/status" | paste -sd ' ')"
 check_not 'its own user cannot read its memory' setpriv --reuid "$FETCH_UID" --clear-groups cat "$PROC/environ"
+# shellcheck disable=SC2016 # awk's
 check 'its secrets are not swapped out' awk '/^VmLck:/ { exit $2 < 64 }' "$PROC/status"
 same 'it dumps no core' '0 0' "$(awk '/core file size/ { print $5, $6 }' "$PROC/limits")"
 

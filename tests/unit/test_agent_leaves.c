@@ -239,6 +239,33 @@ static void test_refresh(void **state)
 	assert_string_equal(get(1), "A2");
 }
 
+/* An SDK that asks for newer credentials in time is to get some, if there are any. */
+static void test_nearly_spent(void **state)
+{
+	(void)state;
+	get(1);
+	grant_to(last.id, "A1", 60000, NOW + LEAVES_SPENT_S - 1);
+	assert_string_equal(get(1), "A1"); /* no newer ones are due */
+	pass(60000);
+	assert_string_equal(get(1), "wait");
+	grant_to(last.id, "A2", 60000, NOW + LEAVES_SPENT_S - 1);
+	assert_int_equal(woken, 2);
+	assert_string_equal(get(1), "A2");
+
+	/* they do not come at once: the old ones do */
+	pass(60000);
+	assert_string_equal(get(1), "wait");
+	pass(LEAVES_MOMENT_MS);
+	assert_string_equal(get(1), "A2");
+	assert_int_equal(asked, 3);
+
+	/* nobody is there who could have some */
+	grant_to(last.id, "A3", 60000, NOW + LEAVES_SPENT_S - 1);
+	agent_leaves_connected(leaves, false);
+	pass(60000);
+	assert_string_equal(get(1), "A3");
+}
+
 /* No refresh, however soon it is said to be due, is a flood of questions. */
 static void test_refresh_at_once(void **state)
 {
@@ -581,6 +608,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_asked_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refresh, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_nearly_spent, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refresh_at_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_expiry, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refusal, set_up, tear_down),

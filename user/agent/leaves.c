@@ -335,6 +335,15 @@ static bool holds(const struct leaf *leaf, uint64_t token, time_t now, uint64_t 
 	return boot_ns < leaf->again_ns && (!is_about_token(told->reason) || told->token == token);
 }
 
+/* Credentials that are nearly spent, while newer ones are on their way. */
+static bool is_worth_a_moment(const struct agent_leaves *l, const struct leaf *leaf, time_t now,
+			      uint64_t boot_ns)
+{
+	return leaf->told->granted && leaf->told->expiration - now < LEAVES_SPENT_S &&
+	       leaf->question && l->counts.connected &&
+	       boot_ns - leaf->question->since_ns < LEAVES_MOMENT_MS * CLOCK_MS;
+}
+
 static int look(struct agent_leaves *l, const struct podcred_peer *peer, const char *token,
 		size_t token_len, time_t now, struct agent_told **ret)
 {
@@ -348,7 +357,7 @@ static int look(struct agent_leaves *l, const struct podcred_peer *peer, const c
 	if (!leaf->question && (!held || boot_ns >= leaf->again_ns) &&
 	    begin_question(l, leaf, peer, token, token_len) < 0 && !held)
 		return -ENOMEM;
-	if (!held)
+	if (!held || is_worth_a_moment(l, leaf, now, boot_ns))
 		return -EINPROGRESS;
 	*ret = agent_told_ref(leaf->told);
 	return 0;

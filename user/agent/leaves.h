@@ -2,7 +2,7 @@
 /*
  * What podcred fetch has said about each pod: credentials until they end, a refusal until it is time to ask again. A
  * pod has one leaf and at most one question in flight. Credentials are given out while they live, also when a newer
- * answer is being asked for, or could not be had. The leaf that was not used for longest makes room.
+ * answer is being asked for (but see LEAVES_SPENT_S), or could not be had. The leaf that was not used for longest makes room.
  *
  * Any thread may ask. All talk with fetch is in the thread of the loop, where the functions of the second half are to
  * be called.
@@ -26,6 +26,10 @@ struct podcred_peer;
 #define LEAVES_REFUSAL_MIN_MS 250
 /* Two questions about a pod that has credentials are at least so far apart. */
 #define LEAVES_REFRESH_MIN_MS 1000
+/* With less than that left, SDKs take credentials for nearly spent and come again soon: newer ones, which fetch has
+ * as a rule, are waited for, but only for a moment. */
+#define LEAVES_SPENT_S	 (20 * 60)
+#define LEAVES_MOMENT_MS 200
 /* An answer that has not come by then never will. */
 #define LEAVES_LOST_S 60
 
