@@ -69,7 +69,11 @@ env_resolve --fetch-socket "$SOCKET"
 chmod 711 "$ENV_TMP"
 mkdir "$FETCH"
 chown $FETCH_UID "$FETCH"
-env_serve --fetch-socket "$SOCKET" --metrics-address "$NODE_V4:9777" --log-json
+cat >"$ENV_TMP/config.yaml" <<'YAML'
+credentials:
+  imds: {allow: [meta-data/placement/, meta-data/instance-id, dynamic/instance-identity/document]}
+YAML
+env_serve --config "$ENV_TMP/config.yaml" --fetch-socket "$SOCKET" --metrics-address "$NODE_V4:9777" --log-json
 same 'the socket is for the user of fetch, and nobody else' "660 $FETCH_UID" "$(stat -c '%a %u' "$SOCKET")"
 
 # ---- it is not there ----
@@ -186,6 +190,33 @@ is_forgotten() { [ "$(metric 'podcred_agent_leaves{state="granted"}')" -lt "$kep
 check 'until its cgroup is removed' wait_for 30 is_forgotten
 is_told() { [ "$(said ".type == \"gone\" and .podUid == \"${POD_UID[gone]}\"" | wc -l)" -ge 1 ]; }
 check 'fetch is told, too' wait_for 10 is_told
+
+# ---- the rest of the metadata service ----
+mkdir -p "$FETCH/tree/latest/meta-data/placement" "$FETCH/tree/latest/meta-data/iam/security-credentials-extended"
+printf eu-west-1 >"$FETCH/tree/latest/meta-data/placement/region"
+printf eu-west-1a >"$FETCH/tree/latest/meta-data/placement/availability-zone"
+printf i-0123456789 >"$FETCH/tree/latest/meta-data/instance-id"
+echo secret >"$FETCH/tree/latest/user-data"
+echo secret >"$FETCH/tree/latest/meta-data/iam/security-credentials-extended/node"
+document() { get "$1" "http://169.254.169.254$2" --path-as-is "${@:3}" | xargs; }
+same 'a document below a tree that is allowed' 'eu-west-1 200' "$(document web /latest/meta-data/placement/region)"
+same 'however it is spelled, and for every pod' 'eu-west-1 200' "$(document db '/2021-07-15//meta-data/./placement/%72egion/')"
+same 'with a session token' 'i-0123456789 200' "$(document web /latest/meta-data/instance-id -H \
+  "X-aws-ec2-metadata-token: $(in_pod web curl -s -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token)")"
+same 'not with a wrong one' '401 - Unauthorized 401' "$(document web /latest/meta-data/instance-id -H 'X-aws-ec2-metadata-token: x')"
+same 'one that the real service has not' '404 - Not Found 404' "$(document web /latest/meta-data/placement/nothing)"
+same 'boto3 finds its region by it' eu-west-1 "$(in_pod web env HOME="$ENV_TMP" $PYTHON -c '
+from botocore.utils import InstanceMetadataRegionFetcher
+print(InstanceMetadataRegionFetcher().retrieve_region())' 2>&1)"
+for path in /latest/user-data /latest/meta-data/iam/security-credentials-extended/node /latest/meta-data/mac \
+  /latest/meta-data/placement/../../user-data /latest/meta-data/placement/%2e%2e/%2e%2e/user-data \
+  /latest/meta-data/placement/..%2f..%2fuser-data /latest/meta-data/placement/%252e%252e/iam/info \
+  '/latest/meta-data/placement/..;/iam/info' /latest/dynamic/instance-identity/signature /latest/ /; do
+  check_not "not given away: $path" grep -q ' 200$' <<<"$(document web "$path")"
+done
+same 'fetch was asked for documents only once, and for nothing else' \
+  '/latest/meta-data/instance-id /latest/meta-data/placement/availability-zone /latest/meta-data/placement/nothing /latest/meta-data/placement/region' \
+  "$(said '.type == "metadata"' | jq -r .path | sort | xargs)"
 
 # ---- others at the socket ----
 dialled() { as_user "$1" $PYTHON "$ENV_ROOT/tests/fake/fetch.py" "$SOCKET" "$FETCH" >"$ENV_TMP/other.log" 2>&1; }

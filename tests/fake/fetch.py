@@ -9,6 +9,7 @@ DIR/mode, read for each question:
   refuse REASON RETRY_MS
   hold                             no answer, until SIGUSR1
   garbage                          a packet that is no message
+A document is the file of its path below DIR/tree, whatever the mode; where there is none, it is refused as not_found.
 DIR/said has each message of the agent, one to a line. SIGUSR1: what is held is answered as DIR/mode says by now.
 SIGUSR2: flush, of the pod whose uid is in DIR/flush, or of all. "ready" is printed when the agent has accepted us.
 """
@@ -81,6 +82,14 @@ def answer(question):
         send({"grant": grant, "refuse": refuse}[how](question, *rest))
 
 
+def document(question):
+    try:
+        with open(os.path.join(folder, "tree", question["path"].lstrip("/")), encoding="ascii") as f:
+            return {"type": "document", "id": question["id"], "body": f.read(), "validMs": 3600000}
+    except OSError:
+        return refuse(question, "not_found", 60000)
+
+
 def on_signal(number):
     global held
     if number == signal.SIGUSR1:
@@ -101,6 +110,8 @@ def on_packet(packet):
         f.write(json.dumps(message) + "\n")
     if message["type"] == "credentials":
         answer(message)
+    elif message["type"] == "metadata":
+        send(document(message))
 
 
 wake_read, wake_write = os.pipe()

@@ -178,7 +178,7 @@ static void test_allowed(void **state)
 	(void)state;
 	assert_asks("/latest/meta-data/placement/region", "/latest/meta-data/placement/region");
 	assert_asks("/latest/meta-data/network/interfaces/macs/",
-		    "/latest/meta-data/network/interfaces/macs/");
+		    "/latest/meta-data/network/interfaces/macs");
 	assert_asks("/latest/meta-data/network/interfaces/macs/02:00:00:00:00:01/vpc-id",
 		    "/latest/meta-data/network/interfaces/macs/02:00:00:00:00:01/vpc-id");
 	assert_asks("/latest/meta-data/network/", "/latest/meta-data/network/");

@@ -52,20 +52,24 @@ static bool is_allowed(const char *const *allow, const char *path)
 	return false;
 }
 
-/* A slash behind a document is none, as the real service has it; in a tree it may be a directory's. */
+/* The real service ignores a slash behind a document, and a directory needs none; but a tree begins with its slash. */
 bool agent_metadata_path(const char *const *allow, const char *below, bool slash,
 			 char ret[METADATA_PATH_SIZE])
 {
 	static const char root[] = "/latest/";
 	char path[METADATA_PATH_SIZE];
 	int len = snprintf(path, sizeof(path), "%s%s/", root, below);
+	bool whole;
 
 	if (len < 0 || (size_t)len >= sizeof(path) || !is_plain(below) || gives_away(below))
 		return false;
-	if (!slash || !is_allowed(allow, path + sizeof(root) - 1))
-		path[len - 1] = '\0';
-	if (!is_allowed(allow, path + sizeof(root) - 1))
-		return false;
+	whole = slash && is_allowed(allow, path + sizeof(root) - 1);
+	path[len - 1] = '\0';
+	if (!is_allowed(allow, path + sizeof(root) - 1)) {
+		if (!whole)
+			return false;
+		path[len - 1] = '/';
+	}
 	strcpy(ret, path);
 	return true;
 }
