@@ -54,7 +54,8 @@ for pod in till-guaranteed till-burstable till-besteffort host probed; do
   same "$pod was never told anything else" '' "$(strange "$pod" AKIATILL till-role)"
 done
 pod static '' burstable | node_put /etc/kubernetes/manifests/static.yaml
-check 'a static pod, without an association, has none' wait_for 300 answered "static-$NODE_NAME" main eks NoCredentialsAssociated
+check 'a static pod, without an association, has none' wait_for 300 answered "static-$NODE_NAME" main ecs NoCredentialsAssociated
+check 'it has no token either' answered "static-$NODE_NAME" main eks InvalidRequest
 check_not 'and never the role of the node' answered "static-$NODE_NAME" main imds NODE-ROLE
 # Few pods stay: each of them starts anew when the node boots.
 k delete -n shop job/job pod/early pod/early-host pod/host pod/two pod/probed pod/cart-guaranteed pod/cart-besteffort \

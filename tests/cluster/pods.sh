@@ -18,7 +18,7 @@
 # (ENODATA) by an agent that nobody has killed, is wrong always.
 #
 #   NOTHING                             is
-#   NOT_YET                             the pod has no name yet
+#   NOT_YET                             the pod has no name yet, or the agent no keys
 #   AWAY                                the agent is not there, or went in the middle
 #   CUT_OFF                             it was killed
 #   NO_NETWORK                          neither are the pod's interfaces and programs
@@ -26,7 +26,7 @@
 # A pod's own file is /var/log/probe/POD.log on the node: it outlives the pod, and a reboot.
 
 NOTHING='-'
-NOT_YET='PodNotResolved|status-503'
+NOT_YET='PodNotResolved|CredentialsUninitialized|status-503'
 AWAY="$NOT_YET|ECONNREFUSED|ECONNRESET|ECONNABORTED|EPIPE|ETIMEDOUT|EHOSTUNREACH"
 CUT_OFF='ENODATA'
 NO_NETWORK='EACCES|EPERM|ENETUNREACH'
@@ -44,14 +44,17 @@ container() {
   cat <<YAML
 {name: $1, image: "localhost/probe:1", imagePullPolicy: Never, args: [${arguments%, }], resources: ${RESOURCES[$2]},
   env: [{name: POD, valueFrom: {fieldRef: {fieldPath: metadata.name}}}, {name: POD_UID, valueFrom: {fieldRef: {fieldPath: metadata.uid}}}],
-  volumeMounts: [{name: log, mountPath: /log}]}
+  volumeMounts: [{name: log, mountPath: /log}, {name: token, mountPath: /var/run/secrets/pods.eks.amazonaws.com/serviceaccount}]}
 YAML
 }
 
-# The spec of a pod: SERVICE-ACCOUNT, CONTAINERS, FIELD... A static pod has no service account.
+# The spec of a pod: SERVICE-ACCOUNT, CONTAINERS, FIELD... Its token is where the webhook of EKS puts it. A static pod has
+# no service account, and so no token.
 spec() {
+  local token='emptyDir: {}'
+  [ -z "$1" ] || token='projected: {sources: [{serviceAccountToken: {audience: pods.eks.amazonaws.com, path: eks-pod-identity-token}}]}'
   printf '%s\n' "${1:+serviceAccountName: $1}" 'automountServiceAccountToken: false' 'terminationGracePeriodSeconds: 1' \
-    'volumes: [{name: log, hostPath: {path: /var/log/probe}}]' "${@:3}" 'containers:' "$2"
+    "volumes: [{name: log, hostPath: {path: /var/log/probe}}, {name: token, $token}]" "${@:3}" 'containers:' "$2"
 }
 
 pod() {
