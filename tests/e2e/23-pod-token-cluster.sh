@@ -56,7 +56,7 @@ env_serve --user "$ENV_UID" --fetch-socket "$ENV_TMP/fetch.sock" --fetch-user "$
 chmod 755 "$ENV_TMP/associations.yaml"
 WEB=$(of web) DB=$(of db)
 same 'before anybody has said how: no token is right yet' '503 CredentialsUninitialized' "$(from web "$WEB")"
-same 'each says why' 1 "$(refusals token_keys_missing web)"
+same 'the log says why' 1 "$(refusals credentials_pending web)"
 
 # ---- by the cluster's keys ----
 fetch_start jwks

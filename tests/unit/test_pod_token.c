@@ -288,7 +288,7 @@ static void without_keys_nothing_is_right(void **state)
 	assert_int_equal(agent_tokens_check(none, token, strlen(token), &web, NOW, &reason), 0);
 	assert_int_equal(reason, AGENT_TOKEN_KEYS_MISSING);
 	assert_int_equal(agent_tokens_check(none, NULL, 0, &web, NOW, &reason), 0);
-	assert_int_equal(reason, AGENT_NO_AUTHORIZATION);
+	assert_int_equal(reason, AGENT_TOKEN_KEYS_MISSING);
 	agent_tokens_free(none);
 	agent_tokens_free(NULL);
 	free(token);
@@ -458,7 +458,8 @@ static struct {
 	int result; /* of asking */
 	uint64_t id; /* of the last question */
 	char token[8300]; /* in it */
-	uint64_t woken;
+	uint64_t woken; /* last */
+	unsigned wakes;
 } api;
 
 static int on_ask(void *arg, const struct upstream_message *m)
@@ -477,6 +478,7 @@ static void on_wake(void *arg, uint64_t key)
 {
 	assert_ptr_equal(arg, &api);
 	api.woken = key;
+	api.wakes++;
 }
 
 static int api_setup(void **state)
@@ -716,6 +718,40 @@ static void without_anybody_to_ask_no_token_is_right(void **state)
 	assert_string_equal(verdict("a.b.c", &web, NOW), "token_not_reviewed");
 }
 
+/* An agent that has just started: whoever comes before the keys waits for them. */
+static void pods_wait_for_the_first_keys(void **state)
+{
+	const struct agent_token_trust off = {.verify = AGENT_VERIFY_OFF};
+	struct agent_tokens_options options = {.loop = api.loop,
+					       .ask = on_ask,
+					       .ask_arg = &api,
+					       .wake = on_wake,
+					       .wake_arg = &api};
+	struct podcred_peer pod = web;
+	enum agent_reason reason;
+	struct agent_tokens *new;
+
+	(void)state;
+	assert_int_equal(agent_tokens_new(&options, &new), 0);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(agent_tokens_check(new, "a.b.c", 5, &web, NOW, &reason),
+				 -EINPROGRESS);
+	for (pod.pod_cgroup_id = 1; pod.pod_cgroup_id < 256; pod.pod_cgroup_id++)
+		assert_int_equal(agent_tokens_check(new, NULL, 0, &pod, NOW, &reason),
+				 -EINPROGRESS);
+	assert_int_equal(agent_tokens_check(new, "a.b.c", 5, &pod, NOW, &reason), 0);
+	assert_int_equal(reason, AGENT_TOKEN_KEYS_MISSING);
+	assert_int_equal(agent_tokens_check(new, "a.b.c", 5, &web, NOW, &reason), -EINPROGRESS);
+	api.wakes = 0;
+	assert_int_equal(agent_tokens_trust(new, &off, NULL, NULL), 0);
+	assert_int_equal(api.wakes, 256);
+	assert_int_equal(agent_tokens_check(new, "a.b.c", 5, &web, NOW, &reason), 0);
+	assert_int_equal(reason, AGENT_NO_REASON);
+	assert_int_equal(agent_tokens_trust(new, &off, NULL, NULL), 0);
+	assert_int_equal(api.wakes, 256);
+	agent_tokens_free(new);
+}
+
 /* ---- what the pod is told ---- */
 
 #define FILE_TEXT                                                                                  \
@@ -885,6 +921,7 @@ int main(void)
 		API(a_question_survives_the_connection),
 		API(a_flush_forgets_what_the_api_server_said),
 		API(keys_end_the_word_of_the_api_server),
+		API(pods_wait_for_the_first_keys),
 		TEST(without_anybody_to_ask_no_token_is_right),
 		TEST(a_refusal_is_said_as_the_stock_agent_says_it),
 		TEST(an_unknown_key_is_asked_for),

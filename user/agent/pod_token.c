@@ -27,6 +27,8 @@
 #define WAYS	8
 #define PER_POD 4
 
+#define MAX_WAITING 256 /* pods, until somebody says how tokens are verified */
+
 /* Of one token, sent by one pod. Time is judged anew each time. */
 struct verdict {
 	uint64_t pod; /* cgroup id; 0: free */
@@ -58,6 +60,8 @@ struct agent_tokens {
 	uint64_t trusts, uses;
 	bool key_missed;
 	int64_t asked_ms; /* for newer keys; 0: never */
+	uint64_t waiting[MAX_WAITING]; /* keys to wake when there is a trust */
+	size_t n_waiting;
 	struct verdict verdicts[SETS][WAYS];
 };
 
@@ -111,15 +115,36 @@ static int copy_trust(const struct agent_token_trust *from, struct trust *to, st
 
 static void replace(struct agent_tokens *tokens, struct trust *trust)
 {
+	uint64_t waiting[MAX_WAITING];
 	struct trust *old;
+	size_t n;
 
 	pthread_mutex_lock(&tokens->lock);
 	old = tokens->trust;
 	trust->number = ++tokens->trusts;
 	tokens->trust = trust;
 	tokens->key_missed = false;
+	n = tokens->n_waiting;
+	memcpy(waiting, tokens->waiting, n * sizeof(waiting[0]));
+	tokens->n_waiting = 0;
 	pthread_mutex_unlock(&tokens->lock);
 	trust_unref(old);
+	for (size_t i = 0; i < n; i++)
+		tokens->options.wake(tokens->options.wake_arg, waiting[i]);
+}
+
+/* -EBUSY: not everybody can wait. The lock is held. */
+static int enlist(struct agent_tokens *tokens, uint64_t key)
+{
+	size_t i = 0;
+
+	while (i < tokens->n_waiting && tokens->waiting[i] != key)
+		i++;
+	if (i == MAX_WAITING || !tokens->options.wake)
+		return -EBUSY;
+	tokens->waiting[i] = key;
+	tokens->n_waiting += i == tokens->n_waiting;
+	return -EINPROGRESS;
 }
 
 static void report(const struct crypto_jwks *keys, struct agent_trusted *ret)
@@ -150,16 +175,21 @@ int agent_tokens_trust(struct agent_tokens *tokens, const struct agent_token_tru
 	return 0;
 }
 
-static struct trust *trust_of(struct agent_tokens *tokens)
+/* 0 with *ret, to be given back. There is none yet: -EINPROGRESS, the pod is woken when there is; -EBUSY. */
+static int take_trust(struct agent_tokens *tokens, const struct podcred_peer *peer,
+		      struct trust **ret)
 {
-	struct trust *trust;
+	int r = 0;
 
 	pthread_mutex_lock(&tokens->lock);
-	trust = tokens->trust;
-	if (trust)
-		atomic_fetch_add(&trust->owners, 1);
+	if (tokens->trust) {
+		atomic_fetch_add(&tokens->trust->owners, 1);
+		*ret = tokens->trust;
+	} else {
+		r = enlist(tokens, agent_leaves_key(peer));
+	}
 	pthread_mutex_unlock(&tokens->lock);
-	return trust;
+	return r;
 }
 
 static void on_review(void *arg, const struct agent_review *review,
@@ -537,17 +567,18 @@ static int check(struct agent_tokens *tokens, const struct trust *trust, const c
 int agent_tokens_check(struct agent_tokens *tokens, const char *token, size_t len,
 		       const struct podcred_peer *peer, time_t now, enum agent_reason *ret)
 {
-	_cleanup_(cleanup_trust) struct trust *trust = trust_of(tokens);
+	_cleanup_(cleanup_trust) struct trust *trust = NULL;
 	struct verdict v = {.pod = peer->pod_cgroup_id, .generation = peer->generation};
-	int r;
+	int r = take_trust(tokens, peer, &trust);
 
-	*ret = AGENT_NO_REASON;
-	if (trust && trust->verify == AGENT_VERIFY_OFF)
-		return 0;
-	if (!token || !trust) {
-		*ret = token ? AGENT_TOKEN_KEYS_MISSING : AGENT_NO_AUTHORIZATION;
-		return 0;
+	if (r < 0) {
+		*ret = AGENT_TOKEN_KEYS_MISSING;
+		return r == -EBUSY ? 0 : r;
 	}
+	*ret = !token && trust->verify != AGENT_VERIFY_OFF ? AGENT_NO_AUTHORIZATION
+							   : AGENT_NO_REASON;
+	if (!token || trust->verify == AGENT_VERIFY_OFF)
+		return 0;
 	r = crypto_sha256(token, len, v.hash) ?: check(tokens, trust, token, len, peer, &v);
 	if (r == 0)
 		*ret = reason_at(&v, now);

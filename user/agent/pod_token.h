@@ -57,7 +57,7 @@ int agent_tokens_trust(struct agent_tokens *tokens, const struct agent_token_tru
  * clock. *ret is AGENT_NO_REASON when it is the pod's own token, else why not:
  *   AGENT_NO_AUTHORIZATION         there is none
  *   AGENT_TOKEN_MALFORMED
- *   AGENT_TOKEN_KEYS_MISSING       nobody has told us the cluster's keys yet
+ *   AGENT_TOKEN_KEYS_MISSING       nobody has told us the cluster's keys yet, and not all can wait for them
  *   AGENT_TOKEN_UNKNOWN_KEY        signed with none of them: perhaps there are newer ones
  *   AGENT_TOKEN_BAD_SIGNATURE
  *   AGENT_TOKEN_WRONG_ISSUER       of another cluster
@@ -69,7 +69,8 @@ int agent_tokens_trust(struct agent_tokens *tokens, const struct agent_token_tru
  *   AGENT_TOKEN_NOT_YET_VALID, AGENT_TOKEN_EXPIRED
  *   AGENT_TOKEN_NOT_ACCEPTED       the API server does not
  *   AGENT_TOKEN_NOT_REVIEWED       it was not asked, or does not answer
- * 0; -EINPROGRESS: it is being asked, and agent_leaves_key() is woken; -ENOMEM or -EIO.
+ * 0; -EINPROGRESS: it is being asked, or nobody has told us the keys yet, and agent_leaves_key() is woken; -ENOMEM or
+ * -EIO.
  */
 int agent_tokens_check(struct agent_tokens *tokens, const char *token, size_t len,
 		       const struct podcred_peer *peer, time_t now, enum agent_reason *ret);
