@@ -571,7 +571,7 @@ int agent_tokens_check(struct agent_tokens *tokens, const char *token, size_t le
 	struct verdict v = {.pod = peer->pod_cgroup_id, .generation = peer->generation};
 	int r = take_trust(tokens, peer, &trust);
 
-	if (r < 0) {
+	if (!trust) {
 		*ret = AGENT_TOKEN_KEYS_MISSING;
 		return r == -EBUSY ? 0 : r;
 	}
