@@ -211,6 +211,15 @@ fault '"do": "truncate", "bytes": 100'
 designed 'STS breaks off' 503/ServiceUnavailable
 fault '"do": "oversize", "bytes": 2000000'
 designed 'STS sends too much' 503/ServiceUnavailable
+aws_do '{"away": {"service": "sts"}}' >/dev/null
+designed 'nobody listens' 503/ServiceUnavailable
+aws_do '{"back": {"service": "sts"}}' >/dev/null
+aws_do '{"set": {"skew": 1200}}' >/dev/null
+new_pod
+same "this node's clock is twenty minutes behind: it is corrected by that of STS" 200 "$(status $pod)"
+aws_do '{"set": {"skew": 0}}' >/dev/null
+new_pod
+check 'and so it is when it is right again' wait_for 10 status_is 200 $pod
 fault '"do": "delay", "seconds": 0.6'
 new_pod
 same 'STS is slow: the request waits for it' 200 "$(status $pod)"
