@@ -25,6 +25,7 @@ listing() { find "$HOST" -printf '%P %y %m %s %l\n' | sort; }
 loader() { basename "$HOST"/opt/podcred/current/lib/ld-*; }
 # In the host's own root, by its own loader. With /proc, as a host has it, and as LeakSanitizer needs it.
 installed() {
+  # shellcheck disable=SC2016
   unshare -m bash -c 'mkdir -p "$1/proc" && mount --bind /proc "$1/proc" && exec chroot "$@"' - \
     "$HOST" "$LIBS/$(loader)" --inhibit-cache --library-path $LIBS /opt/podcred/current/bin/podcred "$@"
 }

@@ -124,15 +124,15 @@ static int config_write_unfiltered(int fd, struct podcred_config config)
 	return kern_config_write(fd, &config);
 }
 
-/* The agent is started after the load: until then failureMode open must not give it up. */
-static int grant_lease(int runtime_fd)
+/* The agent may be started after the load, and the resolver has asked after it only where failureMode was open
+ * before: until then it must not be given up. */
+static int grant_lease(int runtime_fd, const struct podcred_config *before,
+		       const struct podcred_config *now)
 {
-	uint64_t lease = 0;
-
-	if (kern_runtime_read(runtime_fd, PODCRED_RUNTIME_LEASE, &lease) < 0 || lease)
+	if (before->fail_open || !now->fail_open)
 		return 0;
-	lease = clock_boot_ns() + FIRST_LEASE_S * CLOCK_S;
-	return kern_runtime_write(runtime_fd, PODCRED_RUNTIME_LEASE, lease);
+	return kern_runtime_write(runtime_fd, PODCRED_RUNTIME_LEASE,
+				  clock_boot_ns() + FIRST_LEASE_S * CLOCK_S);
 }
 
 /* Of the slots, those that the loader has to say. */
@@ -186,11 +186,11 @@ int kern_tables_write(struct podcred *skel, const struct kern_options *options,
 		r = table_read(targets_fd, &backup->targets);
 	*ret_backup = backup;
 	if (r == 0)
+		r = grant_lease(runtime_fd, &backup->config, &options->config);
+	if (r == 0)
 		r = config_write_unfiltered(config_fd, options->config);
 	if (r == 0)
 		r = runtime_write(runtime_fd, runtime);
-	if (r == 0)
-		r = grant_lease(runtime_fd);
 	if (r == 0)
 		r = targets_to_table(options, table);
 	if (r == 0)
