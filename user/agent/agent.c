@@ -31,8 +31,9 @@
 #define NODE_CONNECTIONS     256 /* a flood has to be so much ahead of a health check */
 
 /* Descriptors without any connection: stdio, the log, loops, what is read again; for each of two listeners and the
- * metrics a socket and what its threads wait with. 28, when this was written. */
-#define FIXED_FILES 32
+ * metrics a socket and what its threads wait with: 28, when this was written. And for podcred fetch: a listener, a
+ * connection of it and one of the resolver, each with its successor, and those who have not said who they are. */
+#define FIXED_FILES 40
 
 /* Without a descriptor libmicrohttpd cannot accept, and would wait until somebody, anybody, closes. */
 static unsigned part_of(unsigned connections, unsigned least, unsigned files)
