@@ -308,9 +308,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if f"{verb} {ask['resource']}" not in self.api.denied and user not in self.api.denied_users:
             return
         where = f'in the namespace "{ask["namespace"]}"' if ask["namespace"] else "at the cluster scope"
-        what = ask["resource"] + (f' "{ask["name"]}"' if ask["name"] else "")
+        group = GROUPS.get(ask["resource"], "v1").rpartition("/")[0]
+        what = ask["resource"] + (f".{group}" if group else "") + (f' "{ask["name"]}"' if ask["name"] else "")
         raise Refused(403, f'{what} is forbidden: User "{user}" cannot {verb} resource "{ask["resource"]}" '
-                           f'in API group "{GROUPS.get(ask["resource"], "v1").rpartition("/")[0]}" {where}',
+                           f'in API group "{group}" {where}',
                       details={"kind": ask["resource"]})
 
     def token(self, path):
@@ -343,7 +344,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                  "shortNames": self.api.short_names(name),
                  "verbs": ["create", "delete", "get", "list", "patch", "update", "watch"]}
                 for name, (kind, namespaced) in RESOURCES.items() if GROUPS.get(name, "v1") == version]}
-        if path not in found and not path.startswith(("/api/", "/apis/podcred.io/")):
+        if path not in found and not path.startswith(("/api/", *(api_root(v) + "/" for v in self.api.groups()))):
             self.answer_text(404, "404 page not found\n", "text/plain; charset=utf-8")
             return
         if path not in found:
@@ -428,7 +429,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         def pieces():
             yield f'{{"kind":"{kind}","apiVersion":"{version}","metadata":{json.dumps(meta)},"items":['
             for i, obj in enumerate(items):
-                yield ("," if i else "") + self.api.dump({k: v for k, v in obj.items() if k not in ("kind", "apiVersion")})
+                left_out = () if "/" in version else ("kind", "apiVersion")  # of those of the core alone
+                yield ("," if i else "") + self.api.dump({k: v for k, v in obj.items() if k not in left_out})
             yield "]}\n"
 
         def reordered():

@@ -60,9 +60,10 @@ class Api:
     def connect(self):
         return http.client.HTTPSConnection("127.0.0.1", self.port, context=self.context, timeout=PATIENCE)
 
-    def ask(self, path, method="GET", body=None, token=ADMIN, kind="application/json"):
+    def ask(self, path, method="GET", body=None, token=ADMIN, kind="application/json", accept="application/json"):
         connection = self.connect()
-        headers = {"Content-Type": kind, "User-Agent": "test", **({"Authorization": f"Bearer {token}"} if token else {})}
+        headers = {"Content-Type": kind, "User-Agent": "test", "Accept": accept,
+                   **({"Authorization": f"Bearer {token}"} if token else {})}
         connection.request(method, path, body=json.dumps(body) if body is not None else None, headers=headers)
         answer = connection.getresponse()
         text = answer.read()
@@ -259,6 +260,62 @@ def pages_of(api):
     return names, describe(with_version)
 
 
+# ---- podcred's own objects ----
+
+ROLE = "arn:aws:iam::111122223333:role/app"
+SPECS = [  # what the definition lets in, and what not
+    {"roleArn": ROLE},
+    {"roleArn": ROLE, "targetRoleArn": ROLE, "externalId": "a/b", "tags": {"a b": ""}, "durationSeconds": 3600, "sessionName": "eks"},
+    {"roleArn": ROLE, "policy": "{}", "disableSessionTags": True},
+    {"roleArn": ROLE, "role": "x", "tags": {}, "exec": {"command": ["/bin/sh"]}},
+    {}, None, {"roleArn": ""}, {"roleArn": "app"}, {"roleArn": 1}, {"roleArn": "arn:aws:iam::1:role/app"},
+    {"roleArn": ROLE, "policy": "{}"}, {"roleArn": ROLE, "policy": "{}", "disableSessionTags": False},
+    {"roleArn": ROLE, "disableSessionTags": "true"}, {"roleArn": ROLE, "externalId": "a"}, {"roleArn": ROLE, "externalId": "a b"},
+    {"roleArn": ROLE, "durationSeconds": 899}, {"roleArn": ROLE, "durationSeconds": 43201}, {"roleArn": ROLE, "durationSeconds": 43200},
+    {"roleArn": ROLE, "durationSeconds": 3601, "targetRoleArn": ROLE}, {"roleArn": ROLE, "durationSeconds": "900"},
+    {"roleArn": ROLE, "sessionName": "random"}, {"roleArn": ROLE, "tags": {"a": 1}}, {"roleArn": ROLE, "tags": ["a"]},
+    {"roleArn": ROLE, "tags": {f"t{i}": "v" for i in range(51)}}, {"roleArn": ROLE, "tags": {"a": "v" * 257}},
+    {"roleArn": ROLE, "policy": "p" * 2049, "disableSessionTags": True},
+]
+GROUP = "/apis/podcred.io/v1alpha1"
+
+
+def define(api):
+    """As kubectl apply would."""
+    import yaml  # pylint: disable=import-outside-toplevel
+    with open(os.path.join(kubeapi.CRDS, "podidentityassociations.yaml"), encoding="utf-8") as file:
+        code, body = api.ask("/apis/apiextensions.k8s.io/v1/customresourcedefinitions?fieldValidation=Strict", "POST", yaml.safe_load(file))
+    assert code == 201, body
+    wait_for("the definition", lambda: api.ask(f"{GROUP}/podidentityassociations")[0] == 200)
+
+
+def association(name, spec):
+    obj = {"apiVersion": "podcred.io/v1alpha1", "kind": "PodIdentityAssociation", "metadata": {"name": name}}
+    return obj if spec is None else dict(obj, spec=spec)
+
+
+def associations(api):
+    """What becomes of each, and what a reader sees."""
+    space, answers = f"{GROUP}/namespaces/default/podidentityassociations", {}
+    for i, spec in enumerate(SPECS):
+        code, body = api.ask(space, "POST", association(f"a{i}", spec))
+        answers[f"made: {json.dumps(spec)[:100]}"] = (code, body.get("spec"), body.get("reason"))
+    answers["list"] = describe(api.ask(f"{GROUP}/podidentityassociations"))
+    answers["twice"] = describe(api.ask(space, "POST", association("a0", SPECS[0])))
+    answers["of no such group"] = describe(api.ask("/apis/podcred.io/v1/podidentityassociations"))
+    answers["of the core"] = describe(api.ask("/api/v1/podidentityassociations"))
+    answers["not allowed"] = message(api, f"{GROUP}/podidentityassociations")
+    code, body = api.ask("/api/v1/namespaces/default/pods/web",
+                         accept="application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json")
+    answers["metadata alone"] = code, body["kind"], body["apiVersion"], sorted(set(body) - {"metadata"}), body["metadata"]["name"]
+    version = api.ask(f"{GROUP}/podidentityassociations")[1]["metadata"]["resourceVersion"]
+    api.ask(f"{space}/a0", "PATCH", {"spec": {"durationSeconds": 900}}, kind="application/merge-patch+json")
+    api.ask(f"{space}/a0", "DELETE")
+    code, events = api.watch(f"{GROUP}/podidentityassociations?watch=true&resourceVersion={version}", 2)
+    answers["events"] = code, [(e["type"], e["object"]["kind"], e["object"]["spec"]) for e in events]
+    return answers
+
+
 # ---- the follower, with the real one ----
 
 
@@ -339,6 +396,11 @@ def compare(tap, admin, folder):
         tap.same(f"the same words for what is not allowed: {path}", message(admin, path), message(fake, path))
     tap.same("the same events", events_of(admin), events_of(fake))
     tap.same("the same pages", pages_of(admin), pages_of(fake))
+    with tap.check("it takes the definition of podcred's objects"):
+        define(admin)
+    real_answers, fake_answers = associations(admin), associations(fake)
+    for question, answer in real_answers.items():
+        tap.same(f"associations, {question}", answer, fake_answers[question])
     server.away()
 
 
