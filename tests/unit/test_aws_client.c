@@ -931,6 +931,7 @@ static void test_imds_credentials(void **state)
 	failed = node_credentials();
 	expect(&failed, AWS_DENIED, 2);
 	assert_string_equal(failed.code, "AssumeRoleUnauthorizedAccess");
+	expect_text(failed.message, "see the trust policy of the instance's role");
 	fake_aws_set("{\"node\": null}");
 	none = node_credentials();
 	expect(&none, AWS_NOT_FOUND, 1);
@@ -1052,6 +1053,7 @@ static void test_imds_no_token(void **state)
 	for (size_t i = 0; i < 5; i++) {
 		expect(&seen[i], AWS_DENIED, 1);
 		assert_int_equal(seen[i].status, 403);
+		expect_text(seen[i].message, "is the metadata service enabled");
 	}
 	fault("\"service\": \"imds\", \"action\": \"PUT\", \"do\": \"answer\", \"body\": \"a b\", "
 	      "\"times\": 3");
@@ -1265,6 +1267,39 @@ static void test_cancel_from_function(void **state)
 	assert_int_equal(pair[0].dones + pair[1].dones, 1);
 }
 
+static struct seen waiting_for_token[3], again;
+
+static void cancel_the_rest(struct seen *seen)
+{
+	for (size_t i = 0; i < 3; i++)
+		waiting_for_token[i].call = &waiting_for_token[i] == seen
+						    ? NULL
+						    : aws_call_cancel(waiting_for_token[i].call);
+	assert_int_equal(aws_imds_get(imds, "/latest/meta-data/mac", 100, on_body, &again,
+				      &again.call, NULL),
+			 0);
+}
+
+/* They wait for one token, which they do not get. The first to be told ends the others, and begins
+ * a new one. */
+static void test_cancel_those_who_wait(void **state)
+{
+	(void)state;
+	fault("\"service\": \"imds\", \"action\": \"PUT\", \"do\": \"error\", \"status\": 403");
+	memset(&again, 0, sizeof(again));
+	for (size_t i = 0; i < 3; i++) {
+		waiting_for_token[i] = (struct seen){.after = cancel_the_rest};
+		assert_int_equal(aws_imds_get(imds, "/latest/meta-data/mac", 100, on_body,
+					      &waiting_for_token[i], &waiting_for_token[i].call,
+					      NULL),
+				 0);
+	}
+	run_loop(&again);
+	expect(&again, AWS_OK, 1);
+	expect(&waiting_for_token[0], AWS_DENIED, 1);
+	assert_int_equal(waiting_for_token[1].dones + waiting_for_token[2].dones, 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 
 int main(void)
@@ -1304,6 +1339,7 @@ int main(void)
 		T(cancel),
 		T(cancel_from_function),
 		T(nothing_stays),
+		T(cancel_those_who_wait),
 	};
 	int failed;
 

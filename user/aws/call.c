@@ -78,11 +78,20 @@ void aws_origin_done(struct aws_origin *origin)
 
 /* ---- the end ---- */
 
+/* The metadata service has neither keys nor a name to sign for. */
+static const char *when_denied(const struct aws_call *call)
+{
+	if (call->service)
+		return "; see the role's trust policy and the caller's own policy";
+	return call->status < 300 ? "; see the trust policy of the instance's role"
+				  : "; is the metadata service enabled for this instance?";
+}
+
 static const char *next_step(const struct aws_call *call)
 {
 	switch (call->class) {
 	case AWS_DENIED:
-		return "; see the role's trust policy and the caller's own policy";
+		return when_denied(call);
 	case AWS_KEYS:
 		return "; are the credentials that it was signed with still valid?";
 	case AWS_CHAINED:
