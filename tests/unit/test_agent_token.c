@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* MODULES: agent crypto */
+/* MODULES: agent crypto base */
 /* LIBS: -ljansson -lcrypto */
 #include <errno.h>
 #include <setjmp.h>
