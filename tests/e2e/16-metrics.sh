@@ -23,11 +23,7 @@ same 'with one line on stderr alone' '1 0' "$(wc -l <"$ENV_TMP/err") $(wc -l <"$
 FILE=$ENV_TMP/metrics/podcred.prom
 pod_add web burstable
 now() { cut -d' ' -f1 /proc/uptime; }
-before=$(now)
 env_load >/dev/null || env_fail 'load failed'
-granted=$(bpftool -j map lookup pinned "$PIN_DIR/maps/podcred_runtime" key 3 0 0 0 | jq '.formatted.value / 1e9')
-check "the first load grants a lease of 30 s ($before to $(now): until $granted)" \
-  jq -ne "$granted - 30 | . >= $before - 0.1 and . <= $(now) + 0.1"
 
 resolve_fails() {
   "$PODCRED" resolve --pin-dir "$PIN_DIR" --kubepods "$KUBEPODS" --metrics "$1" >"$ENV_TMP/out" 2>"$ENV_TMP/err"
@@ -63,7 +59,11 @@ same 'every program is in force' "$(podcred status --json | jq -c '[.links[] | s
 same 'the version' 1 "$(value "podcred_build_info{version=\"$("$PODCRED" version | cut -d' ' -f2)\"}")"
 same 'no lease while failureMode is closed' null "$(value podcred_lease_seconds)"
 printf 'failureMode: open\n' >"$ENV_TMP/open.yaml"
+before=$(now)
 env_load --config "$ENV_TMP/open.yaml" >/dev/null
+granted=$(bpftool -j map lookup pinned "$PIN_DIR/maps/podcred_runtime" key 3 0 0 0 | jq '.formatted.value / 1e9')
+check "failureMode open: its first load grants a lease of 30 s ($before to $(now): until $granted)" \
+  jq -ne "$granted - 30 | . >= $before - 0.1 and . <= $(now) + 0.1"
 SAMPLES=$(of_command)
 left=$(value podcred_lease_seconds) now=$(now)
 check "failureMode open: what is left of it ($now: $left of $granted)" \
