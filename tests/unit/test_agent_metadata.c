@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* MODULES: agent http credentials aws upstream yaml crypto base */
-/* LIBS: -ljansson -lyaml -lpcre2-8 -lcrypto */
+/* LIBS: -ljansson -lyaml -lpcre2-8 -lcrypto -Wl,--wrap=clock_gettime */
 /*
  * The rest of the metadata service: what is allowed is asked of podcred fetch, once, and kept; nothing that gives away
  * credentials is ever asked for, however it is spelled. The loop is real, and fetch is the test.
@@ -21,6 +21,7 @@
 #include "agent/service.h"
 #include "base/addr.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/loop.h"
 
 static const char *const allow[] = {"meta-data/placement/region", "meta-data/instance-id",
@@ -32,11 +33,23 @@ static const char *const all[] = {"meta-data/", "dynamic/", "user-data", "meta-d
 
 static struct loop *loop;
 static struct agent_documents *documents;
-static uint64_t wait_key, woken;
+static uint64_t wait_key, woken, cgroup;
 static unsigned asked;
 static uint64_t asked_id;
 static char asked_path[METADATA_PATH_SIZE];
 static int ask_result;
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret);
+
+/* It stands still unless a test says otherwise. */
+static uint64_t now_ns = 1000 * CLOCK_S;
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
+{
+	(void)clock;
+	*ret = clock_timespec(now_ns);
+	return 0;
+}
 
 static int on_ask(void *arg, const struct upstream_message *m)
 {
@@ -81,6 +94,7 @@ static int set_up(void **state)
 	asked = 0;
 	ask_result = 0;
 	woken = 0;
+	cgroup = 1;
 	return 0;
 }
 
@@ -94,7 +108,7 @@ static int tear_down(void **state)
 
 static struct podcred_peer pod(void)
 {
-	struct podcred_peer peer = {.flags = PODCRED_PEER_NAMED, .pod_cgroup_id = 1};
+	struct podcred_peer peer = {.flags = PODCRED_PEER_NAMED, .pod_cgroup_id = cgroup};
 	struct net_addr addr;
 
 	net_addr_parse("169.254.169.254:80", &addr);
@@ -211,6 +225,21 @@ static void test_answer_is_kept(void **state)
 	assert_int_equal(asked, 1);
 }
 
+static void test_answer_ends(void **state)
+{
+	(void)state;
+	status_of(allow, "/latest/meta-data/instance-id");
+	tell("i-1", 1000);
+	now_ns += 999 * CLOCK_MS;
+	assert_int_equal(status_of(allow, "/latest/meta-data/instance-id"), 200);
+	now_ns += CLOCK_MS;
+	assert_int_equal(status_of(allow, "/latest/meta-data/instance-id"), EINPROGRESS);
+	assert_int_equal(asked, 2);
+	now_ns += DOCUMENTS_LOST_S * CLOCK_S;
+	agent_documents_sweep(documents);
+	assert_int_equal(agent_documents_count(documents), 0);
+}
+
 static void test_refusals(void **state)
 {
 	(void)state;
@@ -262,6 +291,7 @@ static void test_bounds(void **state)
 	memset(body, 'b', sizeof(body) - 1);
 	for (unsigned i = 0; i < 2 * DOCUMENTS_MAX; i++) {
 		snprintf(target, sizeof(target), "/latest/meta-data/network/%u", i);
+		cgroup = i / 10;
 		assert_int_equal(status_of(allow, target), EINPROGRESS);
 		tell(body, 60000);
 		assert_true(agent_documents_count(documents) <= DOCUMENTS_MAX);
@@ -270,10 +300,34 @@ static void test_bounds(void **state)
 	assert_int_equal(status_of(allow, target), 200);
 	for (unsigned i = 0; i < 2 * DOCUMENTS_MAX; i++) {
 		snprintf(target, sizeof(target), "/latest/meta-data/network/%u", i);
+		cgroup = i / 10;
 		if (status_of(allow, target) == EINPROGRESS)
 			refuse(UPSTREAM_NOT_FOUND);
 	}
 	assert_true(agent_documents_count(documents) <= DOCUMENTS_MAX);
+}
+
+/* A pod that asks for whatever comes to its mind costs the others nothing. */
+static void test_a_pods_share(void **state)
+{
+	char target[100];
+
+	(void)state;
+	for (unsigned i = 0; i < DOCUMENTS_BURST; i++) {
+		snprintf(target, sizeof(target), "/latest/meta-data/network/%u", i);
+		assert_int_equal(status_of(allow, target), EINPROGRESS);
+		refuse(UPSTREAM_NOT_FOUND);
+	}
+	assert_int_equal(status_of(allow, "/latest/meta-data/instance-id"), 503);
+	cgroup = 2;
+	assert_int_equal(status_of(allow, "/latest/meta-data/instance-id"), EINPROGRESS);
+	tell("i-1", 60000);
+	cgroup = 1;
+	assert_int_equal(status_of(allow, "/latest/meta-data/instance-id"), 200);
+	now_ns += DOCUMENTS_ONE_MS * CLOCK_MS;
+	assert_int_equal(status_of(allow, "/latest/meta-data/network/more"), EINPROGRESS);
+	refuse(UPSTREAM_NOT_FOUND);
+	assert_int_equal(status_of(allow, "/latest/meta-data/network/still-more"), 503);
 }
 
 /* ---- what is not ---- */
@@ -427,9 +481,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_allowed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_answer_is_kept, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_answer_ends, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_fetch_comes_and_goes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bounds, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_a_pods_share, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_not_allowed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_ways_out, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_never, set_up, tear_down),

@@ -9,9 +9,10 @@
 #include "base/clock.h"
 #include "base/loop.h"
 
-#define KEY_BITS (3ULL << 62) /* no pod's key has both */
-#define LOST_NS	 (DOCUMENTS_LOST_S * CLOCK_S)
-#define LEAST_MS 250 /* whoever waits for an answer sees it */
+#define KEY_BITS   (3ULL << 62) /* no pod's key has both */
+#define LOST_NS	   (DOCUMENTS_LOST_S * CLOCK_S)
+#define ALLOWANCES 512
+#define LEAST_MS   250 /* whoever waits for an answer sees it */
 
 enum state {
 	IDLE, /* nothing is asked */
@@ -30,6 +31,12 @@ struct entry {
 	uint64_t id, since_ns; /* of the question */
 };
 
+/* What a pod may still cause. Of two with one bucket, the other one begins anew: nobody can choose which. */
+struct allowance {
+	uint64_t pod, since_ns;
+	unsigned left;
+};
+
 struct agent_documents {
 	struct agent_leaves_options options;
 	pthread_mutex_t lock; /* for all below */
@@ -37,6 +44,7 @@ struct agent_documents {
 	size_t n, bytes, in_flight;
 	uint64_t last_id;
 	bool connected, posted;
+	struct allowance allowances[ALLOWANCES];
 };
 
 /* ---- what was told ---- */
@@ -149,6 +157,22 @@ static struct entry *use_entry(struct agent_documents *d, const char *path)
 
 /* ---- questions ---- */
 
+static bool take_allowance(struct agent_documents *d, uint64_t pod)
+{
+	struct allowance *a = &d->allowances[pod % ALLOWANCES];
+	uint64_t now_ns = clock_boot_ns(), more;
+
+	if (a->pod != pod)
+		*a = (struct allowance){pod, now_ns, DOCUMENTS_BURST};
+	more = (now_ns - a->since_ns) / (DOCUMENTS_ONE_MS * CLOCK_MS);
+	a->since_ns += more * DOCUMENTS_ONE_MS * CLOCK_MS;
+	a->left = more < DOCUMENTS_BURST - a->left ? a->left + (unsigned)more : DOCUMENTS_BURST;
+	if (!a->left)
+		return false;
+	a->left--;
+	return true;
+}
+
 static void begin_question(struct agent_documents *d, struct entry *entry)
 {
 	entry->id = ++d->last_id;
@@ -194,7 +218,8 @@ static void send_all(void *arg)
 
 /* ---- whoever asks ---- */
 
-static int look(struct agent_documents *d, const char *path, struct agent_document **ret)
+static int look(struct agent_documents *d, uint64_t pod, const char *path,
+		struct agent_document **ret)
 {
 	struct entry *entry = use_entry(d, path);
 	bool due;
@@ -203,7 +228,7 @@ static int look(struct agent_documents *d, const char *path, struct agent_docume
 		return -ENOMEM;
 	due = !entry->document || clock_boot_ns() >= entry->again_ns;
 	if (due && entry->state == IDLE) {
-		if (d->in_flight >= DOCUMENTS_IN_FLIGHT)
+		if (d->in_flight >= DOCUMENTS_IN_FLIGHT || !take_allowance(d, pod))
 			return -EBUSY;
 		begin_question(d, entry);
 	}
@@ -214,12 +239,13 @@ static int look(struct agent_documents *d, const char *path, struct agent_docume
 	return 0;
 }
 
-int agent_documents_get(struct agent_documents *d, const char *path, struct agent_document **ret)
+int agent_documents_get(struct agent_documents *d, uint64_t pod, const char *path,
+			struct agent_document **ret)
 {
 	int r;
 
 	pthread_mutex_lock(&d->lock);
-	r = look(d, path, ret);
+	r = look(d, pod, path, ret);
 	if (r == -EINPROGRESS && d->connected && !d->posted && find_unsent(d))
 		d->posted = loop_post(d->options.loop, send_all, d) == 0;
 	pthread_mutex_unlock(&d->lock);

@@ -21,6 +21,9 @@ struct agent_documents;
 #define DOCUMENTS_BYTES_MAX 1048576
 #define DOCUMENTS_IN_FLIGHT 32
 #define DOCUMENTS_LOST_S    30
+/* Questions that one pod may cause at once, and how often one more. */
+#define DOCUMENTS_BURST	 40
+#define DOCUMENTS_ONE_MS 500
 
 /* What became of a question. It does not change; counted. */
 struct agent_document {
@@ -41,8 +44,9 @@ void agent_documents_free(struct agent_documents *documents);
 uint64_t agent_documents_key(const char *path);
 bool agent_documents_is_key(uint64_t key);
 
-/* 0 with *ret, to be given back; -EINPROGRESS: it is being asked for; -EBUSY: too many are; -ENOMEM. */
-int agent_documents_get(struct agent_documents *documents, const char *path,
+/* pod: its cgroup's id. 0 with *ret, to be given back; -EINPROGRESS: it is being asked for; -EBUSY: too many are, or
+ * this pod has asked for too many; -ENOMEM. */
+int agent_documents_get(struct agent_documents *documents, uint64_t pod, const char *path,
 			struct agent_document **ret);
 
 /* ---- in the thread of the loop ---- */

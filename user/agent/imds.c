@@ -235,7 +235,7 @@ static int answer_metadata(struct agent_exchange *x)
 		return refuse_with(x, 404, AGENT_NO_REASON);
 	if (x->req->head.forwarded)
 		return refuse_with(x, 403, AGENT_FORWARDED);
-	r = agent_documents_get(x->env->documents, path, &document);
+	r = agent_documents_get(x->env->documents, x->req->peer->pod_cgroup_id, path, &document);
 	if (r == -EINPROGRESS)
 		*x->env->wait_key = agent_documents_key(path);
 	if (r == -EBUSY)
