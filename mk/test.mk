@@ -4,7 +4,7 @@
 
 UNIT_SRCS := $(wildcard tests/unit/test_*.c)
 UNIT_BINS := $(patsubst tests/unit/%.c,$(O)/unit/%,$(UNIT_SRCS))
-TEST_TOOLS := $(patsubst tests/e2e/%.c,$(O)/tests/%,$(wildcard tests/e2e/*.c)) $(O)/tests/follow \
+TEST_TOOLS := $(patsubst tests/e2e/%.c,$(O)/tests/%,$(wildcard tests/e2e/*.c)) $(O)/tests/follow $(O)/tests/tokens \
 	$(O)/tests/clock.so $(O)/tests/pause.so
 E2E := $(sort $(wildcard tests/e2e/*.sh))
 BPF_TESTS := $(patsubst tests/bpf/%.c,$(O)/bpftest/%,$(wildcard tests/bpf/test_*.c))
@@ -55,8 +55,8 @@ $(O)/tests/%: tests/e2e/%.c $(O)/libpodcred.a | $(O)/.deps-test
 	$(Q)$(CC) $(BASE_CFLAGS) -O2 -g $(lib_INC) $(TOOL_INC) -MMD -MP -MF $@.d -o $@ $< $(filter %.o,$^) \
 		$(O)/libpodcred.a $(TOOL_LIBS) -pthread
 
-# Follows the pods of a node by the Kubernetes API, for tests with an API server that misbehaves.
-$(O)/tests/follow: tests/kube/follow.c $(kube_OBJS) $(credentials_OBJS) $(aws_OBJS) $(crypto_OBJS) $(http_OBJS) $(crypto_OBJS) $(yaml_OBJS) $(identity_OBJS) \
+# follow: the pods of a node by the Kubernetes API, for tests with an API server that misbehaves. tokens: what it says of them.
+$(O)/tests/follow $(O)/tests/tokens: $(O)/tests/%: tests/kube/%.c $(kube_OBJS) $(credentials_OBJS) $(aws_OBJS) $(crypto_OBJS) $(http_OBJS) $(crypto_OBJS) $(yaml_OBJS) $(identity_OBJS) \
 		$(base_OBJS) | $(O)/.deps-test
 	$(call msg,CC,$@)
 	$(Q)mkdir -p $(@D)
@@ -144,7 +144,7 @@ docs/faults.md: all $(O)/tests/bypass $(O)/tests/who $(O)/tests/exclusive
 	$(Q)O=$(abspath $(O)) tests/faults/run.sh --markdown $@
 
 .PHONY: test-cluster-faults
-test-cluster-faults: all $(O)/tests/follow ## an API server that is away, slow, cut off, out of order: no pod is lost
+test-cluster-faults: all $(O)/tests/follow $(O)/tests/tokens ## an API server that is away, slow, cut off, out of order: no pod is lost
 	$(Q)O=$(abspath $(O)) CACHE='$(CACHE)' tests/run.sh tests/kube/faults.sh tests/kube/resolve.sh
 
 # What is built here, on the kernels of these Debian releases.

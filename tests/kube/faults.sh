@@ -10,5 +10,5 @@ KUBECTL=$(tests/kube/kubectl.sh) || KUBECTL=
 export KUBECTL
 status=0
 python3 tests/kube/faults.py "${O:-build}/tests/follow" "$@" || status=1
-[ $# -gt 0 ] || python3 tests/kube/real.py "${O:-build}/tests/follow" || status=1
+[ $# -gt 0 ] || python3 tests/kube/real.py "${O:-build}/tests/follow" "${O:-build}/tests/tokens" || status=1
 exit $status

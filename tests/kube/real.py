@@ -3,7 +3,7 @@
 """The API server of the tests beside a real one: the same questions, the same answers. And the follower of pods
 with the real one, which ends, starts again, and forgets.
 
-real.py FOLLOW      as TAP; FOLLOW is the program (tests/kube/follow.c)
+real.py FOLLOW TOKENS     as TAP; the programs are those of tests/kube/follow.c and tokens.c
 
 etcd and kube-apiserver are those that "make test-cluster" has built, in $CLUSTER_CACHE. They run on 127.0.0.1.
 """
@@ -440,6 +440,49 @@ def real_faults(tap, program, real, admin):
         f.stop()
 
 
+# ---- tokens of service accounts ----
+
+
+def bind(api, role, name=None):
+    assert api.ask("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", "POST", {
+        "metadata": {"name": name or role}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "podcred"}]})[0] == 201
+
+
+def ask_about_tokens(program, real, name, uid):
+    done = subprocess.run([program, real.kubeconfig(name, PODCRED), "default", "web", "bound", uid, "pods.eks.amazonaws.com"],
+                          check=False, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def tokens(tap, program, real, admin):
+    space = "/api/v1/namespaces/default/serviceaccounts"
+    code, account = admin.ask(space, "POST", {"kind": "ServiceAccount", "apiVersion": "v1", "metadata": {"name": "web"}})
+    assert code == 201, account
+    code, made = admin.create(pod("bound", account="web"))
+    assert code == 201, made
+    uid = made["metadata"]["uid"]
+    with tap.check("without the right to it, it is said what is missing"):
+        lines = ask_about_tokens(program, real, "one", uid)
+        assert "system:service-account-issuer-discovery" in lines[0] and "serviceaccounts/token" in lines[1], lines
+    rules = [{"apiGroups": [""], "resources": ["serviceaccounts/token"], "verbs": ["create"]}]
+    assert admin.ask("/apis/rbac.authorization.k8s.io/v1/clusterroles", "POST", {"metadata": {"name": "tokens"}, "rules": rules})[0] == 201
+    for role in ("tokens", "system:service-account-issuer-discovery", "system:auth-delegator"):
+        bind(admin, role, role.replace(":", "-"))
+    good = ["keys 1 0 https://kubernetes.default.svc", f"verified system:serviceaccount:default:web {uid}",
+            f"review default/web bound {uid} n1"]
+    with tap.check("keys, a token of a pod, its signature, and the API server's verdict: RS256"):
+        lines = ask_about_tokens(program, real, "one", uid)
+        assert lines == good, lines
+    with tap.check("the same with a key of another kind: ES256"):
+        real.kill("one")
+        subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", real.path("accounts.key")], check=True)
+        real.start("one")
+        lines = ask_about_tokens(program, real, "one", uid)
+        assert lines == good, lines
+
+
 def find_programs():
     cache = os.environ.get("CLUSTER_CACHE") or os.path.join(
         os.environ.get("CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "podcred"), "cluster")
@@ -462,6 +505,7 @@ def main():
         admin = real.start("two")
         compare(tap, admin, os.path.join(folder, "fake"))
         real_faults(tap, sys.argv[1], real, admin)
+        tokens(tap, sys.argv[2], real, admin)
     finally:
         if real:
             real.close()
