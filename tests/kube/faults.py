@@ -669,6 +669,12 @@ def _(bench):
     run("create", "--validate=false", "-f", "-", text='{"apiVersion":"v1","kind":"Pod","metadata":{"name":"made","namespace":"default"},"spec":{"nodeName":"n1"}}')
     assert "already exists" in run("create", "--validate=false", "-f", "-", ok=False,
                                    text='{"apiVersion":"v1","kind":"Pod","metadata":{"name":"made","namespace":"default"}}')
+    association = ('{"apiVersion":"podcred.io/v1alpha1","kind":"PodIdentityAssociation","metadata":{"name":"web","namespace":"default"},'
+                   '"spec":{"roleArn":"ROLE"}}')
+    role = "arn:aws:iam::111122223333:role/app"
+    run("create", "--validate=false", "-f", "-", text=association.replace("ROLE", role))
+    assert "is invalid: spec.roleArn" in run("create", "--validate=false", "-f", "-", ok=False, text=association.replace("web", "api"))
+    assert run("get", "pia", "-A", "-o", "jsonpath={.items[*].spec.roleArn}") == role
     run("label", "pod", "made", "a=b")
     watch = subprocess.Popen([kubectl, "get", "pods", "-A", "--watch", "--output-watch-events", "--no-headers",
                               "-o", "custom-columns=T:.type,N:.object.metadata.name"], env=env,
