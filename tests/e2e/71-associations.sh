@@ -31,7 +31,7 @@ config 'irsa: true' 'kube2iam: true' >"$ENV_TMP/migration.yaml"
 printf 'credentials: {source: eksAuth, cluster: {name: demo}}\n' >"$ENV_TMP/eks.yaml"
 
 # ---- files alone ----
-trust() { "$PODCRED" trust-policy "$@" 2>&1; }
+trust() { in_node "$PODCRED" trust-policy "$@" 2>&1; }
 same 'check-config counts them' "$ENV_TMP/associations.yaml: ok, 2 associations" \
   "$("$PODCRED" check-config --associations "$ENV_TMP/associations.yaml" 2>&1)"
 same 'and says what a configuration of another source cannot do with them' \
@@ -102,6 +102,9 @@ put_object web "{\"roleArn\": \"${ROLE}object\"}"
 same 'beside the file' "file ${ROLE}web shop.web.web" "$(asked web config --associations "$ENV_TMP/associations.yaml")"
 same 'which explain says' 'file=applies object=shadowed irsa=off kube2iam=off kiam=off eks=off' \
   "$(verdicts web config --associations "$ENV_TMP/associations.yaml")"
+same 'trust-policy knows objects too' 'shop/web bank/api shop/api' "$(trust --associations "$ENV_TMP/associations.yaml" \
+  --kubeconfig "$KUBE/kubeconfig" --principal "${ROLE}node" web object | jq -r '[.[].Statement[].Condition.StringEquals |
+    "\(."aws:RequestTag/kubernetes-namespace")/\(."aws:RequestTag/kubernetes-service-account" | if type == "array" then join("+") else . end)"] | join(" ")')"
 put_object api '{"roleArn": "object"}'
 same 'an object that cannot be used' \
   "PodIdentityAssociation shop/api cannot be used: shop/api: bad value of 'roleArn'; write an ARN as arn:aws:iam::111122223333:role/NAME" \

@@ -7,18 +7,14 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
-#include "base/loop.h"
+#include "cli/api.h"
 #include "config/config.h"
 #include "credentials/choose.h"
 #include "credentials/session.h"
 #include "fetch/rules.h"
-#include "http/client.h"
 #include "kernel/status.h"
 #include "kube/annotations.h"
 #include "kube/associations.h"
-#include "kube/client.h"
-#include "kube/kubeconfig.h"
 
 #define PATIENCE_NS (15 * CLOCK_S)
 
@@ -32,23 +28,16 @@ struct look {
 	struct cred_facts facts;
 	struct cred_choice choice;
 	int chosen; /* what cred_choose() has returned */
-	/* the API */
-	struct loop *loop;
-	struct loop_timer *timer;
-	struct http_client *http;
-	struct kube_client *client;
+	struct cli_api api;
 	struct kube_associations *objects;
 	struct kube_annotations *annotations;
-	char trouble[KUBE_WATCH_WHY_SIZE];
 };
 
 static void free_look(struct look *look)
 {
 	kube_associations_free(look->objects);
 	kube_annotations_free(look->annotations);
-	kube_client_free(look->client);
-	http_client_free(look->http);
-	loop_free(look->loop);
+	cli_api_close(&look->api);
 	cred_choice_done(&look->choice);
 	cred_table_unref(look->object);
 	cred_table_unref(look->file);
@@ -69,65 +58,26 @@ static void choose(struct look *look)
 
 /* ---- the API ---- */
 
-static void give_up(struct look *look, const char *why)
-{
-	snprintf(look->trouble, sizeof(look->trouble), "%s", why);
-	loop_stop(look->loop, 0);
-}
-
-static void on_timeout(void *arg)
-{
-	give_up(arg, "the API server has not answered in time");
-}
-
-static void on_listed(void *arg)
-{
-	struct look *look = arg;
-
-	loop_stop(look->loop, 0);
-}
-
-static void on_state(void *arg, const struct kube_watch_state *state)
-{
-	if (*state->why)
-		give_up(arg, state->why);
-}
-
 /* The texts are valid now only, so this is the moment to choose. */
 static void on_annotations(void *arg, const struct kube_annotations_result *result)
 {
 	struct look *look = arg;
 
 	if (result->error) {
-		give_up(look, result->why);
+		cli_api_done(&look->api, result->why);
 		return;
 	}
 	look->facts.annotations_known = CRED_KNOWN;
 	look->facts.annotations = result->annotations;
 	choose(look);
 	look->facts.annotations_known = CRED_NOT_KNOWN;
-	loop_stop(look->loop, 0);
-}
-
-static int wait_for_it(struct look *look)
-{
-	int r;
-
-	loop_timer_after(look->timer, PATIENCE_NS);
-	r = loop_run(look->loop);
-	loop_timer_cancel(look->timer);
-	return r < 0 ? r : 0;
+	cli_api_done(&look->api, NULL);
 }
 
 static int ask_objects(struct look *look)
 {
-	static const struct kube_associations_events events = {.listed = on_listed,
-							       .state = on_state};
-	int r = kube_associations_new(look->loop, look->client, look->rules.default_source, NULL,
-				      &events, look, &look->objects);
+	int r = cli_api_objects(&look->api, look->rules.default_source, &look->objects);
 
-	if (r == 0)
-		r = wait_for_it(look);
 	if (r == 0)
 		kube_associations_find(look->objects, look->pod.namespace,
 				       look->pod.service_account, &look->facts, &look->object);
@@ -138,24 +88,13 @@ static int ask_annotations(struct look *look, struct pc_err *err)
 {
 	bool iam = look->rules.kube2iam || look->rules.kiam;
 	struct kube_annotations_call *call;
-	int r = kube_annotations_new(look->loop, look->client, look->rules.irsa, iam, 0,
+	int r = kube_annotations_new(look->api.loop, look->api.client, look->rules.irsa, iam, 0,
 				     &look->annotations);
 
 	if (r == 0)
 		r = kube_annotations_get(look->annotations, &look->pod, on_annotations, look, &call,
 					 err);
-	return r < 0 ? r : wait_for_it(look);
-}
-
-static int connect_api(struct look *look, struct kube_config *config)
-{
-	int r = loop_new(&look->loop);
-
-	if (r == 0)
-		r = loop_timer_new(look->loop, on_timeout, look, &look->timer);
-	if (r == 0)
-		r = http_client_new(look->loop, &look->http);
-	return r < 0 ? r : kube_client_new(look->loop, look->http, config, &look->client);
+	return r < 0 ? r : cli_api_wait(&look->api);
 }
 
 /* Without a kubeconfig, and in no pod of a cluster, there is nobody to ask. */
@@ -163,18 +102,15 @@ static int ask(struct look *look, const struct cli_association_options *options,
 {
 	const struct cred_rules *rules = &look->rules;
 	bool annotations = rules->irsa || rules->kube2iam || rules->kiam;
-	struct kube_config *config = NULL;
-	int r = options->kubeconfig
-			? kube_config_file(options->kubeconfig, options->context, &config, err)
-			: kube_config_in_cluster(NULL, &config, NULL);
+	int r = cli_api_open(options->kubeconfig, options->context, &look->api,
+			     options->kubeconfig ? err : NULL);
 
 	if (r < 0)
 		return options->kubeconfig ? r : 0;
-	r = connect_api(look, config);
-	if (r == 0 && rules->objects)
+	if (rules->objects)
 		r = ask_objects(look);
 	choose(look);
-	if (r == 0 && annotations && !look->trouble[0])
+	if (r == 0 && annotations && !look->api.trouble[0])
 		r = ask_annotations(look, err);
 	return r < 0 && !err->msg[0]
 		       ? pc_err_set(err, r, "cannot ask the API server: %s", strerror(-r))
@@ -229,10 +165,10 @@ static json_t *json_look(const struct look *look)
 	struct cred_session session = {};
 	struct pc_err err = {};
 	bool known = look->chosen == 0;
-	const char *why = known		     ? look->choice.why
-			  : look->trouble[0] ? look->trouble
-					     : "it depends on what the API "
-					       "server says; give --kubeconfig";
+	const char *why = known			 ? look->choice.why
+			  : look->api.trouble[0] ? look->api.trouble
+						 : "it depends on what the API "
+						   "server says; give --kubeconfig";
 
 	if (known && a)
 		cred_session_plan(a, look->rules.default_source, &look->pod, &look->cluster,

@@ -8,9 +8,11 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "base/k8s_name.h"
+#include "cli/api.h"
 #include "cli/cli.h"
 #include "config/config.h"
 #include "credentials/trust.h"
+#include "kube/associations.h"
 
 #define ROLES_MAX    64
 #define POLICY_MAX   65536
@@ -18,19 +20,26 @@
 
 struct arguments {
 	const char *config, *associations, *source, *principal, *issuer, *convert;
+	const char *kubeconfig, *context;
 	struct cli_values accounts;
 };
 
-static void cleanup_json(json_t **json)
-{
-	json_decref(*json);
-}
+/* All associations there are: those of the file, and objects. */
+struct known {
+	struct cred_table *file;
+	struct cli_api api;
+	struct kube_associations *objects;
+	const struct cred_association **list;
+	size_t n, room;
+	bool no_memory;
+};
 
-#define _cleanup_json_ _cleanup_(cleanup_json)
-
-static void cleanup_table(struct cred_table **table)
+static void known_done(struct known *known)
 {
-	cred_table_unref(*table);
+	free(known->list);
+	kube_associations_free(known->objects);
+	cli_api_close(&known->api);
+	cred_table_unref(known->file);
 }
 
 /* ---- what is configured ---- */
@@ -85,12 +94,12 @@ static bool is_role(const char *arn, const char *role)
 }
 
 /* The ARN that a name stands for; role itself if it is one, or nobody knows it. */
-static int find_arn(const struct cred_table *table, const char *role, const char **ret,
+static int find_arn(const struct known *known, const char *role, const char **ret,
 		    struct pc_err *err)
 {
 	*ret = role;
-	for (size_t i = 0; table && i < cred_table_count(table); i++) {
-		const struct cred_association *a = cred_table_at(table, i);
+	for (size_t i = 0; i < known->n; i++) {
+		const struct cred_association *a = known->list[i];
 		const char *const arns[] = {a->role_arn, a->target_role_arn};
 
 		for (size_t j = 0; j < ARRAY_SIZE(arns); j++) {
@@ -108,11 +117,11 @@ static int find_arn(const struct cred_table *table, const char *role, const char
 	return 0;
 }
 
-static size_t find_trustees(const struct cred_table *table, const char *arn,
+static size_t find_trustees(const struct known *known, const char *arn,
 			    struct cred_trustee *trustees, size_t n)
 {
-	for (size_t i = 0; table && i < cred_table_count(table) && n < TRUSTEES_MAX; i++) {
-		const struct cred_association *a = cred_table_at(table, i);
+	for (size_t i = 0; i < known->n && n < TRUSTEES_MAX; i++) {
+		const struct cred_association *a = known->list[i];
 
 		if (is_role(a->role_arn, arn) || is_role(a->target_role_arn, arn))
 			trustees[n++] = (struct cred_trustee){a->namespace, a->service_account, a};
@@ -120,7 +129,7 @@ static size_t find_trustees(const struct cred_table *table, const char *arn,
 	return n;
 }
 
-static int print_role(const struct cred_trust *trust, const struct cred_table *table,
+static int print_role(const struct cred_trust *trust, const struct known *known,
 		      const struct cred_trustee *given, size_t n_given, const char *role,
 		      json_t *into, struct pc_err *err)
 {
@@ -128,12 +137,12 @@ static int print_role(const struct cred_trust *trust, const struct cred_table *t
 	const char *arn;
 	json_t *policy;
 	size_t n;
-	int r = find_arn(table, role, &arn, err);
+	int r = find_arn(known, role, &arn, err);
 
 	if (r < 0 || !trustees)
 		return r < 0 ? r : pc_err_set(err, -ENOMEM, "no memory");
 	memcpy(trustees, given, n_given * sizeof(*given));
-	n = find_trustees(table, arn, trustees, n_given);
+	n = find_trustees(known, arn, trustees, n_given);
 	if (n == TRUSTEES_MAX)
 		return pc_err_set(err, -E2BIG,
 				  "%s is the role of more than %d service accounts, which no trust "
@@ -143,6 +152,70 @@ static int print_role(const struct cred_trust *trust, const struct cred_table *t
 	if (r == 0)
 		json_object_set_new(into, arn, policy);
 	return r;
+}
+
+/* ---- all associations ---- */
+
+static void add_all(struct known *known, const struct cred_table *table)
+{
+	size_t n = known->n + cred_table_count(table);
+
+	if (n > known->room) {
+		const struct cred_association **list =
+			reallocarray(known->list, 2 * n, sizeof(const struct cred_association *));
+
+		if (!list) {
+			known->no_memory = true;
+			return;
+		}
+		known->list = list;
+		known->room = 2 * n;
+	}
+	for (size_t i = 0; i < cred_table_count(table); i++)
+		known->list[known->n++] = cred_table_at(table, i);
+}
+
+/* What the file says of a service account comes before. */
+static void add_object(void *arg, struct cred_table *table)
+{
+	const struct cred_association *a = cred_table_at(table, 0);
+	struct known *known = arg;
+
+	if (!known->file || !cred_table_find(known->file, a->namespace, a->service_account))
+		add_all(known, table);
+}
+
+static int read_objects(struct known *known, const struct arguments *args,
+			const struct cred_trust *trust, struct pc_err *err)
+{
+	const struct kube_watch_state *state;
+	int r = cli_api_open(args->kubeconfig, args->context, &known->api, err);
+
+	if (r < 0)
+		return r;
+	r = cli_api_objects(&known->api, trust->source, &known->objects);
+	if (r < 0 || known->api.trouble[0])
+		return pc_err_set(err, r ?: -EIO, "%s", r ? "no memory" : known->api.trouble);
+	state = kube_associations_state(known->objects);
+	if (state->unusable)
+		fprintf(stderr, "podcred: left out %zu that cannot be used: %s\n", state->unusable,
+			state->unusable_why);
+	kube_associations_each(known->objects, add_object, known);
+	return 0;
+}
+
+static int read_known(struct known *known, const struct arguments *args,
+		      const struct cred_trust *trust, struct pc_err *err)
+{
+	int r = 0;
+
+	if (args->associations)
+		r = cred_table_load(args->associations, &known->file, NULL, err);
+	if (r == 0 && known->file)
+		add_all(known, known->file);
+	if (r == 0 && args->kubeconfig)
+		r = read_objects(known, args, trust, err);
+	return r == 0 && known->no_memory ? pc_err_set(err, -ENOMEM, "no memory") : r;
 }
 
 /* "shop/web". text: is cut in two. */
@@ -173,17 +246,15 @@ static int print(const json_t *json)
 static int print_roles(const struct arguments *args, const struct cred_trust *trust, char **roles,
 		       size_t n, struct pc_err *err)
 {
-	_cleanup_(cleanup_table) struct cred_table *table = NULL;
+	_cleanup_(known_done) struct known known = {};
 	_cleanup_json_ json_t *policies = json_object();
 	struct cred_trustee given[CLI_MAX_VALUES];
-	int r = 0;
+	int r = read_known(&known, args, trust, err);
 
-	if (args->associations)
-		r = cred_table_load(args->associations, &table, NULL, err);
 	for (size_t i = 0; i < args->accounts.n && r == 0; i++)
 		r = read_account((char *)args->accounts.v[i], &given[i], err);
 	for (size_t i = 0; i < n && r == 0; i++)
-		r = print_role(trust, table, given, args->accounts.n, roles[i], policies, err);
+		r = print_role(trust, &known, given, args->accounts.n, roles[i], policies, err);
 	if (r < 0)
 		return r;
 	return print(n == 1 ? json_object_iter_value(json_object_iter(policies)) : policies);
@@ -223,6 +294,9 @@ int cmd_trust_policy(const struct cli_command *self, int argc, char **argv)
 		{"associations", "FILE", "who has the role", &args.associations, NULL, NULL},
 		{"service-account", "NS/NAME", "who else is to have it", NULL, NULL,
 		 &args.accounts},
+		{"kubeconfig", "FILE", "and who has it by an object of the API", &args.kubeconfig,
+		 NULL, NULL},
+		{"context", "NAME", "context of the kubeconfig", &args.context, NULL, NULL},
 		{"source", "NAME", "sts, webIdentity or eksAuth, in place of the configuration's",
 		 &args.source, NULL, NULL},
 		{"principal", "ARN",

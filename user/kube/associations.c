@@ -282,6 +282,28 @@ void kube_associations_find(const struct kube_associations *a, const char *name_
 									   : CRED_NOT_KNOWN;
 }
 
+struct visitor {
+	void (*fn)(void *arg, struct cred_table *table);
+	void *arg;
+};
+
+static void visit_item(const void *node, VISIT visit, void *closure)
+{
+	const struct item *item = *(const struct item *const *)node;
+	const struct visitor *visitor = closure;
+
+	if (item->table && (visit == leaf || visit == postorder))
+		visitor->fn(visitor->arg, item->table);
+}
+
+void kube_associations_each(const struct kube_associations *a,
+			    void (*fn)(void *arg, struct cred_table *table), void *arg)
+{
+	struct visitor visitor = {fn, arg};
+
+	twalk_r(a->tree, visit_item, &visitor);
+}
+
 struct kube_associations *kube_associations_free(struct kube_associations *a)
 {
 	if (!a)

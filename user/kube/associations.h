@@ -41,6 +41,10 @@ struct kube_associations *kube_associations_free(struct kube_associations *assoc
 /* As of now; unusable objects are those that exist and are not valid. */
 const struct kube_watch_state *kube_associations_state(struct kube_associations *associations);
 
+/* Each one that can be used, by namespace and name. */
+void kube_associations_each(const struct kube_associations *associations,
+			    void (*fn)(void *arg, struct cred_table *table), void *arg);
+
 /*
  * What objects say of a service account, into object_known, object and object_why of facts; CRED_NOT_KNOWN until
  * the first list was read. *ret_table: has the object, for cred_table_unref(); NULL: there is none. object_why is

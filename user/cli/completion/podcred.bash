@@ -49,7 +49,7 @@ _podcred() {
   ready) options='--config --agent --pod-uid --resolver --pin-dir --json' ;;
   host) options='--root --dir --config --agent --cgroup --kubepods --agent-cgroup --pin-dir --without --best-effort --json' ;;
   features) options='--json' ;;
-  trust-policy) options='--config --associations --service-account --source --principal --issuer --convert' ;;
+  trust-policy) options='--config --associations --kubeconfig --context --service-account --source --principal --issuer --convert' ;;
   check-config) options='--associations' ;;
   version) options= ;;
   *) return ;;
