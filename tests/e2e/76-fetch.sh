@@ -9,11 +9,11 @@ set -u
 . "$(dirname "$0")/../lib/tap.sh"
 # shellcheck source=tests/lib/aws.sh
 . "$(dirname "$0")/../lib/aws.sh"
+# shellcheck source=tests/lib/fetch.sh
+. "$(dirname "$0")/../lib/fetch.sh"
 
 ACCOUNT=arn:aws:iam::111122223333
 CLUSTER=arn:aws:eks:eu-west-1:111122223333:cluster/demo
-FETCH_UID=$((ENV_UID + 1))
-ECS=http://169.254.170.2/v1/credentials
 SHARERS=(s1 s2 s3 s4 s5)
 PYTHON=/usr/bin/python3 # Debian's, which has boto3
 
@@ -48,25 +48,6 @@ associations() {
   entry long "roleArn: $ACCOUNT:role/long" 'durationSeconds: 7200'
 }
 
-serve_start() {
-  in_agent "$PODCRED" serve --config "$ENV_TMP/config.yaml" --associations "$ENV_TMP/associations.yaml" \
-    --user "$ENV_UID" --fetch-socket "$ENV_TMP/fetch.sock" --fetch-user "$FETCH_UID" >>"$ENV_TMP/serve.log" 2>&1 &
-  wait_for 10 agent_is_up || env_fail "the agent is not up: $(cat "$ENV_TMP/serve.log")"
-}
-
-starts=0
-is_connected() { [ "$(grep -c 'connected to the agent' "$ENV_TMP/fetch.log")" = $starts ]; }
-fetch_start() {
-  nsenter --net="/run/netns/$NODE_NETNS" "${ENV_EMPTY[@]}" SECRET_IN_ENV=do-not-inherit \
-    "$PODCRED" fetch --socket "$ENV_TMP/fetch.sock" --config "$ENV_TMP/config.yaml" \
-    --associations "$ENV_TMP/associations.yaml" --user "$FETCH_UID" >>"$ENV_TMP/fetch.log" 2>&1 &
-  FETCH_PID=$!
-  starts=$((starts + 1))
-  wait_for 10 is_connected ||
-    env_fail "fetch is not connected: $(cat "$ENV_TMP/fetch.log")"
-}
-fetch_stop() { kill "$FETCH_PID" && wait "$FETCH_PID"; }
-
 # How it was run is in the key id that it prints, as it may write no file.
 write_program() {
   cat >"$ENV_TMP/program" <<'SH'
@@ -81,18 +62,8 @@ SH
 
 # ---- what pods see ----
 
-pod_is_known() { podcred pods --json | jq -e --arg uid "${POD_UID[$1]}" 'any(.. | strings; . == $uid)'; }
-ask() { in_pod "$1" curl -s --max-time 10 -w '\n%{http_code}\n' "${2:-$ECS}"; }
-status() { ask "$@" | tail -n 1; }
-key() { ask "$@" | head -n 1 | jq -r '.AccessKeyId // .code'; }
-key_is() { [ "$(key "$2")" = "$1" ]; }
-key_is_not() { [ "$(key "$2")" != "$1" ]; }
-answers() { [ "$(status "$2")/$(key "$2")" = "$1" ]; } # answers STATUS/CODE POD
-
 waiting_are() { in_host curl -s "http://127.0.0.1:7778/metrics" | grep -qx "podcred_agent_requests_waiting $1"; }
 clear() { aws_do '{"clear": []}' >/dev/null; }
-assumed() { aws_calls "map(select(.action == \"AssumeRole\" and (.roleArn // \"\" | endswith(\"$1\")))) | $2"; }
-issued() { assumed "$1" 'last | .issued'; }
 calls_are() { [ "$(assumed "$2" length)" -ge "$1" ]; }
 
 env_up systemd
@@ -114,7 +85,7 @@ serve_start
 # ---- before fetch is there ----
 same 'static keys need no fetch' AKIAFIXED "$(key fixed)"
 same 'without fetch the others wait, and are told to come again' 503/CredentialsUninitialized "$(status web)/$(key web)"
-fetch_start
+fetch_start SECRET_IN_ENV=do-not-inherit
 
 # ---- STS ----
 check "boto3 gets what STS has made" bash -c "$(declare -f in_pod in_cgroup)
@@ -138,10 +109,7 @@ same 'a service account without an association' 404/NoCredentialsAssociated "$(s
 same 'two hours are asked for' "$(key long)" "$(issued /long)"
 same 'and an hour, as the node has a role itself' '7200 ValidationError|3600 null' \
   "$(assumed /long 'map("\(.parameters.DurationSeconds) \(.error)") | join("|")')"
-pod_add long2 burstable
-POD_ACCOUNT[long2]=long
-env_podlist "$ENV_TMP/pods.json"
-wait_for 10 pod_is_known long2
+pod_new long2 long
 same 'which is remembered' "$(key long2)/3600" "$(issued /long)/$(assumed /long 'last | .parameters.DurationSeconds')"
 same 'for all pods' 3 "$(assumed /long length)"
 
@@ -181,10 +149,7 @@ faulty=0
 new_pod() {
   faulty=$((faulty + 1))
   pod=f$faulty
-  pod_add $pod burstable
-  POD_ACCOUNT[$pod]=fault
-  env_podlist "$ENV_TMP/pods.json"
-  wait_for 10 pod_is_known $pod
+  pod_new $pod fault
 }
 designed() {
   local what=$1 want=$2
@@ -205,7 +170,6 @@ fault '"do": "reset"'
 designed 'STS resets' 503/ServiceUnavailable
 fault '"do": "mute"'
 designed 'STS says nothing' 503/CredentialsUninitialized
-status_is() { [ "$(status "$2")" = "$1" ]; }
 check 'but credentials come when it speaks again' wait_for 30 status_is 200 $pod
 fault '"do": "truncate", "bytes": 100'
 designed 'STS breaks off' 503/ServiceUnavailable

@@ -9,12 +9,12 @@ set -u
 . "$(dirname "$0")/../lib/tap.sh"
 # shellcheck source=tests/lib/aws.sh
 . "$(dirname "$0")/../lib/aws.sh"
+# shellcheck source=tests/lib/fetch.sh
+. "$(dirname "$0")/../lib/fetch.sh"
 # shellcheck source=tests/lib/kubeapi.sh
 . "$(dirname "$0")/../lib/kubeapi.sh"
 
 ACCOUNT=arn:aws:iam::111122223333
-FETCH_UID=$((ENV_UID + 1))
-ECS=http://169.254.170.2/v1/credentials
 ISSUER=https://kubernetes.default.svc
 
 config() {
@@ -29,39 +29,18 @@ credentials:
 YAML
 }
 
-serve_start() {
-  in_agent "$PODCRED" serve --config "$ENV_TMP/config.yaml" --associations "$ENV_TMP/associations.yaml" \
-    --user "$ENV_UID" --fetch-socket "$ENV_TMP/fetch.sock" --fetch-user "$FETCH_UID" >>"$ENV_TMP/serve.log" 2>&1 &
-  wait_for 10 agent_is_up || env_fail "the agent is not up: $(cat "$ENV_TMP/serve.log")"
-}
-starts=0
-is_connected() { [ "$(grep -c 'connected to the agent' "$ENV_TMP/fetch.log")" = $starts ]; }
-fetch_start() {
+fetch_as() { # SOURCE
   config "$1" >"$ENV_TMP/config.yaml"
-  nsenter --net="/run/netns/$NODE_NETNS" "${ENV_EMPTY[@]}" \
-    "$PODCRED" fetch --socket "$ENV_TMP/fetch.sock" --config "$ENV_TMP/config.yaml" --kubeconfig "$KUBE/kubeconfig" \
-    --associations "$ENV_TMP/associations.yaml" --user "$FETCH_UID" --node n1 >>"$ENV_TMP/fetch.log" 2>&1 &
-  FETCH_PID=$!
-  starts=$((starts + 1))
-  wait_for 10 is_connected || env_fail "fetch is not connected: $(cat "$ENV_TMP/fetch.log")"
+  fetch_start --kubeconfig "$KUBE/kubeconfig" --node n1
 }
-fetch_stop() { kill "$FETCH_PID" && wait "$FETCH_PID"; }
 
 new_pod() { # NAME [ACCOUNT]
-  pod_add "$1" burstable
-  POD_ACCOUNT[$1]=${2:-$1}
-  env_podlist "$ENV_TMP/pods.json"
+  pod_new "$@"
   api "$(jq -n --arg name "$1" --arg account "${POD_ACCOUNT[$1]}" --arg uid "${POD_UID[$1]}" \
     '{put: {kind: "ServiceAccount", apiVersion: "v1", metadata: {name: $account, namespace: "shop"}},
       pod: {name: $name, namespace: "shop", account: $account, uid: $uid}}')"
-  wait_for 10 pod_is_known "$1" || env_fail "pod $1 has no name"
 }
-pod_is_known() { podcred pods --json | jq -e --arg uid "${POD_UID[$1]}" 'any(.. | strings; . == $uid)'; }
 
-ask() { in_pod "$1" curl -s --max-time 10 -w '\n%{http_code}\n' "${@:2}"; }
-key() { ask "$1" "$ECS" | head -n 1 | jq -r '.AccessKeyId // .code'; }
-key_is_not() { [ "$(key "$2")" != "$1" ]; }
-status_is() { [ "$(ask "$2" "$ECS" | tail -n 1)" = "$1" ]; }
 last() { aws_calls "map(select(.action == \"$1\")) | last | $2"; }
 object() { # ACCOUNT SPEC
   api "$(jq -n --arg name "$1" --argjson spec "$2" '{put: {kind: "PodIdentityAssociation", apiVersion: "podcred.io/v1alpha1",
@@ -87,14 +66,14 @@ serve_start
 
 # ---- web identity: no credentials of the node ----
 aws_do '{"node": null}' >/dev/null
-fetch_start webIdentity
+fetch_as webIdentity
 new_pod web
 same 'a token of the pod, for a role that trusts the cluster' "$(key web)" "$(last AssumeRoleWithWebIdentity .issued)"
 same 'it is the pod that asks' "system:serviceaccount:shop:web" "$(last AssumeRoleWithWebIdentity .subject)"
 api '{"set": {"denied": ["create serviceaccounts/token"]}}'
 new_pod web2 web
 check 'without the right to make tokens' wait_for 10 status_is 403 web2
-check 'which the pod is told' grep -q 'serviceaccounts/token' <(ask web2 "$ECS")
+check 'which the pod is told' grep -q 'serviceaccounts/token' <(ask web2)
 api '{"set": {"denied": []}}'
 
 # ---- objects ----
@@ -113,17 +92,15 @@ check 'an object that is deleted takes its credentials along' wait_for 10 status
 # ---- IRSA ----
 api "$(jq -n --arg role "$ACCOUNT:role/of-irsa" '{put: {kind: "ServiceAccount", apiVersion: "v1", metadata: {name: "irsa", namespace: "shop",
   annotations: {"eks.amazonaws.com/role-arn": $role}}}}')"
-pod_add irsa burstable
-env_podlist "$ENV_TMP/pods.json"
+pod_new irsa
 api "$(jq -n --arg uid "${POD_UID[irsa]}" '{pod: {name: "irsa", namespace: "shop", account: "irsa", uid: $uid}}')"
-wait_for 10 pod_is_known irsa
 same 'the annotation of IRSA, without its webhook' "$(key irsa)/$ACCOUNT:role/of-irsa" \
   "$(last AssumeRoleWithWebIdentity .issued)/$(last AssumeRoleWithWebIdentity .roleArn)"
 
 # ---- EKS Auth ----
 fetch_stop
 aws_do '{"node": {"seconds": 3600}}' >/dev/null
-fetch_start eksAuth
+fetch_as eksAuth
 aws_do "{\"cluster\": {\"name\": \"demo\", \"issuer\": \"$ISSUER\"}, \"associate\": {\"cluster\": \"demo\", \"namespace\": \"shop\",
   \"service_account\": \"eks\", \"role\": \"$ACCOUNT:role/of-eks\"}}" >/dev/null
 new_pod eks
@@ -132,7 +109,7 @@ new_pod eks2 eks
 api '{"account_token": {"pod": "eks2", "namespace": "shop", "audience": "pods.eks.amazonaws.com"}}'
 jq -r . "$ENV_TMP/api.out" >"$ENV_TMP/token"
 api '{"set": {"denied": ["create serviceaccounts/token"]}}'
-key=$(ask eks2 -H "Authorization: $(cat "$ENV_TMP/token")" http://169.254.170.23/v1/credentials | head -n 1 | jq -r '.AccessKeyId // .code')
+key=$(ask eks2 http://169.254.170.23/v1/credentials -H "Authorization: $(cat "$ENV_TMP/token")" | head -n 1 | jq -r '.AccessKeyId // .code')
 same 'and with the one that the pod sends' "$key" "$(last AssumeRoleForPodIdentity .issued)"
 new_pod none
 api '{"set": {"denied": []}}'

@@ -33,6 +33,8 @@
 #include "kube/kubeconfig.h"
 #include "upstream/upstream.h"
 
+#define FLUSH_NS (100 * CLOCK_MS)
+
 struct daemon_fetch {
 	const struct daemon_fetch_options *options;
 	const struct config *config; /* in force */
@@ -48,6 +50,7 @@ struct daemon_fetch {
 	struct fetch_trust *trust;
 	struct fetch_desk *desk;
 	struct upstream *upstream;
+	struct loop_timer *flush; /* set: what serve has been told is to be forgotten */
 	int channel; /* to podcred run; negative: it did not start us */
 	bool connected;
 };
@@ -99,9 +102,10 @@ static void on_trust_changed(void *arg)
 	send_keys(arg);
 }
 
-static void flush(struct daemon_fetch *d, const char *pod_uid)
+static void flush(void *arg)
 {
-	const struct upstream_message m = {.type = UPSTREAM_FLUSH, .flush = {.pod_uid = pod_uid}};
+	const struct daemon_fetch *d = arg;
+	const struct upstream_message m = {.type = UPSTREAM_FLUSH};
 
 	if (d->connected && upstream_send(d->upstream, UPSTREAM_FETCH, &m) < 0)
 		log_warn("the agent cannot be told that associations have changed");
@@ -159,9 +163,12 @@ static int connect_to_agent(struct daemon_fetch *d, struct pc_err *err)
 
 /* ---- associations ---- */
 
+/* A list of objects changes many at once. */
 static void on_changed(void *arg)
 {
-	flush(arg, NULL);
+	const struct daemon_fetch *d = arg;
+
+	loop_timer_after(d->flush, FLUSH_NS);
 }
 
 static void say_reload(struct daemon_fetch *d, int r, const struct pc_err *err)
@@ -172,7 +179,7 @@ static void say_reload(struct daemon_fetch *d, int r, const struct pc_err *err)
 	}
 	log_info("%zu association%s read again", cred_store_count(d->associations),
 		 plural(cred_store_count(d->associations)));
-	flush(d, NULL);
+	flush(d);
 }
 
 /* ---- the configuration ---- */
@@ -322,6 +329,7 @@ static int open_loop(struct daemon_fetch *d, struct pc_err *err)
 	int r = loop_new(&d->loop);
 
 	r = r ?: daemon_signals(d->loop, on_stop, on_reload, d);
+	r = r ?: loop_timer_new(d->loop, flush, d, &d->flush);
 	return r < 0 ? pc_err_set(err, r, "cannot begin: %s", strerror(-r)) : 0;
 }
 
@@ -390,7 +398,15 @@ static int find_api(struct daemon_fetch *d, struct pc_err *err)
 
 static int open_associations(struct daemon_fetch *d, struct pc_err *err)
 {
+	const struct config_credentials *c = &d->config->credentials;
 	const char *path = d->options->associations;
+
+	if (!path && !c->objects && !c->migration.irsa && !c->migration.kube2iam &&
+	    !c->migration.kiam && c->source != CONFIG_SOURCE_EKS_AUTH)
+		return pc_err_set(
+			err, -EINVAL,
+			"nothing says which role a pod gets; give --associations FILE, or "
+			"turn on objects or an annotation in the configuration");
 
 	return path ? cred_store_open(path, d->associations_fd > 0 ? d->associations_fd : 0,
 				      &d->associations, err)

@@ -62,13 +62,23 @@ static struct question *question_new(struct fetch_desk *desk, uint64_t id)
 	return q;
 }
 
-static void send_message(const struct fetch_desk *desk, const struct upstream_message *m)
+static int send_message(const struct fetch_desk *desk, const struct upstream_message *m)
 {
 	int r = upstream_send(*desk->options.upstream, UPSTREAM_FETCH, m);
 
 	if (r < 0 && r != -ENOTCONN)
 		log_warn("cannot answer the agent (%s): %s", upstream_type_name(m->type),
 			 strerror(-r));
+	return r;
+}
+
+/* One line of what can be sent: texts of others may be cut in the middle of a character. */
+static void one_line(const char *text, char ret[UPSTREAM_TEXT_SIZE])
+{
+	snprintf(ret, UPSTREAM_TEXT_SIZE, "%s", text && *text ? text : "it failed");
+	for (char *c = ret; *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
 }
 
 static void refuse(const struct fetch_desk *desk, const struct upstream_refusal *refusal)
@@ -76,9 +86,23 @@ static void refuse(const struct fetch_desk *desk, const struct upstream_refusal 
 	struct upstream_message m = {.type = UPSTREAM_REFUSAL, .refusal = *refusal};
 	char line[UPSTREAM_TEXT_SIZE];
 
-	snprintf(line, sizeof(line), "%s", refusal->message);
+	one_line(refusal->message, line);
 	m.refusal.message = line;
 	send_message(desk, &m);
+}
+
+/* Whoever asked must not wait for an answer that no message can hold. */
+static void send_answer(const struct fetch_desk *desk, uint64_t id,
+			const struct upstream_message *m)
+{
+	const struct upstream_refusal refusal = {.id = id,
+						 .reason = UPSTREAM_INTERNAL,
+						 .message = "the answer cannot be passed on",
+						 .retry_ms = 10000};
+	int r = send_message(desk, m);
+
+	if (r == -EINVAL || r == -EMSGSIZE || r == -ENOMEM)
+		refuse(desk, &refusal);
 }
 
 static void refuse_busy(const struct fetch_desk *desk, uint64_t id)
@@ -147,7 +171,7 @@ static void grant(const struct fetch_desk *desk, uint64_t id, const struct fetch
 			},
 	};
 
-	send_message(desk, &m);
+	send_answer(desk, id, &m);
 }
 
 static void on_reply(void *arg, const struct fetch_reply *reply)
@@ -200,7 +224,7 @@ static void on_document(void *arg, const struct fetch_document *document)
 
 	q->document = NULL;
 	if (document->class == FETCH_DOCUMENT)
-		send_message(q->desk, &m);
+		send_answer(q->desk, q->id, &m);
 	else
 		refuse(q->desk,
 		       &(const struct upstream_refusal){.id = q->id,
@@ -221,9 +245,8 @@ static void ask_metadata(struct question *q, const struct upstream_metadata *m)
 
 /* ---- reviews ---- */
 
-static void on_review(void *arg, const struct kube_token_review_result *result)
+static void give_verdict(const struct question *q, const struct kube_token_review_result *result)
 {
-	struct question *q = arg;
 	const struct upstream_message m = {.type = UPSTREAM_VERDICT,
 					   .verdict = {.id = q->id,
 						       .name_space = result->name_space,
@@ -231,16 +254,33 @@ static void on_review(void *arg, const struct kube_token_review_result *result)
 						       .pod_uid = result->pod_uid,
 						       .valid_ms = REVIEW_MS}};
 
+	send_answer(q->desk, q->id, &m);
+}
+
+static bool is_of_a_pod(const struct kube_token_review_result *result)
+{
+	return *result->name_space && *result->service_account && *result->pod_uid;
+}
+
+static void on_review(void *arg, const struct kube_token_review_result *result)
+{
+	struct question *q = arg;
+	struct upstream_refusal refusal = {.id = q->id,
+					   .reason = UPSTREAM_TOKEN_INVALID,
+					   .message = result->why,
+					   .retry_ms = REVIEW_MS};
+
 	q->review = NULL;
-	if (!result->error && result->authenticated)
-		send_message(q->desk, &m);
+	if (result->error) {
+		refusal.reason = UPSTREAM_UNAVAILABLE;
+		refusal.retry_ms = 1000;
+	} else if (result->authenticated && !is_of_a_pod(result)) {
+		refusal.message = "not the token of a pod";
+	}
+	if (!result->error && result->authenticated && is_of_a_pod(result))
+		give_verdict(q, result);
 	else
-		refuse(q->desk, &(const struct upstream_refusal){
-					.id = q->id,
-					.reason = result->error ? UPSTREAM_UNAVAILABLE
-								: UPSTREAM_TOKEN_INVALID,
-					.message = result->why,
-					.retry_ms = result->error ? 1000 : REVIEW_MS});
+		refuse(q->desk, &refusal);
 	question_free(q);
 }
 

@@ -20,6 +20,7 @@
 
 struct files {
 	char credentials[1200], config[1200]; /* paths */
+	bool named; /* somebody has said where the credentials are: they are to be readable */
 	const char *profile;
 };
 
@@ -40,6 +41,7 @@ static struct files files_of(const struct config_node_credentials *config)
 
 	path_of("AWS_SHARED_CREDENTIALS_FILE", "credentials", files.credentials);
 	path_of("AWS_CONFIG_FILE", "config", files.config);
+	files.named = config->path[0] || getenv("AWS_SHARED_CREDENTIALS_FILE");
 	if (config->path[0])
 		snprintf(files.credentials, sizeof(files.credentials), "%s", config->path);
 	files.profile = config->profile[0]    ? config->profile
@@ -48,13 +50,15 @@ static struct files files_of(const struct config_node_credentials *config)
 	return files;
 }
 
-/* A file that is not there says nothing. */
-static int read_one(const char *path, const char *name, bool is_config, struct fetch_profile *ret)
+/* A file that is not there says nothing; nor does somebody else's, in a home that is perhaps not ours. */
+static int read_one(const char *path, const struct files *files, bool is_config,
+		    struct fetch_profile *ret)
 {
 	_cleanup_secret_ char *text = NULL;
+	const char *name = files->profile;
 	int r = secret_read(path, MAX_FILE, &text, NULL);
 
-	if (r == -ENOENT || r == -ENOTDIR || r == -EACCES)
+	if (r == -ENOENT || r == -ENOTDIR || (r == -EACCES && (is_config || !files->named)))
 		return 0;
 	return r < 0 ? r : fetch_profile_read(text, name, is_config, ret);
 }
@@ -62,9 +66,9 @@ static int read_one(const char *path, const char *name, bool is_config, struct f
 /* The credentials file goes before the config file. */
 static int read_profile(const struct files *files, struct fetch_profile *ret)
 {
-	int r = read_one(files->config, files->profile, true, ret);
+	int r = read_one(files->config, files, true, ret);
 
-	return r < 0 ? r : read_one(files->credentials, files->profile, false, ret);
+	return r < 0 ? r : read_one(files->credentials, files, false, ret);
 }
 
 static bool has_some(const struct fetch_env *env, const struct config_node_credentials *config,
