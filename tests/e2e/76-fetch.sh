@@ -9,8 +9,8 @@ set -u
 . "$(dirname "$0")/../lib/tap.sh"
 # shellcheck source=tests/lib/aws.sh
 . "$(dirname "$0")/../lib/aws.sh"
-# shellcheck source=tests/lib/fetch.sh
-. "$(dirname "$0")/../lib/fetch.sh"
+# shellcheck source=tests/lib/fetch_pods.sh
+. "$(dirname "$0")/../lib/fetch_pods.sh"
 
 ACCOUNT=arn:aws:iam::111122223333
 CLUSTER=arn:aws:eks:eu-west-1:111122223333:cluster/demo

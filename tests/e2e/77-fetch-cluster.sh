@@ -9,8 +9,8 @@ set -u
 . "$(dirname "$0")/../lib/tap.sh"
 # shellcheck source=tests/lib/aws.sh
 . "$(dirname "$0")/../lib/aws.sh"
-# shellcheck source=tests/lib/fetch.sh
-. "$(dirname "$0")/../lib/fetch.sh"
+# shellcheck source=tests/lib/fetch_pods.sh
+. "$(dirname "$0")/../lib/fetch_pods.sh"
 # shellcheck source=tests/lib/kubeapi.sh
 . "$(dirname "$0")/../lib/kubeapi.sh"
 
