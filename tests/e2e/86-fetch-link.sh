@@ -226,6 +226,17 @@ check_not 'whatever its mode' dialled $((FETCH_UID + 1))
 check 'with a line in the log' wait_for 10 grep -q "of user $((FETCH_UID + 1)) at .*: that user may not" "$ENV_TMP/serve.log"
 chmod 660 "$SOCKET"
 same 'fetch itself is still there' '200 ASIADB' "$(answer db $ECS)"
+second() { # PATTERN PATH
+  in_agent "$PODCRED" serve --agent "$NODE_V4:7778" --associations "$ENV_TMP/associations.yaml" --metrics-address off \
+    --fetch-socket "$2" >"$ENV_TMP/second.log" 2>&1
+  [ $? -eq 1 ] && grep -q "$1" "$ENV_TMP/second.log" && return
+  note "$(cat "$ENV_TMP/second.log")"
+  return 1
+}
+check 'a second agent cannot take the socket' second "another process listens at $SOCKET" "$SOCKET"
+check 'a file is left alone' second 'is not a socket' "$ENV_TMP/associations.yaml"
+check 'a place that does not exist' second 'No such file or directory' /nowhere/fetch.sock
+same 'the first one still has its fetch' '200 ASIADB' "$(answer db $ECS)"
 mode garbage
 answer none $ECS >"$ENV_TMP/again"
 check 'a fetch that sends nonsense is cut off' wait_for 10 connected 0
