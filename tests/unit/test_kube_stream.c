@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* MODULES: kube base */
+/* MODULES: kube identity base */
 /* LIBS: -ljansson */
 /* Lists and watches cut into objects: what is inside and around them, their size, and where the bytes
  * are split. What is no list is refused. The fuzz target does the same with what nobody thought of. */
