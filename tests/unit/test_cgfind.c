@@ -191,6 +191,37 @@ static void test_survey(void **state)
 	}
 }
 
+/* In steps, however small, it finds the same. */
+static void test_survey_in_steps(void **state)
+{
+	_cleanup_(cgsurvey_done) struct cgsurvey whole = {0};
+	const struct cgsurvey *found;
+	struct cgsurvey_walk *walk;
+	size_t steps = 1;
+	int r;
+
+	(void)state;
+	make("kubepods/" UID_1 "/" HEX);
+	make("kubepods/burstable/" UID_2);
+	make("k8s.io/" HEX);
+	assert_int_equal(cgsurvey_take(".", 0, &whole), 0);
+	assert_int_equal(whole.n, 4);
+	assert_int_equal(cgsurvey_walk_start(".", 0, &walk), 0);
+	while ((r = cgsurvey_walk_on(walk, 1)) == 1)
+		steps++;
+	assert_int_equal(r, 0);
+	assert_true(steps > whole.n);
+	found = cgsurvey_walk_found(walk);
+	assert_int_equal(found->n, whole.n);
+	for (size_t i = 0; i < whole.n; i++) {
+		assert_string_equal(found->v[i].path, whole.v[i].path);
+		assert_int_equal(found->v[i].kubepods, whole.v[i].kubepods);
+	}
+	assert_null(cgsurvey_walk_free(walk));
+	assert_int_equal(cgsurvey_walk_start("nothing", 0, &walk), -ENOENT);
+	assert_null(walk);
+}
+
 static void test_realm(void **state)
 {
 	static const char *const realms[][2] = {
@@ -289,6 +320,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_find_kubepods, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_find_in_container, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_survey, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_survey_in_steps, setup, teardown),
 		cmocka_unit_test(test_realm),
 		cmocka_unit_test(test_mountinfo),
 		cmocka_unit_test(test_this_machine),

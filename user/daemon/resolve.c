@@ -183,6 +183,7 @@ static void finish(struct resolver *res)
 	resolver_gone_stop(res);
 	loop_free(res->loop); /* before the descriptors that it watches */
 	resolver_quota_stop(res);
+	resolver_around_stop(res);
 	resolver_links_stop(res);
 	resolver_cgroups_stop(res);
 	registry_free(res->registry);

@@ -19,28 +19,16 @@ struct node {
 	unsigned depth;
 };
 
-struct walk {
-	const char *start;
+struct cgsurvey_walk {
+	char *start;
 	int fd;
 	unsigned flags;
-	struct cgsurvey *found;
+	struct cgsurvey found;
 	struct node *queue;
 	size_t n, room;
+	size_t at; /* of the queue: what is being looked into */
+	DIR *dir; /* which it is open as; NULL: not yet */
 };
-
-static void cleanup_walk(struct walk *w)
-{
-	for (size_t i = 0; i < w->n; i++)
-		free(w->queue[i].path);
-	free(w->queue);
-	cleanup_close(&w->fd);
-}
-
-static void cleanup_dir(DIR **dir)
-{
-	if (*dir)
-		closedir(*dir);
-}
 
 /* Room for one more of size bytes each. */
 static int grow(void *v, size_t n, size_t *room, size_t size)
@@ -58,7 +46,7 @@ static int grow(void *v, size_t n, size_t *room, size_t size)
 	return 0;
 }
 
-static int enqueue(struct walk *w, const char *path, long kubepods, unsigned depth)
+static int enqueue(struct cgsurvey_walk *w, const char *path, long kubepods, unsigned depth)
 {
 	int r;
 
@@ -71,7 +59,7 @@ static int enqueue(struct walk *w, const char *path, long kubepods, unsigned dep
 	return w->queue[w->n].path ? (w->n++, 0) : -ENOMEM;
 }
 
-static bool is_populated(const struct walk *w, const char *path)
+static bool is_populated(const struct cgsurvey_walk *w, const char *path)
 {
 	_cleanup_free_ char *file = NULL;
 	_cleanup_close_ int fd = -EBADF;
@@ -88,10 +76,10 @@ static bool is_populated(const struct walk *w, const char *path)
 	return strstr(text, "populated 1");
 }
 
-static int add(struct walk *w, enum cgsurvey_kind kind, const char *path, long kubepods,
+static int add(struct cgsurvey_walk *w, enum cgsurvey_kind kind, const char *path, long kubepods,
 	       const struct cgpath_pod *pod)
 {
-	struct cgsurvey *found = w->found;
+	struct cgsurvey *found = &w->found;
 	struct cgsurvey_entry entry = {
 		.kind = kind, .kubepods = kubepods, .populated = is_populated(w, path)};
 	int r = grow(&found->v, found->n, &found->room, sizeof(*found->v));
@@ -141,7 +129,7 @@ static bool is_kubernetes(const char *path, const char *name, size_t prefix)
 }
 
 /* A directory below a kubepods: a QoS class, or a pod. */
-static int look_inside(struct walk *w, const struct node *node, const char *path)
+static int look_inside(struct cgsurvey_walk *w, const struct node *node, const char *path)
 {
 	struct cgpath_pod pod;
 	enum cgpath_reason reason = cgpath_parse(path, strlen(path), &pod);
@@ -151,7 +139,8 @@ static int look_inside(struct walk *w, const struct node *node, const char *path
 	return reason == CGPATH_OK ? add(w, CGSURVEY_POD, path, node->kubepods, &pod) : 0;
 }
 
-static int look_outside(struct walk *w, const struct node *node, const char *path, const char *name)
+static int look_outside(struct cgsurvey_walk *w, const struct node *node, const char *path,
+			const char *name)
 {
 	size_t prefix = container_prefix(name);
 	struct cgpath_pod pod;
@@ -159,7 +148,7 @@ static int look_outside(struct walk *w, const struct node *node, const char *pat
 
 	if (cgpath_is_kubepods(name, strlen(name))) {
 		r = add(w, CGSURVEY_KUBEPODS, path, -1, NULL);
-		return r < 0 ? r : enqueue(w, path, (long)w->found->n - 1, node->depth + 1);
+		return r < 0 ? r : enqueue(w, path, (long)w->found.n - 1, node->depth + 1);
 	}
 	if (cgpath_parse(path, strlen(path), &pod) == CGPATH_OK)
 		return add(w, CGSURVEY_POD, path, -1, &pod);
@@ -180,51 +169,116 @@ static bool is_directory(int dir, const struct dirent *entry)
 	return fstatat(dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
 }
 
-/* A directory that went away or may not be read has no children; only the start must be readable. */
-static int look_into(struct walk *w, size_t i)
+static int look_at(struct cgsurvey_walk *w, const struct dirent *entry)
 {
-	const struct node node = w->queue[i]; /* the queue may move */
-	_cleanup_(cleanup_dir) DIR *dir = NULL;
-	struct dirent *entry;
-	int fd, r = 0;
+	const struct node node = w->queue[w->at]; /* the queue may move */
+	_cleanup_free_ char *path = NULL;
 
-	fd = openat(w->fd, *node.path ? node.path : ".",
-		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return *node.path ? 0 : -errno;
-	dir = fdopendir(fd);
-	if (!dir) {
-		close(fd);
+	if (entry->d_name[0] == '.' || !is_directory(dirfd(w->dir), entry))
+		return 0;
+	if (asprintf(&path, "%s%s%s", node.path, *node.path ? "/" : "", entry->d_name) < 0)
 		return -ENOMEM;
-	}
-	while (r == 0 && (entry = readdir(dir)) != NULL) {
-		_cleanup_free_ char *path = NULL;
+	return node.kubepods >= 0
+		       ? look_inside(w, &node, path)
+		       : look_outside(w, &node, path,
+				      strrchr(path, '/') ? strrchr(path, '/') + 1 : path);
+}
 
-		if (entry->d_name[0] == '.' || !is_directory(dirfd(dir), entry))
-			continue;
-		if (asprintf(&path, "%s%s%s", node.path, *node.path ? "/" : "", entry->d_name) < 0)
-			return -ENOMEM;
-		r = node.kubepods >= 0
-			    ? look_inside(w, &node, path)
-			    : look_outside(w, &node, path,
-					   strrchr(path, '/') ? strrchr(path, '/') + 1 : path);
-	}
+/* A directory that went away or may not be read has no children; only the start must be readable. */
+static int open_dir(struct cgsurvey_walk *w)
+{
+	const char *path = w->queue[w->at].path;
+	int fd = openat(w->fd, *path ? path : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return *path ? 0 : -errno;
+	w->dir = fdopendir(fd);
+	if (w->dir)
+		return 0;
+	close(fd);
+	return -ENOMEM;
+}
+
+static void close_dir(struct cgsurvey_walk *w)
+{
+	if (w->dir)
+		closedir(w->dir);
+	w->dir = NULL;
+}
+
+int cgsurvey_walk_start(const char *start, unsigned flags, struct cgsurvey_walk **ret)
+{
+	struct cgsurvey_walk *w = calloc(1, sizeof(*w));
+	int r = 0;
+
+	if (!w)
+		return -ENOMEM;
+	w->flags = flags;
+	w->fd = open(start, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (w->fd < 0)
+		r = -errno;
+	w->start = strdup(start);
+	if (r == 0)
+		r = w->start ? enqueue(w, "", -1, 0) : -ENOMEM;
+	if (r < 0)
+		w = cgsurvey_walk_free(w);
+	*ret = w;
 	return r;
+}
+
+int cgsurvey_walk_on(struct cgsurvey_walk *w, size_t entries)
+{
+	while (w->at < w->n) {
+		const struct dirent *entry;
+		int r = w->dir ? 0 : open_dir(w);
+
+		if (r < 0)
+			return r;
+		while (w->dir && (entry = readdir(w->dir)) != NULL) {
+			r = look_at(w, entry);
+			if (r < 0)
+				return r;
+			if (--entries == 0)
+				return 1;
+		}
+		close_dir(w);
+		w->at++;
+	}
+	return 0;
+}
+
+const struct cgsurvey *cgsurvey_walk_found(const struct cgsurvey_walk *w)
+{
+	return &w->found;
+}
+
+struct cgsurvey_walk *cgsurvey_walk_free(struct cgsurvey_walk *w)
+{
+	if (!w)
+		return NULL;
+	for (size_t i = 0; i < w->n; i++)
+		free(w->queue[i].path);
+	free(w->queue);
+	close_dir(w);
+	cleanup_close(&w->fd);
+	cgsurvey_done(&w->found);
+	free(w->start);
+	free(w);
+	return NULL;
 }
 
 int cgsurvey_take(const char *start, unsigned flags, struct cgsurvey *ret)
 {
-	_cleanup_(cleanup_walk) struct walk w = {
-		.start = start, .fd = -EBADF, .flags = flags, .found = ret};
-	int r;
+	struct cgsurvey_walk *w;
+	int r = cgsurvey_walk_start(start, flags, &w);
 
 	*ret = (struct cgsurvey){};
-	w.fd = open(start, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (w.fd < 0)
-		return -errno;
-	r = enqueue(&w, "", -1, 0);
-	for (size_t i = 0; r == 0 && i < w.n; i++)
-		r = look_into(&w, i);
+	if (r < 0)
+		return r;
+	r = cgsurvey_walk_on(w, SIZE_MAX);
+	*ret = w->found;
+	w->found = (struct cgsurvey){};
+	cgsurvey_walk_free(w);
 	return r;
 }
 

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stddef.h>
 
 #include "identity/pod.h"
 
@@ -41,6 +42,14 @@ struct cgsurvey {
 /* -E2BIG: more directories than that; other -errno of start. cgsurvey_done also after a failure. */
 int cgsurvey_take(const char *start, unsigned flags, struct cgsurvey *ret);
 void cgsurvey_done(struct cgsurvey *survey);
+
+/* The same in steps, for a loop that has other things to do. Each looks at so many entries of directories: 1, there are
+ * more; 0, that was all of it; -errno as above. What was found is the walk's; free returns NULL, and NULL is fine. */
+struct cgsurvey_walk;
+int cgsurvey_walk_start(const char *start, unsigned flags, struct cgsurvey_walk **ret);
+int cgsurvey_walk_on(struct cgsurvey_walk *walk, size_t entries);
+const struct cgsurvey *cgsurvey_walk_found(const struct cgsurvey_walk *walk);
+struct cgsurvey_walk *cgsurvey_walk_free(struct cgsurvey_walk *walk);
 
 /*
  * The directory in which the kubelet of this kubepods and its runtime make their cgroups, owned by

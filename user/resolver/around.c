@@ -16,6 +16,9 @@
 /* At most one in so many parts of the time is spent here. */
 #define AROUND_SHARE 200
 
+/* Entries of directories in one turn of the loop, a few milliseconds: new pods wait meanwhile. */
+#define AROUND_STEP 100
+
 /* A runtime that does not use the kubelet's cgroups: no event tells of that. */
 static void look_for_strays(struct resolver *res, const struct cgsurvey *survey)
 {
@@ -76,25 +79,46 @@ static void look_for_listed(struct resolver *res, const struct cgsurvey *survey)
 	kern_runtime_write(res->maps.runtime, PODCRED_RUNTIME_LIST_ABSENT, absent);
 }
 
-static void look(struct resolver *res)
+/* As cgsurvey_walk_on(). */
+static int go_on(struct resolver *res)
 {
-	_cleanup_(cgsurvey_done) struct cgsurvey survey = {0};
-	bool seen = cgsurvey_around(res->mount, res->kubepods, &survey) == 0;
+	_cleanup_free_ char *realm = NULL;
+	int r = 0;
 
-	look_for_strays(res, seen ? &survey : NULL);
-	look_for_listed(res, seen ? &survey : NULL);
+	if (!res->around.walk) {
+		realm = cgsurvey_realm(res->mount, res->kubepods);
+		r = realm ? cgsurvey_walk_start(realm, 0, &res->around.walk) : -ENOMEM;
+	}
+	return r < 0 ? r : cgsurvey_walk_on(res->around.walk, AROUND_STEP);
 }
 
-/* New pods wait meanwhile: with thousands of cgroups the less often, the longer it takes. */
+static void conclude(struct resolver *res, bool seen)
+{
+	const struct cgsurvey *survey = seen ? cgsurvey_walk_found(res->around.walk) : NULL;
+
+	look_for_strays(res, survey);
+	look_for_listed(res, survey);
+	res->around.walk = cgsurvey_walk_free(res->around.walk);
+}
+
+/* With thousands of cgroups the less often, the longer it takes. */
 static void look_around(void *arg)
 {
-	uint64_t began = clock_mono_ns(), took;
+	uint64_t began = clock_mono_ns();
 	struct resolver *res = arg;
+	int r = go_on(res);
 
-	look(res);
-	took = clock_mono_ns() - began;
-	log_debug("looked around kubepods for %llu ms", (unsigned long long)(took / CLOCK_MS));
-	loop_timer_after(res->around.timer, RESOLVE_RARE_NS + AROUND_SHARE * took);
+	if (r <= 0)
+		conclude(res, r == 0);
+	res->around.took_ns += clock_mono_ns() - began;
+	if (r > 0) {
+		loop_timer_after(res->around.timer, 0);
+		return;
+	}
+	log_debug("looked around kubepods for %llu ms",
+		  (unsigned long long)(res->around.took_ns / CLOCK_MS));
+	loop_timer_after(res->around.timer, RESOLVE_RARE_NS + AROUND_SHARE * res->around.took_ns);
+	res->around.took_ns = 0;
 }
 
 int resolver_around_start(struct resolver *res, struct pc_err *err)
@@ -105,4 +129,9 @@ int resolver_around_start(struct resolver *res, struct pc_err *err)
 	if (r == 0)
 		loop_timer_after(res->around.timer, 0);
 	return r;
+}
+
+void resolver_around_stop(struct resolver *res)
+{
+	res->around.walk = cgsurvey_walk_free(res->around.walk);
 }

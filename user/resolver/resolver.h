@@ -100,6 +100,8 @@ struct resolver {
 
 	struct resolve_around {
 		struct loop_timer *timer;
+		struct cgsurvey_walk *walk; /* NULL: between two */
+		uint64_t took_ns; /* that of it so far */
 		uint64_t
 			absent_ns; /* CLOCK_MONOTONIC: since when no pod that should run does; 0: one does */
 		size_t absent; /* of them, as it was said */
@@ -178,6 +180,7 @@ void resolver_links_stop(struct resolver *res);
 /* ---- around.c: pods that run elsewhere ---- */
 
 int resolver_around_start(struct resolver *res, struct pc_err *err);
+void resolver_around_stop(struct resolver *res);
 
 /* ---- quota.c: what only time takes away ---- */
 
