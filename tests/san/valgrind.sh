@@ -91,6 +91,21 @@ hostile() {
 config good 'policy: [{namespace: other, action: deny}, {namespace: web, action: redirect}]\n'
 clean 0 'check-config' vg check-config "$ENV_TMP/good.yaml"
 clean 0 'check-config --associations' vg check-config --associations "$ENV_TMP/associations.yaml"
+cat >"$ENV_TMP/roles.yaml" <<'YAML'
+associations:
+  - {namespace: shop, serviceAccount: web, roleArn: "arn:aws:iam::111122223333:role/app", tags: {"\u00e4": b, "\u00f6": c}}
+  - {namespace: shop, serviceAccount: api, role: r, exec: {command: [/bin/keys, -p], environment: {A: b}}}
+  - {namespace: bank, serviceAccount: api, roleArn: "arn:aws:iam::111122223333:role/app", disableSessionTags: true, policy: '{}',
+     targetRoleArn: "arn:aws:iam::444455556666:role/there"}
+YAML
+printf 'credentials: {cluster: {name: demo}, nodeCredentials: [{exec: {command: [/a]}}, imds], migration: {irsa: true}}\n' >"$ENV_TMP/section.yaml"
+clean 0 'check-config: roles' vg check-config "$ENV_TMP/section.yaml" --associations "$ENV_TMP/roles.yaml"
+clean 0 'trust-policy' vg trust-policy --associations "$ENV_TMP/roles.yaml" --principal arn:x app there
+clean 1 'trust-policy without a principal' vg trust-policy --associations "$ENV_TMP/roles.yaml" app
+vg trust-policy --source eksAuth --service-account shop/web arn:aws:iam::111122223333:role/app >"$ENV_TMP/policy.json"
+clean 0 'trust-policy --convert' vg trust-policy --convert "$ENV_TMP/policy.json" --principal arn:x
+clean 0 'trust-policy --convert, for tokens' vg trust-policy --convert "$ENV_TMP/policy.json" --source webIdentity \
+  --principal arn:aws:iam::111122223333:oidc-provider/oidc.example.com
 hostile binary '\x00\xff\xfe\x01'
 hostile unclosed 'policy: [{namespace: "shop'
 hostile deep "$(printf '[%.0s' {1..3000})"
@@ -116,6 +131,10 @@ for to in '' $V4:80 "[fd00:ec2::23]:80" 192.0.2.1:80; do
   clean 0 "explain ${to:-all}" pinned explain --pod shop/web ${to:+--to "$to"}
   clean 0 "explain ${to:-all}, JSON" pinned explain --pod shop/web ${to:+--to "$to"} --json
 done
+clean 0 'explain, with associations' pinned explain --pod shop/web --associations "$ENV_TMP/roles.yaml" --config "$ENV_TMP/section.yaml"
+clean 0 'explain, with associations, JSON' pinned explain --pod shop/web --associations "$ENV_TMP/roles.yaml" --json
+clean 1 'explain, with a kubeconfig that is none' pinned explain --pod shop/web --config "$ENV_TMP/section.yaml" \
+  --kubeconfig "$ENV_TMP/roles.yaml"
 clean 1 'explain an unknown pod' pinned explain --pod shop/none
 clean 1 'explain a bad address' pinned explain --pod shop/web --to 1.2.3
 clean 1 'trace --count 0' pinned trace --count 0
