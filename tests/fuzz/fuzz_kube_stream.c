@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* MODULES: kube base */
+/* MODULES: kube identity base */
 /* LIBS: -ljansson */
 /*
  * Lists and watches, cut into objects. The first byte says which, and how the rest is split: that must
