@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/plural.h"
+#include "base/secret_pool.h"
 #include "config/config.h"
 #include "credentials/store.h"
 #include "daemon/fetch_link.h"
@@ -66,6 +67,7 @@ struct serve {
 		[SERVE_LISTEN_MAX]; /* the node has that address by now: IPv6 may be off, or late */
 	struct loop_timer *turn, *retry;
 	bool tells; /* metrics */
+	bool swappable; /* it was said that secrets may be swapped */
 	unsigned delay_s; /* before the next try */
 	int64_t drain_ms; /* it ends by then, or when nobody waits any more; 0: it does not end */
 };
@@ -152,11 +154,22 @@ static void drain(const struct serve *serve)
 	loop_stop(serve->loop, 0);
 }
 
+/* Once, when there are more credentials than may be locked. */
+static void say_swappable(struct serve *serve)
+{
+	if (serve->swappable || !secret_pool_is_swappable())
+		return;
+	serve->swappable = true;
+	log_warn("not all credentials are in memory that is never swapped (RLIMIT_MEMLOCK); raise "
+		 "LimitMEMLOCK of the service, or have no swap");
+}
+
 static void take_turn(void *arg)
 {
-	const struct serve *serve = arg;
+	struct serve *serve = arg;
 	int next_ms = agent_server_turn(serve->server);
 
+	say_swappable(serve);
 	if (serve->drain_ms) {
 		drain(serve);
 		next_ms = next_ms < DRAIN_POLL_MS ? next_ms : DRAIN_POLL_MS;
