@@ -45,7 +45,7 @@ rejects 2 'unexpected argument "now"; .*--help.*' 'unexpected argument' "$PODCRE
 rejects 2 '--pods is given twice; .*' 'option given twice' "$PODCRED" resolve --pods a --pods b
 rejects 2 'no file given; podcred check-config FILE' 'check-config without a file' \
   "$PODCRED" check-config
-for command in load unload run resolve serve status pods peers flows targets features; do
+for command in load unload run resolve serve fetch status pods peers flows targets features; do
   rejects 2 'unknown option "--nonsense"; .*' "$command refuses unknown options" \
     "$PODCRED" $command --nonsense
 done
@@ -250,6 +250,29 @@ rejects 1 "cannot read $ENV_TMP/none: No such file or directory; .*" 'associatio
 rejects 1 'no associations: .*; give --associations FILE' 'no associations' \
   "$PODCRED" serve --agent 10.0.0.1:1
 rejects 1 'no address to listen on; give --agent ADDRESS:PORT' 'nowhere to listen' podcred_serve
+
+# ---- fetch ----
+echo 'associations: []' >"$ENV_TMP/none.yaml"
+podcred_fetch() { timeout 10 "$PODCRED" fetch --socket "$ENV_TMP/nobody" --associations "$ENV_TMP/none.yaml" "$@"; }
+# fetch_config LINE: of the section credentials
+fetch_config() { printf 'credentials:\n  region: eu-west-1\n  %s\n' "$1" >"$ENV_TMP/fetch.yaml"; }
+rejects 1 'no agent to work for; give --socket PATH, as podcred serve has --fetch-socket' 'fetch without an agent' \
+  "$PODCRED" fetch --associations "$ENV_TMP/none.yaml"
+rejects 1 '--socket: the path of a socket has 107 characters at most; give a shorter one' 'fetch: a long path' \
+  "$PODCRED" fetch --socket "$(printf '%0120d' 0)" --associations "$ENV_TMP/none.yaml"
+rejects 1 'nothing says which role a pod gets; give --associations FILE, .*' 'fetch without associations' \
+  "$PODCRED" fetch --socket "$ENV_TMP/nobody"
+rejects 1 "cannot read $ENV_TMP/none: No such file or directory; .*" 'fetch: associations missing' \
+  "$PODCRED" fetch --socket "$ENV_TMP/nobody" --associations "$ENV_TMP/none"
+rejects 1 "cannot read kubeconfig $ENV_TMP/none: No such file or directory" 'fetch: no kubeconfig' \
+  podcred_fetch --kubeconfig "$ENV_TMP/none"
+rejects 1 'podcred fetch must not be root; give another user by .*' 'fetch as root' podcred_fetch --user 0
+fetch_config 'caBundle: /nowhere.pem'
+rejects 1 'cannot read caBundle /nowhere.pem: No such file or directory; .*' 'fetch: no authorities' \
+  podcred_fetch --config "$ENV_TMP/fetch.yaml"
+fetch_config 'objects: true'
+rejects 1 'credentials: objects and migration need an API server; give --kubeconfig, .*' 'fetch: objects of nobody' \
+  podcred_fetch --config "$ENV_TMP/fetch.yaml"
 
 # A broken file may hold secrets: no message may quote them.
 secret=wJalrXUtnFEMI-K7MDENG-bPxRfiCYEXAMPLEKEY

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -7,6 +10,20 @@
 #include "cli/setup.h"
 #include "daemon/fetch.h"
 #include "daemon/supervised.h"
+
+static int check_socket(const char *path, struct pc_err *err)
+{
+	if (!path && !daemon_is_supervised())
+		return pc_err_set(err, -EINVAL,
+				  "no agent to work for; give --socket PATH, as podcred serve has "
+				  "--fetch-socket");
+	if (path && strlen(path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+		return pc_err_set(
+			err, -ENAMETOOLONG,
+			"--socket: the path of a socket has 107 characters at most; give a "
+			"shorter one");
+	return 0;
+}
 
 int cmd_fetch(const struct cli_command *self, int argc, char **argv)
 {
@@ -36,10 +53,8 @@ int cmd_fetch(const struct cli_command *self, int argc, char **argv)
 		return r - 1;
 	log_queue();
 	r = cli_setup_finish(&setup, &err);
-	if (r == 0 && !fetch.socket && !daemon_is_supervised())
-		r = pc_err_set(&err, -EINVAL,
-			       "no agent to work for; give --socket PATH, as podcred serve has "
-			       "--fetch-socket");
+	if (r == 0)
+		r = check_socket(fetch.socket, &err);
 	fetch.config = &setup.config;
 	fetch.config_path = setup.config_path;
 	if (r == 0)

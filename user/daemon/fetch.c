@@ -372,6 +372,10 @@ static void confine(const struct daemon_fetch *d)
 	r = daemon_sandbox_fetch_enter(runs, SANDBOX_REFUSES);
 	if (r < 0)
 		log_warn("no seccomp filter: %s; it runs without one", strerror(-r));
+}
+
+static void say_doubts(void)
+{
 	if (geteuid() == 0)
 		log_warn("fetch runs as root, though without capabilities; give it a user of its "
 			 "own with --user");
@@ -536,5 +540,8 @@ int daemon_fetch(const struct daemon_fetch_options *options, struct pc_err *err)
 	upstream_wipe_json();
 	daemon_privileges_hide_memory();
 	r = start(&d, err);
-	return r < 0 ? r : loop_run(d.loop);
+	if (r < 0)
+		return r;
+	say_doubts();
+	return loop_run(d.loop);
 }

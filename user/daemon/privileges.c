@@ -23,7 +23,7 @@ struct owner {
 };
 
 static const struct owner agent = {"the agent", "--user", "podcred", PRIVILEGES_UID};
-static const struct owner fetch = {"podcred fetch", "--user, or --fetch-user of serve and run,",
+static const struct owner fetch = {"podcred fetch", "--user (--fetch-user of serve and run)",
 				   "podcred-fetch", PRIVILEGES_FETCH_UID};
 
 static int from_passwd(const struct passwd *pw, struct privileges_user *ret)
