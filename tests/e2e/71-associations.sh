@@ -112,7 +112,7 @@ same 'an object that cannot be used' \
 same 'costs no other one' "object ${ROLE}object shop.web.web" "$(asked web config)"
 put_object api "{\"roleArn\": \"${ROLE}object\", \"onlyOnTuesdays\": true}"
 check 'nor is a part of it passed over' grep -q '"onlyOnTuesdays" is not known to this version of podcred' <(asked api config)
-same 'nor does something else apply then' 'file=absent object=refused irsa=absent kube2iam=absent kiam=off eks=off' "$(
+same 'nor does something else apply then' 'file=unknown object=refused irsa=absent kube2iam=absent kiam=off eks=off' "$(
   put_pod api '{}'
   put ServiceAccount api shop '{}'
   put Namespace shop '' '{}'

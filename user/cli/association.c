@@ -146,6 +146,17 @@ static void start_facts(struct look *look, const struct podcred_pod *pod)
 
 /* ---- what is said ---- */
 
+/* The file may have one that comes before all that is said here. */
+static void mark_missing_file(struct look *look)
+{
+	struct cred_step *step = &look->choice.steps[CRED_ORIGIN_FILE];
+
+	if (look->file)
+		return;
+	step->verdict = CRED_UNKNOWN;
+	snprintf(step->why, sizeof(step->why), "no file was given; give --associations");
+}
+
 static json_t *json_steps(const struct cred_choice *choice)
 {
 	json_t *steps = json_array();
@@ -205,6 +216,7 @@ int cli_association(const struct cli_association_options *options, const struct 
 	start_facts(look, pod);
 	if (look->rules.objects || look->rules.irsa || look->rules.kube2iam || look->rules.kiam)
 		r = ask(look, options, err);
+	mark_missing_file(look);
 	if (r == 0)
 		*ret = json_look(look);
 	return r;
