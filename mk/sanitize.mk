@@ -25,7 +25,7 @@ test-asan-run: $(SAN_BUILD)
 
 # The unit tests of what has threads, and the agent and podcred run under load.
 TSAN_UNIT := $(filter $(O)/unit/test_agent_% $(O)/unit/test_pod_token $(O)/unit/test_http_% $(O)/unit/test_lib $(O)/unit/test_loop $(O)/unit/test_net_reset,$(UNIT_BINS))
-TSAN_E2E := tests/san/agent.sh tests/e2e/10-identity.sh tests/e2e/16-metrics.sh tests/e2e/35-netdiag.sh tests/e2e/90-run.sh
+TSAN_E2E := tests/san/agent.sh tests/e2e/10-identity.sh tests/e2e/16-metrics.sh tests/e2e/35-netdiag.sh tests/e2e/86-fetch-link.sh tests/e2e/90-run.sh
 
 .PHONY: test-tsan test-tsan-run
 test-tsan: ## threads of the agent, resolver and library under ThreadSanitizer

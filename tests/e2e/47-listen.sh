@@ -72,7 +72,7 @@ check 'and says why' grep -qE 'cannot listen on 10.99.0.78:7: ' "$ENV_TMP/serve.
 serve_with "$NODE_V4:$AGENT_PORT" "[$NODE_V6]:$AGENT_PORT" -- prlimit --nofile=$FILES:$FILES &
 check 'with few descriptors, the agent is there' wait_for 10 agent_is_up
 same 'and says how many, and what follows' 1 \
-  "$(said "no more than $FILES files .* 2560 are needed.* takes 90 connections")"
+  "$(said "no more than $FILES files .* 2560 are needed.* takes 87 connections")"
 in_pod evil "$STARVE" hold $V4 80 $((FILES * 2)) >"$ENV_TMP/hold" &
 held() { grep -q ready "$ENV_TMP/hold"; }
 check 'a pod wants twice as many connections' wait_for 60 held

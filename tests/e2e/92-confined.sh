@@ -39,6 +39,9 @@ associations() { # KEY
   mv "$ENV_TMP/associations.new" "$ENV_TMP/associations.yaml"
 }
 
+# landlock_create_ruleset(2) says which version it is
+has_landlock() { python3 -c 'import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(444, None, 0, 1) < 1)'; }
+
 env_up
 pod_add web burstable
 env_podlist "$ENV_TMP/pods.json"
@@ -204,6 +207,33 @@ check 'associations that a group of others may read: a warning' \
   grep -q 'warning: .*other users can read it' "$ENV_TMP/serve.log"
 cgroup_signal "$AGENT_CGROUP" TERM
 chmod 0400 "$ENV_TMP/associations.yaml"
+# Files that its user may read, and it may not: nobody has told it of them.
+mkdir "$ENV_TMP/elsewhere"
+sed 's/AKIAWEB/AKIAELSE/' "$ENV_TMP/associations.yaml" >"$ENV_TMP/elsewhere/associations.yaml"
+background "$ENV_TMP/serve.log" 'agent ready' in_agent "$PODCRED" serve \
+  --agent "$NODE_V4:$AGENT_PORT" --associations "$ENV_TMP/associations.yaml"
+mv "$ENV_TMP/associations.yaml" "$ENV_TMP/good.yaml"
+ln -s elsewhere/associations.yaml "$ENV_TMP/associations.yaml"
+cgroup_signal_only() { kill -s "$1" "$(head -n 1 "$AGENT_CGROUP/cgroup.procs")"; }
+cgroup_signal_only HUP
+check 'a link within the directory of the file is followed' wait_for 10 gives AKIAELSE
+cgroup_signal "$AGENT_CGROUP" TERM
+rm "$ENV_TMP/associations.yaml"
+mkdir "$ENV_TMP/in"
+cp "$ENV_TMP/good.yaml" "$ENV_TMP/in/associations.yaml"
+background "$ENV_TMP/serve.log" 'agent ready' in_agent "$PODCRED" serve \
+  --agent "$NODE_V4:$AGENT_PORT" --associations "$ENV_TMP/in/associations.yaml"
+ln -sf ../elsewhere/associations.yaml "$ENV_TMP/in/associations.yaml"
+cgroup_signal_only HUP
+if has_landlock; then
+  check 'one that leads out of it is not (Landlock)' wait_for 10 grep -q \
+    'cannot read .*/in/associations.yaml: Permission denied; .* stay in force' "$ENV_TMP/serve.log"
+  same 'and the agent goes on' AKIAWEB "$(key)"
+else
+  skip 'one that leads out of it is not (Landlock)' 'this kernel has no Landlock'
+fi
+cgroup_signal "$AGENT_CGROUP" TERM
+cp "$ENV_TMP/good.yaml" "$ENV_TMP/associations.yaml"
 in_agent "$PODCRED" serve --agent "$NODE_V4:$AGENT_PORT" --associations "$ENV_TMP/associations.yaml" \
   <&- >&- 2>&- &
 check 'started without standard descriptors, it answers' wait_for 10 gives AKIAWEB

@@ -28,11 +28,10 @@ static uint64_t forbidden(int abi, bool may_execute)
 	       (abi >= 2 ? LANDLOCK_ACCESS_FS_REFER : 0) | (abi >= 3 ? ACCESS_FS_TRUNCATE : 0);
 }
 
-static int allow_dev_null(int ruleset)
+static int allow_below(int ruleset, const char *path, uint64_t access)
 {
-	_cleanup_close_ int fd = open("/dev/null", O_PATH | O_CLOEXEC);
-	const struct landlock_path_beneath_attr rule = {
-		.allowed_access = LANDLOCK_ACCESS_FS_WRITE_FILE, .parent_fd = fd};
+	_cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);
+	const struct landlock_path_beneath_attr rule = {.allowed_access = access, .parent_fd = fd};
 
 	if (fd < 0)
 		return -errno;
@@ -41,24 +40,43 @@ static int allow_dev_null(int ruleset)
 		       : 0;
 }
 
-int daemon_landlock_read_only(bool may_execute)
+/* -ENOSYS, -EOPNOTSUPP: there is no Landlock. */
+static int new_ruleset(bool may_execute, uint64_t more)
 {
 	long abi = syscall(__NR_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	const struct landlock_ruleset_attr attr = {.handled_access_fs =
-							   forbidden((int)abi, may_execute)};
-	_cleanup_close_ int ruleset = -EBADF;
-	int r;
+							   forbidden((int)abi, may_execute) | more};
+	long ruleset =
+		abi < 0 ? abi : syscall(__NR_landlock_create_ruleset, &attr, sizeof(attr), 0);
 
-	if (abi < 0)
-		return -errno;
-	ruleset = (int)syscall(__NR_landlock_create_ruleset, &attr, sizeof(attr), 0);
-	if (ruleset < 0)
-		return -errno;
-	r = allow_dev_null(ruleset);
-	if (r < 0)
-		return r;
+	return ruleset < 0 ? -errno : (int)ruleset;
+}
+
+static int enter(int ruleset)
+{
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
 	    syscall(__NR_landlock_restrict_self, ruleset, 0) < 0)
 		return -errno;
 	return 0;
+}
+
+int daemon_landlock_read_only(bool may_execute)
+{
+	_cleanup_close_ int ruleset = new_ruleset(may_execute, 0);
+	int r = ruleset < 0 ? ruleset
+			    : allow_below(ruleset, "/dev/null", LANDLOCK_ACCESS_FS_WRITE_FILE);
+
+	return r < 0 ? r : enter(ruleset);
+}
+
+int daemon_landlock_read_below(const char *const *directories)
+{
+	static const uint64_t reads = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
+	_cleanup_close_ int ruleset = new_ruleset(false, reads);
+
+	if (ruleset < 0)
+		return ruleset;
+	for (; *directories; directories++)
+		allow_below(ruleset, *directories, reads);
+	return enter(ruleset);
 }

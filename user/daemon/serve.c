@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <linux/capability.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@
 #include "config/config.h"
 #include "credentials/store.h"
 #include "daemon/fetch_link.h"
+#include "daemon/landlock.h"
 #include "daemon/privileges.h"
 #include "daemon/sandbox.h"
 #include "daemon/signals.h"
@@ -296,6 +298,40 @@ static uint64_t needed_capabilities(const struct serve_options *options)
 	return 0;
 }
 
+/* Directories of a file that is read again: of its name, and of what that leads to, as files of Kubernetes are links. */
+static void add_directories(const char *file, char *ret[2])
+{
+	_cleanup_free_ char *real = file ? realpath(file, NULL) : NULL, *name = NULL;
+
+	ret[0] = ret[1] = NULL;
+	name = file ? strdup(file) : NULL;
+	if (name)
+		ret[0] = strdup(dirname(name));
+	if (real && ret[0])
+		ret[1] = strdup(dirname(real));
+}
+
+/* What the agent reads from now on, and nothing else that its user may read. */
+static int confine_to_files(const struct serve_options *o)
+{
+	char *dirs[3][2];
+	const char *allowed[2 + 3 * 2 + 1] = {"/sys/devices/system/cpu", /* malloc counts them */
+					      "/proc/sys/kernel/random"};
+	size_t n = 2;
+	int r;
+
+	add_directories(daemon_is_supervised() ? NULL : o->associations, dirs[0]);
+	add_directories(o->node_metrics, dirs[1]);
+	add_directories(o->jwks, dirs[2]);
+	for (size_t i = 0; i < ARRAY_SIZE(dirs) * 2; i++)
+		if (dirs[i / 2][i % 2])
+			allowed[n++] = dirs[i / 2][i % 2];
+	r = daemon_landlock_read_below(allowed);
+	for (size_t i = 0; i < ARRAY_SIZE(dirs) * 2; i++)
+		free(dirs[i / 2][i % 2]);
+	return r;
+}
+
 /* Another process with our uid can stop us, and read what we may read. */
 static int confine(const struct serve_options *options, struct pc_err *err)
 {
@@ -309,6 +345,9 @@ static int confine(const struct serve_options *options, struct pc_err *err)
 		return r;
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* again: a change of user resets it */
 	agent_prepare();
+	r = SANDBOX_REFUSES ? confine_to_files(options) : 0;
+	if (r < 0)
+		log_debug("no Landlock: %s", strerror(-r));
 	r = daemon_sandbox_enter(SANDBOX_REFUSES);
 	if (r < 0)
 		log_warn("no seccomp filter: %s; the agent runs without one", strerror(-r));
