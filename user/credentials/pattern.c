@@ -70,10 +70,20 @@ bool cred_pattern_is_tag(const char *s, size_t min, size_t max)
 	return run(pattern, PCRE2_ANCHORED | PCRE2_ENDANCHORED, s) == 1;
 }
 
+static bool is_ascii(const char *s)
+{
+	for (; *s; s++)
+		if (*s & 0x80)
+			return false;
+	return true;
+}
+
 bool cred_pattern_equal(const char *a, const char *b)
 {
-	if (!strcasecmp(a, b))
-		return true;
+	bool same = strcasecmp(a, b) == 0;
+
+	if (same || (is_ascii(a) && is_ascii(b)))
+		return same;
 	return run(a, PCRE2_LITERAL | PCRE2_CASELESS | PCRE2_ANCHORED | PCRE2_ENDANCHORED, b) == 1;
 }
 
