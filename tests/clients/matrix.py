@@ -4,6 +4,8 @@
 
 matrix.py SETTING.json [--markdown FILE] [--only TEXT]
 
+With --pods alone: the names of the pods that there must be, and what they speak: IMDSv2, which is required of their pods, or IMDSv1.
+
 SETTING.json (run.sh writes it): clients (folder), calls (the log of aws.py: whose the keys are), sts (its URL, for a client that
 shows no keys), log (the agent's: where each pod asked), home, and pods: {"name": {"cgroup", "netns", "token"}}, as --pods has them.
 """
@@ -75,7 +77,6 @@ CLIENTS = [
 ]
 TEXTS = {"yes": "its pod's credentials, and new ones", "refuses": "it does not know that address, and asks nobody",
          "other": "it does not know that address, and asks IMDS"}
-# Clients that no registry has from which this is built.
 ELSEWHERE = "AWS CLI v2's newest, and the SDKs for .NET, PHP, C++, Kotlin and Swift"
 
 
@@ -226,7 +227,7 @@ def write_table(path, setting, rows):
         lines.append(f"| {client.name} | {version(setting, client)} | " + " | ".join(client.cell(way, cells[way]) for way in WAYS) + " |")
     lines += ["", "*Not known to it*: the client is older than EKS Pod Identity, and refuses the address without connecting. Give its pods",
               "`AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=/v1/credentials`, or no variable at all: then it uses IMDS.", "",
-              f"Not tried, because no registry has them from which this was built: {ELSEWHERE}.", ""]
+              f"*IMDSv2*: the policy requires a session token of its pod (`imdsv2: required`). Not tried: {ELSEWHERE}.", ""]
     with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join(lines))
 
@@ -263,6 +264,6 @@ def main():
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["--pods"]:
-        print(" ".join(client.pod_for(way) for client in CLIENTS for way in WAYS))
+        print("\n".join(f"{client.pod_for(way)} {client.imds}" for client in CLIENTS for way in WAYS))
     else:
         main()

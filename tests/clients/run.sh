@@ -26,10 +26,14 @@ setting() {
 }
 
 env_up systemd
-for pod in $("$MATRIX" --pods); do pod_add "$pod" burstable; done
+while read -r pod imds; do
+  pod_add "$pod" burstable
+  [ "$imds" = IMDSv1 ] || POD_META[$pod]='"labels":{"imds":"v2"}'
+done < <("$MATRIX" --pods)
 aws_up --address "$NODE_V4"
 aws_do '{"set": {"lifetime": 30}}' >/dev/null
 fetch_config 'tokens: {verify: "off"}'
+printf 'policy:\n  - {podSelector: {matchLabels: {imds: v2}}, action: redirect, imdsv2: required}\n' >>"$ENV_TMP/config.yaml"
 fetch_associations >"$ENV_TMP/associations.yaml"
 fetch_run "$AWS/node.env"
 setting
