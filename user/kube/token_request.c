@@ -107,9 +107,11 @@ static void on_done(void *arg, const struct http_result *http)
 	if (!result.error && request->status != 201 && request->status != 200)
 		result.error = refusal(request, &err);
 	else if (!result.error)
-		result.error = yml_tree_parse(&src, request->answer.data, request->answer.len,
+		result.error = yml_tree_parse(&src, request->answer.data ?: "", request->answer.len,
 					      MAX_NODES, &tree)
 				       ?: read_answer(request, yml_tree_root(tree), &result, &err);
+	if (result.error == -EINVAL)
+		result.error = -EPROTO;
 	if (result.error && !http->error)
 		result.why = err.msg;
 	request->options.done(request->options.arg, &result);
