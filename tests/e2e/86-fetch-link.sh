@@ -218,6 +218,14 @@ same 'fetch was asked for documents only once, and for nothing else' \
   '/latest/meta-data/instance-id /latest/meta-data/placement/availability-zone /latest/meta-data/placement/nothing /latest/meta-data/placement/region' \
   "$(said '.type == "metadata"' | jq -r .path | sort | xargs)"
 
+# ---- in numbers ----
+in_host curl -s --max-time 5 "http://$NODE_V4:9777/metrics" | python3 "$ENV_ROOT/tests/lib/prometheus.py" >"$ENV_TMP/samples"
+check 'the metrics are well formed, and count answers by what they were' jq -e '
+  .["podcred_agent_fetch_answers_total{result=\"granted\",cache=\"miss\"}"] >= 8 and
+  .["podcred_agent_fetch_answers_total{result=\"throttled\"}"] >= 1 and
+  .podcred_agent_leaves_used_total >= 10 and .podcred_agent_documents >= 3 and
+  .podcred_agent_fetch_questions_total >= 16' "$ENV_TMP/samples"
+
 # ---- others at the socket ----
 dialled() { as_user "$1" $PYTHON "$ENV_ROOT/tests/fake/fetch.py" "$SOCKET" "$FETCH" >"$ENV_TMP/other.log" 2>&1; }
 check_not "the agent's socket is closed to other users" dialled $((FETCH_UID + 1))

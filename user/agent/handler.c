@@ -209,6 +209,8 @@ int agent_handler_metrics(void *ctx, struct http_request *req, struct http_respo
 
 	if (server->leaves)
 		agent_leaves_count(server->leaves, &now.leaves);
+	if (server->documents)
+		now.documents = agent_documents_count(server->documents);
 	now.asks = server->leaves;
 	now.passes_on = server->node_text.path;
 	if (now.passes_on)

@@ -359,6 +359,7 @@ static int look(struct agent_leaves *l, const struct podcred_peer *peer, const c
 		return -ENOMEM;
 	if (!held || is_worth_a_moment(l, leaf, now, boot_ns))
 		return -EINPROGRESS;
+	l->counts.kept++;
 	*ret = agent_told_ref(leaf->told);
 	return 0;
 }
@@ -413,7 +414,7 @@ static void take_grant(struct agent_leaves *l, struct leaf *leaf, const struct u
 {
 	struct agent_told *told;
 
-	l->counts.grants++;
+	l->counts.grants[m->grant.cache]++;
 	if (agent_told_new(m, leaf->question->token_hash, &told) < 0)
 		return;
 	replace_told(l, leaf, told);

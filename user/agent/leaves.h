@@ -76,7 +76,8 @@ struct agent_leaves_counts {
 	size_t leaves, granted, in_flight;
 	bool connected;
 	uint64_t questions; /* sent */
-	uint64_t grants, refusals[UPSTREAM_REASON_MAX], lost; /* answers */
+	uint64_t grants[UPSTREAM_CACHE_MAX], refusals[UPSTREAM_REASON_MAX], lost; /* answers */
+	uint64_t kept; /* what was here was an answer */
 	uint64_t evicted;
 };
 

@@ -171,7 +171,9 @@ static void put_answers(const struct agent_leaves_counts *counts, struct text *t
 	static const char name[] = "podcred_agent_fetch_answers_total";
 
 	head(t, name, "counter", "Answers of podcred fetch about pods, by result.");
-	text_addf(t, "%s{result=\"granted\"} %" PRIu64 "\n", name, counts->grants);
+	for (unsigned i = 0; i < UPSTREAM_CACHE_MAX; i++)
+		text_addf(t, "%s{result=\"granted\",cache=\"%s\"} %" PRIu64 "\n", name,
+			  upstream_cache_name((enum upstream_cache)i), counts->grants[i]);
 	text_addf(t, "%s{result=\"lost\"} %" PRIu64 "\n", name, counts->lost);
 	for (unsigned i = 0; i < UPSTREAM_REASON_MAX; i++)
 		text_addf(t, "%s{result=\"%s\"} %" PRIu64 "\n", name,
@@ -198,6 +200,12 @@ static void put_fetch(const struct metrics_now *now, struct text *t)
 	text_addf(t, "podcred_agent_leaves{state=\"granted\"} %zu\n", counts->granted);
 	text_addf(t, "podcred_agent_leaves{state=\"other\"} %zu\n",
 		  counts->leaves - counts->granted);
+	head(t, "podcred_agent_leaves_used_total", "counter",
+	     "How often what was kept about a pod was an answer, without a question.");
+	text_addf(t, "podcred_agent_leaves_used_total %" PRIu64 "\n", counts->kept);
+	head(t, "podcred_agent_documents", "gauge",
+	     "Documents of the metadata service that are kept.");
+	text_addf(t, "podcred_agent_documents %zu\n", now->documents);
 	head(t, "podcred_agent_leaves_evicted_total", "counter",
 	     "Pods that were forgotten to make room for others.");
 	text_addf(t, "podcred_agent_leaves_evicted_total %" PRIu64 "\n", counts->evicted);

@@ -49,6 +49,7 @@ struct metrics_now {
 	size_t associations;
 	bool asks; /* podcred fetch */
 	struct agent_leaves_counts leaves;
+	size_t documents; /* of the metadata service, that are kept */
 	uint64_t log_dropped; /* lines */
 	bool passes_on; /* what the resolver says of the node */
 	const char *node_text; /* that; NULL: it says nothing now */
