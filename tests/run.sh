@@ -24,6 +24,7 @@ run_one() {
   local program=$1 log=$2 status ok not_ok skips plan started=$SECONDS
   ${TEST_SECONDS:+timeout --foreground -k 20 "$TEST_SECONDS"} "$program" >"$log" 2>&1
   status=$?
+  sed -i 's/^not \(ok [0-9]* # SKIP\)/\1/' "$log" # cmocka's way to say it
   skips=$(grep -c '^ok .*# SKIP' "$log")
   ok=$(($(grep -c '^ok ' "$log") - skips))
   not_ok=$(grep -c '^not ok ' "$log")
