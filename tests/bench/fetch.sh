@@ -46,7 +46,7 @@ variant() { # VARIANT PODS WORKERS
 warm() {
   local pods workers round i variants=(direct static fetched)
   for pods in $PODS; do
-    for i in static fetched; do load "$i" "$pods" 169.254.170.2 80 1 once >"$ENV_TMP/first"; done
+    for i in static fetched; do load "$i" "$pods" 169.254.170.2 80 4 each >"$ENV_TMP/first"; done
     for workers in 1 4; do
       for ((round = 0; round < ROUNDS; round++)); do
         for i in 0 1 2; do

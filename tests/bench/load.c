@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Pods that ask for credentials. usage: load ADDRESS PORT PATH WORKERS MS | once  <CGROUPS
+ * Pods that ask for credentials. usage: load ADDRESS PORT PATH WORKERS MS | each | once  <CGROUPS
  *
  * CGROUPS: a directory of a pod's container a line. WORKERS processes share the pods among them: each goes
  * into the next of its pods (which is not timed), and there socket, connect, request, the whole answer,
- * close; again and again for MS milliseconds, or once in each pod. Prints a line a worker:
+ * close; again and again for MS milliseconds, or once in each pod (each). Prints a line a worker:
  *
  *   NS...          of each request that was granted
  *   and at its end "| GRANTED REFUSED NS": how many, and how long the worker took for all
  *
- * once: all workers begin at the same time, and one that is refused asks again until it is granted; the time
- * is from the begin. REFUSED counts the refusals in between. Exit 1 when a connection fails, or something
+ * once: a worker for each pod, and all begin at the same time. Who is refused asks again until it is granted;
+ * its time is from the begin. REFUSED counts the refusals in between. Exit 1 when a connection fails, or something
  * else than 200 or 503 is answered.
  */
 #include <errno.h>
@@ -91,18 +91,20 @@ static long long timed(long long since)
 	return now_ns() - since;
 }
 
+/* ms 0: each pod once. */
 static void work(int worker, long ms)
 {
-	long long start = now_ns(), end = start + ms * 1000000LL;
+	long long start = now_ns(), end = ms ? start + ms * 1000000LL : 0;
 	long granted = 0;
-	int pod = worker % n_pods;
 
-	while (now_ns() < end) {
-		enter(pod);
-		printf("%lld ", timed(now_ns()));
-		granted++;
-		pod = pod + n_workers < n_pods ? pod + n_workers : worker % n_pods;
-	}
+	do {
+		for (int pod = worker % n_pods; pod < n_pods && (!end || now_ns() < end);
+		     pod += n_workers) {
+			enter(pod);
+			printf("%lld ", timed(now_ns()));
+			granted++;
+		}
+	} while (end && now_ns() < end);
 	printf("| %ld %ld %lld\n", granted, refused, now_ns() - start);
 }
 
@@ -121,15 +123,15 @@ static void work_once(int worker, int gate)
 }
 
 /* Nothing is written while something is timed. */
-static void child(int worker, long ms, int gate)
+static void child(int worker, long ms, bool once, int gate)
 {
 	static char out[1 << 22];
 
 	setvbuf(stdout, out, _IOFBF, sizeof(out));
-	if (ms)
-		work(worker, ms);
-	else
+	if (once)
 		work_once(worker, gate);
+	else
+		work(worker, ms);
 	fflush(stdout);
 	_exit(0);
 }
@@ -147,19 +149,22 @@ static int join(int children)
 int main(int argc, char **argv)
 {
 	int gate[2];
+	bool once;
 	long ms;
 
 	if (argc != 6) {
-		fprintf(stderr, "usage: load ADDRESS PORT PATH WORKERS MS | once  <CGROUPS\n");
+		fprintf(stderr,
+			"usage: load ADDRESS PORT PATH WORKERS MS | each | once  <CGROUPS\n");
 		return 2;
 	}
 	dest = address(argv[1], argv[2]);
 	snprintf(request, sizeof(request),
 		 "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: */*\r\nConnection: close\r\n\r\n", argv[3],
 		 argv[1]);
-	ms = strcmp(argv[5], "once") ? number(argv[5]) : 0;
+	once = !strcmp(argv[5], "once");
+	ms = once || !strcmp(argv[5], "each") ? 0 : number(argv[5]);
 	read_pods();
-	n_workers = ms ? (int)number(argv[4]) : n_pods;
+	n_workers = once ? n_pods : (int)number(argv[4]);
 	if (pipe2(gate, O_CLOEXEC))
 		die("load: pipe");
 	for (int i = 0; i < n_workers; i++) {
@@ -169,7 +174,7 @@ int main(int argc, char **argv)
 			die("load: fork");
 		if (pid == 0) {
 			close(gate[1]);
-			child(i, ms, gate[0]);
+			child(i, ms, once, gate[0]);
 		}
 	}
 	close(gate[1]);
