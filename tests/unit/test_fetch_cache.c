@@ -635,6 +635,25 @@ static void test_short_lives(void **state)
 	assert_string_equal(told.key_id, "AKIA2");
 }
 
+/* A clock that is wrong makes them end before they are there. */
+static void test_no_life(void **state)
+{
+	const struct fetch_result ended = {.class = FETCH_GRANTED,
+					   .access_key_id = "AKIA1",
+					   .secret_access_key = "secret",
+					   .good_ns = 1};
+	struct told told;
+
+	(void)state;
+	ask_with(&told, "pod-a", "k", "k");
+	fetch_flight_end(world.flights[0], &ended);
+	assert_int_equal(told.class, FETCH_UNAVAILABLE);
+	assert_string_equal(told.key_id, "");
+	assert_non_null(strstr(told.why, "clock"));
+	pass(2);
+	get("pod-a", "k", "AKIA2", 3600);
+}
+
 static void test_long_names(void **state)
 {
 	char key[FETCH_KEY_MAX + 2];
@@ -674,6 +693,7 @@ int main(void)
 		TEST(test_endless),
 		TEST(test_answer_drops_all),
 		TEST(test_short_lives),
+		TEST(test_no_life),
 		TEST(test_long_names),
 	};
 

@@ -15,11 +15,12 @@
 #define ENDLESS_NS (3600 * CLOCK_S) /* credentials without an end are asked for again after that */
 #define MARGIN_NS                                                                                  \
 	(15 * CLOCK_S) /* this much before their end they are not given out any more ... */
-#define MARGIN_SHARE 16 /* ... or that share of their life, if that is less */
-#define SLACK_NS     (30 * CLOCK_S) /* a refresh has ended by then, in most cases ... */
-#define SLACK_SHARE  20 /* ... or that share of their life */
-#define FORGET_NS    (300 * CLOCK_S) /* a failure that nobody has asked about since */
-#define WHY_MAX	     256
+#define MARGIN_SHARE  16 /* ... or that share of their life, if that is less */
+#define SLACK_NS      (30 * CLOCK_S) /* a refresh has ended by then, in most cases ... */
+#define SLACK_SHARE   20 /* ... or that share of their life */
+#define LEAST_LIFE_NS CLOCK_S /* of what comes */
+#define FORGET_NS     (300 * CLOCK_S) /* a failure that nobody has asked about since */
+#define WHY_MAX	      256
 
 struct pod;
 TAILQ_HEAD(entries, cached);
@@ -244,11 +245,12 @@ static void answer_failure(const struct cached *entry, enum fetch_state state,
 {
 	uint64_t now = now_ns(entry->cache);
 	const struct failure *failure = &entry->failure;
+	bool failed = failure->class != FETCH_GRANTED;
 
 	*ret = (struct fetch_answer){
-		.class = failure->class,
+		.class = failed ? failure->class : FETCH_UNAVAILABLE,
 		.state = state,
-		.why = failure->why,
+		.why = failed ? failure->why : "what came did not last until now",
 		.again_ns = failure->retry_ns > now ? failure->retry_ns - now : 0,
 	};
 }
@@ -616,6 +618,11 @@ static void keep_result(struct cached *entry, const struct fetch_result *result)
 
 	if (result->class != FETCH_GRANTED) {
 		keep_failure(entry, result->class, result->why, result->retry_after_ns);
+		return;
+	}
+	if (result->good_ns && result->good_ns < LEAST_LIFE_NS) {
+		keep_failure(entry, FETCH_UNAVAILABLE,
+			     "what came has ended already; is this node's clock right?", 0);
 		return;
 	}
 	value = fetch_value_new(result);
