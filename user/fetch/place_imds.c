@@ -14,6 +14,7 @@
 
 struct job {
 	struct fetch_job job;
+	const struct fetch_env *env;
 	struct aws_call *call;
 	fetch_done_fn *done;
 	void *arg;
@@ -27,6 +28,12 @@ static void job_free(struct fetch_job *of)
 	free(job);
 }
 
+/* AWS's clock, as far as a call to STS has shown it. */
+static time_t now(const struct fetch_env *env)
+{
+	return env->aws ? aws_client_now(env->aws) : time(NULL);
+}
+
 static void on_session(void *arg, const struct aws_result *aws, struct aws_session *session)
 {
 	struct job *job = arg;
@@ -35,7 +42,7 @@ static void on_session(void *arg, const struct aws_result *aws, struct aws_sessi
 
 	job->call = NULL;
 	if (session)
-		fetch_from_session(session, time(NULL), &texts, &result);
+		fetch_from_session(session, now(job->env), &texts, &result);
 	else
 		fetch_from_result(aws, &result);
 	if (result.class == FETCH_ABSENT)
@@ -67,7 +74,7 @@ static int start(const struct fetch_env *env, const struct config_node_credentia
 	(void)config;
 	if (!job)
 		return pc_err_set(err, -ENOMEM, "no memory");
-	*job = (struct job){.job.cancel = job_free, .done = done, .arg = arg};
+	*job = (struct job){.job.cancel = job_free, .env = env, .done = done, .arg = arg};
 	r = aws_imds_credentials(env->imds, on_session, job, &job->call, err);
 	if (r < 0)
 		job_free(&job->job);
