@@ -174,6 +174,28 @@ static void what_cannot_be_used_is_left_out_and_counted(void **state)
 		check_bad(&rows[i]);
 }
 
+/* An RSA key whose n has size bytes, all but the last one 0xff. */
+static void check_n(size_t size, uint8_t last, const char *defect)
+{
+	uint8_t n[1025];
+	char *text, patch[1500];
+	struct bad row = {"RSA-2048", patch, defect};
+
+	memset(n, 0xff, size - 1);
+	n[size - 1] = last;
+	text = tokens_encode(n, size);
+	snprintf(patch, sizeof(patch), "{\"n\":\"%s\"}", text);
+	check_bad(&row);
+	free(text);
+}
+
+static void no_rsa_key_has_such_an_n(void **state)
+{
+	(void)state;
+	check_n(1025, 0xff, "has 8200 bits");
+	check_n(256, 0xfe, "n or e");
+}
+
 static void a_kid_has_a_bound(void **state)
 {
 	(void)state;
@@ -297,6 +319,7 @@ int main(void)
 		cmocka_unit_test(keys_of_each_algorithm_are_found_by_kid),
 		cmocka_unit_test(a_set_is_shared),
 		cmocka_unit_test(what_cannot_be_used_is_left_out_and_counted),
+		cmocka_unit_test(no_rsa_key_has_such_an_n),
 		cmocka_unit_test(a_kid_has_a_bound),
 		cmocka_unit_test(of_two_keys_with_one_kid_none_is_used),
 		cmocka_unit_test(a_key_may_be_there_twice),

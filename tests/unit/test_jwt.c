@@ -539,6 +539,7 @@ static void an_ecdsa_signature_is_two_numbers_of_the_curve(void **state)
 {
 	BIGNUM *n = NULL, *zero = BN_new(), *one = BN_new();
 	uint8_t ff[64], short_half[63] = {1}, long_half[66] = {};
+	char *good, *longer;
 
 	(void)state;
 	EVP_PKEY_get_bn_param(tokens_key("P-256"), "order", &n);
@@ -557,6 +558,10 @@ static void an_ecdsa_signature_is_two_numbers_of_the_curve(void **state)
 	check("66 bytes", tokens_join(ES, CLAIMS, long_half, sizeof(long_half)), -EKEYREJECTED);
 	check("none", tokens_join(ES, CLAIMS, "", 0), -EKEYREJECTED);
 	check("another key's", sign("P-256/2", ES, CLAIMS), -EKEYREJECTED);
+	good = sign("P-256", ES, CLAIMS);
+	assert_true(asprintf(&longer, "%.*sAAAA", (int)strlen(good) - 2, good) > 0);
+	check("a right one, and a byte more", longer, -EKEYREJECTED);
+	free(good);
 	BN_free(n);
 	BN_free(zero);
 	BN_free(one);

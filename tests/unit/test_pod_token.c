@@ -13,6 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -24,6 +27,7 @@
 #include "agent/reviews.h"
 #include "agent/service.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/loop.h"
 #include "crypto/jwt.h"
 #include "tokens.h"
@@ -51,6 +55,18 @@ int __wrap_crypto_jwt_verify(const struct crypto_jwks *keys, const char *token, 
 {
 	verified++;
 	return __real_crypto_jwt_verify(keys, token, len, ret);
+}
+
+static uint64_t later_ns; /* how much CLOCK_BOOTTIME is ahead */
+
+/* In place of libc's, for all that asks. */
+int clock_gettime(clockid_t clock, struct timespec *ret)
+{
+	int r = (int)syscall(SYS_clock_gettime, clock, ret);
+
+	if (r == 0 && clock == CLOCK_BOOTTIME)
+		ret->tv_sec += (time_t)(later_ns / CLOCK_S);
+	return r;
 }
 
 static struct agent_tokens *tokens;
@@ -272,6 +288,20 @@ static void a_stolen_token_is_worth_nothing(void **state)
 	again.generation = web.generation + 1;
 	assert_string_equal(verdict(token, &again, NOW), "token_other_pod");
 	assert_string_equal(verdict(token, &web, NOW), "ok");
+	free(token);
+}
+
+/* Whatever place in the table it has. */
+static void a_verdict_is_one_pods(void **state)
+{
+	struct podcred_peer pod = web;
+	char *token = sign("{}");
+
+	(void)state;
+	assert_string_equal(verdict(token, &web, NOW), "ok");
+	strcpy(pod.pod_uid, "99d30f52-6d3a-4f0e-8d61-0a4b2d7e9c22");
+	for (pod.pod_cgroup_id = 1; pod.pod_cgroup_id < 4000; pod.pod_cgroup_id++)
+		assert_string_equal(verdict(token, &pod, NOW), "token_other_pod");
 	free(token);
 }
 
@@ -676,6 +706,29 @@ static void a_question_survives_the_connection(void **state)
 	assert_int_equal(api.asked, 3);
 }
 
+static void what_the_api_server_says_has_an_end(void **state)
+{
+	(void)state;
+	later_ns = 0;
+	assert_string_equal(reviewed("a.b.c", &web), "asks");
+	say_verdict("shop", "web", POD);
+	later_ns += 58 * CLOCK_S;
+	assert_string_equal(reviewed("a.b.c", &web), "ok");
+	later_ns += 4 * CLOCK_S;
+	assert_string_equal(reviewed("a.b.c", &web), "asks");
+	assert_int_equal(api.asked, 2);
+	say_refusal(UPSTREAM_TOKEN_INVALID, 60000);
+	assert_string_equal(reviewed("a.b.d", &web), "token_not_reviewed");
+	later_ns += 2 * CLOCK_S;
+	assert_string_equal(reviewed("a.b.c", &web), "token_not_accepted");
+	assert_string_equal(reviewed("a.b.d", &web), "asks");
+	/* an answer that has not come by then never will */
+	later_ns += 11 * CLOCK_S;
+	assert_string_equal(reviewed("a.b.d", &web), "asks");
+	assert_int_equal(api.asked, 4);
+	later_ns = 0;
+}
+
 static void a_flush_forgets_what_the_api_server_said(void **state)
 {
 	const struct upstream_message all = {.type = UPSTREAM_FLUSH};
@@ -905,6 +958,7 @@ int main(void)
 		TEST(time_is_judged_each_time),
 		TEST(no_token_or_none_that_can_be_read),
 		TEST(a_stolen_token_is_worth_nothing),
+		TEST(a_verdict_is_one_pods),
 		TEST(without_keys_nothing_is_right),
 		TEST(new_keys_end_all_verdicts),
 		TEST(what_is_trusted_may_be_everything),
@@ -919,6 +973,7 @@ int main(void)
 		API(what_is_no_token_costs_no_question),
 		API(a_pod_has_one_question_and_all_have_a_bound),
 		API(a_question_survives_the_connection),
+		API(what_the_api_server_says_has_an_end),
 		API(a_flush_forgets_what_the_api_server_said),
 		API(keys_end_the_word_of_the_api_server),
 		API(pods_wait_for_the_first_keys),
