@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <expat.h>
 #include <jansson.h>
-#include <malloc.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -85,32 +84,9 @@ void aws_answer_done(struct aws_answer *answer)
 
 /* ---- the libraries' memory ---- */
 
-static void *checked_alloc(size_t size)
-{
-	return malloc(size);
-}
-
-static void wiping_free(void *p)
-{
-	secret_free(p);
-}
-
-static void *wiping_realloc(void *p, size_t size)
-{
-	size_t old = p ? malloc_usable_size(p) : 0;
-	void *new = malloc(size);
-
-	if (!new)
-		return NULL;
-	if (p)
-		memcpy(new, p, old < size ? old : size);
-	wiping_free(p);
-	return new;
-}
-
 void aws_answer_prepare(void)
 {
-	json_set_alloc_funcs(checked_alloc, wiping_free);
+	json_set_alloc_funcs(malloc, secret_wiping_free);
 }
 
 /* ---- XML ---- */
@@ -190,8 +166,8 @@ static void on_doctype(void *arg, const char *name, const char *system, const ch
 
 static int read_xml(const char *body, size_t len, struct aws_answer *answer)
 {
-	static const XML_Memory_Handling_Suite memory = {checked_alloc, wiping_realloc,
-							 wiping_free};
+	static const XML_Memory_Handling_Suite memory = {malloc, secret_wiping_realloc,
+							 secret_wiping_free};
 	struct reader reader = {.answer = answer};
 	bool ok;
 

@@ -6,12 +6,30 @@
 #include <string.h>
 
 /* There may be NUL bytes in it, and more behind them. */
+void secret_wiping_free(void *p)
+{
+	if (p)
+		explicit_bzero(p, malloc_usable_size(p));
+	free(p);
+}
+
 char *secret_free(char *text)
 {
-	if (text)
-		explicit_bzero(text, malloc_usable_size(text));
-	free(text);
+	secret_wiping_free(text);
 	return NULL;
+}
+
+void *secret_wiping_realloc(void *p, size_t size)
+{
+	size_t old = p ? malloc_usable_size(p) : 0;
+	void *new = malloc(size);
+
+	if (!new)
+		return NULL;
+	if (p)
+		memcpy(new, p, old < size ? old : size);
+	secret_wiping_free(p);
+	return new;
 }
 
 /* max and one more: that it does not grow is what leaves no copy behind. */

@@ -16,5 +16,9 @@ static inline void cleanup_secret(char **text)
 
 #define _cleanup_secret_ _cleanup_(cleanup_secret)
 
+/* free() and realloc() for a library that handles secrets: what is given back is wiped first. */
+void secret_wiping_free(void *p);
+void *secret_wiping_realloc(void *p, size_t size);
+
 /* As file_read(), without a copy of the file in freed memory. */
 int secret_read(const char *path, size_t max, char **ret, size_t *ret_len);

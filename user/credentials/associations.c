@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/pack.h"
 #include "credentials/internal.h"
 #include "yaml/read.h"
 
@@ -143,36 +144,22 @@ int cred_table_parse(const char *name, const char *text, size_t len, struct cred
 }
 
 /* Moves to behind the copy. */
-static const char *copy(char **at, const char *text)
-{
-	char *to = *at;
-
-	if (!text)
-		return NULL;
-	*at = stpcpy(to, text) + 1;
-	return to;
-}
-
-static size_t size_of(const char *text)
-{
-	return text ? strlen(text) + 1 : 0;
-}
-
 static void copy_strings(struct cred_association *a, char *at)
 {
-	a->namespace = copy(&at, a->namespace);
-	a->service_account = copy(&at, a->service_account);
-	a->role_arn = copy(&at, a->role_arn);
-	a->external_id = copy(&at, a->external_id);
-	a->session_text = copy(&at, a->session_text);
-	a->audience = copy(&at, a->audience);
+	a->namespace = pack_put(&at, a->namespace);
+	a->service_account = pack_put(&at, a->service_account);
+	a->role_arn = pack_put(&at, a->role_arn);
+	a->external_id = pack_put(&at, a->external_id);
+	a->session_text = pack_put(&at, a->session_text);
+	a->audience = pack_put(&at, a->audience);
 }
 
 int cred_table_of(const struct cred_association *a, struct cred_table **ret)
 {
 	struct cred_table *t = new_table();
-	size_t size = size_of(a->namespace) + size_of(a->service_account) + size_of(a->role_arn) +
-		      size_of(a->external_id) + size_of(a->session_text) + size_of(a->audience);
+	size_t size = pack_size(a->namespace) + pack_size(a->service_account) +
+		      pack_size(a->role_arn) + pack_size(a->external_id) +
+		      pack_size(a->session_text) + pack_size(a->audience);
 
 	if (!t)
 		return -ENOMEM;

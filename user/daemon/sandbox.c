@@ -10,9 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <stddef.h>
@@ -25,15 +22,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-
-#if defined(__x86_64__)
-#define NATIVE_ABI AUDIT_ARCH_X86_64
-#define X32_BIT	   0x40000000U
-#elif defined(__aarch64__)
-#define NATIVE_ABI AUDIT_ARCH_AARCH64
-#else
-#error "the system calls of this architecture have no list yet"
-#endif
+#include "daemon/seccomp.h"
 
 /* Arguments are read as their lower half. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "little endian");
@@ -179,40 +168,21 @@ static const struct rule rules[] = {
 	ALWAYS(getrandom),
 };
 
-#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-#define RETURN(v)   BPF_STMT(BPF_RET | BPF_K, (v))
-#define REFUSE(e)   RETURN(SECCOMP_RET_ERRNO | ((e)&SECCOMP_RET_DATA))
+#define REFUSE(e) SECCOMP_RETURN(SECCOMP_ERRNO(e))
 
 /* A rule is at most: compare the call, three times load, mask and compare, allow, load the call
  * again. */
 #define RULE_MAX 12
 #define PROLOGUE 8 /* with clone3 */
+_Static_assert(PROLOGUE + RULE_MAX * ARRAY_SIZE(rules) < SECCOMP_CODE_MAX, "room for all rules");
 
-struct filter {
-	struct sock_filter code[PROLOGUE + RULE_MAX * ARRAY_SIZE(rules) + 1];
-	unsigned short n;
-};
-
-static void put(struct filter *filter, struct sock_filter insn)
+static void put(struct seccomp_filter *filter, struct sock_filter insn)
 {
-	filter->code[filter->n++] = insn;
-}
-
-/* Numbers mean something else in another ABI. */
-static void put_prologue(struct filter *filter)
-{
-	put(filter, (struct sock_filter)LOAD(arch));
-	put(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ABI, 1, 0));
-	put(filter, (struct sock_filter)RETURN(SECCOMP_RET_KILL_PROCESS));
-	put(filter, (struct sock_filter)LOAD(nr));
-#ifdef X32_BIT
-	put(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1));
-	put(filter, (struct sock_filter)RETURN(SECCOMP_RET_KILL_PROCESS));
-#endif
+	daemon_seccomp_put(filter, insn);
 }
 
 /* The accumulator holds the number of the call, before and after. */
-static void put_rule(struct filter *filter, const struct rule *rule)
+static void put_rule(struct seccomp_filter *filter, const struct rule *rule)
 {
 	uint8_t skip = rule->n ? (uint8_t)(3 * rule->n + 2) : 1;
 
@@ -222,7 +192,7 @@ static void put_rule(struct filter *filter, const struct rule *rule)
 		const struct condition *when = &rule->when[i];
 		uint32_t value = when->value == SELF ? (uint32_t)getpid() : when->value;
 		uint8_t fails = (uint8_t)(3 * (rule->n - 1 - i) + 1);
-		struct sock_filter load = LOAD(args[0]);
+		struct sock_filter load = SECCOMP_LOAD(args[0]);
 
 		load.k += when->arg * sizeof(uint64_t);
 		put(filter, load);
@@ -230,49 +200,37 @@ static void put_rule(struct filter *filter, const struct rule *rule)
 		put(filter,
 		    (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, fails));
 	}
-	put(filter, (struct sock_filter)RETURN(SECCOMP_RET_ALLOW));
+	put(filter, (struct sock_filter)SECCOMP_RETURN(SECCOMP_RET_ALLOW));
 	if (rule->n)
-		put(filter, (struct sock_filter)LOAD(nr));
-}
-
-static int install(struct sock_filter *code, unsigned short n, unsigned flags)
-{
-	struct sock_fprog prog = {.len = n, .filter = code};
-	long r = syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER, flags | SECCOMP_FILTER_FLAG_TSYNC,
-			 &prog);
-
-	if (r < 0)
-		return -errno;
-	return r ? -EBUSY : 0; /* a thread with a filter of its own */
+		put(filter, (struct sock_filter)SECCOMP_LOAD(nr));
 }
 
 /* The flags of clone3 are behind a pointer. glibc takes ENOSYS for an older kernel and uses clone. A
  * filter of its own, which logs nothing: this comes with every thread. */
 static int refuse_clone3(void)
 {
-	struct sock_filter code[] = {
-		LOAD(nr),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_clone3, 0, 1),
-		REFUSE(ENOSYS),
-		RETURN(SECCOMP_RET_ALLOW),
+	const struct seccomp_filter filter = {
+		.code = {SECCOMP_LOAD(nr), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_clone3, 0, 1),
+			 REFUSE(ENOSYS), SECCOMP_RETURN(SECCOMP_RET_ALLOW)},
+		.n = 4,
 	};
 
-	return install(code, ARRAY_SIZE(code), 0);
+	return daemon_seccomp_install(&filter, 0);
 }
 
 int daemon_sandbox_enter(bool refuse)
 {
-	struct filter filter = {};
+	struct seccomp_filter filter = {};
 	int r;
 
-	put_prologue(&filter);
+	daemon_seccomp_put_abi(&filter);
 	put_rule(&filter, &(const struct rule)ALWAYS(clone3));
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
 		put_rule(&filter, &rules[i]);
 	put(&filter, refuse ? (struct sock_filter)REFUSE(EPERM)
-			    : (struct sock_filter)RETURN(SECCOMP_RET_ALLOW));
+			    : (struct sock_filter)SECCOMP_RETURN(SECCOMP_RET_ALLOW));
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
 	r = refuse_clone3();
-	return r < 0 ? r : install(filter.code, filter.n, SECCOMP_FILTER_FLAG_LOG);
+	return r < 0 ? r : daemon_seccomp_install(&filter, SECCOMP_FILTER_FLAG_LOG);
 }

@@ -2,9 +2,6 @@
 #include "daemon/sandbox_fetch.h"
 
 #include <errno.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,13 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-
-#if defined(__x86_64__)
-#define NATIVE_ABI AUDIT_ARCH_X86_64
-#define X32_BIT	   0x40000000U
-#elif defined(__aarch64__)
-#define NATIVE_ABI AUDIT_ARCH_AARCH64
-#endif
+#include "daemon/seccomp.h"
 
 static const int refused[] = {
 	/* serving others */
@@ -100,76 +91,53 @@ static const int refused_execution[] = {
 #endif
 };
 
-#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-#define RETURN(v)   BPF_STMT(BPF_RET | BPF_K, (v))
-#define ERRNO(e)    (SECCOMP_RET_ERRNO | ((e)&SECCOMP_RET_DATA))
+_Static_assert(2 * (ARRAY_SIZE(refused) + ARRAY_SIZE(refused_execution)) + 16 < SECCOMP_CODE_MAX,
+	       "room for all calls");
 
-struct filter {
-	struct sock_filter code[2 * (ARRAY_SIZE(refused) + ARRAY_SIZE(refused_execution)) + 16];
-	unsigned short n;
-	uint32_t refusal; /* what it returns for what is refused */
-};
-
-static void put(struct filter *filter, struct sock_filter insn)
+static void put(struct seccomp_filter *filter, struct sock_filter insn)
 {
-	filter->code[filter->n++] = insn;
+	daemon_seccomp_put(filter, insn);
 }
 
-static void put_refused(struct filter *filter, const int *calls, size_t n)
+static void put_refused(struct seccomp_filter *filter, const int *calls, size_t n, uint32_t refusal)
 {
 	for (size_t i = 0; i < n; i++) {
 		put(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
 							 (uint32_t)calls[i], 0, 1));
-		put(filter, (struct sock_filter)RETURN(filter->refusal));
+		put(filter, (struct sock_filter)SECCOMP_RETURN(refusal));
 	}
 }
 
-/* Numbers mean something else in another ABI. The flags of clone3 are behind a pointer: with ENOSYS the C library
- * uses clone. */
-static void put_prologue(struct filter *filter)
+/* The flags of clone3 are behind a pointer: with ENOSYS the C library uses clone. */
+static void put_clone3(struct seccomp_filter *filter)
 {
-	put(filter, (struct sock_filter)LOAD(arch));
-	put(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ABI, 1, 0));
-	put(filter, (struct sock_filter)RETURN(SECCOMP_RET_KILL_PROCESS));
-	put(filter, (struct sock_filter)LOAD(nr));
-#ifdef X32_BIT
-	put(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1));
-	put(filter, (struct sock_filter)RETURN(SECCOMP_RET_KILL_PROCESS));
-#endif
 	put(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_clone3, 0, 1));
-	put(filter, (struct sock_filter)RETURN(ERRNO(ENOSYS)));
+	put(filter, (struct sock_filter)SECCOMP_RETURN(SECCOMP_ERRNO(ENOSYS)));
 }
 
 /* At the end of the filter, as it loads something else: clone makes threads only. */
-static void put_threads_only(struct filter *filter)
+static void put_threads_only(struct seccomp_filter *filter, uint32_t refusal)
 {
-	struct sock_filter flags = LOAD(args[0]);
-
 	put(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_clone, 0, 3));
-	put(filter, flags);
+	put(filter, (struct sock_filter)SECCOMP_LOAD(args[0]));
 	put(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 1, 0));
-	put(filter, (struct sock_filter)RETURN(filter->refusal));
+	put(filter, (struct sock_filter)SECCOMP_RETURN(refusal));
 }
 
 int daemon_sandbox_fetch_enter(bool may_execute, bool refuse)
 {
-	struct filter filter = {.refusal = refuse ? ERRNO(EPERM) : SECCOMP_RET_ALLOW};
-	struct sock_fprog prog = {.filter = filter.code};
-	long r;
+	uint32_t refusal = refuse ? SECCOMP_ERRNO(EPERM) : SECCOMP_RET_ALLOW;
+	struct seccomp_filter filter = {};
 
-	put_prologue(&filter);
-	put_refused(&filter, refused, ARRAY_SIZE(refused));
+	daemon_seccomp_put_abi(&filter);
+	put_clone3(&filter);
+	put_refused(&filter, refused, ARRAY_SIZE(refused), refusal);
 	if (!may_execute) {
-		put_refused(&filter, refused_execution, ARRAY_SIZE(refused_execution));
-		put_threads_only(&filter);
+		put_refused(&filter, refused_execution, ARRAY_SIZE(refused_execution), refusal);
+		put_threads_only(&filter, refusal);
 	}
-	put(&filter, (struct sock_filter)RETURN(SECCOMP_RET_ALLOW));
-	prog.len = filter.n;
+	put(&filter, (struct sock_filter)SECCOMP_RETURN(SECCOMP_RET_ALLOW));
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	r = syscall(__NR_seccomp, SECCOMP_SET_MODE_FILTER,
-		    SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_LOG, &prog);
-	if (r < 0)
-		return -errno;
-	return r ? -EBUSY : 0;
+	return daemon_seccomp_install(&filter, SECCOMP_FILTER_FLAG_LOG);
 }

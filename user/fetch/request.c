@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/pack.h"
 #include "base/secret_pool.h"
 
 void fetch_request_free(void *arg)
@@ -20,41 +21,26 @@ void fetch_request_free(void *arg)
 	free(request);
 }
 
-static size_t size_of(const char *text)
-{
-	return text ? strlen(text) + 1 : 0;
-}
-
-static const char *put(char **at, const char *text)
-{
-	char *copy = *at;
-
-	if (!text)
-		return NULL;
-	*at = stpcpy(copy, text) + 1;
-	return copy;
-}
-
 static int copy_texts(struct fetch_request *request, const struct fetch_request_options *o)
 {
 	const struct cred_cluster *cluster = o->cluster;
 	const struct cred_pod *pod = o->pod;
-	char *at = malloc(size_of(pod->namespace) + size_of(pod->name) + size_of(pod->uid) +
-			  size_of(pod->service_account) + size_of(cluster->name) +
-			  size_of(cluster->arn) + 1);
+	char *at = malloc(pack_size(pod->namespace) + pack_size(pod->name) + pack_size(pod->uid) +
+			  pack_size(pod->service_account) + pack_size(cluster->name) +
+			  pack_size(cluster->arn) + 1);
 
 	if (!at)
 		return -ENOMEM;
 	request->text = at;
-	request->pod.namespace = put(&at, pod->namespace);
-	request->pod.name = put(&at, pod->name);
-	request->pod.uid = put(&at, pod->uid);
-	request->pod.service_account = put(&at, pod->service_account);
-	request->cluster.name = put(&at, cluster->name);
-	request->cluster.arn = put(&at, cluster->arn);
+	request->pod.namespace = pack_put(&at, pod->namespace);
+	request->pod.name = pack_put(&at, pod->name);
+	request->pod.uid = pack_put(&at, pod->uid);
+	request->pod.service_account = pack_put(&at, pod->service_account);
+	request->cluster.name = pack_put(&at, cluster->name);
+	request->cluster.arn = pack_put(&at, cluster->arn);
 	if (!o->token)
 		return 0;
-	request->token = secret_pool_alloc(size_of(o->token));
+	request->token = secret_pool_alloc(pack_size(o->token));
 	if (!request->token)
 		return -ENOMEM;
 	strcpy(request->token, o->token);

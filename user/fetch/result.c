@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/pack.h"
 #include "base/secret_pool.h"
 
 const char *fetch_class_name(enum fetch_class class)
@@ -18,26 +19,12 @@ const char *fetch_class_name(enum fetch_class class)
 	return names[class];
 }
 
-static size_t size_of(const char *text)
-{
-	return text ? strlen(text) + 1 : 0;
-}
-
-static const char *put(char **at, const char *text)
-{
-	char *copy = *at;
-
-	if (!text)
-		return NULL;
-	*at = stpcpy(copy, text) + 1;
-	return copy;
-}
-
 struct fetch_value *fetch_value_new(const struct fetch_result *r)
 {
-	size_t size = sizeof(struct fetch_value) + size_of(r->access_key_id) +
-		      size_of(r->secret_access_key) + size_of(r->session_token) +
-		      size_of(r->role_arn) + size_of(r->account_id) + size_of(r->session_name);
+	size_t size = sizeof(struct fetch_value) + pack_size(r->access_key_id) +
+		      pack_size(r->secret_access_key) + pack_size(r->session_token) +
+		      pack_size(r->role_arn) + pack_size(r->account_id) +
+		      pack_size(r->session_name);
 	struct fetch_value *value = secret_pool_alloc(size);
 	char *at;
 
@@ -46,12 +33,12 @@ struct fetch_value *fetch_value_new(const struct fetch_result *r)
 	at = (char *)(value + 1);
 	value->refs = 1;
 	value->expiration = r->expiration;
-	value->access_key_id = put(&at, r->access_key_id);
-	value->secret_access_key = put(&at, r->secret_access_key);
-	value->session_token = put(&at, r->session_token);
-	value->role_arn = put(&at, r->role_arn);
-	value->account_id = put(&at, r->account_id);
-	value->session_name = put(&at, r->session_name);
+	value->access_key_id = pack_put(&at, r->access_key_id);
+	value->secret_access_key = pack_put(&at, r->secret_access_key);
+	value->session_token = pack_put(&at, r->session_token);
+	value->role_arn = pack_put(&at, r->role_arn);
+	value->account_id = pack_put(&at, r->account_id);
+	value->session_name = pack_put(&at, r->session_name);
 	return value;
 }
 

@@ -4,45 +4,24 @@
 
 #include <curl/curl.h>
 #include <errno.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/loop.h"
+#include "base/secret.h"
 #include "http/call.h"
 
 #define KEPT_CONNECTIONS 16
 
-/* ---- memory: libcurl's copies of tokens and keys are wiped, wherever it has them ---- */
-
-static void wiping_free(void *p)
-{
-	if (p)
-		explicit_bzero(p, malloc_usable_size(p));
-	free(p);
-}
-
-static void *wiping_realloc(void *p, size_t size)
-{
-	size_t old = p ? malloc_usable_size(p) : 0;
-	void *new = malloc(size);
-
-	if (!new)
-		return NULL;
-	if (p)
-		memcpy(new, p, old < size ? old : size);
-	wiping_free(p);
-	return new;
-}
-
-/* SSLKEYLOGFILE would have it write the keys of all connections to a file. */
+/* libcurl's copies of tokens and keys are wiped, wherever it has them. SSLKEYLOGFILE would have it write the keys of all
+ * connections to a file. */
 static int init_library(void)
 {
 	unsetenv("SSLKEYLOGFILE");
-	return curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free, wiping_realloc,
-				    strdup, calloc)
+	return curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, secret_wiping_free,
+				    secret_wiping_realloc, strdup, calloc)
 		       ? -ENOMEM
 		       : 0;
 }

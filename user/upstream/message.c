@@ -4,10 +4,10 @@
 
 #include <errno.h>
 #include <jansson.h>
-#include <malloc.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/secret.h"
 #include "base/text.h"
 
 #define WALL_MAX 253402300799 /* the last second that has a year of four digits */
@@ -476,14 +476,7 @@ void upstream_decoded_done(struct upstream_decoded *d)
 
 /* ---- its memory ---- */
 
-static void wiping_free(void *memory)
-{
-	if (memory)
-		explicit_bzero(memory, malloc_usable_size(memory));
-	free(memory);
-}
-
 void upstream_wipe_json(void)
 {
-	json_set_alloc_funcs(malloc, wiping_free);
+	json_set_alloc_funcs(malloc, secret_wiping_free);
 }
