@@ -147,7 +147,7 @@ pod_remove() {
 pod_remove web
 wiped() { search "memory:$(part "$1")"; }
 for name in serve fetch; do
-  wait_for 60 wiped "$name"
+  wait_for 10 wiped "$name" # a search takes its time
   check "and not when it is gone: podcred-$name" wiped "$name"
 done
 
