@@ -23,7 +23,7 @@ admin() {
 allow() { printf '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":[%s],%s}]}' "$1" "$2"; }
 
 moto_up() {
-  in_node "$PYTHON/moto_server" -H "$NODE_V4" -p 5000 >"$ENV_TMP/moto.log" 2>&1 &
+  nsenter --net="/run/netns/$NODE_NETNS" "$PYTHON/moto_server" -H "$NODE_V4" -p 5000 >"$ENV_TMP/moto.log" 2>&1 &
   wait_for 30 in_node curl -sf -o "$ENV_TMP/moto.page" "$MOTO/moto-api/" || env_fail "moto: $(cat "$ENV_TMP/moto.log")"
   admin iam create-user --user-name podcred
   admin iam put-user-policy --user-name podcred --policy-name assume \
