@@ -470,7 +470,8 @@ static bool runs_through(struct host_skb *skb)
 /* What the packet is on that way, by the second reader. */
 struct passage {
 	bool to_agent, in_agents_name;
-	bool looks_so; /* also where no host takes it so */
+	bool looks_so; /* also where no host takes it so: a v4-mapped address in an IPv6 packet */
+	bool looks_spoofed; /* the same of the source alone */
 	bool tcp, hidden; /* hidden: its header is not where it should be, or not there */
 	bool bare; /* neither SYN nor payload */
 	bool announced; /* the connection that known tells of */
@@ -519,10 +520,10 @@ static struct passage passage_of(const struct model *m, const uint8_t *packet, s
 	const uint8_t *tcp = packet + head;
 	struct passage p = {.to_agent = is_agents_ip(&dest, v6),
 			    .in_agents_name = is_agents_ip(&source, v6),
-			    .looks_so = podcred_agent_at(&config, &dest) ||
-					podcred_agent_at(&config, &source),
+			    .looks_spoofed = podcred_agent_at(&config, &source),
 			    .tcp = m->protocol == IPPROTO_TCP};
 
+	p.looks_so = p.looks_spoofed || podcred_agent_at(&config, &dest);
 	p.hidden = hides(m, packet, v6) || !m->has_ports || size < head + 20;
 	if (!p.tcp || p.hidden)
 		return p;
@@ -583,12 +584,12 @@ static void check_way_in(const struct host_skb *skb, const struct model *m, cons
 	if (!p->to_agent)
 		return;
 	if (!p->tcp)
-		MUST(passes || p->in_agents_name || m->headers || !must_pass(m));
+		MUST(passes || p->looks_spoofed || m->headers || !must_pass(m));
 	else if (p->hidden)
 		MUST(!passes);
 	else if (m->dest_port == 80 && !own && (!p->bare || skb->from_pod || strange))
 		MUST(!passes);
-	else if (own && !p->in_agents_name)
+	else if (own && !p->looks_spoofed)
 		MUST(passes || !must_pass(m));
 }
 
