@@ -91,7 +91,7 @@ fetch_start SECRET_IN_ENV=do-not-inherit
 check "boto3 gets what STS has made" bash -c "$(declare -f in_pod in_cgroup)
   $(declare -p POD_CGROUP POD_NETNS)
   in_pod web env AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=/v1/credentials HOME=/nonexistent \
-    $PYTHON '$ENV_BUILD/clients/credentials.py' | grep -x 'accessKeyId=$(wait_for 10 calls_are 1 /app; issued /app) method=container-role'"
+    $PYTHON '$ENV_ROOT/tests/clients/credentials.py' | grep -x 'accessKeyId=$(wait_for 10 calls_are 1 /app; issued /app) method=container-role'"
 same 'it is the pod itself that asks: the session' shop.web.web "$(assumed /app 'last | .sessionName')"
 same 'by the role of the node' arn:aws:sts::111122223333:assumed-role/node/i-0123456789abcdef0 \
   "$(assumed /app 'last | .caller')"

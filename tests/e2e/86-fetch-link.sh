@@ -85,7 +85,7 @@ check 'each is a line with reason and latency' jq -es 'map(select(.reason? == "c
   | length == 2 and (.[0].latency_ms | tonumber > 1400) and .[0].pod == "db"' <(grep '^{' "$ENV_TMP/serve.log")
 mode grant
 pod_env=(AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=/v1/credentials HOME="$ENV_TMP")
-in_pod boto env "${pod_env[@]}" $PYTHON "$ENV_BUILD/clients/credentials.py" >"$ENV_TMP/boto" 2>&1 &
+in_pod boto env "${pod_env[@]}" $PYTHON "$ENV_ROOT/tests/clients/credentials.py" >"$ENV_TMP/boto" 2>&1 &
 boto=$!
 check 'an SDK asks meanwhile' wait_for 10 waiting 1
 fetch_up

@@ -155,7 +155,7 @@ done
 kill "$RUN_PID" && wait "$RUN_PID"
 sed -i 's/\[imds\]/[environment]/' "$ENV_TMP/config.yaml"
 fetch_run "$AWS/user.env"
-check 'a pod gets credentials by keys of the environment' wait_for 10 has_key db
+check 'a pod gets credentials by keys of the environment' wait_for 60 has_key db
 aws_do '{"credentials": {"who": "user"}}' | jq '[.secretAccessKey]' >"$ENV_TMP/known"
 check 'podcred-serve does not have these keys' search "proc:$(part serve)" "memory:$(part serve)"
 tap_done
