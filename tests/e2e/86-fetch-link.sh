@@ -168,7 +168,10 @@ later=$!
 check 'a request waits' wait_for 10 waiting 1
 fetch_up
 wait $later
-same 'what was asked before is asked of the next one' "ASIAGONE" "$(head -n 1 "$ENV_TMP/later" | jq -r .AccessKeyId | tr -d 0-9)"
+# whether the request itself was still waiting when the next one came depends on how busy the machine is
+check 'what was asked before is asked of the next one' wait_for 10 is_asked gone 1
+check 'and the pod gets its credentials' wait_for 10 is_answer gone '200 ASIAGONE'
+same 'without another question' 1 "$(asked gone)"
 
 # ---- forgotten ----
 echo "${POD_UID[role]}" >"$FETCH/flush"
