@@ -11,7 +11,7 @@ $(O)/tests/san-control: tests/san/control.c | $(O)/.deps-test
 # the image (80), which run no more of our code; what others compile and link (70); how often
 # something happens under load, which a slow binary changes (30, 40, 45, 46, 50).
 SAN_E2E := tests/san/agent.sh $(addprefix tests/e2e/,10-identity.sh 15-trace.sh 16-metrics.sh 20-clients.sh \
-	23-pod-token-cluster.sh 25-explain.sh 27-doctor.sh 35-netdiag.sh 60-bad-input.sh 63-kube-api.sh 71-associations.sh 76-fetch.sh 77-fetch-cluster.sh 78-migration.sh 77-fetch-node.sh 82-host.sh 86-fetch-link.sh \
+	23-pod-token-cluster.sh 25-explain.sh 27-doctor.sh 35-netdiag.sh 60-bad-input.sh 63-kube-api.sh 71-associations.sh 76-fetch.sh 77-fetch-cluster.sh 78-migration.sh 77-fetch-node.sh 82-host.sh \
 	87-run-fetch.sh 90-run.sh)
 SAN_BUILD := all $(TEST_TOOLS) $(O)/tests/san-control
 
