@@ -19,13 +19,15 @@ void fetch_profile_done(struct fetch_profile *p)
 	*p = (struct fetch_profile){};
 }
 
+#define BLANKS " \t\r\v\f"
+
 /* Without blanks at either end. */
 static char *trim(char *s)
 {
 	size_t len;
 
-	s += strspn(s, " \t\r");
-	for (len = strlen(s); len && strchr(" \t\r", s[len - 1]); len--)
+	s += strspn(s, BLANKS);
+	for (len = strlen(s); len && strchr(BLANKS, s[len - 1]); len--)
 		;
 	s[len] = '\0';
 	return s;
