@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A token that an API server makes for a pod, and each way in which it does not. */
-/* SOURCES: tests/unit/fake_http.c */
+/* SOURCES: tests/unit/fake_http.c tests/unit/fake_kube.c */
 /* MODULES: kube http crypto yaml identity base */
 /* LIBS: -lcurl -lssl -lyaml -ljansson */
 #include <errno.h>
@@ -17,48 +17,13 @@
 #include "base/err.h"
 #include "base/loop.h"
 #include "fake_http.h"
+#include "fake_kube.h"
 #include "kube/client.h"
-#include "kube/kubeconfig.h"
 #include "kube/token_request.h"
 
 #define FILE_NAME "answer_api_v1_namespaces_shop_serviceaccounts_web_token"
 #define POD	  "5f1b0c1e-6d3a-4f0e-8d61-0a4b2d7e9c11"
 #define TOKEN	  "eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl"
-
-static struct loop *loop;
-static struct http_client *http;
-static struct kube_client *client;
-
-static int setup(void **state)
-{
-	struct kube_config *config;
-	struct pc_err err = {};
-	char text[2048];
-
-	(void)state;
-	fake_http_start();
-	assert_int_equal(loop_new(&loop), 0);
-	assert_int_equal(http_client_new(loop, &http), 0);
-	snprintf(text, sizeof(text),
-		 "current-context: x\ncontexts: [{name: x, context: {cluster: c, user: u}}]\n"
-		 "clusters: [{name: c, cluster: {server: '%s', certificate-authority: '%s'}}]\n"
-		 "users: [{name: u, user: {token: own-token}}]\n",
-		 fake_http_url("tls", ""), fake_http_path("ca.pem"));
-	fake_http_write("config", text, 0600);
-	if (kube_config_file(fake_http_path("config"), NULL, &config, &err) < 0)
-		fail_msg("%s", err.msg);
-	return kube_client_new(loop, http, config, &client);
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	kube_client_free(client);
-	http_client_free(http);
-	loop_free(loop);
-	fake_http_stop();
-	return 0;
-}
 
 static struct {
 	unsigned dones;
@@ -75,7 +40,7 @@ static void on_done(void *arg, const struct kube_token_request_result *result)
 	snprintf(told.why, sizeof(told.why), "%s", result->why);
 	snprintf(told.token, sizeof(told.token), "%s", result->error ? "" : result->token);
 	told.expires = result->expires;
-	loop_stop(loop, 0);
+	loop_stop(fake_kube.loop, 0);
 }
 
 static int start(const char *name_space, const char *account, struct kube_token_request **ret)
@@ -91,7 +56,7 @@ static int start(const char *name_space, const char *account, struct kube_token_
 	struct pc_err err = {};
 
 	memset(&told, 0, sizeof(told));
-	return kube_token_request_start(client, &options, ret, &err);
+	return kube_token_request_start(fake_kube.client, &options, ret, &err);
 }
 
 static void ask(const char *answer)
@@ -102,7 +67,7 @@ static void ask(const char *answer)
 	assert_int_equal(start("shop", "web", &request), 0);
 	assert_int_equal(told.dones, 0);
 	while (!told.dones)
-		assert_int_equal(loop_run(loop), 0);
+		assert_int_equal(loop_run(fake_kube.loop), 0);
 }
 
 static void test_granted(void **state)
@@ -181,5 +146,5 @@ int main(void)
 		cmocka_unit_test(test_cancel),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, fake_kube_start, fake_kube_stop);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What an API server says of tokens: its keys and its issuer, and its verdict on one of them. */
-/* SOURCES: tests/unit/fake_http.c */
+/* SOURCES: tests/unit/fake_http.c tests/unit/fake_kube.c */
 /* MODULES: kube http crypto yaml identity base */
 /* LIBS: -lcurl -lssl -lyaml -ljansson */
 #include <errno.h>
@@ -18,8 +18,8 @@
 #include "base/err.h"
 #include "base/loop.h"
 #include "fake_http.h"
+#include "fake_kube.h"
 #include "kube/client.h"
-#include "kube/kubeconfig.h"
 #include "kube/token_keys.h"
 #include "kube/token_review.h"
 
@@ -29,41 +29,6 @@
 #define JWKS	    "{\"keys\":[{\"kty\":\"RSA\",\"kid\":\"a\"}]}"
 #define TOKEN	    "eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl"
 #define POD	    "5f1b0c1e-6d3a-4f0e-8d61-0a4b2d7e9c11"
-
-static struct loop *loop;
-static struct http_client *http;
-static struct kube_client *client;
-
-static int setup(void **state)
-{
-	struct kube_config *config;
-	struct pc_err err = {};
-	char text[2048];
-
-	(void)state;
-	fake_http_start();
-	assert_int_equal(loop_new(&loop), 0);
-	assert_int_equal(http_client_new(loop, &http), 0);
-	snprintf(text, sizeof(text),
-		 "current-context: x\ncontexts: [{name: x, context: {cluster: c, user: u}}]\n"
-		 "clusters: [{name: c, cluster: {server: '%s', certificate-authority: '%s'}}]\n"
-		 "users: [{name: u, user: {token: own-token}}]\n",
-		 fake_http_url("tls", ""), fake_http_path("ca.pem"));
-	fake_http_write("config", text, 0600);
-	if (kube_config_file(fake_http_path("config"), NULL, &config, &err) < 0)
-		fail_msg("%s", err.msg);
-	return kube_client_new(loop, http, config, &client);
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	kube_client_free(client);
-	http_client_free(http);
-	loop_free(loop);
-	fake_http_stop();
-	return 0;
-}
 
 /* What was told, copied, as it is void when the function returns. */
 static struct {
@@ -88,7 +53,7 @@ static void on_keys(void *arg, const struct kube_token_keys_result *result)
 	told.jwks_len = result->jwks_len;
 	assert_int_equal(!told.error, !told.why[0]);
 	assert_int_equal(!result->jwks, !!told.error);
-	loop_stop(loop, 0);
+	loop_stop(fake_kube.loop, 0);
 }
 
 static void ask_keys(bool with_issuer)
@@ -97,11 +62,11 @@ static void ask_keys(bool with_issuer)
 	struct pc_err err = {};
 
 	memset(&told, 0, sizeof(told));
-	if (kube_token_keys_start(client, with_issuer, on_keys, &told, &keys, &err) < 0)
+	if (kube_token_keys_start(fake_kube.client, with_issuer, on_keys, &told, &keys, &err) < 0)
 		fail_msg("%s", err.msg);
 	assert_int_equal(told.dones, 0);
 	while (!told.dones)
-		assert_int_equal(loop_run(loop), 0);
+		assert_int_equal(loop_run(fake_kube.loop), 0);
 	assert_int_equal(told.dones, 1);
 }
 
@@ -194,8 +159,11 @@ static void who_cancels_is_not_called(void **state)
 	(void)state;
 	say_keys("200\n" JWKS, "200\n{\"issuer\":\"i\"}");
 	memset(&told, 0, sizeof(told));
-	assert_int_equal(kube_token_keys_start(client, true, on_keys, &told, &keys, NULL), 0);
-	assert_int_equal(kube_token_review_start(client, TOKEN, "a", NULL, NULL, &review, NULL), 0);
+	assert_int_equal(kube_token_keys_start(fake_kube.client, true, on_keys, &told, &keys, NULL),
+			 0);
+	assert_int_equal(
+		kube_token_review_start(fake_kube.client, TOKEN, "a", NULL, NULL, &review, NULL),
+		0);
 	assert_null(kube_token_keys_cancel(keys));
 	assert_null(kube_token_review_cancel(review));
 	assert_null(kube_token_keys_cancel(NULL));
@@ -220,7 +188,7 @@ static void on_review(void *arg, const struct kube_token_review_result *result)
 	assert_null(strstr(told.why, "c2lnbmF0dXJl"));
 	assert_null(strchr(told.why, '\n'));
 	assert_int_equal(told.why[0] != '\0', !told.authenticated);
-	loop_stop(loop, 0);
+	loop_stop(fake_kube.loop, 0);
 }
 
 static void ask_review(const char *answer)
@@ -230,11 +198,11 @@ static void ask_review(const char *answer)
 
 	fake_http_write(REVIEW_FILE, answer, 0600);
 	memset(&told, 0, sizeof(told));
-	if (kube_token_review_start(client, TOKEN, "pods.eks.amazonaws.com", on_review, &told,
-				    &review, &err) < 0)
+	if (kube_token_review_start(fake_kube.client, TOKEN, "pods.eks.amazonaws.com", on_review,
+				    &told, &review, &err) < 0)
 		fail_msg("%s", err.msg);
 	while (!told.dones)
-		assert_int_equal(loop_run(loop), 0);
+		assert_int_equal(loop_run(fake_kube.loop), 0);
 }
 
 #define USER(name, extra)                                                                          \
@@ -366,16 +334,17 @@ static void what_is_no_token_is_not_asked_about(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-		assert_int_equal(kube_token_review_start(client, texts[i], "a", on_review, &told,
-							 &review, NULL),
+		assert_int_equal(kube_token_review_start(fake_kube.client, texts[i], "a", on_review,
+							 &told, &review, NULL),
 				 -EINVAL);
 	memset(text, 'a', KUBE_TOKEN_MAX + 1);
-	assert_int_equal(
-		kube_token_review_start(client, text, "a", on_review, &told, &review, NULL),
-		-EINVAL);
+	assert_int_equal(kube_token_review_start(fake_kube.client, text, "a", on_review, &told,
+						 &review, NULL),
+			 -EINVAL);
 	text[KUBE_TOKEN_MAX] = '\0';
-	assert_int_equal(
-		kube_token_review_start(client, text, "a", on_review, &told, &review, NULL), 0);
+	assert_int_equal(kube_token_review_start(fake_kube.client, text, "a", on_review, &told,
+						 &review, NULL),
+			 0);
 	kube_token_review_cancel(review);
 	free(text);
 }
@@ -394,5 +363,5 @@ int main(void)
 		cmocka_unit_test(what_is_no_token_is_not_asked_about),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, fake_kube_start, fake_kube_stop);
 }

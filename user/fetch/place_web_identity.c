@@ -11,17 +11,8 @@
 #include "base/err.h"
 #include "base/secret.h"
 #include "config/credentials.h"
-#include "fetch/from_aws.h"
 #include "fetch/keys.h"
-#include "fetch/node_place.h"
-
-struct job {
-	struct fetch_job job;
-	const struct fetch_env *env;
-	struct aws_call *call;
-	fetch_done_fn *done;
-	void *arg;
-};
+#include "fetch/place_call.h"
 
 static const char *or_environment(const char *configured, const char *name)
 {
@@ -38,29 +29,6 @@ static const char *token_file(const struct config_node_credentials *config)
 static const char *role_arn(const struct config_node_credentials *config)
 {
 	return or_environment(config->role_arn, "AWS_ROLE_ARN");
-}
-
-static void job_free(struct fetch_job *of)
-{
-	struct job *job = (struct job *)of;
-
-	aws_call_cancel(job->call);
-	free(job);
-}
-
-static void on_session(void *arg, const struct aws_result *aws, struct aws_session *session)
-{
-	struct job *job = arg;
-	struct fetch_aws_texts texts;
-	struct fetch_result result;
-
-	job->call = NULL;
-	if (session)
-		fetch_from_session(session, aws_client_now(job->env->aws), &texts, &result);
-	else
-		fetch_from_result(aws, &result);
-	job->done(job->arg, &result);
-	job_free(&job->job);
 }
 
 static bool has_some(const struct fetch_env *env, const struct config_node_credentials *config,
@@ -85,7 +53,8 @@ static int read_token(const char *path, char **ret, struct pc_err *err)
 	return 0;
 }
 
-static int ask(struct job *job, const struct config_node_credentials *config, struct pc_err *err)
+static int ask(struct fetch_place_call *place, const struct config_node_credentials *config,
+	       struct pc_err *err)
 {
 	const char *session = getenv("AWS_ROLE_SESSION_NAME");
 	_cleanup_secret_ char *token = NULL;
@@ -93,31 +62,24 @@ static int ask(struct job *job, const struct config_node_credentials *config, st
 		.role_arn = role_arn(config),
 		.session_name = session && aws_is_session_name(session) ? session : "podcred",
 	};
-	int r = read_token(token_file(config), &token, err);
+	int r;
 
+	if (!place->env->aws)
+		return pc_err_set(err, -EAGAIN, "the region is not known; see 'region'");
+	r = read_token(token_file(config), &token, err);
 	if (r < 0)
 		return r;
 	params.token = token;
-	return aws_assume_role_with_web_identity(job->env->aws, &params, on_session, job,
-						 &job->call, err);
+	return aws_assume_role_with_web_identity(place->env->aws, &params, fetch_place_on_session,
+						 place, &place->call, err);
 }
 
 static int start(const struct fetch_env *env, const struct config_node_credentials *config,
 		 fetch_done_fn *done, void *arg, struct fetch_job **ret, struct pc_err *err)
 {
-	struct job *job = calloc(1, sizeof(*job));
-	int r;
+	const struct fetch_place_call place = {.env = env, .done = done, .arg = arg};
 
-	if (!job)
-		return pc_err_set(err, -ENOMEM, "no memory");
-	*job = (struct job){.job.cancel = job_free, .env = env, .done = done, .arg = arg};
-	r = env->aws ? ask(job, config, err)
-		     : pc_err_set(err, -EAGAIN, "the region is not known; see 'region'");
-	if (r < 0)
-		job_free(&job->job);
-	else
-		*ret = &job->job;
-	return r;
+	return fetch_place_start(&place, config, ask, ret, err);
 }
 
 const struct fetch_place fetch_place_web_identity = {.has_some = has_some, .start = start};
