@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+/* SOURCES: tests/unit/planted.c */
 /* MODULES: daemon */
 /*
  * The agent's seccomp filter, in force in a child: what serve does goes on, and each planted call is
@@ -32,77 +33,63 @@
 #include <cmocka.h>
 
 #include "daemon/sandbox.h"
-
-#define ROW(expression)                                                                            \
-	{                                                                                          \
-#expression, do_##expression                                                       \
-	}
+#include "planted.h"
 
 #define IPPROTO_MPTCP_ 262 /* newer than some headers */
 
 static const struct sockaddr_in nowhere = {.sin_family = AF_INET, .sin_port = 0x901f};
 static char *const no_args[] = {NULL};
 
-#define PLANT(name, call)                                                                          \
-	static long name(void)                                                                     \
-	{                                                                                          \
-		return call;                                                                       \
-	}
-
 /* Without the filter root gets another errno from each, or none. */
-PLANT(do_execve, execve("/nowhere", no_args, no_args))
-PLANT(do_execveat, syscall(__NR_execveat, -1, "nowhere", no_args, no_args, 0))
-PLANT(do_fork, syscall(__NR_clone, SIGCHLD, 0, 0, 0, 0))
-PLANT(do_clone_user, syscall(__NR_clone, CLONE_NEWUSER | CLONE_FS, 0, 0, 0, 0))
-PLANT(do_ptrace, ptrace(PTRACE_PEEKDATA, getppid(), NULL, NULL))
-PLANT(do_vm_readv, syscall(__NR_process_vm_readv, getpid(), NULL, 0, NULL, 0, 0))
-PLANT(do_bpf, syscall(__NR_bpf, 9999, NULL, 0))
-PLANT(do_unshare, unshare(0))
-PLANT(do_setns, setns(-1, 0))
-PLANT(do_io_uring, syscall(__NR_io_uring_setup, 0, NULL))
-PLANT(do_memfd, memfd_create("x", 0))
-PLANT(do_keyctl, syscall(__NR_keyctl, 9999))
-PLANT(do_perf, syscall(__NR_perf_event_open, NULL, 0, 0, 0, 0))
-PLANT(do_userfaultfd, syscall(__NR_userfaultfd, -1))
-PLANT(do_mount, syscall(__NR_fsopen, NULL, 0xff))
-PLANT(do_kill, kill(getppid(), 0))
-PLANT(do_kill_self, kill(getpid(), 0))
-PLANT(do_tgkill, syscall(__NR_tgkill, getppid(), getppid(), 0))
-PLANT(do_pidfd, syscall(__NR_pidfd_open, getppid(), 0))
-PLANT(do_setuid, setuid(getuid()))
-PLANT(do_socket_packet, socket(AF_PACKET, 99, 0))
-PLANT(do_socket_netlink, socket(AF_NETLINK, SOCK_RAW, 0))
-PLANT(do_socket_unix, socket(AF_UNIX, SOCK_STREAM, 0))
-PLANT(do_socket_udp, socket(AF_INET, SOCK_DGRAM, 0))
-PLANT(do_socket_udp6, socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0))
-PLANT(do_socket_mptcp, socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP_))
-PLANT(do_socket_sctp6, socket(AF_INET6, SOCK_STREAM, IPPROTO_SCTP))
-PLANT(do_socketpair, socketpair(AF_UNIX, SOCK_STREAM, 0, (int[2]){}))
-PLANT(do_connect, connect(-1, (const void *)&nowhere, sizeof(nowhere)))
-PLANT(do_fastopen, sendto(-1, "x", 1, MSG_FASTOPEN, (const void *)&nowhere, sizeof(nowhere)))
-PLANT(do_fastopen_msg, sendmsg(-1, &(struct msghdr){}, MSG_FASTOPEN))
-PLANT(do_open_write, open("/dev/null", O_WRONLY))
-PLANT(do_open_rdwr, open("/dev/null", O_RDWR))
-PLANT(do_create, open("/tmp/podcred-sandbox", O_RDONLY | O_CREAT, 0600))
-PLANT(do_openat2, syscall(437, -1, "x", NULL, 0))
-PLANT(do_unlink, unlink("/nowhere"))
-PLANT(do_rename, rename("/nowhere", "/nowhere2"))
-PLANT(do_mkdir, mkdirat(-1, "x", 0700))
-PLANT(do_chmod, fchmodat(-1, "x", 0, 0))
-PLANT(do_ftruncate, ftruncate(-1, 0))
-PLANT(do_mmap_exec,
-      (long)mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))
-PLANT(do_mprotect_exec, mprotect(NULL, 0, PROT_EXEC))
-PLANT(do_dumpable, prctl(PR_SET_DUMPABLE, 1))
-PLANT(do_fcntl_owner, fcntl(STDERR_FILENO, F_SETOWN, 0))
-PLANT(do_ioctl, syscall(__NR_ioctl, -1, 0x5412 /* TIOCSTI */, NULL))
-PLANT(do_prlimit, syscall(__NR_prlimit64, getppid(), 0, NULL, NULL))
-PLANT(do_seccomp, syscall(__NR_seccomp, 9999, 0, NULL))
+PLANT(execve, execve("/nowhere", no_args, no_args))
+PLANT(execveat, syscall(__NR_execveat, -1, "nowhere", no_args, no_args, 0))
+PLANT(fork, syscall(__NR_clone, SIGCHLD, 0, 0, 0, 0))
+PLANT(clone_user, syscall(__NR_clone, CLONE_NEWUSER | CLONE_FS, 0, 0, 0, 0))
+PLANT(ptrace, ptrace(PTRACE_PEEKDATA, getppid(), NULL, NULL))
+PLANT(vm_readv, syscall(__NR_process_vm_readv, getpid(), NULL, 0, NULL, 0, 0))
+PLANT(bpf, syscall(__NR_bpf, 9999, NULL, 0))
+PLANT(unshare, unshare(0))
+PLANT(setns, setns(-1, 0))
+PLANT(io_uring, syscall(__NR_io_uring_setup, 0, NULL))
+PLANT(memfd, memfd_create("x", 0))
+PLANT(keyctl, syscall(__NR_keyctl, 9999))
+PLANT(perf, syscall(__NR_perf_event_open, NULL, 0, 0, 0, 0))
+PLANT(userfaultfd, syscall(__NR_userfaultfd, -1))
+PLANT(mount, syscall(__NR_fsopen, NULL, 0xff))
+PLANT(kill, kill(getppid(), 0))
+PLANT(kill_self, kill(getpid(), 0))
+PLANT(tgkill, syscall(__NR_tgkill, getppid(), getppid(), 0))
+PLANT(pidfd, syscall(__NR_pidfd_open, getppid(), 0))
+PLANT(setuid, setuid(getuid()))
+PLANT(socket_packet, socket(AF_PACKET, 99, 0))
+PLANT(socket_netlink, socket(AF_NETLINK, SOCK_RAW, 0))
+PLANT(socket_unix, socket(AF_UNIX, SOCK_STREAM, 0))
+PLANT(socket_udp, socket(AF_INET, SOCK_DGRAM, 0))
+PLANT(socket_udp6, socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0))
+PLANT(socket_mptcp, socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP_))
+PLANT(socket_sctp6, socket(AF_INET6, SOCK_STREAM, IPPROTO_SCTP))
+PLANT(socketpair, socketpair(AF_UNIX, SOCK_STREAM, 0, (int[2]){}))
+PLANT(connect, connect(-1, (const void *)&nowhere, sizeof(nowhere)))
+PLANT(fastopen, sendto(-1, "x", 1, MSG_FASTOPEN, (const void *)&nowhere, sizeof(nowhere)))
+PLANT(fastopen_msg, sendmsg(-1, &(struct msghdr){}, MSG_FASTOPEN))
+PLANT(open_write, open("/dev/null", O_WRONLY))
+PLANT(open_rdwr, open("/dev/null", O_RDWR))
+PLANT(create, open("/tmp/podcred-sandbox", O_RDONLY | O_CREAT, 0600))
+PLANT(openat2, syscall(437, -1, "x", NULL, 0))
+PLANT(unlink, unlink("/nowhere"))
+PLANT(rename, rename("/nowhere", "/nowhere2"))
+PLANT(mkdir, mkdirat(-1, "x", 0700))
+PLANT(chmod, fchmodat(-1, "x", 0, 0))
+PLANT(ftruncate, ftruncate(-1, 0))
+PLANT(mmap_exec, (long)mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))
+PLANT(mprotect_exec, mprotect(NULL, 0, PROT_EXEC))
+PLANT(dumpable, prctl(PR_SET_DUMPABLE, 1))
+PLANT(fcntl_owner, fcntl(STDERR_FILENO, F_SETOWN, 0))
+PLANT(ioctl, syscall(__NR_ioctl, -1, 0x5412 /* TIOCSTI */, NULL))
+PLANT(prlimit, syscall(__NR_prlimit64, getppid(), 0, NULL, NULL))
+PLANT(seccomp, syscall(__NR_seccomp, 9999, 0, NULL))
 
-static const struct {
-	const char *name;
-	long (*call)(void);
-} planted[] = {
+static const struct planted_row planted[] = {
 	ROW(execve),	    ROW(execveat),	 ROW(fork),	    ROW(clone_user),
 	ROW(ptrace),	    ROW(vm_readv),	 ROW(bpf),	    ROW(unshare),
 	ROW(setns),	    ROW(io_uring),	 ROW(memfd),	    ROW(keyctl),
@@ -117,28 +104,14 @@ static const struct {
 	ROW(ioctl),	    ROW(prlimit),	 ROW(seccomp),
 };
 
-/* The errno of a call in a child, 0 when it did something. */
+static int confine(int confined)
+{
+	return confined ? daemon_sandbox_enter(true) : 0;
+}
+
 static int outcome(long (*call)(void), bool confined)
 {
-	pid_t pid = fork();
-	int status;
-
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		pid_t self = getpid();
-		long r;
-
-		if (confined && daemon_sandbox_enter(true) < 0)
-			_exit(255);
-		r = call();
-		if (getpid() != self)
-			_exit(0); /* a fork that worked */
-		_exit(r < 0 ? errno : 0);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (!WIFEXITED(status))
-		fail_msg("ended by signal %d", WTERMSIG(status));
-	return WEXITSTATUS(status);
+	return planted_outcome(call, confine, confined);
 }
 
 static void test_refused(void **state)
@@ -163,21 +136,7 @@ static void test_refused(void **state)
 
 /* ---- what serve does ---- */
 
-static void *thread(void *arg)
-{
-	*(bool *)arg = true;
-	return NULL;
-}
-
-static long do_threads(void)
-{
-	bool ran = false;
-	pthread_t id;
-
-	if (pthread_create(&id, NULL, thread, &ran) || pthread_join(id, NULL))
-		return -1;
-	return ran ? 0 : -1;
-}
+PLANT(threads, planted_threads())
 
 static long do_memory(void)
 {
@@ -225,10 +184,8 @@ static long do_rest(void)
 	return getrandom(buf, sizeof(buf), 0) < 0 || eventfd(0, EFD_CLOEXEC) < 0 ? -1 : 0;
 }
 
-static const struct {
-	const char *name;
-	long (*call)(void);
-} needed[] = {ROW(threads), ROW(memory), ROW(listen), ROW(socket6), ROW(read_files), ROW(rest)};
+static const struct planted_row needed[] = {ROW(threads), ROW(memory),	   ROW(listen),
+					    ROW(socket6), ROW(read_files), ROW(rest)};
 
 static void test_goes_on(void **state)
 {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+/* SOURCES: tests/unit/planted.c */
 /* MODULES: daemon base */
 /*
  * What podcred fetch may not do, each in a child: a planted call is refused by its filter, or by Landlock, and what
@@ -7,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -31,21 +31,7 @@
 #include "base/cleanup.h"
 #include "daemon/landlock.h"
 #include "daemon/sandbox_fetch.h"
-
-#define PLANT(name, call)                                                                          \
-	static long do_##name(void)                                                                \
-	{                                                                                          \
-		return call;                                                                       \
-	}
-#define ROW(name)                                                                                  \
-	{                                                                                          \
-#name, do_##name                                                                   \
-	}
-
-struct row {
-	const char *name;
-	long (*call)(void);
-};
+#include "planted.h"
 
 static char *const no_args[] = {NULL};
 
@@ -67,12 +53,12 @@ PLANT(execve, execve("/nowhere", no_args, no_args))
 PLANT(execveat, syscall(__NR_execveat, -1, "nowhere", no_args, no_args, 0))
 PLANT(fork, syscall(__NR_clone, SIGCHLD, 0, 0, 0, 0))
 
-static const struct row refused[] = {
+static const struct planted_row refused[] = {
 	ROW(listen),   ROW(accept),	 ROW(ptrace), ROW(vm_readv),	ROW(pidfd_getfd),
 	ROW(mount),    ROW(unshare),	 ROW(setns),  ROW(bpf),		ROW(perf),
 	ROW(io_uring), ROW(userfaultfd), ROW(keyctl), ROW(personality),
 };
-static const struct row executes[] = {ROW(execve), ROW(execveat), ROW(fork)};
+static const struct planted_row executes[] = {ROW(execve), ROW(execveat), ROW(fork)};
 
 static long do_connect(void)
 {
@@ -88,21 +74,7 @@ static long do_connect(void)
 		       : -1;
 }
 
-static void *thread(void *arg)
-{
-	*(bool *)arg = true;
-	return NULL;
-}
-
-static long do_threads(void)
-{
-	bool ran = false;
-	pthread_t id;
-
-	if (pthread_create(&id, NULL, thread, &ran) || pthread_join(id, NULL))
-		return -1;
-	return ran ? 0 : -1;
-}
+PLANT(threads, planted_threads())
 
 static long do_read(void)
 {
@@ -121,7 +93,7 @@ static long do_spawn(void)
 	return waitpid(pid, &status, 0) == pid && status == 0 ? 0 : -1;
 }
 
-static const struct row needed[] = {ROW(connect), ROW(threads), ROW(read)};
+static const struct planted_row needed[] = {ROW(connect), ROW(threads), ROW(read)};
 
 static char *target; /* of what writes */
 
@@ -134,7 +106,7 @@ PLANT(symlink, symlink("x", target))
 PLANT(open_write, open("/proc/self/comm", O_WRONLY | O_CLOEXEC))
 PLANT(null, open("/dev/null", O_WRONLY | O_CLOEXEC))
 
-static const struct row writes[] = {ROW(create), ROW(mkdir), ROW(symlink), ROW(open_write)};
+static const struct planted_row writes[] = {ROW(create), ROW(mkdir), ROW(symlink), ROW(open_write)};
 
 enum confinement {
 	NONE,
@@ -144,7 +116,7 @@ enum confinement {
 	LANDLOCK_EXECUTES,
 };
 
-static int confine(enum confinement how)
+static int confine(int how)
 {
 	switch (how) {
 	case FILTER:
@@ -158,31 +130,12 @@ static int confine(enum confinement how)
 	}
 }
 
-/* The errno of a call in a child, 0 when it did something. */
 static int outcome(long (*call)(void), enum confinement how)
 {
-	pid_t pid = fork();
-	int status;
-
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		pid_t self = getpid();
-		long r;
-
-		if (confine(how) < 0)
-			_exit(255);
-		r = call();
-		if (getpid() != self)
-			_exit(0); /* a fork that worked */
-		_exit(r < 0 ? errno : 0);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (!WIFEXITED(status))
-		fail_msg("ended by signal %d", WTERMSIG(status));
-	return WEXITSTATUS(status);
+	return planted_outcome(call, confine, (int)how);
 }
 
-static void expect(const struct row *rows, size_t n, enum confinement how, int wanted)
+static void expect(const struct planted_row *rows, size_t n, enum confinement how, int wanted)
 {
 	for (size_t i = 0; i < n; i++) {
 		int before = outcome(rows[i].call, NONE), after;
