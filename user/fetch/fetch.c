@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/pack.h"
 #include "base/plural.h"
 #include "base/secret.h"
 #include "config/credentials.h"
@@ -167,15 +168,13 @@ static struct asked *asked_new(const struct cred_pod *pod, const char *token)
 	char *at;
 
 	for (size_t i = 0; i < ARRAY_SIZE(from); i++)
-		size += strlen(from[i]) + 1;
+		size += pack_size(from[i]);
 	asked = calloc(1, sizeof(*asked) + size);
 	if (!asked)
 		return NULL;
 	at = asked->texts;
-	for (size_t i = 0; i < ARRAY_SIZE(from); i++) {
-		to[i] = at;
-		at = stpcpy(at, from[i]) + 1;
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(from); i++)
+		to[i] = pack_put(&at, from[i]);
 	asked->pod = (struct cred_pod){to[0], to[1], to[2], to[3]};
 	asked->token = token ? strdup(token) : NULL;
 	return token && !asked->token ? asked_free(asked) : asked;
