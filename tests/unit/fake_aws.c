@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fake_aws.h"
 
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,11 +12,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "fake_server.h"
 
 #define SERVICES 3
 #define MAX_FILE (16U << 20)
@@ -27,8 +26,7 @@ static struct service {
 } services[SERVICES];
 static char dir[] = "/tmp/podcred-aws-XXXXXX";
 static char *ca;
-static pid_t server = -1;
-static int to_server = -EBADF;
+static struct fake_server server;
 
 static const char *path_of(const char *name, char ret[128])
 {
@@ -44,22 +42,9 @@ static char *read_file(const char *name)
 	return text;
 }
 
-static void run(char *const argv[])
+static void read_urls(FILE *said)
 {
-	pid_t pid = fork();
-	int status;
-
-	if (pid == 0) {
-		execvp(argv[0], argv);
-		_exit(127);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
-}
-
-static void read_urls(int fd)
-{
-	_cleanup_fclose_ FILE *f = fdopen(fd, "r");
+	_cleanup_fclose_ FILE *f = said;
 	char name[16];
 
 	for (size_t i = 0; fscanf(f, "%15s", name) == 1; i++) {
@@ -74,31 +59,17 @@ static void read_urls(int fd)
 
 void fake_aws_start(void)
 {
-	int in[2], out[2];
+	char *const argv[] = {"tests/fake/aws.py", dir, "--tls", dir, "--stdin", NULL};
 
 	assert_non_null(mkdtemp(dir));
-	run((char *[]){"tests/fake/certs.sh", dir, NULL});
+	read_urls(fake_server_start(&server, argv, dir));
 	ca = read_file("ca.pem");
-	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
-	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-	server = fork();
-	if (server == 0) {
-		dup2(in[0], 0);
-		dup2(out[1], 1);
-		execl("tests/fake/aws.py", "aws.py", dir, "--tls", dir, "--stdin", NULL);
-		_exit(127);
-	}
-	close(in[0]);
-	close(out[1]);
-	to_server = in[1];
-	read_urls(out[0]);
 }
 
 void fake_aws_stop(void)
 {
-	close(to_server);
-	waitpid(server, NULL, 0);
-	run((char *[]){"rm", "-rf", dir, NULL});
+	fake_server_stop(&server);
+	fake_server_run((char *[]){"rm", "-rf", dir, NULL});
 	free(ca);
 }
 

@@ -2,7 +2,6 @@
 #include "fake_http.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,11 +13,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "fake_server.h"
 
 #define LISTENERS 16
 #define STATICS	  8
@@ -28,25 +27,11 @@ static struct listener {
 	unsigned port;
 } listeners[LISTENERS];
 static char dir[] = "/tmp/podcred-http-XXXXXX";
-static pid_t server = -1;
-static int to_server = -EBADF;
+static struct fake_server server;
 
-static void run(char *const argv[])
+static void read_ports(FILE *said)
 {
-	pid_t pid = fork();
-	int status;
-
-	if (pid == 0) {
-		execvp(argv[0], argv);
-		_exit(127);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(status, 0);
-}
-
-static void read_ports(int fd)
-{
-	_cleanup_fclose_ FILE *f = fdopen(fd, "r");
+	_cleanup_fclose_ FILE *f = said;
 	char name[32];
 	unsigned port;
 
@@ -62,29 +47,15 @@ static void read_ports(int fd)
 
 void fake_http_start(void)
 {
-	int in[2], out[2];
+	char *const argv[] = {"tests/fake/http.py", dir, NULL};
 
 	assert_non_null(mkdtemp(dir));
-	run((char *[]){"tests/fake/certs.sh", dir, NULL});
-	assert_int_equal(pipe2(in, O_CLOEXEC), 0);
-	assert_int_equal(pipe2(out, O_CLOEXEC), 0);
-	server = fork();
-	if (server == 0) {
-		dup2(in[0], 0);
-		dup2(out[1], 1);
-		execl("tests/fake/http.py", "http.py", dir, NULL);
-		_exit(127);
-	}
-	close(in[0]);
-	close(out[1]);
-	to_server = in[1];
-	read_ports(out[0]);
+	read_ports(fake_server_start(&server, argv, dir));
 }
 
 void fake_http_stop(void)
 {
-	close(to_server);
-	waitpid(server, NULL, 0); /* it removes the directory */
+	fake_server_stop(&server); /* it removes the directory */
 }
 
 const char *fake_http_dir(void)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* STS, EKS Auth and the metadata service, asked over TLS and TCP, by a server that verifies what it
  * is told. */
-/* SOURCES: tests/unit/fake_aws.c */
+/* SOURCES: tests/unit/fake_aws.c tests/unit/fake_server.c */
 /* MODULES: aws http crypto base */
 /* Bound at once, as the program is: a look-up at the first call saves registers, with what they
  * hold, on the stack. */

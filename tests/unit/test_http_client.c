@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The HTTP client against real sockets and real TLS, and a server that does what servers should not. */
-/* SOURCES: tests/unit/fake_http.c */
+/* SOURCES: tests/unit/fake_http.c tests/unit/fake_server.c */
 /* MODULES: http crypto base */
 /* LIBS: -lcurl -lssl */
 #include <arpa/inet.h>

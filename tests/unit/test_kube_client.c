@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Requests to an API server over real TLS, while tokens, authorities and plugins change or fail. */
-/* SOURCES: tests/unit/fake_http.c */
+/* SOURCES: tests/unit/fake_http.c tests/unit/fake_server.c */
 /* MODULES: kube http crypto yaml identity base */
 /* LIBS: -lcurl -lssl -lyaml -ljansson */
 #include <errno.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A token that an API server makes for a pod, and each way in which it does not. */
-/* SOURCES: tests/unit/fake_http.c tests/unit/fake_kube.c */
+/* SOURCES: tests/unit/fake_http.c tests/unit/fake_kube.c tests/unit/fake_server.c */
 /* MODULES: kube http crypto yaml identity base */
 /* LIBS: -lcurl -lssl -lyaml -ljansson */
 #include <errno.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What an API server says of tokens: its keys and its issuer, and its verdict on one of them. */
-/* SOURCES: tests/unit/fake_http.c tests/unit/fake_kube.c */
+/* SOURCES: tests/unit/fake_http.c tests/unit/fake_kube.c tests/unit/fake_server.c */
 /* MODULES: kube http crypto yaml identity base */
 /* LIBS: -lcurl -lssl -lyaml -ljansson */
 #include <errno.h>
