@@ -63,7 +63,8 @@ lines() { grep -c -e "$1" "$ENV_TMP/serve.log"; }
 
 env_up
 SOCKET=$ENV_TMP/fetch.sock FETCH=$ENV_TMP/fetch
-for pod in web db many mute none gone boto role wait; do pod_add $pod burstable; done
+for pod in web db many mute none gone boto role wait static; do pod_add $pod burstable; done
+POD_ACCOUNT[static]= POD_META[static]="\"annotations\":{\"kubernetes.io/config.mirror\":\"${POD_UID[static]}\"}"
 env_load >/dev/null || env_fail 'load failed'
 env_resolve --fetch-socket "$SOCKET"
 chmod 711 "$ENV_TMP"
@@ -109,12 +110,14 @@ check 'the log says which role, session and source, and that it was fetched' jq 
   .role_arn == "arn:aws-cn:iam::111122223333:role/x/role-role" and .session_name == "shop.role" and
   .source == "sts" and .cache == "miss"' <(grep '^{' "$ENV_TMP/serve.log")
 check_not 'no secret is in the log' grep -qE 'secret/|token\+' "$ENV_TMP/serve.log"
+same 'a static pod, which has no service account, has no credentials' '404 NoCredentialsAssociated' "$(answer static $ECS)"
+same 'which nobody needs to be asked' 0 "$(asked static)"
 
 # ---- slow ----
 mode hold
 for n in 1 2 3 4 5 6; do get many $ECS >"$ENV_TMP/many.$n" & done
 check 'six requests of a pod wait' wait_for 10 waiting 6
-same 'for one question' 1 "$(asked many)"
+check 'for one question' wait_for 10 is_asked many 1
 mode grant
 release
 all_answered() { [ "$(cat "$ENV_TMP"/many.? | grep -c '^200$')" = 6 ]; }

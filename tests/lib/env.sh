@@ -123,7 +123,7 @@ pod_add() {
   in_netns "${POD_NETNS[$name]}" ip route add default via "$NODE_V4"
 }
 
-# Namespace shop, service account = POD_ACCOUNT[NAME], else the name of the pod. POD_META[NAME]: more of its metadata, as JSON, like
+# Namespace shop, service account = POD_ACCOUNT[NAME] (empty: none), else the name of the pod. POD_META[NAME]: more of its metadata, as JSON, like
 # '"labels":{"app":"web"}'.
 env_podlist() {
   local name sep=
@@ -132,7 +132,7 @@ env_podlist() {
     for name in "${!POD_UID[@]}"; do
       printf '%s{"metadata":{"name":"%s","namespace":"shop","uid":"%s"%s},' \
         "$sep" "$name" "${POD_UID[$name]}" "${POD_META[$name]:+,${POD_META[$name]}}"
-      printf '"spec":{"serviceAccountName":"%s","hostNetwork":%s}}' "${POD_ACCOUNT[$name]:-$name}" "${POD_HOST[$name]}"
+      printf '"spec":{"serviceAccountName":"%s","hostNetwork":%s}}' "${POD_ACCOUNT[$name]-$name}" "${POD_HOST[$name]}"
       sep=,
     done
     printf ']}\n'

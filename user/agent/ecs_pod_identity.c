@@ -45,13 +45,19 @@ static int check_container(struct agent_exchange *x, bool (*path_known)(const ch
 static int decide(struct agent_exchange *x)
 {
 	const struct podcred_peer *peer = x->req->peer;
-	char message[400];
+	char message[600];
 
 	if (x->role.name)
 		return AGENT_GO_ON;
-	snprintf(message, sizeof(message),
-		 "no credentials are associated with service account %s/%s", peer->pod_namespace,
-		 peer->service_account);
+	if (peer->service_account[0])
+		snprintf(message, sizeof(message),
+			 "no credentials are associated with service account %s/%s",
+			 peer->pod_namespace, peer->service_account);
+	else
+		snprintf(message, sizeof(message),
+			 "pod %s/%s has no service account, as a static pod, so no credentials are "
+			 "associated with it",
+			 peer->pod_namespace, peer->pod_name);
 	return answered(agent_answer_error(x->answer, 404, "NoCredentialsAssociated", message,
 					   AGENT_NO_ASSOCIATION));
 }

@@ -251,7 +251,10 @@ static int step_associate(struct agent_exchange *x)
 		take_association(x);
 		return AGENT_GO_ON;
 	}
-	return x->env->leaves ? ask_fetch(x) : AGENT_GO_ON;
+	/* a static pod has no service account, and what fetch knows is of service accounts */
+	if (!x->env->leaves || !x->req->peer->service_account[0])
+		return AGENT_GO_ON;
+	return ask_fetch(x);
 }
 
 static int step_decide(struct agent_exchange *x)
