@@ -229,6 +229,8 @@ class Connection:
             return False
         with open(f"{DIR}/asked", "wb") as file:
             file.write(f"{self.method} {self.target}\n{self.header('Accept')}\n".encode() + self.body)
+        with open(f"{DIR}/asked_type", "w", encoding="ascii") as file:
+            file.write(self.header("Content-Type") or "")
         self.send(answer(body, code + b" Word", b"Content-Type: application/json"))
         return True
 
