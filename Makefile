@@ -67,7 +67,7 @@ LIBS := -lbpf -lelf -lz -lmicrohttpd -lcurl -ljansson -lexpat -lyaml -lpcre2-8 -
 # ---- user modules ----
 # <name>_DEPS is the only include permission, and what docs/architecture.md says ("make lint" compares the two).
 # <name>_API: the headers that others may include; without one, all but internal.h.
-MODULES := base yaml crypto net config identity http aws upstream kube credentials fetch kernel node resolver agent doctor host daemon cli
+MODULES := base yaml crypto net config identity http aws upstream kube credentials fetch control kernel node resolver agent doctor host daemon cli
 base_DEPS        :=
 yaml_DEPS        := base
 crypto_DEPS      := base
@@ -80,6 +80,7 @@ upstream_DEPS    := base
 kube_DEPS        := base yaml identity http credentials
 credentials_DEPS := base yaml crypto aws
 fetch_DEPS       := base yaml config credentials aws http kube upstream
+control_DEPS     := base crypto aws http kube credentials
 kernel_DEPS      := base
 node_DEPS        := base net config identity kernel
 resolver_DEPS    := base net config identity http upstream kube kernel node
@@ -102,6 +103,7 @@ upstream_PREFIX    := upstream_
 kube_PREFIX        := kube_
 credentials_PREFIX := cred_
 fetch_PREFIX       := fetch_
+control_PREFIX     := control_ injection_ patch_
 kernel_PREFIX      := kern_
 node_PREFIX        := node_
 resolver_PREFIX    := resolver_
@@ -118,6 +120,7 @@ kube_API        := access_review.h annotations.h associations.h client.h kubecon
                    token_request.h token_review.h watch.h
 credentials_API := associations.h choose.h credentials.h rights.h session.h store.h trust.h
 fetch_API       := fetch.h cache.h result.h metadata.h rules.h trust.h
+control_API     := webhook.h
 kernel_API      := load.h status.h features.h maps.h events.h
 agent_API       := agent.h
 host_API        := host.h

@@ -5,16 +5,17 @@
 #include <string.h>
 
 #include "base/secret.h"
+#include "base/text.h"
+
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /* last: the two digits in which the alphabets differ. */
 static int value_of(char c, const char last[2])
 {
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-	const char *at = c ? strchr(digits, c) : NULL;
+	const char *at = c ? strchr(alphabet, c) : NULL;
 
-	if (at)
-		return (int)(at - digits);
+	if (at && at < alphabet + 62)
+		return (int)(at - alphabet);
 	return c == last[0] ? 62 : c == last[1] ? 63 : -1;
 }
 
@@ -87,4 +88,21 @@ int base64_url_decode(const char *text, size_t len, uint8_t *ret, size_t *ret_le
 		return -EINVAL;
 	*ret_len = n;
 	return 0;
+}
+
+void base64_encode(struct text *t, const void *data, size_t len)
+{
+	const uint8_t *bytes = data;
+
+	for (size_t i = 0; i < len; i += 3) {
+		size_t left = len - i;
+		uint32_t bits = (uint32_t)bytes[i] << 16 |
+				(left > 1 ? (uint32_t)bytes[i + 1] << 8 : 0) |
+				(left > 2 ? bytes[i + 2] : 0);
+		char four[4] = {alphabet[bits >> 18], alphabet[bits >> 12 & 63],
+				left > 1 ? alphabet[bits >> 6 & 63] : '=',
+				left > 2 ? alphabet[bits & 63] : '='};
+
+		text_add_bytes(t, four, sizeof(four));
+	}
 }
