@@ -62,7 +62,7 @@ BPF_CFLAGS = -target bpf -mcpu=v2 -O2 -g -Wall $(WERROR) -fno-stack-protector \
 	-Wno-unused-value -Wno-missing-declarations $(PREFIX_MAP) \
 	-Ibpf/uapi -Ibpf/api -Ibpf/lib -I$(VMLINUX_H)
 DEPFLAGS = -MMD -MP -MT $@ -MF $(@:.o=.d)
-LIBS := -lbpf -lelf -lz -lmicrohttpd -lcurl -ljansson -lexpat -lyaml -lpcre2-8 -lmnl -lssl -lcrypto -pthread
+LIBS := -lbpf -lelf -lz -lmicrohttpd -lgnutls -lcurl -ljansson -lexpat -lyaml -lpcre2-8 -lmnl -lssl -lcrypto -pthread
 
 # ---- user modules ----
 # <name>_DEPS is the only include permission, and what docs/architecture.md says ("make lint" compares the two).
@@ -113,7 +113,7 @@ host_PREFIX        := host_
 daemon_PREFIX      := daemon_
 cli_PREFIX         := cli_ cmd_ main
 
-http_API        := server.h request.h response.h path.h client.h
+http_API        := client.h desk.h path.h request.h response.h server.h tls.h
 upstream_API    := upstream.h message.h
 aws_API         := arn.h client.h eks_auth.h endpoint.h error.h imds.h sigv4.h sts.h
 kube_API        := access_review.h annotations.h associations.h client.h kubeconfig.h objects.h podlist.h pods.h project.h token_keys.h \

@@ -3,7 +3,7 @@
 # targets below install; all others name what is missing.
 deps demo test test-cluster test-clients: export INSTALL_DEPS := 1
 
-DEPS_LIBS := libbpf-dev libelf-dev zlib1g-dev libmicrohttpd-dev libcurl4-openssl-dev libjansson-dev libexpat1-dev libyaml-dev libpcre2-dev \
+DEPS_LIBS := libbpf-dev libelf-dev zlib1g-dev libmicrohttpd-dev libgnutls28-dev libcurl4-openssl-dev libjansson-dev libexpat1-dev libyaml-dev libpcre2-dev \
 	libmnl-dev libssl-dev
 DEPS_BUILD := gcc make clang-14 llvm-14 bpftool ca-certificates $(DEPS_LIBS) pkg-config
 DEPS_TEST := g++ libcmocka-dev libclang-rt-14-dev iproute2 iptables ipvsadm nftables procps curl openssl python3 python3-boto3 python3-cryptography python3-yaml \

@@ -52,7 +52,7 @@ lint-layers:
 	$(Q)! grep -nE '#[[:space:]]*include[[:space:]]*["<]([^">]*/)?\.\./' -r user bpf
 	$(Q)! grep -nE '#include "[a-z0-9_]+\.h"' -r user --include='*.[ch]' | grep -vE '"(podcred_[a-z]+|vmlinux|podcred\.skel)\.h"'
 	$(Q)$(call only_in,bpf/|linux/bpf\.h,kernel)
-	$(Q)$(call only_in,microhttpd|curl/,http)
+	$(Q)$(call only_in,microhttpd|curl/|gnutls/,http)
 	$(Q)$(call only_in,openssl/,crypto)
 	$(Q)$(call only_in,yaml\.h,yaml)
 	$(Q)$(call only_in,expat\.h,aws)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* SOURCES: tests/unit/agent_harness.c */
 /* MODULES: agent credentials aws http upstream crypto yaml base */
-/* LIBS: -lmicrohttpd -ljansson -lyaml -lpcre2-8 -lcrypto */
+/* LIBS: -lmicrohttpd -lgnutls -ljansson -lyaml -lpcre2-8 -lcrypto */
 /* Requests of every shape over real sockets, and what comes back. */
 #include "agent_harness.h"
 

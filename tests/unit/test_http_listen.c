@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* MODULES: http base */
-/* LIBS: -lmicrohttpd */
+/* LIBS: -lmicrohttpd -lgnutls */
 /* Listeners that are handed over: new connections come to the youngest, and no other server joins by mistake. */
 #include <errno.h>
 #include <netinet/in.h>

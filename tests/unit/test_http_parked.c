@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* MODULES: http base */
-/* LIBS: -lmicrohttpd */
+/* LIBS: -lmicrohttpd -lgnutls */
 /* Requests that wait: woken by their key and nothing else, in time, and never lost. */
 #include <errno.h>
 #include <netinet/in.h>

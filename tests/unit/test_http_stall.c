@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* MODULES: http base */
-/* LIBS: -lmicrohttpd */
+/* LIBS: -lmicrohttpd -lgnutls */
 /* A server that does not get to run: what has been asked meanwhile is answered all the same. The server
  * is a process of its own, which is stopped for longer than its limits. */
 #include <netinet/in.h>

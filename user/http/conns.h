@@ -21,6 +21,7 @@
 #define CONN_PATIENCE_MS 1000
 
 struct conn_owner;
+struct http_tls_pair;
 
 enum conn_state {
 	CONN_QUIET, /* came, or was answered, and has not asked since */
@@ -38,6 +39,8 @@ struct conn {
 	int64_t opened_ms;
 	int64_t since_ms; /* accepted, or last answer done */
 	int64_t began_ms; /* accepted, or last request begun */
+	struct http_server *server; /* this and the next: exchange.c's */
+	struct http_tls_pair *pair; /* that its handshake has taken; NULL: none yet */
 };
 
 struct conn_times {

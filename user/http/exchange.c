@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "http/internal.h"
+#include "http/tls_internal.h"
 
 /* ---- connections ---- */
 
@@ -33,12 +34,21 @@ static struct conn *admit(struct http_server *server, int fd)
 	uint64_t share = o->share ? o->share(o->ctx, fd) : HTTP_SHARE_UNKNOWN;
 	struct conn *conn = http_conns_add(&server->conns, fd, share, clock_mono_ms());
 
-	if (conn)
+	if (conn) {
+		conn->server = server;
 		return conn;
+	}
 	if (o->refused)
 		o->refused(o->ctx, fd);
 	shutdown(fd, SHUT_RDWR);
 	return NULL;
+}
+
+static void end_conn(struct http_server *server, struct conn *conn)
+{
+	if (conn->pair)
+		http_tls_release(server->options.tls, conn->pair);
+	http_conns_remove(&server->conns, conn);
 }
 
 void http_exchange_on_connection(void *cls, struct MHD_Connection *connection,
@@ -51,8 +61,26 @@ void http_exchange_on_connection(void *cls, struct MHD_Connection *connection,
 		return;
 	}
 	if (*socket_context)
-		http_conns_remove(&server->conns, *socket_context);
+		end_conn(server, *socket_context);
 	*socket_context = NULL;
+}
+
+/* ---- TLS ---- */
+
+/* libmicrohttpd has no argument for it: the connection is the session's, and the server is in the connection. */
+int http_exchange_on_handshake(gnutls_session_t session, const gnutls_datum_t *authorities,
+			       int n_authorities, const gnutls_pk_algorithm_t *algorithms,
+			       int n_algorithms, gnutls_pcert_st **ret_certs, unsigned *ret_n,
+			       gnutls_privkey_t *ret_key)
+{
+	struct MHD_Connection *connection = gnutls_session_get_ptr(session);
+	struct conn *conn = connection ? conn_of(connection) : NULL;
+
+	(void)authorities, (void)n_authorities, (void)algorithms, (void)n_algorithms;
+	if (!conn)
+		return -1; /* it was shut down when it came */
+	return http_tls_begin(conn->server->options.tls, session, &conn->pair, ret_certs, ret_n,
+			      ret_key);
 }
 
 /* ---- from the first line to the end of the answer ---- */
@@ -79,6 +107,8 @@ void *http_exchange_on_uri(void *cls, const char *uri, struct MHD_Connection *co
 	req->server = server;
 	req->headers.extra_names = server->options.extra_headers;
 	req->headers.authorization_max = server->options.authorization_max;
+	req->headers.bodies = server->options.body_max;
+	req->body.max = server->options.body_max + 1; /* room for a NUL */
 	req->parked.connection = connection;
 	req->parked.fd = fd_of(connection);
 	return req;
@@ -107,6 +137,9 @@ void http_exchange_on_completed(void *cls, struct MHD_Connection *connection, vo
 	if (!req)
 		return;
 	MHD_get_connection_values_n(connection, MHD_HEADER_KIND, wipe_secret, NULL);
+	if (req->slot)
+		http_desk_gone(req->slot);
+	text_done(&req->body);
 	free(req->target);
 	free(req);
 	*con_cls = NULL;
@@ -207,8 +240,24 @@ static enum MHD_Result on_headers(struct http_request *req)
 	MHD_get_connection_values_n(req->parked.connection, MHD_HEADER_KIND, on_header,
 				    &req->headers);
 	http_headers_apply(&req->headers, &req->head);
-	req->head.too_large = http_headers_length_above(&req->headers, REQUEST_BODY_MAX);
+	req->head.too_large = http_headers_length_above(&req->headers, req->server->options.body_max
+									       ?: UNREAD_BODY_MAX);
 	return req->head.ambiguous || req->head.too_large ? answer(req) : MHD_YES;
+}
+
+/* A piece of a body, in libmicrohttpd's memory: whoever keeps it wipes it there. */
+static enum MHD_Result on_body(struct http_request *req, const char *data, size_t len)
+{
+	size_t max = req->server->options.body_max;
+
+	req->body_len += len;
+	if (req->body_len > (max ?: UNREAD_BODY_MAX))
+		return MHD_NO;
+	if (!max)
+		return MHD_YES;
+	text_add_bytes(&req->body, data, len);
+	explicit_bzero((char *)data, len);
+	return text_error(&req->body) < 0 ? MHD_NO : MHD_YES;
 }
 
 enum MHD_Result http_exchange_on_request(void *cls, struct MHD_Connection *connection,
@@ -221,7 +270,6 @@ enum MHD_Result http_exchange_on_request(void *cls, struct MHD_Connection *conne
 
 	(void)url;
 	(void)version;
-	(void)upload_data;
 	if (!req)
 		return MHD_NO;
 	/* Called first when the headers are there, then for each piece of a body, then for the
@@ -233,9 +281,10 @@ enum MHD_Result http_exchange_on_request(void *cls, struct MHD_Connection *conne
 		return on_headers(req);
 	}
 	if (*upload_data_size) {
-		req->body_len += *upload_data_size;
+		size_t len = *upload_data_size;
+
 		*upload_data_size = 0;
-		return req->body_len > REQUEST_BODY_MAX ? MHD_NO : MHD_YES;
+		return on_body(req, upload_data, len);
 	}
 	http_conns_whole(&server->conns, conn_of(connection));
 	return answer(req);
@@ -266,6 +315,48 @@ int64_t http_request_since_ms(const struct http_request *req)
 uint64_t http_request_since_ns(const struct http_request *req)
 {
 	return req->since_ns;
+}
+
+const char *http_request_peer(const struct http_request *req, char *buf, size_t size)
+{
+	const union MHD_ConnectionInfo *info;
+
+	if (!req->server->options.tls)
+		return NULL;
+	info = MHD_get_connection_info(req->parked.connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+	return info && info->tls_session
+		       ? http_tls_peer(req->server->options.tls, info->tls_session, buf, size)
+		       : NULL;
+}
+
+const char *http_request_body(const struct http_request *req, size_t *ret_len)
+{
+	*ret_len = req->body.len;
+	return req->body.data;
+}
+
+struct header_call {
+	http_header_fn *fn;
+	void *arg;
+};
+
+static enum MHD_Result call_with_header(void *cls, enum MHD_ValueKind kind, const char *name,
+					size_t name_len, const char *value, size_t value_len)
+{
+	const struct header_call *call = cls;
+
+	(void)kind;
+	http_headers_trim(&value, &value_len);
+	call->fn(call->arg, name, name_len, value ?: "", value_len);
+	return MHD_YES;
+}
+
+void http_request_each_header(const struct http_request *req, http_header_fn *fn, void *arg)
+{
+	struct header_call call = {.fn = fn, .arg = arg};
+
+	MHD_get_connection_values_n(req->parked.connection, MHD_HEADER_KIND, call_with_header,
+				    &call);
 }
 
 const char *http_request_client(const struct http_request *req, char *buf, size_t size)

@@ -128,7 +128,16 @@ static void take_authorization(struct headers *h, const char *value, size_t len)
 /* Also a name that is glued to one, or in odd letters. */
 bool http_headers_is_secret(const char *name, size_t name_len)
 {
-	return begins(name, name_len, "Authorization");
+	return begins(name, name_len, "Authorization") ||
+	       begins(name, name_len, "X-Amz-Security-Token");
+}
+
+void http_headers_trim(const char **value, size_t *len)
+{
+	for (; *len && is_blank(**value); (*value)++)
+		(*len)--;
+	while (*len && is_blank((*value)[*len - 1]))
+		(*len)--;
 }
 
 void http_headers_add(struct headers *h, const char *name, size_t name_len, const char *value,
@@ -136,10 +145,7 @@ void http_headers_add(struct headers *h, const char *name, size_t name_len, cons
 {
 	unsigned header = look_up(h->extra_names, name, name_len);
 
-	for (; value_len && is_blank(*value); value++)
-		value_len--;
-	while (value_len && is_blank(value[value_len - 1]))
-		value_len--;
+	http_headers_trim(&value, &value_len);
 	h->ambiguous |= !is_name(name, name_len) || has_control(value, value_len);
 	switch (header) {
 	case HEADER_HOST:
@@ -151,8 +157,10 @@ void http_headers_add(struct headers *h, const char *name, size_t name_len, cons
 	case HEADER_LENGTH:
 		h->ambiguous |= !take(&h->length, value, value_len);
 		break;
+	case HEADER_ENCODING:
+		h->ambiguous |= !take(&h->encoding, value, value_len);
+		break;
 	case HEADER_GLUED:
-	case HEADER_ENCODING: /* nothing here has a body, and trailers are not looked at */
 		h->ambiguous = true;
 		break;
 	case HEADER_RELAY:
@@ -170,6 +178,14 @@ bool http_headers_length_above(const struct headers *h, size_t max)
 	uint64_t n;
 
 	return h->length.seen && parse_u64(h->length.text, max, &n) < 0;
+}
+
+/* In pieces, where there may be a body, and its length is not said as well. Trailers are not looked at. */
+static bool is_framed_oddly(const struct headers *h)
+{
+	if (!h->encoding.seen)
+		return false;
+	return !h->bodies || h->length.seen || strcasecmp(h->encoding.text, "chunked") != 0;
 }
 
 static const char *text_of(const struct header_value *v)
@@ -195,5 +211,7 @@ void http_headers_apply(const struct headers *h, struct http_head *head)
 	}
 	head->forwarded = h->forwarded;
 	/* a body where none belongs is the next request to somebody who does not expect it */
-	head->ambiguous = h->ambiguous || (http_is_read(head) && http_headers_length_above(h, 0));
+	head->ambiguous =
+		h->ambiguous || is_framed_oddly(h) ||
+		(http_is_read(head) && (h->encoding.seen || http_headers_length_above(h, 0)));
 }

@@ -24,7 +24,8 @@ struct header_value {
 struct headers {
 	const char *const *extra_names; /* of http_options: HTTP_EXTRA_MAX; NULL: none */
 	size_t authorization_max; /* of http_options */
-	struct header_value host, length, extra[HTTP_EXTRA_MAX];
+	bool bodies; /* a request may have one */
+	struct header_value host, length, encoding, extra[HTTP_EXTRA_MAX];
 	bool host_repeated;
 	bool authorization;
 	const char *authorization_text; /* where it was found; NULL: there is no such header */
@@ -36,6 +37,9 @@ struct headers {
 /* value stays where it is as long as h. */
 void http_headers_add(struct headers *h, const char *name, size_t name_len, const char *value,
 		      size_t value_len);
+
+/* Blanks around a value. */
+void http_headers_trim(const char **value, size_t *len);
 
 /* To head, whose method is set. What is taken points into h. */
 void http_headers_apply(const struct headers *h, struct http_head *head);

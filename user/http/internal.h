@@ -2,6 +2,8 @@
 /* Shared by server.c (start and stop) and exchange.c (requests). */
 #pragma once
 
+#include <gnutls/abstract.h>
+#include <gnutls/gnutls.h>
 #include <microhttpd.h>
 
 #include "base/addr.h"
@@ -10,8 +12,8 @@
 #include "http/parked.h"
 #include "http/server.h"
 
-/* More than any request here has. */
-#define REQUEST_BODY_MAX 4096
+/* Of a body that nobody looks at: more than any request has. */
+#define UNREAD_BODY_MAX 4096
 
 struct http_server {
 	struct http_options options; /* without what is not kept */
@@ -32,10 +34,19 @@ struct http_request {
 	struct http_head head;
 	bool headers_seen;
 	size_t body_len;
+	struct text body; /* what the handler may see of it */
+	void *slot; /* of desk.c */
 	uint64_t since_ns; /* 0: not whole yet */
 };
 
+/* Of desk.c: the request that has this slot has ended. */
+void http_desk_gone(void *slot);
+
 /* libmicrohttpd's callbacks; cls is the server. */
+int http_exchange_on_handshake(gnutls_session_t session, const gnutls_datum_t *authorities,
+			       int n_authorities, const gnutls_pk_algorithm_t *algorithms,
+			       int n_algorithms, gnutls_pcert_st **ret_certs, unsigned *ret_n,
+			       gnutls_privkey_t *ret_key);
 void *http_exchange_on_uri(void *cls, const char *uri, struct MHD_Connection *connection);
 enum MHD_Result http_exchange_on_request(void *cls, struct MHD_Connection *connection,
 					 const char *url, const char *method, const char *version,

@@ -39,6 +39,17 @@ int http_request_fd(const struct http_request *req);
 /* What http_options.share said of its connection. */
 uint64_t http_request_share(const struct http_request *req);
 
+/* The common name in the client's certificate, if http_options.tls believes that now; else NULL. */
+const char *http_request_peer(const struct http_request *req, char *buf, size_t size);
+
+/* http_options.body_max bytes at most; wiped after the request. Not NUL-terminated; NULL when it is empty. */
+const char *http_request_body(const struct http_request *req, size_t *ret_len);
+
+/* Of each header, as it was sent, without blanks around the value. Neither is NUL-terminated. */
+typedef void http_header_fn(void *arg, const char *name, size_t name_len, const char *value,
+			    size_t value_len);
+void http_request_each_header(const struct http_request *req, http_header_fn *fn, void *arg);
+
 /* The client's address as text, or NULL. */
 const char *http_request_client(const struct http_request *req, char *buf, size_t size);
 

@@ -11,7 +11,7 @@
 
 struct http_header {
 	const char *name; /* static text */
-	char value[32];
+	char value[64];
 };
 
 /* All zero at first. */

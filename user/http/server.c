@@ -20,6 +20,9 @@
  * accept, for everybody. */
 #define CONNECTION_SLACK 1024
 
+/* By gnutls: what is known to be broken is off by itself. */
+#define TLS_VERSIONS "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+
 static struct MHD_Daemon *start_daemon(struct http_server *server, int fd)
 {
 	const struct http_options *o = &server->options;
@@ -27,15 +30,24 @@ static struct MHD_Daemon *start_daemon(struct http_server *server, int fd)
 	unsigned connections = o->threads * (o->limits.total + o->limits.unknown + o->limits.local +
 					     CONNECTION_SLACK);
 
-	return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL,
-				NULL, http_exchange_on_request, server, MHD_OPTION_LISTEN_SOCKET,
-				fd, MHD_OPTION_THREAD_POOL_SIZE, o->threads > 1 ? o->threads : 0U,
-				MHD_OPTION_CONNECTION_LIMIT, connections,
-				MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-				MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_URI_LOG_CALLBACK,
-				http_exchange_on_uri, server, MHD_OPTION_NOTIFY_COMPLETED,
-				http_exchange_on_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
-				http_exchange_on_connection, server, MHD_OPTION_END);
+	const struct MHD_OptionItem tls[] = {
+		{MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)http_exchange_on_handshake},
+		{MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)TLS_VERSIONS},
+		{MHD_OPTION_END, 0, NULL},
+	};
+	const struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
+
+	return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
+					(o->tls ? MHD_USE_TLS : 0U),
+				0, NULL, NULL, http_exchange_on_request, server,
+				MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
+				o->threads > 1 ? o->threads : 0U, MHD_OPTION_CONNECTION_LIMIT,
+				connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+				(size_t)CONNECTION_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+				MHD_OPTION_URI_LOG_CALLBACK, http_exchange_on_uri, server,
+				MHD_OPTION_NOTIFY_COMPLETED, http_exchange_on_completed, server,
+				MHD_OPTION_NOTIFY_CONNECTION, http_exchange_on_connection, server,
+				MHD_OPTION_ARRAY, o->tls ? tls : none, MHD_OPTION_END);
 }
 
 static int add_listener(struct http_server *server, size_t i, int fd, struct pc_err *err)

@@ -38,7 +38,7 @@ struct http_limits {
 typedef int (*http_handler_fn)(void *ctx, struct http_request *req, struct http_response *resp);
 
 /* All but listen, ctx and handle may be left zero. Nothing is kept by reference after http_start(),
- * but ctx and the names of headers. */
+ * but ctx, tls and the names of headers. */
 struct http_options {
 	const struct net_addr *listen; /* addresses to listen on, ports not zero */
 	size_t n_listen;
@@ -52,6 +52,8 @@ struct http_options {
 	unsigned request_timeout_ms; /* to the first request, and for each one; 60000 */
 	size_t authorization_max; /* bytes of an Authorization header whose text the handler sees; 0: of none */
 	const char *extra_headers[HTTP_EXTRA_MAX]; /* to find in http_head.extra; NULL: no more */
+	struct http_tls *tls; /* http/tls.h; NULL: no TLS */
+	size_t body_max; /* bytes of a body that the handler sees; 0: it sees none, and small ones are read */
 
 	void *ctx;
 	http_handler_fn handle;
