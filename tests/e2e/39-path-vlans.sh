@@ -23,11 +23,11 @@ move() {
   in_netns "$ns" ip -6 addr add "fd$2::1:$n/64" dev eth0 nodad
   in_netns "$ns" ip route replace default via "10.$2.0.1"
   in_netns "$ns" ip -6 route replace default via "fd$2::1"
-  port_vlan "$(link_of "$1")" "$3"
+  port_vlan "$(link_of "$1")" 1 "$3"
 }
-port_vlan() {
-  in_node bridge vlan del dev "$1" vid 1
-  in_node bridge vlan add dev "$1" vid "$2" pvid untagged
+port_vlan() { # DEV OLD NEW
+  in_node bridge vlan del dev "$1" vid "$2"
+  in_node bridge vlan add dev "$1" vid "$3" pvid untagged
 }
 carried() { # WHAT POD
   local before to
@@ -65,10 +65,13 @@ fi
 # As the bridge plugin makes the gateway of a VLAN.
 in_node ip link add vgate type veth peer name vport
 in_node ip link set vport master br0 up
-port_vlan vport 20
+port_vlan vport 1 20
 gateway vgate 20
 move cabled 20 20
 check 'a cable into the bridge: the path leads to its other end' wait_for 10 path_is "$(link_of cabled)" vgate
 carried 'a cable into the bridge' cabled
 carried 'and the bridge itself' plain
+
+port_vlan "$(link_of cabled)" 20 1
+check "a port's VLAN is all that changes: the path follows" wait_for 10 path_is "$(link_of cabled)" br0
 tap_done

@@ -13,7 +13,7 @@
 #   in_node CMD...            run in the node's network namespace
 #   resolver_since, resolver_wait SINCE; agent_is_up, agent_is_up_at ADDRESS [PORT]: what is ready
 #   env_run [OPTION...]       podcred run on the files in $ENV_TMP, as ENV_RUN says; not waited for
-#   wait_for SECONDS CMD...   until CMD succeeds (WAIT_FACTOR: times that, on a slow machine)
+#   wait_for SECONDS CMD...   until CMD succeeds, for at most WAIT_FACTOR (3) times as long; then its last words are shown
 #   background FILE WORD CMD  CMD runs on, what it says goes to FILE; returns when WORD is there
 #   xdp_on DEV native|generic somebody else's XDP program on an interface of the node; xdp_off
 #   link_cut PROGRAM          the program off its hook, and its pin away
@@ -243,12 +243,18 @@ env_run() {
   RUN_PID=$!
 }
 
+# By the time since the boot: how long CMD takes counts, and no step of the clock does.
 wait_for() {
-  local tries=$(($1 * 20 * ${WAIT_FACTOR:-1}))
+  local wait_now wait_end
+  read -r wait_now _ </proc/uptime
+  wait_end=$((${wait_now%.*} + $1 * ${WAIT_FACTOR:-3} + 1))
   shift
-  while ! "$@" >/dev/null 2>&1; do
-    tries=$((tries - 1))
-    [ $tries -gt 0 ] || return 1
+  until "$@" >/dev/null 2>&1; do
+    read -r wait_now _ </proc/uptime
+    if [ "${wait_now%.*}" -ge "$wait_end" ]; then
+      "$@" >&2
+      return
+    fi
     sleep 0.05
   done
 }

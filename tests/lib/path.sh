@@ -108,11 +108,17 @@ link_of() { echo "v${POD_NETNS[$1]##*-p}"; }
 index_of() { in_node ip -j link show "$1" | jq '.[0].ifindex'; }
 # path_is DEV GATEWAY: the programs know that the interface leads there; '': that it leads nowhere known
 path_is() {
-  local key index gateway=0
+  local key index gateway=0 noted
   index=$(index_of "$1")
   [ -z "$2" ] || gateway=$(index_of "$2")
   key=$(printf '%d %d %d %d' $((index & 255)) $((index >> 8 & 255)) 0 0)
   # shellcheck disable=SC2086 # bytes
-  [ "$(bpftool -j map lookup pinned "$PIN_DIR/maps/podcred_paths" key $key |
-    jq -r '.value[:4] | map(ltrimstr("0x")) | reverse | join("")' | { read -r hex && echo $((16#$hex)); })" = "$gateway" ]
+  noted=$(bpftool -j map lookup pinned "$PIN_DIR/maps/podcred_paths" key $key |
+    jq -r '.value[:4] | map(ltrimstr("0x")) | reverse | join("")')
+  [[ -n $noted && $((16#$noted)) -eq $gateway ]] || {
+    echo "interface $index ($1) leads to interface ${noted:+$((16#$noted))}, not to $gateway (${2:-none})"
+    in_node bridge -d vlan show 2>&1
+    tail -n 5 "$ENV_TMP/resolve.log"
+    return 1
+  }
 }

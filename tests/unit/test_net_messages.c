@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* MODULES: net */
+/* MODULES: net base */
 /* LIBS: -lmnl */
 /* Messages as Linux 6.18 and 6.12 sent them, whole, cut and damaged. Each is read from memory that ends with
  * it, so that the sanitizer sees a read beyond. */
@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <linux/rtnetlink.h>
 
 #include <cmocka.h>
@@ -278,6 +280,51 @@ static void link_of_bridge_family(void **state)
 	assert_int_equal(net_message_link(msg, &link), -EBADMSG);
 	msg->nlmsg_type = RTM_NEWADDR;
 	assert_int_equal(net_message_link(msg, &link), -ENOMSG);
+}
+
+struct told {
+	int links, others;
+};
+
+static void tell(void *arg, const struct links_link *link, bool gone)
+{
+	struct told *told = arg;
+
+	(void)gone;
+	told->links += link != NULL;
+	told->others += link == NULL;
+}
+
+/* What the watch tells of that message. */
+static struct told told_of(struct nlmsghdr *msg, uint16_t type)
+{
+	struct told told = {};
+	int fd[2];
+
+	msg->nlmsg_type = type;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, fd), 0);
+	assert_int_equal(send(fd[0], msg, msg->nlmsg_len, 0), msg->nlmsg_len);
+	assert_int_equal(net_links_watch_read(fd[1], tell, &told), 0);
+	close(fd[0]);
+	close(fd[1]);
+	return told;
+}
+
+/* A port that gets another VLAN says so by this alone. */
+static void changes_that_are_no_link(void **state)
+{
+	size_t len;
+	_cleanup_free_ struct nlmsghdr *link = message(link_veth, &len);
+	_cleanup_free_ struct nlmsghdr *port = message(port_tagged, &len);
+
+	(void)state;
+	assert_int_equal(told_of(link, RTM_NEWLINK).links, 1);
+	assert_int_equal(told_of(link, RTM_NEWLINK).others, 0);
+	assert_int_equal(told_of(port, RTM_NEWLINK).links, 0);
+	assert_int_equal(told_of(port, RTM_NEWLINK).others, 1);
+	assert_int_equal(told_of(port, RTM_DELLINK).others, 1);
+	assert_int_equal(told_of(link, RTM_DELADDR).others, 1);
+	assert_int_equal(told_of(link, RTM_NEWQDISC).others, 0);
 }
 
 static void links_of_vlans(void **state)
@@ -606,6 +653,7 @@ int main(void)
 		cmocka_unit_test(addresses),
 		cmocka_unit_test(pvids),
 		cmocka_unit_test(link_of_bridge_family),
+		cmocka_unit_test(changes_that_are_no_link),
 		cmocka_unit_test(link_strings),
 		cmocka_unit_test(routes),
 		cmocka_unit_test(route_with_many_hops),

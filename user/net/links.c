@@ -190,6 +190,20 @@ int net_links_watch_open(void)
 			   SOCK_NONBLOCK);
 }
 
+/* What says no link of itself: an address, or a port of a bridge, whose VLANs are told by that alone. */
+static bool is_other_change(const struct nlmsghdr *msg)
+{
+	switch (msg->nlmsg_type) {
+	case RTM_NEWADDR:
+	case RTM_DELADDR:
+	case RTM_NEWLINK:
+	case RTM_DELLINK:
+		return true;
+	default:
+		return false;
+	}
+}
+
 int net_links_watch_read(int fd, void (*fn)(void *arg, const struct links_link *link, bool gone),
 			 void *arg)
 {
@@ -207,7 +221,7 @@ int net_links_watch_read(int fd, void (*fn)(void *arg, const struct links_link *
 
 			if (net_message_link(msg, &link) == 0)
 				fn(arg, &link, msg->nlmsg_type == RTM_DELLINK);
-			else if (msg->nlmsg_type == RTM_NEWADDR || msg->nlmsg_type == RTM_DELADDR)
+			else if (is_other_change(msg))
 				fn(arg, NULL, false);
 		}
 	}

@@ -33,11 +33,11 @@ int net_links_each_pvid(int (*fn)(void *arg, int ifindex, uint16_t vlan), void *
 			struct pc_err *err);
 
 /* A non-blocking descriptor that is readable when interfaces appear, change or go, or an address, a
- * qdisc or a filter on them. To miss none, open it before net_links_each. -errno. */
+ * VLAN of a bridge's port, a qdisc or a filter on them. To miss none, open it before net_links_each. -errno. */
 int net_links_watch_open(void);
 
 /*
- * Take all that waits in fd. link: NULL when an address came or went. gone: the interface was removed,
+ * Take all that waits in fd. link: NULL when an address came or went, or a bridge's port changed. gone: the interface was removed,
  * or moved to another namespace, where it has another number. 0, or -errno. -ENOBUFS: events were lost: call net_links_each again; those that
  * were not lost are still delivered by the next call.
  */
