@@ -116,8 +116,8 @@ cli_PREFIX         := cli_ cmd_ main
 http_API        := client.h desk.h path.h request.h response.h server.h tls.h
 upstream_API    := upstream.h message.h
 aws_API         := arn.h client.h eks_auth.h endpoint.h error.h imds.h sigv4.h sts.h
-kube_API        := access_review.h annotations.h associations.h client.h kubeconfig.h objects.h podlist.h pods.h project.h token_keys.h \
-                   token_request.h token_review.h watch.h
+kube_API        := access_review.h annotations.h associations.h client.h kubeconfig.h objects.h podlist.h pods.h project.h role_policies.h \
+                   token_keys.h token_request.h token_review.h watch.h
 credentials_API := associations.h choose.h credentials.h rights.h session.h store.h trust.h
 fetch_API       := fetch.h cache.h result.h metadata.h rules.h trust.h
 control_API     := webhook.h

@@ -70,7 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		char *text = calloc(1, in.size + 1);
 
 		memcpy(text, spec, in.size);
-		MUST(cred_rights_put(rights, policy) == 0);
+		MUST(cred_rights_put(rights, policy, "u") == 0);
 		/* folded YAML may spread a name over lines */
 		if (!memchr(spec, '\n', in.size) && !memchr(spec, 0, in.size))
 			check(rights, text, question);

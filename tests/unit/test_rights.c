@@ -41,7 +41,7 @@ static void put(const char *name, const char *spec)
 
 	if (cred_role_policy_parse(name, spec, strlen(spec), &policy, &err) < 0)
 		fail_msg("%s", err.msg);
-	assert_int_equal(cred_rights_put(rights, policy), 0);
+	assert_int_equal(cred_rights_put(rights, policy, "u"), 0);
 }
 
 static struct cred_rights_answer answer;
@@ -85,8 +85,10 @@ static void what_no_policy_allows_is_refused(void **state)
 	assert_non_null(strstr(answer.why, ARN "app2 is not in roleArns"));
 	assert_int_equal(ask("shop2", "", ARN "app", NULL), CRED_RIGHT_REFUSED);
 	assert_non_null(strstr(answer.why, "no PodIdentityRolePolicy is for namespace shop2"));
-	cred_rights_remove(rights, "none");
-	cred_rights_remove(rights, "shop");
+	cred_rights_remove(rights, "none", "u");
+	cred_rights_remove(rights, "shop", "before");
+	assert_int_equal(ask("shop", "", ARN "app", NULL), CRED_RIGHT_ALLOWED);
+	cred_rights_remove(rights, "shop", "u");
 	assert_int_equal(ask("shop", "", ARN "app", NULL), CRED_RIGHT_REFUSED);
 }
 

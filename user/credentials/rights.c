@@ -227,22 +227,37 @@ static void count(struct cred_rights *rights, const struct cred_role_policy *pol
 	rights->selecting += policy->selects ? by : 0;
 }
 
-void cred_rights_remove(struct cred_rights *rights, const char *name)
+static void drop(struct cred_rights *rights, struct cred_role_policy *policy)
 {
-	struct cred_role_policy *policy = keyed_find(&rights->tree, name);
-
-	if (!policy)
-		return;
 	keyed_remove(&rights->tree, policy);
 	count(rights, policy, (size_t)-1);
 	cred_role_policy_free(policy);
 }
 
-int cred_rights_put(struct cred_rights *rights, struct cred_role_policy *policy)
+void cred_rights_remove(struct cred_rights *rights, const char *name, const char *uid)
 {
+	struct cred_role_policy *policy = keyed_find(&rights->tree, name);
+
+	if (policy && !strcmp(policy->uid, uid))
+		drop(rights, policy);
+}
+
+bool cred_rights_has(const struct cred_rights *rights, const char *name, const char *uid,
+		     const char *spec)
+{
+	const struct cred_role_policy *policy = keyed_find(&rights->tree, name);
+
+	return policy && !strcmp(policy->uid, uid) && !strcmp(policy->spec, spec);
+}
+
+int cred_rights_put(struct cred_rights *rights, struct cred_role_policy *policy, const char *uid)
+{
+	struct cred_role_policy *before = keyed_find(&rights->tree, policy->key.key);
 	int r;
 
-	cred_rights_remove(rights, policy->key.key);
+	if (before)
+		drop(rights, before);
+	snprintf(policy->uid, sizeof(policy->uid), "%s", uid);
 	r = keyed_add(&rights->tree, policy);
 	if (r < 0)
 		cred_role_policy_free(policy);

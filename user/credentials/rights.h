@@ -11,6 +11,7 @@
 #include "credentials/associations.h"
 
 #define CRED_RIGHTS_WHY_SIZE 384
+#define CRED_UID_SIZE	     64
 
 struct cred_rights;
 struct cred_role_policy;
@@ -35,11 +36,16 @@ int cred_rights_new(struct cred_rights **ret);
 /* With all its policies. Returns NULL; NULL is fine. */
 struct cred_rights *cred_rights_free(struct cred_rights *rights);
 
-/* Takes policy, in place of one that has the same name; also when it fails: -ENOMEM. */
-int cred_rights_put(struct cred_rights *rights, struct cred_role_policy *policy);
+/* Takes policy, in place of one that has the same name; also when it fails: -ENOMEM. uid: of its object, shorter than
+ * CRED_UID_SIZE. */
+int cred_rights_put(struct cred_rights *rights, struct cred_role_policy *policy, const char *uid);
 
-/* Nothing happens if there is none. */
-void cred_rights_remove(struct cred_rights *rights, const char *name);
+/* Of that object alone: another one of the same name may have come before this one is known to be gone. */
+void cred_rights_remove(struct cred_rights *rights, const char *name, const char *uid);
+
+/* Whether it is there already, by the text that was parsed. */
+bool cred_rights_has(const struct cred_rights *rights, const char *name, const char *uid,
+		     const char *spec);
 
 size_t cred_rights_count(const struct cred_rights *rights);
 

@@ -11,7 +11,6 @@
 #include "base/cleanup.h"
 #include "base/err.h"
 #include "base/k8s_name.h"
-#include "credentials/rights.h"
 #include "credentials/values.h"
 #include "yaml/read.h"
 
@@ -296,6 +295,7 @@ struct cred_role_policy *cred_role_policy_free(struct cred_role_policy *p)
 	free_patterns(&p->targets);
 	yml_tree_free(p->tree);
 	free(p->name);
+	free(p->spec);
 	free(p);
 	return NULL;
 }
@@ -307,7 +307,11 @@ int cred_role_policy_parse(const char *name, const char *spec, size_t len,
 	struct cred_role_policy *p = calloc(1, sizeof(*p));
 	int r;
 
-	if (!p || !(p->name = strdup(name))) {
+	if (p) {
+		p->name = strdup(name);
+		p->spec = strndup(spec, len);
+	}
+	if (!p || !p->name || !p->spec) {
 		cred_role_policy_free(p);
 		return no_memory(&src);
 	}

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "base/keyed.h"
+#include "credentials/rights.h"
 #include "yaml/tree.h"
 
 /* arn:PARTITION:iam::ACCOUNT:role/PATH, each with asterisks. */
@@ -30,7 +31,8 @@ struct rights_requirement {
 
 struct cred_role_policy {
 	struct keyed key; /* its name, in name */
-	char *name;
+	char *name, *spec;
+	char uid[CRED_UID_SIZE];
 	struct yml_tree *tree; /* has the texts */
 	const char **namespaces;
 	size_t n_namespaces;
