@@ -22,10 +22,14 @@ agent_resolve() {
     --standby >"$ENV_TMP/resolve-$1.log" 2>&1 &
   RESOLVE[$1]=$!
 }
-agent_serve() {
+# begin_serve AGENT [OPTION...]
+begin_serve() {
   in_pod "$1" "$PODCRED" serve --agent "$NODE_V4:$AGENT_PORT" --associations "$ENV_TMP/associations.yaml" \
-    --user "$ENV_UID" --handover >"$ENV_TMP/serve-$1.log" 2>&1 &
+    --user "$ENV_UID" --handover "${@:2}" >"$ENV_TMP/serve-$1.log" 2>&1 &
   SERVE[$1]=$!
+}
+agent_serve() {
+  begin_serve "$1"
   wait_for 10 grep -q 'agent ready' "$ENV_TMP/serve-$1.log" || env_fail "no agent: $(cat "$ENV_TMP/serve-$1.log")"
 }
 agent_up() {
@@ -148,4 +152,28 @@ for _ in 1 2; do
   granted=$(lease)
   check 'while the new agent has not come yet, the lease is renewed for the old one' wait_for 10 lease_is_new
 done
+
+# ---- with podcred fetch: the new agent listens when it can answer as the old one does ----
+FETCH=$ENV_TMP/fetch FETCH_UID=60778
+mkdir "$FETCH"
+chown $FETCH_UID "$FETCH"
+fetch_up() {
+  background "$ENV_TMP/fetch.log" ready \
+    setpriv --reuid $FETCH_UID --regid $FETCH_UID --clear-groups "$ENV_ROOT/tests/fake/fetch.py" "$ENV_TMP/fetch.sock" "$FETCH"
+  FETCH_PID=$!
+}
+said() { grep -q "$1" "$ENV_TMP/serve-agent5.log" || { sed 's/^/# /' "$ENV_TMP/serve-agent5.log"; false; }; }
+begin_serve agent5 --fetch-socket "$ENV_TMP/fetch.sock"
+check 'an agent without fetch lets the old one answer' wait_for 10 said 'another agent answers pods'
+fetch_up
+check 'fetch has come' wait_for 10 said 'podcred fetch is there'
+check_not 'but does not know yet how tokens are verified' grep 'agent ready' "$ENV_TMP/serve-agent5.log"
+check 'the old one answers' grep -q AKIACART <(in_pod cart curl -s --max-time 10 "$URL")
+kill $FETCH_PID
+wait $FETCH_PID 2>/dev/null
+echo '{"verify": "review", "audience": "pods.eks.amazonaws.com"}' >"$FETCH/keys"
+fetch_up
+check 'with that, it takes over' wait_for 10 said 'agent ready'
+agent_delete agent4
+check 'and answers' grep -q AKIACART <(in_pod cart curl -s --max-time 10 "$URL")
 tap_done

@@ -10,7 +10,7 @@ DIR/mode, read for each question:
   hold                             no answer, until SIGUSR1
   garbage                          a packet that is no message
 A document is the file of its path below DIR/tree, whatever the mode; where there is none, it is refused as not_found.
-DIR/said has each message of the agent, one to a line. SIGUSR1: what is held is answered as DIR/mode says by now.
+DIR/keys, when it starts: how tokens are verified, as the message says it. DIR/said has each message of the agent, one to a line. SIGUSR1: what is held is answered as DIR/mode says by now.
 SIGUSR2: flush, of the pod whose uid is in DIR/flush, or of all. "ready" is printed when the agent has accepted us.
 """
 import json
@@ -121,6 +121,9 @@ for n in (signal.SIGUSR1, signal.SIGUSR2):
     signal.signal(n, lambda *_: None)
 agent = dial()
 send({"type": "hello", "version": 1, "role": "fetch"})
+if os.path.exists(os.path.join(folder, "keys")):
+    with open(os.path.join(folder, "keys"), encoding="ascii") as f:
+        send({"type": "keys", **json.load(f)})
 print("ready", flush=True)
 while True:
     ready, _, _ = select.select([agent, wake_read], [], [])

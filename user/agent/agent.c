@@ -144,6 +144,14 @@ static int open_tokens(struct agent_server *server, const struct agent_options *
 	return pc_err_set(err, -ENOMEM, "out of memory");
 }
 
+bool agent_has_predecessor(const struct agent_options *options)
+{
+	for (size_t i = 0; i < options->n_listen; i++)
+		if (http_is_listened_on(&options->listen[i]))
+			return true;
+	return false;
+}
+
 int agent_server_listen(struct agent_server *server, size_t i, struct pc_err *err)
 {
 	return http_listen(server->http, i, err);
@@ -162,6 +170,7 @@ static int start_metrics(struct agent_server *server, const struct agent_options
 		.listen = o->metrics,
 		.n_listen = 1,
 		.handover = o->handover,
+		.late = o->late,
 		.may_be_deaf = true,
 		.limits = {connections, connections, connections},
 		.ctx = server,
@@ -199,6 +208,7 @@ static int start_http(struct agent_server *server, const struct agent_options *o
 		.listen = o->listen,
 		.n_listen = o->n_listen,
 		.handover = o->handover,
+		.late = o->late,
 		.listen_fds = o->listen_fds,
 		.n_listen_fds = o->n_listen_fds,
 		.limits = server->limits,

@@ -50,6 +50,7 @@ struct agent_options {
 		max_files; /* descriptors of the process; fewer than AGENT_FILES: fewer connections */
 	const char *pod_uid; /* that of the agent, which /readyz says; NULL, "": none */
 	bool handover; /* take over from an agent of this user that has the addresses, too */
+	bool late; /* does not listen before agent_server_listen() */
 	bool require_authorization; /* 400 without an Authorization header on Pod Identity */
 	/* Who is asked for what the associations have no keys for. Called in the thread of the loop, as
 	 * upstream_send(). NULL: nobody. */
@@ -112,6 +113,9 @@ int agent_server_listen_metrics(struct agent_server *server, struct pc_err *err)
  */
 void agent_server_connected(struct agent_server *server, bool connected);
 void agent_server_told(struct agent_server *server, const struct upstream_message *m);
+
+/* Whether somebody listens on one of options->listen already: with handover, an agent to take over from. */
+bool agent_has_predecessor(const struct agent_options *options);
 
 /* Connections of all pods that there is room for. */
 unsigned agent_server_connections(const struct agent_server *server);

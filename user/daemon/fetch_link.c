@@ -10,6 +10,12 @@
 #include "base/plural.h"
 #include "upstream/upstream.h"
 
+static void tell_ready(const struct fetch_link *link)
+{
+	if (link->ready)
+		link->ready(link->ready_arg);
+}
+
 static void say_keys(const struct upstream_keys *keys, const struct agent_trusted *trusted)
 {
 	if (keys->verify == UPSTREAM_VERIFY_JWKS)
@@ -41,10 +47,12 @@ static void take_keys(const struct fetch_link *link, const struct upstream_keys 
 
 	if (!link->takes_keys)
 		return;
-	if (agent_server_trust(link->server, &trust, &trusted, &err) < 0)
+	if (agent_server_trust(link->server, &trust, &trusted, &err) < 0) {
 		log_warn("the cluster's keys: %s; those from before stay in force", err.msg);
-	else
-		say_keys(keys, &trusted);
+		return;
+	}
+	say_keys(keys, &trusted);
+	tell_ready(link);
 }
 
 static void on_message(void *arg, enum upstream_role role, const struct upstream_message *m)
@@ -71,6 +79,8 @@ static void on_state(void *arg, enum upstream_role role, bool connected)
 		log_warn("podcred fetch has gone; until it is back, pods get what it has said so "
 			 "far");
 	agent_server_connected(link->server, connected);
+	if (connected && !link->takes_keys)
+		tell_ready(link);
 }
 
 static void on_trouble(void *arg, const char *line)

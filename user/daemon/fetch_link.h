@@ -17,6 +17,9 @@ struct fetch_link {
 	struct upstream *upstream; /* NULL: there is no fetch */
 	struct agent_server *server; /* to be set before the loop runs */
 	bool takes_keys; /* how tokens are verified, fetch says */
+	/* All that fetch has to say before the first pod asks has been said; called each time. May be NULL. */
+	void (*ready)(void *arg);
+	void *ready_arg;
 };
 
 /* Listens at path; NULL: under podcred run, which sends sockets. fetch: who may be it. Before the process gives

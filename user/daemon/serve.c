@@ -36,6 +36,7 @@
 #define RETRY_MAX_S   30
 #define DRAIN_MS      8000 /* less than the grace period of its pod, 10 s */
 #define DRAIN_POLL_MS 20
+#define EARLY_S	      60
 
 _Static_assert(DAEMON_TOKEN_KEY_SIZE == AGENT_TOKEN_KEY_SIZE, "one key");
 
@@ -69,6 +70,7 @@ struct serve {
 		[SERVE_LISTEN_MAX]; /* the node has that address by now: IPv6 may be off, or late */
 	struct loop_timer *turn, *retry;
 	bool tells; /* metrics */
+	bool early; /* another agent answers, and this one could not yet */
 	bool swappable; /* it was said that secrets may be swapped */
 	unsigned delay_s; /* before the next try */
 	int64_t drain_ms; /* it ends by then, or when nobody waits any more; 0: it does not end */
@@ -142,6 +144,35 @@ static void listen_again(void *arg)
 		serve->delay_s = RETRY_MAX_S;
 	if (missing)
 		loop_timer_after(serve->retry, serve->delay_s * CLOCK_S);
+}
+
+/* An agent that listens has every new connection from then on, and one that knows no keys yet has pods wait for
+ * them. Where another one still answers, this one listens when it can answer as well. */
+static bool is_early(const struct serve *serve, const struct agent_options *agent)
+{
+	return agent->handover && serve->fetch.upstream && agent_has_predecessor(agent);
+}
+
+static void on_fetch_ready(void *arg)
+{
+	struct serve *serve = arg;
+
+	if (serve->early)
+		listen_again(serve);
+	serve->early = false;
+}
+
+static void start_listening(struct serve *serve)
+{
+	if (!serve->early) {
+		listen_again(serve);
+		return;
+	}
+	log_info("another agent answers pods; this one takes over when podcred fetch has said how "
+		 "tokens are "
+		 "verified, or in %d s",
+		 EARLY_S);
+	loop_timer_after(serve->retry, EARLY_S * CLOCK_S);
 }
 
 static void drain(const struct serve *serve)
@@ -429,6 +460,9 @@ static int start_agent(struct serve *serve, struct agent_options *agent, int fil
 	agent->credentials = serve->credentials;
 	list_metadata(serve);
 	agent->metadata = serve->metadata;
+	serve->early = agent->late = is_early(serve, agent);
+	serve->fetch.ready = on_fetch_ready;
+	serve->fetch.ready_arg = serve;
 	daemon_fetch_link_use(&serve->fetch, serve->config->tokens.verify != CONFIG_VERIFY_OFF,
 			      agent);
 	if (r == 0)
@@ -536,7 +570,7 @@ int daemon_serve(const struct serve_options *options, struct pc_err *err)
 	if (r < 0)
 		return r;
 	say_doubts(&serve, agent.max_files);
-	listen_again(&serve);
+	start_listening(&serve);
 	take_turn(&serve);
 	return loop_run(serve.loop);
 }

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
+#include "http/server.h"
 
 #define BACKLOG 4096
 
@@ -43,6 +44,17 @@ static int set_options(int fd, int family, bool handover)
 	if (r == 0 && handover)
 		r = set_option(fd, SOL_SOCKET, SO_REUSEPORT);
 	return r;
+}
+
+/* A listener, and nothing else, keeps others with SO_REUSEADDR from the port. */
+bool http_is_listened_on(const struct net_addr *addr)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = net_addr_to_sockaddr(addr, &sa);
+	_cleanup_close_ int fd = socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+
+	return fd >= 0 && set_options(fd, sa.ss_family, false) == 0 &&
+	       bind(fd, (struct sockaddr *)&sa, len) < 0 && errno == EADDRINUSE;
 }
 
 static int try_listen(const struct net_addr *addr, bool handover, int *ret_fd)

@@ -106,7 +106,7 @@ static int start_listeners(struct http_server *server, const struct http_options
 		memcpy(server->listen, o->listen, o->n_listen * sizeof(*server->listen));
 	server->n_listen = o->n_listen;
 	server->n_daemons = o->n_listen + o->n_listen_fds;
-	r = start_addresses(server, err);
+	r = o->late ? 0 : start_addresses(server, err);
 	if (o->may_be_deaf)
 		r = 0;
 	for (size_t i = 0; r == 0 && i < o->n_listen_fds; i++) {

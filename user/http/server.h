@@ -46,6 +46,7 @@ struct http_options {
 	size_t n_listen_fds;
 	bool handover; /* share the addresses with an older server of this user, and take over from it */
 	bool may_be_deaf; /* start even if it can listen nowhere yet */
+	bool late; /* does not listen on these addresses before http_listen() */
 	struct http_limits limits; /* none of them zero */
 	unsigned threads; /* for each listener; 1 */
 	unsigned idle_timeout_s; /* from one answer to the next request; 10 */
@@ -74,6 +75,9 @@ struct http_server;
 /* Listens, answers in threads of its own. An address that the machine does not have yet is no error,
  * while there is another to listen on. */
 int http_start(const struct http_options *options, struct http_server **ret, struct pc_err *err);
+
+/* Whether any socket listens on that address, of whatever user. */
+bool http_is_listened_on(const struct net_addr *addr);
 
 /* Whether it listens on options->listen[i]; if not, tries again. 0, or why not. For one thread at a
  * time. */
