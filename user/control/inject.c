@@ -53,8 +53,8 @@ static struct recipe recipe_of(const struct injection *injection)
 		return (struct recipe){
 			.variables = {{ROLE, injection->found->role_arn},
 				      {WEB_TOKEN, WEB_MOUNT "/token"},
-				      {STS_URL,
-				       ipv6 ? "http://[fd00:ec2::23]" : "http://169.254.170.23"}},
+				      {STS_URL, ipv6 ? "http://[fd70:6f64:6372::83]"
+						     : "http://169.254.170.83"}},
 			.volume = "aws-iam-token",
 			.audience = "sts.amazonaws.com",
 			.token = "token",

@@ -153,7 +153,8 @@ static void append(struct patch *patch, json_t *operation)
 }
 
 /* value is taken; NULL: there is none. */
-static json_t *make(const char *op, const char *fmt, va_list args, json_t *value)
+__attribute__((format(printf, 2, 0))) static json_t *make(const char *op, const char *fmt,
+							  va_list args, json_t *value)
 {
 	char path[PATH_SIZE];
 	int n = vsnprintf(path, sizeof(path), fmt, args);
