@@ -120,7 +120,7 @@ kube_API        := access_review.h annotations.h associations.h client.h kubecon
                    token_keys.h token_request.h token_review.h watch.h
 credentials_API := associations.h choose.h credentials.h rights.h session.h store.h trust.h
 fetch_API       := fetch.h cache.h result.h metadata.h rules.h trust.h
-control_API     := certificates.h webhook.h
+control_API     := admission.h certificates.h webhook.h
 kernel_API      := load.h status.h features.h maps.h events.h
 agent_API       := agent.h
 host_API        := host.h
