@@ -215,6 +215,34 @@ static void refusals(void **state)
 	}
 }
 
+static void webhook(void **state)
+{
+	static const char *const bad[] = {"webhook: {style: sidecar}\n",
+					  "webhook: {irsa: ignore}\n",
+					  "webhook: {ipFamily: IPv5}\n",
+					  "webhook: {region: Europe}\n",
+					  "webhook: {tokenExpirationSeconds: 599}\n",
+					  "webhook: {tokenExpirationSeconds: 86401}\n",
+					  "webhook: {namespace: a}\n"};
+	struct pc_err err = {};
+
+	(void)state;
+	assert_int_equal(load("", &err), 0);
+	assert_int_equal(config.webhook.expiration, 86400);
+	assert_int_equal(config.webhook.style, CONFIG_WEBHOOK_CONTAINER);
+	assert_int_equal(load("webhook: {style: webIdentity, irsa: override, ipFamily: IPv6, "
+			      "region: eu-west-1,\n"
+			      "  tokenExpirationSeconds: 600}\n",
+			      &err),
+			 0);
+	assert_int_equal(config.webhook.style, CONFIG_WEBHOOK_WEB_IDENTITY);
+	assert_true(config.webhook.override_irsa && config.webhook.ipv6);
+	assert_string_equal(config.webhook.region, "eu-west-1");
+	assert_int_equal(config.webhook.expiration, 600);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(load(bad[i], &err), -EINVAL);
+}
+
 static void no_file(void **state)
 {
 	struct pc_err err = {};
@@ -230,7 +258,7 @@ int main(void)
 		cmocka_unit_test(defaults),	cmocka_unit_test(everything),
 		cmocka_unit_test(metrics),	cmocka_unit_test(modes),
 		cmocka_unit_test(action_audit), cmocka_unit_test(refusals),
-		cmocka_unit_test(no_file),
+		cmocka_unit_test(webhook),	cmocka_unit_test(no_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

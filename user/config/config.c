@@ -24,6 +24,7 @@ void config_default(struct config *ret)
 		.metrics = {.ip = {[10] = 0xff, 0xff, 127, 0, 0, 1}, .port = METRICS_PORT},
 	};
 	config_credentials_default(&ret->credentials);
+	config_webhook_default(&ret->webhook);
 	for (size_t i = 0; i < ARRAY_SIZE(guarded); i++) {
 		struct config_destination *dest = &ret->destinations[ret->n_destinations++];
 

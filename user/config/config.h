@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/k8s_name.h"
 #include "config/credentials.h"
+#include "config/webhook.h"
 
 /* The same numbers as enum podcred_action of the kernel side. */
 enum config_action {
@@ -98,6 +99,7 @@ struct config {
 	char text[CONFIG_MAX_TEXT];
 	size_t text_len;
 	struct config_credentials credentials;
+	struct config_webhook webhook;
 };
 
 #define CONFIG_FILE_MAX (1 << 20) /* bytes */

@@ -16,6 +16,13 @@ void config_credentials_default(struct config_credentials *ret);
 int config_credentials_read(const struct yml_source *src, const struct yml_node *node,
 			    void *target);
 
+/* ---- config_webhook.c ---- */
+
+void config_webhook_default(struct config_webhook *ret);
+
+/* webhook:, over the defaults; target is struct config. */
+int config_webhook_read(const struct yml_source *src, const struct yml_node *node, void *target);
+
 /* ---- config_selector.c: podSelector ---- */
 
 /* Adds its requirements to config->requirements; the rule is told which they are. */
