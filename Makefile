@@ -87,7 +87,7 @@ resolver_DEPS    := base net config identity http upstream kube kernel node
 agent_DEPS       := base crypto http credentials upstream libpodcred
 doctor_DEPS      := base net config identity http kernel node
 host_DEPS        := base
-daemon_DEPS      := base net config identity http kube credentials fetch upstream kernel node resolver agent libpodcred
+daemon_DEPS      := base net config identity http kube credentials fetch control upstream kernel node resolver agent libpodcred
 cli_DEPS         := base net config http kube credentials fetch kernel node resolver doctor host daemon
 
 # Every global symbol begins with one of these; in base and identity each file has its own.
@@ -120,7 +120,7 @@ kube_API        := access_review.h annotations.h associations.h client.h kubecon
                    token_keys.h token_request.h token_review.h watch.h
 credentials_API := associations.h choose.h credentials.h rights.h session.h store.h trust.h
 fetch_API       := fetch.h cache.h result.h metadata.h rules.h trust.h
-control_API     := admission.h certificates.h webhook.h
+control_API     := admission.h api.h certificates.h webhook.h
 kernel_API      := load.h status.h features.h maps.h events.h
 agent_API       := agent.h
 host_API        := host.h

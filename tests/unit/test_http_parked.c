@@ -21,6 +21,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "http/request.h"
 #include "http/server.h"
 
 #define KEYS 4

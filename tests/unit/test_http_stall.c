@@ -24,6 +24,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "http/request.h"
 #include "http/server.h"
 
 #define LIMIT_S	 3

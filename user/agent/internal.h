@@ -6,6 +6,7 @@
 #include "agent/audit_limit.h"
 #include "agent/metrics.h"
 #include "agent/node_text.h"
+#include "http/request.h"
 #include "http/server.h"
 
 struct agent_documents;

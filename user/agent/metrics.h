@@ -11,6 +11,7 @@
 
 #include "agent/answer.h"
 #include "agent/leaves.h"
+#include "http/request.h"
 #include "http/server.h"
 
 struct agent_service;

@@ -16,6 +16,8 @@ const struct cli_command cli_commands[] = {
 	{"resolve", cmd_resolve, "keep the map of pods up to date (daemon)"},
 	{"serve", cmd_serve, "hand out credentials (daemon, unprivileged)"},
 	{"fetch", cmd_fetch, "get credentials from AWS for serve (daemon, unprivileged)"},
+	{"control", cmd_control,
+	 "the associations as an API, and the webhook (daemon of a cluster)"},
 	{"status", cmd_status, "what is attached, as the kernel reports it, and the counters"},
 	{"trace", cmd_trace, "refusals, or all decisions, as they are made"},
 	{"metrics", cmd_metrics, "the counters for Prometheus"},

@@ -12,11 +12,13 @@
 #include "base/cleanup.h"
 #include "daemon/seccomp.h"
 
-static const int refused[] = {
-	/* serving others */
+static const int refused_serving[] = {
 	__NR_listen,
 	__NR_accept,
 	__NR_accept4,
+};
+
+static const int refused[] = {
 	/* other processes */
 	__NR_ptrace,
 	__NR_process_vm_readv,
@@ -91,7 +93,10 @@ static const int refused_execution[] = {
 #endif
 };
 
-_Static_assert(2 * (ARRAY_SIZE(refused) + ARRAY_SIZE(refused_execution)) + 16 < SECCOMP_CODE_MAX,
+_Static_assert(2 * (ARRAY_SIZE(refused) + ARRAY_SIZE(refused_serving) +
+		    ARRAY_SIZE(refused_execution)) +
+			       16 <
+		       SECCOMP_CODE_MAX,
 	       "room for all calls");
 
 static void put(struct seccomp_filter *filter, struct sock_filter insn)
@@ -124,7 +129,7 @@ static void put_threads_only(struct seccomp_filter *filter, uint32_t refusal)
 	put(filter, (struct sock_filter)SECCOMP_RETURN(refusal));
 }
 
-int daemon_sandbox_fetch_enter(bool may_execute, bool refuse)
+static int enter(bool may_serve, bool may_execute, bool refuse)
 {
 	uint32_t refusal = refuse ? SECCOMP_ERRNO(EPERM) : SECCOMP_RET_ALLOW;
 	struct seccomp_filter filter = {};
@@ -132,6 +137,8 @@ int daemon_sandbox_fetch_enter(bool may_execute, bool refuse)
 	daemon_seccomp_put_abi(&filter);
 	put_clone3(&filter);
 	put_refused(&filter, refused, ARRAY_SIZE(refused), refusal);
+	if (!may_serve)
+		put_refused(&filter, refused_serving, ARRAY_SIZE(refused_serving), refusal);
 	if (!may_execute) {
 		put_refused(&filter, refused_execution, ARRAY_SIZE(refused_execution), refusal);
 		put_threads_only(&filter, refusal);
@@ -140,4 +147,14 @@ int daemon_sandbox_fetch_enter(bool may_execute, bool refuse)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
 	return daemon_seccomp_install(&filter, SECCOMP_FILTER_FLAG_LOG);
+}
+
+int daemon_sandbox_fetch_enter(bool may_execute, bool refuse)
+{
+	return enter(false, may_execute, refuse);
+}
+
+int daemon_sandbox_service_enter(bool refuse)
+{
+	return enter(true, false, refuse);
 }

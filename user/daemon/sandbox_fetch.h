@@ -12,3 +12,6 @@
  * process made. refuse: as daemon_sandbox_enter() has it. Sets no_new_privs. -EINVAL, -ENOSYS: this kernel has no seccomp filters.
  */
 int daemon_sandbox_fetch_enter(bool may_execute, bool refuse);
+
+/* The same for a process that serves the cluster, as podcred control does: it may listen, and it executes nothing. */
+int daemon_sandbox_service_enter(bool refuse);

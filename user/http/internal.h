@@ -10,6 +10,7 @@
 #include "http/conns.h"
 #include "http/headers.h"
 #include "http/parked.h"
+#include "http/request.h"
 #include "http/server.h"
 
 /* Of a body that nobody looks at: more than any request has. */

@@ -6,8 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Headers that a server may ask for beside those that it knows (http_options). */
-#define HTTP_EXTRA_MAX 4
+#include "http/server.h"
 
 /* Headers that the parser of another server or a relay might read differently are not guessed at: the
  * request is ambiguous, and to be refused. Plain values; the strings live as long as the request. */

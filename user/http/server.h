@@ -12,8 +12,13 @@
 
 #include "base/addr.h"
 #include "base/err.h"
-#include "http/request.h"
 #include "http/response.h"
+
+struct http_request; /* http/request.h */
+struct http_tls; /* http/tls.h */
+
+/* Headers that a server may ask for beside those that it knows. */
+#define HTTP_EXTRA_MAX 4
 
 /* Whose part of the connections one takes. Any other number: a caller that is told apart from others. */
 #define HTTP_SHARE_UNKNOWN 0
@@ -53,7 +58,7 @@ struct http_options {
 	unsigned request_timeout_ms; /* to the first request, and for each one; 60000 */
 	size_t authorization_max; /* bytes of an Authorization header whose text the handler sees; 0: of none */
 	const char *extra_headers[HTTP_EXTRA_MAX]; /* to find in http_head.extra; NULL: no more */
-	struct http_tls *tls; /* http/tls.h; NULL: no TLS */
+	struct http_tls *tls; /* NULL: no TLS */
 	size_t body_max; /* bytes of a body that the handler sees; 0: it sees none, and small ones are read */
 
 	void *ctx;

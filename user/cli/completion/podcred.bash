@@ -4,7 +4,7 @@
 
 _podcred() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} options
-  local commands='load unload run resolve serve fetch status trace metrics pods peers flows targets ready host features
+  local commands='load unload run resolve serve fetch control status trace metrics pods peers flows targets ready host features
     explain doctor trust-policy check-config version help'
   local place='--config --agent --cgroup --kubepods --create --force --agent-cgroup --pin-dir'
   local log='--log-json --debug'
@@ -15,7 +15,7 @@ _podcred() {
     return
   fi
   case $prev in
-  --config | --pods | --kubeconfig | --associations | --token-key | --jwks | --metrics | --node-metrics | --fetch-socket | --socket | --convert)
+  --config | --pods | --kubeconfig | --associations | --token-key | --jwks | --metrics | --node-metrics | --certificate | --key | --fetch-socket | --socket | --convert)
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     return
     ;;
@@ -27,7 +27,7 @@ _podcred() {
     mapfile -t COMPREPLY < <(compgen -u -- "$cur")
     return
     ;;
-  --agent | --pod-uid | --without | --context | --node | --count | --pod | --to | --protocol | --service-account | --principal | --issuer) return ;;
+  --agent | --listen | --health | --pod-uid | --without | --context | --node | --count | --pod | --to | --protocol | --service-account | --principal | --issuer) return ;;
   --source)
     mapfile -t COMPREPLY < <(compgen -W 'sts webIdentity eksAuth' -- "$cur")
     return
@@ -40,6 +40,7 @@ _podcred() {
   resolve) options="--config --pods --kubeconfig --context --node --metrics --kubepods --fetch-socket --standby --conflict-seconds --pin-dir $log" ;;
   serve) options="--config --agent --metrics-address --associations --node-metrics --user --token-key --fetch-socket --fetch-user --pod-uid --handover --require-authorization --jwks $log" ;;
   fetch) options="--socket --config --associations --kubeconfig --context --node --user $log" ;;
+  control) options="--config --listen --health --certificate --key --kubeconfig --context --user $log" ;;
   status) options='--kubepods --json --pin-dir' ;;
   pods | peers | flows | targets) options='--json --pin-dir' ;;
   explain) options='--pod --to --protocol --associations --config --kubeconfig --context --json --pin-dir' ;;
