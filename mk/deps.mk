@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Debian packages. Every build target depends on DEPS_STAMP: it costs one check when all is there. Only the
-# targets below install; all others name what is missing.
+# targets below install; all others name what is missing. One list after another, also with -j: apt has a lock.
 deps demo test test-cluster test-clients: export INSTALL_DEPS := 1
 
 DEPS_LIBS := libbpf-dev libelf-dev zlib1g-dev libmicrohttpd-dev libgnutls28-dev libcurl4-openssl-dev libjansson-dev libexpat1-dev libyaml-dev libpcre2-dev \
@@ -31,11 +31,11 @@ $(O)/.deps-build: mk/deps.mk mk/deps.sh
 $(O)/.deps-test: mk/deps.mk mk/deps.sh | $(O)/.deps-build
 	$(Q)mk/deps.sh $(DEPS_TEST)
 	$(Q)touch $@
-$(O)/.deps-lint: mk/deps.mk mk/deps.sh
+$(O)/.deps-lint: mk/deps.mk mk/deps.sh | $(O)/.deps-build
 	$(Q)mkdir -p $(@D)
 	$(Q)mk/deps.sh $(DEPS_LINT)
 	$(Q)touch $@
-$(O)/.deps-bench: mk/deps.mk mk/deps.sh
+$(O)/.deps-bench: mk/deps.mk mk/deps.sh | $(O)/.deps-build
 	$(Q)mkdir -p $(@D)
 	$(Q)mk/deps.sh $(DEPS_BENCH)
 	$(Q)touch $@
