@@ -9,6 +9,8 @@ lint: lint-spdx lint-layers lint-functions lint-globals lint-commits lint-shell 
 lint-format: | $(O)/.deps-lint
 	$(call msg,LINT,clang-format)
 	$(Q)clang-format-14 --dry-run -Werror $(LINT_C)
+# As many at a time as there are CPUs, or as the caller's -j says.
+LINT_JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 # A stamp for each file that passed, so that only what has changed is looked at again.
 SH_SOURCED := $(shell grep -rhoE 'shellcheck source=[^ ]+' $(LINT_SH) | sed 's/.*=//' | sort -u)
 SH_OK := $(LINT_SH:%=$(O)/lint/%.ok)
@@ -17,7 +19,7 @@ TIDY_OK := $(TIDY_OBJS:$(O)/%.o=$(O)/lint/%.ok)
 
 lint-shell: | $(O)/.deps-lint
 	$(call msg,LINT,shellcheck)
-	$(Q)$(MAKE) -s -k -j$(shell nproc) $(SH_OK)
+	$(Q)$(MAKE) -s -k $(LINT_JOBS) $(SH_OK)
 $(SH_OK): $(O)/lint/%.ok: % $(SH_SOURCED) .shellcheckrc
 	$(Q)shellcheck -x -P SCRIPTDIR $<
 	$(Q)mkdir -p $(@D) && touch $@
@@ -25,7 +27,7 @@ $(SH_OK): $(O)/lint/%.ok: % $(SH_SOURCED) .shellcheckrc
 # An object is built anew when its source, or a header of it, changes: then it is time to look again.
 lint-tidy: $(TIDY_OBJS) | $(O)/.deps-lint
 	$(call msg,LINT,clang-tidy)
-	$(Q)$(MAKE) -s -k -j$(shell nproc) $(TIDY_OK)
+	$(Q)$(MAKE) -s -k $(LINT_JOBS) $(TIDY_OK)
 $(TIDY_OK): $(O)/lint/%.ok: $(O)/%.o .clang-tidy
 	$(Q)mkdir -p $(@D)
 	$(Q)clang-tidy-14 --quiet $*.c -- -std=gnu17 -D_GNU_SOURCE -DPODCRED_VERSION=\"\" -I$(O)/gen \
