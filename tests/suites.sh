@@ -15,7 +15,7 @@ summary=
 # Adds the line that the target ended with; without one, its exit status is the only check.
 run_target() {
   local started=$SECONDS status p f s last
-  make "$1" 2>&1 | tee "$log"
+  make -j"$(nproc)" "$1" 2>&1 | tee "$log"
   status=${PIPESTATUS[0]}
   last=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log" | tail -1)
   read -r p _ f _ s _ <<<"${last:-0 passed, 0 failed, 0 skipped}"
