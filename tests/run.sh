@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Run test programs that print TAP; end with the plain line that CI reads.
-# usage: tests/run.sh PROGRAM... [--then PROGRAM...]
+# usage: tests/run.sh PROGRAM... [--then PROGRAM...]     PROGRAM: with its arguments, as one word
 # V=1 shows passing checks too; JOBS=N runs so many at a time; TEST_SECONDS=N ends a program that hangs, to see what it
 # said. What is behind --then waits for what is before it.
 set -u
@@ -21,8 +21,9 @@ trap 'end 143' TERM
 
 # A program's checks: counted from its TAP; a program that ends badly, or without a plan, fails.
 run_one() {
-  local program=$1 log=$2 status ok not_ok skips plan started=$SECONDS
-  ${TEST_SECONDS:+timeout --foreground -k 20 "$TEST_SECONDS"} "$program" >"$log" 2>&1
+  local program=$1 log=$2 status ok not_ok skips plan started=$SECONDS words
+  read -ra words <<<"$program"
+  ${TEST_SECONDS:+timeout --foreground -k 20 "$TEST_SECONDS"} "${words[@]}" >"$log" 2>&1
   status=$?
   sed -i 's/^not \(ok [0-9]* # SKIP\)/\1/' "$log" # cmocka's way to say it
   skips=$(grep -c '^ok .*# SKIP' "$log")
