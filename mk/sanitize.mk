@@ -22,7 +22,7 @@ SAN_CC := CC=$(CLANG) WERROR=-Wno-format-nonliteral
 test-asan: ## end-to-end tests with a binary under ASan, UBSan and LeakSanitizer
 	$(Q)$(MAKE) --no-print-directory O=$(O)/asan $(SAN_CC) SANITIZE=address,undefined test-asan-run
 test-asan-run: $(SAN_BUILD)
-	$(Q)O=$(abspath $(O)) SAN_CONTROLS="overrun overflow leak" tests/san/run.sh $(SAN_E2E)
+	$(Q)O=$(abspath $(O)) SAN_CONTROLS="overrun overflow leak" JOBS=$(JOBS) tests/san/run.sh $(SAN_E2E)
 
 # The unit tests of what has threads, and the agent and podcred run under load.
 TSAN_UNIT := $(filter $(O)/unit/test_agent_% $(O)/unit/test_pod_token $(O)/unit/test_http_% $(O)/unit/test_lib $(O)/unit/test_loop $(O)/unit/test_net_reset,$(UNIT_BINS))
