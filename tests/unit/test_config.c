@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -252,13 +254,71 @@ static void no_file(void **state)
 	assert_non_null(strstr(err.msg, "cannot read /nonexistent/config.yaml"));
 }
 
+static int shared_file(const char *text)
+{
+	int fd = memfd_create("config", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	return fd;
+}
+
+/* How often the configuration was not what the file says. */
+static int misread(int fd, int times)
+{
+	int wrong = 0;
+
+	for (int i = 0; i < times; i++) {
+		struct pc_err err = {};
+
+		wrong += config_read(fd, "c", &config, &err) < 0 || !config.audit;
+	}
+	return wrong;
+}
+
+/* The children of podcred run have one open file, with one position. */
+static void read_by_many_at_once(void **state)
+{
+	_cleanup_close_ int fd = shared_file("mode: audit\n");
+	pid_t pids[3];
+	int status;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(pids); i++) {
+		pids[i] = fork();
+		assert_true(pids[i] >= 0);
+		if (pids[i] == 0)
+			_exit(misread(fd, 2000) != 0);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(pids); i++) {
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+		assert_int_equal(status, 0);
+	}
+}
+
+static void position_is_left_alone(void **state)
+{
+	_cleanup_close_ int fd = shared_file("mode: audit\n");
+
+	(void)state;
+	assert_int_equal(lseek(fd, 3, SEEK_SET), 3);
+	assert_int_equal(misread(fd, 1), 0);
+	assert_int_equal(lseek(fd, 0, SEEK_CUR), 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(defaults),	cmocka_unit_test(everything),
-		cmocka_unit_test(metrics),	cmocka_unit_test(modes),
-		cmocka_unit_test(action_audit), cmocka_unit_test(refusals),
-		cmocka_unit_test(webhook),	cmocka_unit_test(no_file),
+		cmocka_unit_test(defaults),
+		cmocka_unit_test(everything),
+		cmocka_unit_test(metrics),
+		cmocka_unit_test(modes),
+		cmocka_unit_test(action_audit),
+		cmocka_unit_test(refusals),
+		cmocka_unit_test(webhook),
+		cmocka_unit_test(no_file),
+		cmocka_unit_test(read_by_many_at_once),
+		cmocka_unit_test(position_is_left_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

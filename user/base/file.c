@@ -8,12 +8,20 @@
 
 #include "base/cleanup.h"
 
-int file_fill(int fd, void *buf, size_t size, size_t *ret_len)
+/* Not by the file's position, which other processes may share and move. What has none is read as it comes. */
+static ssize_t read_at(int fd, void *buf, size_t size, size_t at)
+{
+	ssize_t n = pread(fd, buf, size, (off_t)at);
+
+	return n < 0 && errno == ESPIPE ? read(fd, buf, size) : n;
+}
+
+static int fill(int fd, size_t at, char *buf, size_t size, size_t *ret_len)
 {
 	size_t len = 0;
 
 	while (len < size) {
-		ssize_t n = read(fd, (char *)buf + len, size - len);
+		ssize_t n = read_at(fd, buf + len, size - len, at + len);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -25,6 +33,11 @@ int file_fill(int fd, void *buf, size_t size, size_t *ret_len)
 	}
 	*ret_len = len;
 	return 0;
+}
+
+int file_fill(int fd, void *buf, size_t size, size_t *ret_len)
+{
+	return fill(fd, 0, buf, size, ret_len);
 }
 
 int file_read_fd(int fd, size_t max, char **ret, size_t *ret_len)
@@ -39,7 +52,7 @@ int file_read_fd(int fd, size_t max, char **ret, size_t *ret_len)
 		if (!grown)
 			return -ENOMEM;
 		buf = grown;
-		r = file_fill(fd, buf + len, room - len - 1, &n);
+		r = fill(fd, len, buf + len, room - len - 1, &n);
 		if (r < 0)
 			return r;
 		len += n;

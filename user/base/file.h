@@ -7,10 +7,11 @@
  * *ret_len (may be NULL). -EFBIG above max bytes, else -errno of open or read. */
 int file_read(const char *path, size_t max, char **ret, size_t *ret_len);
 
-/* The same of an open file, from where it stands. */
+/* The same of an open file, from its beginning. Its position does not count and is not moved: a process that was handed the
+ * descriptor shares it. A pipe or socket is read as it comes. */
 int file_read_fd(int fd, size_t max, char **ret, size_t *ret_len);
 
-/* Up to size bytes into buf; *ret_len is less at the end of the file. -errno of read. */
+/* The first size bytes of it into buf, likewise; *ret_len is less if the file is shorter. -errno of read. */
 int file_fill(int fd, void *buf, size_t size, size_t *ret_len);
 
 /* All of it, from where the file stands. -errno of write. */

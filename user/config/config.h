@@ -111,7 +111,7 @@ void config_default(struct config *ret);
  * On error *ret is untouched and err says file, line, what is wrong and what to write. */
 int config_load(const char *path, struct config *ret, struct pc_err *err);
 
-/* The same from an open file, from its beginning; name is for messages. */
+/* The same from an open file, from its beginning, also while others read it; name is for messages. */
 int config_read(int fd, const char *name, struct config *ret, struct pc_err *err);
 
 /* Set agent_v4 or agent_v6 from "ADDRESS:PORT". Refuses loopback, wildcard and link-local

@@ -187,5 +187,5 @@ int config_load(const char *path, struct config *ret, struct pc_err *err)
 
 int config_read(int fd, const char *name, struct config *ret, struct pc_err *err)
 {
-	return load(lseek(fd, 0, SEEK_SET) < 0 ? -errno : fd, name, ret, err);
+	return load(fd, name, ret, err);
 }
