@@ -26,6 +26,17 @@ struct loop;
 
 #define CONTROL_BODY_MAX CONTROL_REVIEW_MAX /* of the largest request there is */
 
+/* One answer, for the log. Texts may be NULL or empty: not known. */
+struct control_audit {
+	const char *
+		operation; /* "CreatePodIdentityAssociation"; of a request that could not be read, any */
+	const char *door; /* "aggregated", "sigv4" */
+	const char *user, *client; /* as the API server knows them; the address of the connection */
+	const char *name_space, *service_account, *association_id, *role_arn;
+	unsigned status;
+	const char *error, *message; /* NULL: it was done */
+};
+
 /* Strings are copied. */
 struct control_api_options {
 	struct loop *loop;
@@ -34,6 +45,8 @@ struct control_api_options {
 		tls; /* of the server: it is told whose certificate the API server shows; outlives the API */
 	const char *cluster_name, *cluster_arn; /* arn:PARTITION:eks:REGION:ACCOUNT:cluster/NAME */
 	void (*said)(void *arg, bool bad, const char *line); /* for the log */
+	void (*audited)(void *arg,
+			const struct control_audit *audit); /* NULL: nobody wants to know */
 	void *arg;
 };
 

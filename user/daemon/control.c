@@ -6,6 +6,7 @@
 #include "daemon/control.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -56,6 +57,20 @@ static void on_said(void *arg, bool bad, const char *line)
 {
 	(void)arg;
 	log_line(bad ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "%s", line);
+}
+
+/* Who has changed what, and who was refused. */
+static void on_audited(void *arg, const struct control_audit *a)
+{
+	char status[16];
+
+	(void)arg;
+	snprintf(status, sizeof(status), "%u", a->status);
+	log_event(a->error ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "association_api", "operation",
+		  a->operation, "status", status, "error", a->error, "user", a->user, "door",
+		  a->door, "client", a->client, "namespace", a->name_space, "service_account",
+		  a->service_account, "association_id", a->association_id, "role_arn", a->role_arn,
+		  "why", a->message, NULL);
 }
 
 /* ---- the server's pair ---- */
@@ -268,6 +283,7 @@ static int make_api(struct daemon_control *d, struct pc_err *err)
 		.cluster_name = c->cluster_name,
 		.cluster_arn = c->cluster_arn,
 		.said = on_said,
+		.audited = on_audited,
 		.arg = d,
 	};
 
