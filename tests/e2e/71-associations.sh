@@ -97,6 +97,13 @@ same 'with EKS as the source, EKS is asked' 'eks null ' "$(explained api --confi
 
 same 'no object' 'no role is associated with service account shop/api' "$(asked api config)"
 put_object api "{\"roleArn\": \"${ROLE}object\", \"sessionName\": \"serviceAccount\"}"
+same 'an object whose role nobody allows' "PodIdentityAssociation shop/api: role ${ROLE}object is not allowed: there is no \
+PodIdentityRolePolicy; write one for namespace shop" "$(asked api config)"
+api '{"set": {"denied": ["list podidentityrolepolicies"]}}'
+check 'one of which that cannot be known' grep -q 'cannot list podidentityrolepolicies.podcred.io: not allowed' <(asked api config)
+api '{"set": {"denied": []}}'
+role_policy shop "{\"namespaceSelector\": {\"matchLabels\": {\"team\": \"web\"}}, \"roleArns\": [\"${ROLE}*\"]}"
+api '{"put": {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "shop", "labels": {"team": "web"}}}}'
 same 'an object' "object ${ROLE}object shop.api" "$(asked api config)"
 put_object web "{\"roleArn\": \"${ROLE}object\"}"
 same 'beside the file' "file ${ROLE}web shop.web.web" "$(asked web config --associations "$ENV_TMP/associations.yaml")"
@@ -112,6 +119,8 @@ same 'an object that cannot be used' \
 same 'costs no other one' "object ${ROLE}object shop.web.web" "$(asked web config)"
 put_object api "{\"roleArn\": \"${ROLE}object\", \"onlyOnTuesdays\": true}"
 check 'nor is a part of it passed over' grep -q '"onlyOnTuesdays" is not known to this version of podcred' <(asked api config)
+check 'explain says which policy allows it' grep -q 'object .*shop/web, role .*object, allowed by PodIdentityRolePolicy shop$' \
+  <(podcred explain --pod shop/web --config "$ENV_TMP/config.yaml" --kubeconfig "$KUBE/kubeconfig")
 same 'nor does something else apply then' 'file=unknown object=refused irsa=absent kube2iam=absent kiam=off eks=off' "$(
   put_pod api '{}'
   put ServiceAccount api shop '{}'

@@ -80,11 +80,21 @@ api '{"set": {"denied": []}}'
 new_pod obj
 same 'nothing says which role' NoCredentialsAssociated "$(key obj)"
 object obj "{\"roleArn\": \"$ACCOUNT:role/of-the-object\"}"
-check 'an object that is made later counts at once' wait_for 10 key_is_not NoCredentialsAssociated obj
+check 'an object alone is not enough' wait_for 10 status_is 403 obj
+same 'as nobody lets the namespace have the role' RoleNotAllowed "$(key obj)"
+check 'which the pod is told' grep -qF "role $ACCOUNT:role/of-the-object is not allowed: there is no PodIdentityRolePolicy" <(ask obj)
+check 'and the log of decisions' wait_for 10 grep -q 'role_not_allowed.*obj' "$ENV_TMP/serve.log"
+role_policy shop "{\"namespaces\": [\"shop\"], \"roleArns\": [\"$ACCOUNT:role/of-*\"]}"
+check 'once a policy allows it, it counts at once' wait_for 10 status_is 200 obj
 same 'its role' "$ACCOUNT:role/of-the-object" "$(last AssumeRoleWithWebIdentity .roleArn)"
 object both "{\"roleArn\": \"$ACCOUNT:role/of-the-object\"}"
 new_pod both
 key both >/dev/null
+object obj "{\"roleArn\": \"$ACCOUNT:role/admin\"}"
+check 'another role is refused again, whoever has written it' wait_for 10 key_is RoleNotAllowed obj
+role_policy shop '{"namespaces": ["bank"], "roleArns": ["arn:aws:iam::*:role/*"]}'
+check 'so is the first one without its policy, whatever was granted before' wait_for 10 key_is RoleNotAllowed obj
+same 'but not what the file says' "$(key both)" "$(last AssumeRoleWithWebIdentity .issued)"
 same 'the file goes before an object' "$ACCOUNT:role/of-the-file" "$(last AssumeRoleWithWebIdentity .roleArn)"
 api '{"delete": ["podidentityassociations", "shop", "obj"]}'
 check 'an object that is deleted takes its credentials along' wait_for 10 status_is 404 obj

@@ -115,6 +115,8 @@ new_pod usual
 same 'the default role' "granted ${ROLE}usual" "$(code usual) $(last .roleArn)"
 
 # ---- an object comes before ----
+api '{"put": {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "shop", "annotations": {}}}}'
+allow_all_roles
 object wrong '{"roleArn": "not an ARN"}'
 new_pod wrong '{"iam.amazonaws.com/role": "app-1"}'
 same 'an object that cannot be used shuts the annotation out' AccessDenied "$(code wrong)"

@@ -4,8 +4,8 @@
 
 kubeapi.py DIR [--address 127.0.0.1] [--port 0] [--host NAME]...
 
-Lists, watches, gets and changes pods, nodes, namespaces, service accounts, and podcred's own associations by the
-schema in deploy/, as the real one does: resourceVersions with a
+Lists, watches, gets and changes pods, nodes, namespaces, service accounts, and podcred's own objects by the schemas
+in deploy/ (with status, patches of three kinds, strict validation), as the real one does: resourceVersions with a
 history that can be compacted, pages, field and label selectors, bookmarks, gzip, TLS, bearer tokens. What a
 real one refuses is refused, and so is a query that it would ignore, as that is a mistake of the client.
 
@@ -42,9 +42,10 @@ RESOURCES = {  # name: kind, is it in a namespace
     "namespaces": ("Namespace", False),
     "serviceaccounts": ("ServiceAccount", True),
     "podidentityassociations": ("PodIdentityAssociation", True),
+    "podidentityrolepolicies": ("PodIdentityRolePolicy", False),
 }
 KINDS = {kind: name for name, (kind, _) in RESOURCES.items()}
-GROUPS = {"podidentityassociations": "podcred.io/v1alpha1"}  # of those that are not in v1
+GROUPS = {name: "podcred.io/v1alpha1" for name in ("podidentityassociations", "podidentityrolepolicies")}  # of those that are not in v1
 CRDS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../deploy/kubernetes/components/objects")
 FIELDS = {  # what a fieldSelector may name
     "pods": ["metadata.name", "metadata.namespace", "spec.nodeName", "spec.restartPolicy", "spec.schedulerName",
@@ -53,6 +54,7 @@ FIELDS = {  # what a fieldSelector may name
     "namespaces": ["metadata.name", "status.phase"],
     "serviceaccounts": ["metadata.name", "metadata.namespace"],
     "podidentityassociations": ["metadata.name", "metadata.namespace"],
+    "podidentityrolepolicies": ["metadata.name"],
 }
 LIST_QUERY = {"fieldSelector", "labelSelector", "limit", "continue", "resourceVersion", "resourceVersionMatch", "pretty"}
 WATCH_QUERY = {"fieldSelector", "labelSelector", "watch", "resourceVersion", "resourceVersionMatch", "timeoutSeconds",
@@ -105,6 +107,9 @@ class Store:
             meta["resourceVersion"] = str(self.version)
             meta["uid"] = meta.get("uid") or (before or {}).get("metadata", {}).get("uid") or str(uuid.uuid4())
             meta.setdefault("creationTimestamp", "2026-01-02T03:04:05Z")
+            if resource in GROUPS:
+                same = before and before.get("spec") == obj.get("spec")
+                meta["generation"] = (before or {}).get("metadata", {}).get("generation", 0) + (0 if same else 1)
             self.record(key, before, obj)
         return obj
 
@@ -316,19 +321,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def token(self, path):
         """Whether it was about tokens of service accounts."""
+        if path == "/apis/authorization.k8s.io/v1/subjectaccessreviews":
+            self.answer(201, self.api.review_access(self.read_json()))
+            return True
         if not path.startswith(("/openid/", "/.well-known/", "/apis/authentication.k8s.io/", "/api/v1/namespaces/")):
             return False
         if path == "/openid/v1/jwks" and not re.search(r"application/jwk-set\+json|\*/\*", self.headers.get("Accept", "*/*")):
             self.answer_text(406, "406 Not Acceptable\n", "text/plain; charset=utf-8")
             return True
-        try:
-            body = json.loads(self.body or b"{}")
-        except ValueError as error:
-            raise Refused(400, f"json parse error: {error}") from None
+        body = self.read_json()
         found = self.api.account_tokens().answer(self.command, path, body)
         if found:
             self.answer(*found)
         return found is not None
+
+    def read_json(self):
+        try:
+            return json.loads(self.body or b"{}")
+        except ValueError as error:
+            raise Refused(400, f"json parse error: {error}") from None
 
     def discovery(self, path):
         if self.command != "GET":
@@ -471,37 +482,72 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     # ---- writing ----
 
-    def on_create(self, ask, _query, _fault):
+    def on_create(self, ask, query, _fault):
         if not ask["namespace"] and RESOURCES[ask["resource"]][1]:
             raise Refused(405, "the server does not allow this method on the requested resource")
-        obj = self.read_object(ask)
+        obj = self.read_object(ask, self.read_json(), query)
         if self.api.store.get((ask["resource"], ask["namespace"], obj["metadata"]["name"])):
-            raise Refused(409, f'{ask["resource"]} "{obj["metadata"]["name"]}" already exists')
+            raise Refused(409, f'{self.full_name(ask)} "{obj["metadata"]["name"]}" already exists')
         obj["metadata"].pop("uid", None)
+        if ask["resource"] in GROUPS:
+            obj.pop("status", None)
         self.answer(201, self.api.store.put(obj))
 
-    def on_update(self, ask, _query, _fault):
-        self.replace(ask, self.existing(ask), self.read_object(ask))
+    @staticmethod
+    def full_name(ask):
+        group = GROUPS.get(ask["resource"], "").partition("/")[0]
+        return ask["resource"] + (f".{group}" if group else "")
 
-    def on_patch(self, ask, _query, _fault):
-        if "json-patch" in self.headers.get("Content-Type", ""):
-            raise Refused(415, "only merge patches")
+    def on_update(self, ask, query, _fault):
         before = self.existing(ask)
-        self.replace(ask, before, merge(before, json.loads(self.body)))
+        self.replace(ask, before, self.read_json(), query)
 
-    def replace(self, _ask, before, obj):
+    def on_patch(self, ask, query, _fault):
+        kind, patch = self.headers.get("Content-Type", ""), self.read_json()
+        if "strategic" in kind and ask["resource"] in GROUPS:
+            raise Refused(415, "the body of the request was in an unknown format - accepted media types include: "
+                               "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml")
+        if "apply-patch" in kind:
+            return self.apply(ask, query, patch)
+        before = self.existing(ask)
+        self.replace(ask, before, json_patch(before, patch) if "json-patch" in kind else merge(before, patch), query)
+        return None
+
+    def apply(self, ask, query, patch):
+        """Without owners of fields: what is there is merged."""
+        if not query.get("fieldManager"):
+            raise Refused(422, 'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
+                          details={"causes": [{"reason": "FieldValueRequired", "message": "Required value", "field": "fieldManager"}]})
+        before = self.api.store.get((ask["resource"], ask["namespace"], ask["name"]))
+        if before:
+            self.replace(ask, before, merge(before, patch), query)
+            return
+        patch.setdefault("metadata", {}).setdefault("name", ask["name"])
+        self.answer(201, self.api.store.put(self.read_object(ask, patch, query)))
+
+    def replace(self, ask, before, obj, query):
+        obj = self.read_object(ask, obj, query, whole=True)
         version = obj["metadata"].get("resourceVersion")
         if version and version != before["metadata"]["resourceVersion"]:
             raise Refused(409, "the object has been modified; please apply your changes to the latest version and try again",
                           reason="Conflict")
         if obj["metadata"].setdefault("uid", before["metadata"]["uid"]) != before["metadata"]["uid"]:
             raise Refused(409, "Precondition failed: UID in precondition", reason="Conflict")
+        if ask["resource"] in GROUPS:  # each path changes its own half
+            kept, other = (obj, before) if ask["subresource"] else (before, obj)
+            meta = before["metadata"] if ask["subresource"] else obj["metadata"]
+            obj = {**{k: other[k] for k in ("apiVersion", "kind", "spec") if k in other}, "metadata": dict(meta),
+                   **({"status": kept["status"]} if "status" in kept else {})}
         self.answer(200, self.api.store.put(obj))
 
     def on_delete(self, ask, query, _fault):
         """A pod that runs on a node stays until the kubelet, or somebody with force, has ended it."""
         obj = self.existing(ask)
         options = json.loads(self.body) if self.body else {}
+        for name, value in (options.get("preconditions") or {}).items():
+            if obj["metadata"].get(name) != value:
+                raise Refused(409, f'Precondition failed: {name} in precondition: {value}, in object meta: {obj["metadata"].get(name)}',
+                              reason="Conflict")
         grace = number("gracePeriodSeconds", query.get("gracePeriodSeconds") or str(options.get("gracePeriodSeconds", 30)))
         runs = ask["resource"] == "pods" and obj.get("spec", {}).get("nodeName")
         if runs:
@@ -509,13 +555,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             obj = self.api.store.put(dict(obj, metadata={**obj["metadata"], **stamp}))
         if not runs or not grace:
             obj = self.api.store.delete((ask["resource"], ask["namespace"], ask["name"]))
+        if ask["resource"] in GROUPS:
+            obj = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": {
+                "name": ask["name"], "group": "podcred.io", "kind": ask["resource"], "uid": obj["metadata"]["uid"]}}
         self.answer(200, obj)
 
-    def read_object(self, ask):
-        try:
-            obj = json.loads(self.body)
-        except ValueError as error:
-            raise Refused(400, f"couldn't get version/kind; json parse error: {error}") from None
+    def read_object(self, ask, obj, query, whole=False):
+        """As it will be stored. whole: what it has of the server itself is there already."""
         if not isinstance(obj, dict) or obj.get("kind") != RESOURCES[ask["resource"]][0]:
             raise Refused(400, "the object in the body is of another kind")
         meta = obj.setdefault("metadata", {})
@@ -523,8 +569,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             raise Refused(400, "the namespace of the provided object does not match the namespace sent on the request")
         if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", meta.get("name", "")):
             raise Refused(422, f'{obj["kind"]} "{meta.get("name", "")}" is invalid: metadata.name: Invalid value')
+        if whole and ask["name"] != meta["name"]:
+            raise Refused(400, "the name of the object does not match the name on the URL")
         if ask["resource"] in GROUPS:
-            obj = self.api.apply_schema(ask["resource"], obj)
+            obj = self.api.apply_schema(ask["resource"], obj, query.get("fieldValidation") == "Strict")
         return obj
 
     # ---- answers ----
@@ -691,47 +739,78 @@ def api_root(version):
     return f"/apis/{version}" if "/" in version else f"/api/{version}"
 
 
-RULES = {  # what the expressions of the schema mean
+RULES = {  # what the expressions of the schemas mean
     "!has(self.policy) || (has(self.disableSessionTags) && self.disableSessionTags)":
         lambda spec: "policy" not in spec or spec.get("disableSessionTags"),
     "!has(self.targetRoleArn) || !has(self.durationSeconds) || self.durationSeconds <= 3600":
         lambda spec: "targetRoleArn" not in spec or spec.get("durationSeconds", 0) <= 3600,
+    "has(self.namespaces) || has(self.namespaceSelector)":
+        lambda spec: "namespaces" in spec or "namespaceSelector" in spec,
 }
-TYPES = {"object": dict, "string": str, "boolean": bool, "integer": int}
+TYPES = {"object": dict, "string": str, "boolean": bool, "integer": int, "array": list}
 
 
-def prune(schema, value, where, wrong):
-    """What a structural schema leaves of a value; wrong gets what it has against it."""
+def prune(schema, value, where, wrong, unknown):
+    """What a structural schema leaves of a value; wrong gets what it has against it, unknown what it does not know."""
     if not isinstance(value, TYPES[schema["type"]]) or (schema["type"] == "integer" and isinstance(value, bool)):
-        wrong.append(f'{where}: Invalid value: "{type(value).__name__}": {where} in body must be of type {schema["type"]}')
+        wrong.append((where, f'Invalid value: "{type(value).__name__}": {where} in body must be of type {schema["type"]}'))
         return value
     size = len(value) if hasattr(value, "__len__") else value
-    for low, high in (("minLength", "maxLength"), ("minProperties", "maxProperties"), ("minimum", "maximum")):
+    for low, high in (("minLength", "maxLength"), ("minProperties", "maxProperties"), ("minimum", "maximum"), ("minItems", "maxItems")):
         if not schema.get(low, size) <= size <= schema.get(high, size):
-            wrong.append(f"{where}: Invalid value: {size} is not within {low} and {high}")
+            wrong.append((where, f"Invalid value: {size} is not within {low} and {high}"))
     if "pattern" in schema and not re.search(schema["pattern"], value):
-        wrong.append(f'{where}: Invalid value: "{value}": {where} in body should match \'{schema["pattern"]}\'')
+        wrong.append((where, f'Invalid value: "{value}": {where} in body should match \'{schema["pattern"]}\''))
     if value not in schema.get("enum", [value]):
-        wrong.append(f'{where}: Unsupported value: "{value}"')
+        wrong.append((where, f'Unsupported value: "{value}"'))
+    if isinstance(value, list):
+        return [prune(schema["items"], part, f"{where}[{i}]", wrong, unknown) for i, part in enumerate(value)]
     if not isinstance(value, dict):
         return value
-    wrong += [f"{where}.{name}: Required value" for name in schema.get("required", []) if name not in value]
+    dot = where + "." if where else ""
+    wrong += [(dot + name, "Required value") for name in schema.get("required", []) if name not in value]
     if "additionalProperties" in schema:
-        return {name: prune(schema["additionalProperties"], part, f"{where}.{name}", wrong) for name, part in value.items()}
+        return {name: prune(schema["additionalProperties"], part, dot + name, wrong, unknown) for name, part in value.items()}
     known = schema.get("properties", {})
-    return {name: prune(known[name], part, f"{where}.{name}", wrong) for name, part in value.items() if name in known}
+    unknown += [dot + name for name in value if name not in known]
+    return {name: prune(known[name], part, dot + name, wrong, unknown) for name, part in value.items() if name in known}
+
+
+def json_patch(obj, operations):
+    """RFC 6902, as far as it is used: add, replace, remove, test."""
+    obj = copy.deepcopy(obj)
+    for op in operations:
+        *way, last = [part.replace("~1", "/").replace("~0", "~") for part in op["path"].split("/")[1:]]
+        at = obj
+        try:
+            for part in way:
+                at = at[int(part)] if isinstance(at, list) else at[part]
+            if isinstance(at, list):
+                last = len(at) if last == "-" else int(last)
+            if op["op"] == "test" and at[last] != op["value"]:
+                raise Refused(422, f'the server rejected our request due to an error in our request: testing value {op["path"]} failed',
+                              reason="Invalid")
+            if op["op"] in ("remove", "replace"):
+                del at[last]
+            if op["op"] in ("add", "replace"):
+                at.insert(last, op["value"]) if isinstance(at, list) else at.update({last: op["value"]})
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise Refused(422, f'the server rejected our request: {op["op"]} operation does not apply: {error}') from None
+    return obj
 
 
 def parse_path(path):
-    match = re.fullmatch(r"/(?:api|apis/([a-z.]+))/([a-z0-9]+)(?:/namespaces/([a-z0-9-]+))?/([a-z]+)(?:/([a-z0-9.-]+))?", path)
+    match = re.fullmatch(r"/(?:api|apis/([a-z.]+))/([a-z0-9]+)(?:/namespaces/([a-z0-9-]+))?/([a-z]+)(?:/([a-z0-9.-]+)(?:/(status))?)?", path)
     if not match:
         return None
-    group, version, namespace, resource, name = match.groups()
+    group, version, namespace, resource, name, subresource = match.groups()
     if resource not in RESOURCES or (namespace and not RESOURCES[resource][1]):
         return None
     if GROUPS.get(resource, "v1") != (f"{group}/{version}" if group else version):
         return None
-    return {"namespace": namespace or "", "resource": resource, "name": name or ""}
+    if subresource and resource != "podidentityassociations":
+        return None
+    return {"namespace": namespace or "", "resource": resource, "name": name or "", "subresource": subresource or ""}
 
 
 # ---- the server, and its commands ----
@@ -755,6 +834,7 @@ class Server:
         self.tokens = {}  # token: user
         self.denied = set()  # "list pods"
         self.denied_users = set()  # may do nothing
+        self.denied_access = []  # of others, in a SubjectAccessReview
         self.skew = 0  # seconds, of Date
         self.gzip_from = GZIP_FROM  # 0: always
         self.odd_lists = False  # other order, other space, unknown members
@@ -841,19 +921,32 @@ class Server:
     def short_names(self, resource):
         return self.definition(resource)["names"].get("shortNames", []) if resource in GROUPS else []
 
-    def apply_schema(self, resource, obj):
+    def apply_schema(self, resource, obj, strict=False):
         """The object without what its schema does not know. Commands can put what an older schema would have let in."""
         schema = self.definition(resource)["versions"][0]["schema"]["openAPIV3Schema"]
-        wrong = []
-        pruned = prune(dict(schema, properties={"spec": schema["properties"]["spec"]}), obj, "", wrong)
-        spec = schema["properties"]["spec"]
+        parts = {name: schema["properties"][name] for name in ("spec", "status") if name in schema["properties"]}
+        wrong, unknown = [], []
+        pruned = prune(dict(schema, properties=parts), {k: v for k, v in obj.items() if k in ("spec", "status")}, "", wrong, unknown)
+        if strict and unknown:
+            raise Refused(400, f'{obj["kind"]} in version "v1alpha1" cannot be handled as a {obj["kind"]}: strict decoding error: '
+                               + ", ".join(f'unknown field "{name}"' for name in unknown))
         if not wrong:
-            wrong += [f"spec: Invalid value: {rule['message']}" for rule in spec["x-kubernetes-validations"]
+            wrong += [("spec", f"Invalid value: {rule['message']}") for rule in parts["spec"].get("x-kubernetes-validations", [])
                       if not RULES[rule["rule"]](obj["spec"])]
         if wrong:
             name = obj["metadata"]["name"]
-            raise Refused(422, f'{obj["kind"]}.podcred.io "{name}" is invalid: {", ".join(w.lstrip(".") for w in wrong)}')
+            raise Refused(422, f'{obj["kind"]}.podcred.io "{name}" is invalid: {", ".join(f"{where}: {what}" for where, what in wrong)}',
+                          details={"name": name, "group": "podcred.io", "kind": obj["kind"],
+                                   "causes": [{"reason": "FieldValueInvalid", "message": what, "field": where} for where, what in wrong]})
         return {**{k: obj[k] for k in ("apiVersion", "kind", "metadata")}, **pruned}
+
+    def review_access(self, review):
+        """Everybody may do everything, but for denied_users, and what denied_access has: "alice create pods", as a start."""
+        spec = review["spec"]
+        attributes = spec["resourceAttributes"]
+        line = " ".join([spec["user"], attributes["verb"], attributes["resource"], attributes.get("namespace", "")])
+        denied = spec["user"] in self.denied_users or any(line.startswith(text) for text in self.denied_access)
+        return dict(review, status={"allowed": not denied, **({"reason": "denied by the test"} if denied else {})})
 
     # ---- for handlers ----
 

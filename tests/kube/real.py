@@ -277,16 +277,27 @@ SPECS = [  # what the definition lets in, and what not
     {"roleArn": ROLE, "tags": {f"t{i}": "v" for i in range(51)}}, {"roleArn": ROLE, "tags": {"a": "v" * 257}},
     {"roleArn": ROLE, "policy": "p" * 2049, "disableSessionTags": True},
 ]
+ARNS = ["arn:aws:iam::111122223333:role/app", "arn:aws*:iam::1111*:role/a/*"]
+POLICIES = [
+    {"namespaces": ["shop"], "roleArns": ARNS}, {"namespaceSelector": {}, "roleArns": [], "targetRoleArns": ARNS, "deny": ["x"]},
+    {"namespaceSelector": {"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "t", "operator": "In", "values": ["a"]}]}, "roleArns": ARNS},
+    {"roleArns": ARNS}, {"namespaces": ["shop"]}, {"namespaces": [], "roleArns": ARNS}, {"namespaces": ["*"], "roleArns": ARNS},
+    {"namespaces": "shop", "roleArns": ARNS}, {"namespaces": ["a"], "roleArns": ["*"]}, {"namespaces": ["a"], "roleArns": ["arn:aws:iam::1:role/a"]},
+    {"namespaces": ["a"], "roleArns": ["arn:aws:iam::111122223333:user/abcde"]}, {"namespaces": ["a"], "roleArns": [1]},
+    {"namespaceSelector": {"matchExpressions": [{"key": "t", "operator": "Near"}]}, "roleArns": ARNS},
+    {"namespaceSelector": {"matchExpressions": [{"operator": "Exists"}]}, "roleArns": ARNS}, None,
+]
 GROUP = "/apis/podcred.io/v1alpha1"
 
 
 def define(api):
     """As kubectl apply would."""
     import yaml  # pylint: disable=import-outside-toplevel
-    with open(os.path.join(kubeapi.CRDS, "podidentityassociations.yaml"), encoding="utf-8") as file:
-        code, body = api.ask("/apis/apiextensions.k8s.io/v1/customresourcedefinitions?fieldValidation=Strict", "POST", yaml.safe_load(file))
-    assert code == 201, body
-    wait_for("the definition", lambda: api.ask(f"{GROUP}/podidentityassociations")[0] == 200)
+    for name in kubeapi.GROUPS:
+        with open(os.path.join(kubeapi.CRDS, f"{name}.yaml"), encoding="utf-8") as file:
+            code, body = api.ask("/apis/apiextensions.k8s.io/v1/customresourcedefinitions?fieldValidation=Strict", "POST", yaml.safe_load(file))
+        assert code == 201, body
+        wait_for("the definition", lambda name=name: api.ask(f"{GROUP}/{name}")[0] == 200)
 
 
 def association(name, spec):
@@ -313,6 +324,54 @@ def associations(api):
     api.ask(f"{space}/a0", "DELETE")
     code, events = api.watch(f"{GROUP}/podidentityassociations?watch=true&resourceVersion={version}", 2)
     answers["events"] = code, [(e["type"], e["object"]["kind"], e["object"]["spec"]) for e in events]
+    return answers
+
+
+def policies(api):
+    answers = {}
+    for i, spec in enumerate(POLICIES):
+        obj = {"apiVersion": "podcred.io/v1alpha1", "kind": "PodIdentityRolePolicy", "metadata": {"name": f"p{i}"}, "spec": spec}
+        code, body = api.ask(f"{GROUP}/podidentityrolepolicies", "POST", {k: v for k, v in obj.items() if v is not None})
+        answers[f"made: {json.dumps(spec)[:100]}"] = code, body.get("spec"), body.get("reason")
+    return answers
+
+
+def writes(api):
+    """What each way to write changes, and how it is refused."""
+    space, answers = f"{GROUP}/namespaces/default/podidentityassociations", {}
+    condition = {"type": "Ready", "status": "True", "reason": "Usable", "message": "yes", "lastTransitionTime": "2026-01-02T03:04:05Z"}
+    kinds = {"merge": "application/merge-patch+json", "json": "application/json-patch+json", "apply": "application/apply-patch+yaml",
+             "strategic": "application/strategic-merge-patch+json"}
+
+    def did(what, path, method, body=None, kind="application/json", show=("spec", "status")):
+        code, answer = api.ask(path, method, body, kind=kind)
+        causes = (answer.get("details") or {}).get("causes", [])
+        fields = sorted({cause["field"] for cause in causes if cause.get("field", "<nil>") != "<nil>"})  # that is of no member
+        answers[what] = code, answer.get("reason"), fields, *([answer.get(part) for part in show] if code < 300 else []), \
+            answer.get("metadata", {}).get("generation")
+        return answer
+
+    made = did("status is not made", f"{space}?fieldManager=t", "POST", dict(association("w", {"roleArn": ROLE}), status={"associationId": "a"}))
+    did("nor changed with the spec", f"{space}/w", "PATCH", {"spec": {"durationSeconds": 900}, "status": {"associationId": "b"}}, kinds["merge"])
+    did("status alone", f"{space}/w/status", "PATCH", {"spec": {"durationSeconds": 1000}, "status": {"conditions": [condition]}}, kinds["merge"])
+    did("no condition of ours", f"{space}/w/status", "PATCH", {"status": {"conditions": [dict(condition, status="Yes")]}}, kinds["merge"])
+    did("the spec keeps it", f"{space}/w", "PATCH", [{"op": "test", "path": "/spec/durationSeconds", "value": 900},
+                                                   {"op": "replace", "path": "/spec/durationSeconds", "value": 901}], kinds["json"])
+    did("a test that fails", f"{space}/w", "PATCH", [{"op": "test", "path": "/spec/durationSeconds", "value": 1}], kinds["json"])
+    did("a stale version", f"{space}/w", "PATCH", {"metadata": {"resourceVersion": made["metadata"]["resourceVersion"]}}, kinds["merge"])
+    did("a strategic patch", f"{space}/w", "PATCH", {}, kinds["strategic"])
+    did("a wrong value", f"{space}/w", "PATCH", {"spec": {"durationSeconds": 1, "roleArn": "x"}}, kinds["merge"])
+    did("strict", f"{space}?fieldValidation=Strict", "POST", association("s", {"roleArn": ROLE, "exec": "x"}))
+    did("applied", f"{space}/n?fieldManager=t", "PATCH", association("n", {"roleArn": ROLE}), kinds["apply"])
+    did("applied again", f"{space}/n?fieldManager=t", "PATCH", association("n", {"roleArn": ROLE, "sessionName": "eks"}), kinds["apply"])
+    did("applied by nobody", f"{space}/n", "PATCH", association("n", {"roleArn": ROLE}), kinds["apply"])
+    did("another one's deletion", f"{space}/w", "DELETE", {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": "x"}})
+    did("its deletion", f"{space}/w", "DELETE", {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": made["metadata"]["uid"]}},
+        show=("kind", "status"))
+    code, review = api.ask("/apis/authorization.k8s.io/v1/subjectaccessreviews", "POST", {
+        "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+        "spec": {"user": "somebody", "groups": ["system:masters"], "resourceAttributes": {"verb": "get", "resource": "pods"}}})
+    answers["an access review"] = code, review["kind"], review["status"]["allowed"]
     return answers
 
 
@@ -401,6 +460,10 @@ def compare(tap, admin, folder):
     real_answers, fake_answers = associations(admin), associations(fake)
     for question, answer in real_answers.items():
         tap.same(f"associations, {question}", answer, fake_answers[question])
+    for title, ask in (("role policies", policies), ("writing", writes)):
+        real_answers, fake_answers = ask(admin), ask(fake)
+        for question, answer in real_answers.items():
+            tap.same(f"{title}, {question}", answer, fake_answers[question])
     server.away()
 
 

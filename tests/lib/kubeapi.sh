@@ -34,3 +34,10 @@ kubeapi_stop() {
   kill "-$1" "$RESOLVE_PID"
   wait "$RESOLVE_PID" 2>/dev/null
 }
+
+# role_policy NAME SPEC ; without one that allows it, an object gives no role
+role_policy() {
+  api "$(jq -n --arg name "$1" --argjson spec "$2" '{put: {kind: "PodIdentityRolePolicy", apiVersion: "podcred.io/v1alpha1",
+    metadata: {name: $name}, spec: $spec}}')"
+}
+allow_all_roles() { role_policy all '{"namespaceSelector": {}, "roleArns": ["arn:aws:iam::*:role/*"]}'; }

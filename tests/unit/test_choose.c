@@ -42,6 +42,8 @@ static struct cred_facts facts(const struct cred_annotations *annotations)
 		.namespace = "shop",
 		.service_account = "web",
 		.object_known = CRED_KNOWN,
+		.object_right = CRED_RIGHT_ALLOWED,
+		.right_why = "allowed by p",
 		.annotations_known = annotations ? CRED_KNOWN : CRED_NOT_KNOWN,
 		.annotations = annotations ? *annotations : (struct cred_annotations){},
 	};
@@ -157,6 +159,46 @@ static void test_invalid_object(void **state)
 	assert_int_equal(choice.origin, CRED_ORIGIN_OBJECT);
 	assert_non_null(strstr(choice.why, "bad?role"));
 	assert_int_equal(choice.steps[CRED_ORIGIN_IRSA].verdict, CRED_SHADOWED);
+	f.file = &file;
+	assert_int_equal(choose(&all, &f, &choice), 0);
+	assert_ptr_equal(choice.association, &file);
+}
+
+/* Nor does one whose role its namespace may not have, or nobody has said whether it may. */
+static void test_right(void **state)
+{
+	const struct cred_annotations values = {.irsa_role = BASE "irsa"};
+	struct cred_facts f = facts(&values);
+	struct cred_choice choice;
+
+	(void)state;
+	f.object = &object;
+	f.right_why = NULL;
+	assert_int_equal(choose(&all, &f, &choice), -EAGAIN);
+	assert_int_equal(choice.origin, CRED_ORIGIN_OBJECT);
+	f.right_why = "labels are not known";
+	f.object_right = CRED_RIGHT_UNKNOWN;
+	assert_int_equal(choose(&all, &f, &choice), -EAGAIN);
+	assert_int_equal(choice.steps[CRED_ORIGIN_OBJECT].verdict, CRED_UNKNOWN);
+	assert_non_null(strstr(choice.steps[CRED_ORIGIN_OBJECT].why, "labels are not known"));
+	assert_null(choice.association);
+	f.object_right = CRED_RIGHT_REFUSED;
+	f.right_why = "no policy";
+	assert_int_equal(choose(&all, &f, &choice), 0);
+	assert_null(choice.association);
+	assert_true(choice.refused);
+	assert_true(choice.not_allowed);
+	assert_int_equal(choice.origin, CRED_ORIGIN_OBJECT);
+	assert_string_equal(choice.why, "PodIdentityAssociation shop/web: no policy");
+	assert_int_equal(choice.steps[CRED_ORIGIN_IRSA].verdict, CRED_SHADOWED);
+	f.object_right = CRED_RIGHT_ALLOWED;
+	f.right_why = "allowed by p";
+	assert_int_equal(choose(&all, &f, &choice), 0);
+	assert_ptr_equal(choice.association, &object);
+	assert_false(choice.not_allowed);
+	assert_non_null(strstr(choice.steps[CRED_ORIGIN_OBJECT].why, "allowed by p"));
+	/* the file is the machine owner's own word */
+	f.object_right = CRED_RIGHT_REFUSED;
 	f.file = &file;
 	assert_int_equal(choose(&all, &f, &choice), 0);
 	assert_ptr_equal(choice.association, &file);
@@ -285,10 +327,15 @@ static void test_both(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_order),	       cmocka_unit_test(test_unknown),
-		cmocka_unit_test(test_invalid_object), cmocka_unit_test(test_eks),
-		cmocka_unit_test(test_irsa),	       cmocka_unit_test(test_kube2iam),
-		cmocka_unit_test(test_default_role),   cmocka_unit_test(test_kiam),
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_unknown),
+		cmocka_unit_test(test_invalid_object),
+		cmocka_unit_test(test_right),
+		cmocka_unit_test(test_eks),
+		cmocka_unit_test(test_irsa),
+		cmocka_unit_test(test_kube2iam),
+		cmocka_unit_test(test_default_role),
+		cmocka_unit_test(test_kiam),
 		cmocka_unit_test(test_both),
 	};
 

@@ -113,6 +113,8 @@ struct agent_refusal agent_refusal_of(enum agent_reason reason)
 		[AGENT_CREDENTIALS_PENDING] = {503, "CredentialsUninitialized",
 					       "this pod's credentials are being fetched, try "
 					       "again"},
+		[AGENT_ROLE_NOT_ALLOWED] = {403, "RoleNotAllowed",
+					    "this pod's namespace may not have the role"},
 		[AGENT_ROLE_DENIED] = {403, "AccessDenied", "AWS refuses the role"},
 		[AGENT_ROLE_INVALID] = {403, "AccessDenied", "AWS does not accept the association"},
 		[AGENT_THROTTLED] = {429, "ThrottlingException", "AWS wants fewer requests"},

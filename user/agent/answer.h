@@ -22,6 +22,7 @@
 	X(NO_ASSOCIATION, no_association)                                                          \
 	X(CREDENTIALS_EXPIRED, credentials_expired)                                                \
 	X(CREDENTIALS_PENDING, credentials_pending)                                                \
+	X(ROLE_NOT_ALLOWED, role_not_allowed)                                                      \
 	X(ROLE_DENIED, role_denied)                                                                \
 	X(ROLE_INVALID, role_invalid)                                                              \
 	X(THROTTLED, throttled)                                                                    \

@@ -211,6 +211,7 @@ static enum agent_reason reason_of(const struct agent_told *told)
 {
 	static const enum agent_reason reasons[UPSTREAM_REASON_MAX] = {
 		[UPSTREAM_NO_ASSOCIATION] = AGENT_NO_ASSOCIATION,
+		[UPSTREAM_NOT_ALLOWED] = AGENT_ROLE_NOT_ALLOWED,
 		[UPSTREAM_DENIED] = AGENT_ROLE_DENIED,
 		[UPSTREAM_INVALID] = AGENT_ROLE_INVALID,
 		[UPSTREAM_THROTTLED] = AGENT_THROTTLED,

@@ -15,6 +15,7 @@
 #include "kernel/status.h"
 #include "kube/annotations.h"
 #include "kube/associations.h"
+#include "kube/role_policies.h"
 
 #define PATIENCE_NS (15 * CLOCK_S)
 
@@ -30,12 +31,15 @@ struct look {
 	int chosen; /* what cred_choose() has returned */
 	struct cli_api api;
 	struct kube_associations *objects;
+	struct kube_role_policies *policies;
+	struct cred_rights_answer right; /* of the object */
 	struct kube_annotations *annotations;
 };
 
 static void free_look(struct look *look)
 {
 	kube_associations_free(look->objects);
+	kube_role_policies_free(look->policies);
 	kube_annotations_free(look->annotations);
 	cli_api_close(&look->api);
 	cred_choice_done(&look->choice);
@@ -74,6 +78,40 @@ static void on_annotations(void *arg, const struct kube_annotations_result *resu
 	cli_api_done(&look->api, NULL);
 }
 
+/* Until it is known whether the object's role is allowed. */
+static void on_policies(void *arg)
+{
+	struct look *look = arg;
+	const struct cred_association *object = look->facts.object;
+
+	kube_role_policies_ask(look->policies, look->pod.namespace, object->role_arn,
+			       object->target_role_arn, &look->right);
+	look->facts.object_right = look->right.right;
+	look->facts.right_why = look->right.why;
+	if (look->right.right != CRED_RIGHT_UNKNOWN)
+		cli_api_done(&look->api, NULL);
+}
+
+static void on_policies_state(void *arg, const struct kube_watch_state *state)
+{
+	struct look *look = arg;
+
+	if (*state->why)
+		cli_api_done(&look->api, state->why);
+}
+
+static int ask_policies(struct look *look)
+{
+	static const struct kube_role_policies_events events = {.changed = on_policies,
+								.state = on_policies_state,
+								.namespaces_state =
+									on_policies_state};
+	int r = kube_role_policies_new(look->api.loop, look->api.client, NULL, &events, look,
+				       &look->policies);
+
+	return r < 0 ? r : cli_api_wait(&look->api);
+}
+
 static int ask_objects(struct look *look)
 {
 	int r = cli_api_objects(&look->api, look->rules.default_source, &look->objects);
@@ -81,6 +119,8 @@ static int ask_objects(struct look *look)
 	if (r == 0)
 		kube_associations_find(look->objects, look->pod.namespace,
 				       look->pod.service_account, &look->facts, &look->object);
+	if (r == 0 && look->facts.object && look->facts.object->role_arn)
+		r = ask_policies(look);
 	return r;
 }
 

@@ -33,6 +33,7 @@ struct look {
 	const struct cred_facts *facts;
 	struct cred_step *step;
 	struct cred_association made; /* CRED_CHOSEN of annotations */
+	bool not_allowed;
 	char role_arn[ARN_SIZE], session[SESSION_TEXT_MAX]; /* for it */
 };
 
@@ -71,6 +72,27 @@ static const struct cred_association *look_file(struct look *look)
 	return a;
 }
 
+/* Whoever may write the object does not say by that which roles its namespace may have. */
+static void judge_object(struct look *look)
+{
+	const struct cred_facts *facts = look->facts;
+	const char *why = facts->right_why;
+
+	if (!why || facts->object_right == CRED_RIGHT_UNKNOWN) {
+		say(look, CRED_UNKNOWN, "PodIdentityAssociation %s/%s, role %s: %s",
+		    facts->namespace, facts->service_account, role_text(facts->object),
+		    why ?: "nobody has said whether it is allowed");
+		return;
+	}
+	look->not_allowed = facts->object_right != CRED_RIGHT_ALLOWED;
+	if (look->not_allowed)
+		say(look, CRED_REFUSED, "PodIdentityAssociation %s/%s: %s", facts->namespace,
+		    facts->service_account, why);
+	else
+		say(look, CRED_CHOSEN, "PodIdentityAssociation %s/%s, role %s, %s",
+		    facts->namespace, facts->service_account, role_text(facts->object), why);
+}
+
 static const struct cred_association *look_object(struct look *look)
 {
 	const struct cred_facts *facts = look->facts;
@@ -86,8 +108,7 @@ static const struct cred_association *look_object(struct look *look)
 		say(look, CRED_ABSENT, "there is no PodIdentityAssociation %s/%s", facts->namespace,
 		    facts->service_account);
 	else
-		say(look, CRED_CHOSEN, "PodIdentityAssociation %s/%s, role %s", facts->namespace,
-		    facts->service_account, role_text(facts->object));
+		judge_object(look);
 	return facts->object;
 }
 
@@ -391,6 +412,7 @@ static int consider(const struct cred_rules *rules, const struct cred_facts *fac
 		return 0;
 	if (step->verdict == CRED_REFUSED) {
 		refuse(ret, origin, step->why);
+		ret->not_allowed = look.not_allowed;
 		return 1;
 	}
 	r = take(ret, origin, &look, a);

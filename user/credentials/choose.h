@@ -7,6 +7,7 @@
 #pragma once
 
 #include "credentials/associations.h"
+#include "credentials/rights.h"
 
 #define CRED_WHY_SIZE 384
 
@@ -50,6 +51,8 @@ struct cred_facts {
 	enum cred_known object_known;
 	const struct cred_association *object; /* NULL: there is none */
 	const char *object_why; /* CRED_INVALID: what is wrong with it */
+	enum cred_right object_right; /* whether its namespace may have its role */
+	const char *right_why; /* by which policy, or why by none; NULL: nobody has been asked */
 	enum cred_known annotations_known;
 	struct cred_annotations annotations;
 };
@@ -75,6 +78,7 @@ struct cred_choice {
 	const struct cred_association *association; /* NULL: none applies */
 	struct cred_table *table; /* that one's, if it was made here of annotations; else NULL */
 	bool refused; /* none applies, because of steps[origin] */
+	bool not_allowed; /* the same, and because no PodIdentityRolePolicy allows the role */
 	enum cred_origin origin; /* of the association, or of what was refused */
 	char why[CRED_WHY_SIZE]; /* none applies: one line for whoever runs the pod */
 	struct cred_step steps[CRED_ORIGINS];

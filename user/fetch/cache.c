@@ -178,6 +178,7 @@ static const struct {
 	uint64_t first_ns, most_ns;
 } patience[] = {
 	[FETCH_ABSENT] = {10 * CLOCK_S, 10 * CLOCK_S}, /* associations take effect after seconds */
+	[FETCH_NOT_ALLOWED] = {10 * CLOCK_S, 10 * CLOCK_S},
 	[FETCH_DENIED] = {5 * CLOCK_S, 30 * CLOCK_S}, /* IAM is eventually consistent */
 	[FETCH_INVALID] = {10 * CLOCK_S, 60 * CLOCK_S},
 	[FETCH_TOKEN] = {2 * CLOCK_S, 30 * CLOCK_S},

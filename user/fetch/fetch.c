@@ -25,6 +25,7 @@
 #include "fetch/source.h"
 #include "kube/annotations.h"
 #include "kube/associations.h"
+#include "kube/role_policies.h"
 
 #define MAX_PODS    20000
 #define MAX_FLIGHTS 64
@@ -43,7 +44,11 @@ struct fetch {
 	struct fetch_ticker *ticker;
 	struct fetch_cache *cache;
 	struct kube_associations *objects; /* NULL: they do not count */
-	char unusable_why[KUBE_WATCH_WHY_SIZE]; /* as it was last said */
+	struct kube_role_policies *policies; /* NULL: as objects */
+	struct unusable {
+		const char *what;
+		char why[KUBE_WATCH_WHY_SIZE]; /* as it was last said */
+	} objects_said, policies_said, namespaces_said;
 	struct kube_annotations *annotations; /* NULL: the same */
 	bool is_ready;
 };
@@ -296,8 +301,11 @@ static bool use(struct fetch_pending *pending, const struct asked *asked,
 	};
 
 	if (!choice->association)
-		return refuse(pending, choice->refused ? FETCH_DENIED : FETCH_ABSENT, choice->why,
-			      10 * CLOCK_S);
+		return refuse(pending,
+			      choice->not_allowed ? FETCH_NOT_ALLOWED
+			      : choice->refused	  ? FETCH_DENIED
+						  : FETCH_ABSENT,
+			      choice->why, 10 * CLOCK_S);
 	return ask_for(pending, &options);
 }
 
@@ -316,10 +324,27 @@ static bool ask_annotations(struct fetch_pending *pending, const struct asked *a
 	return false;
 }
 
+/* right: holds what is said of it. */
+static void find_object(const struct fetch *fetch, struct cred_facts *facts, struct tables *tables,
+			struct cred_rights_answer *right)
+{
+	const struct cred_association *object;
+
+	kube_associations_find(fetch->objects, facts->namespace, facts->service_account, facts,
+			       &tables->object);
+	object = facts->object;
+	if (!object || !object->role_arn)
+		return;
+	kube_role_policies_ask(fetch->policies, facts->namespace, object->role_arn,
+			       object->target_role_arn, right);
+	facts->object_right = right->right;
+	facts->right_why = right->why;
+}
+
 /* annotations: NULL, they have not been asked for. */
 static struct cred_facts find_facts(const struct fetch *fetch, const struct cred_pod *pod,
 				    const struct cred_annotations *annotations,
-				    struct tables *tables)
+				    struct tables *tables, struct cred_rights_answer *right)
 {
 	struct cred_store *store = fetch->options.associations;
 	struct cred_facts facts = {.namespace = pod->namespace,
@@ -333,8 +358,7 @@ static struct cred_facts find_facts(const struct fetch *fetch, const struct cred
 		facts.file = cred_table_find(tables->file, pod->namespace, pod->service_account);
 	}
 	if (fetch->objects)
-		kube_associations_find(fetch->objects, pod->namespace, pod->service_account, &facts,
-				       &tables->object);
+		find_object(fetch, &facts, tables, right);
 	if (annotations) {
 		facts.annotations_known = CRED_KNOWN;
 		facts.annotations = *annotations;
@@ -349,16 +373,17 @@ static bool choose(struct fetch_pending *pending, const struct asked *asked,
 	_cleanup_(cred_choice_done) struct cred_choice choice = {};
 	_cleanup_(tables_done) struct tables tables = {};
 	const struct fetch *fetch = pending->fetch;
-	struct cred_facts facts = find_facts(fetch, &asked->pod, annotations, &tables);
+	struct cred_rights_answer right;
+	struct cred_facts facts = find_facts(fetch, &asked->pod, annotations, &tables, &right);
 	int r = cred_choose(&fetch->rules, &facts, &choice);
 
 	if (r == 0)
 		return use(pending, asked, &choice, &tables);
 	if (r != -EAGAIN)
 		return refuse(pending, FETCH_BROKEN, "no memory", CLOCK_S);
-	if (facts.object_known != CRED_NOT_KNOWN && !annotations)
+	if (choice.origin != CRED_ORIGIN_OBJECT && !annotations)
 		return ask_annotations(pending, asked);
-	return refuse(pending, FETCH_UNAVAILABLE, "associations are still being listed", CLOCK_S);
+	return refuse(pending, FETCH_UNAVAILABLE, choice.steps[choice.origin].why, CLOCK_S);
 }
 
 static void on_annotations(void *arg, const struct kube_annotations_result *result)
@@ -537,37 +562,87 @@ static void on_changed(void *arg, const char *name_space, const char *service_ac
 	events->changed(events->arg);
 }
 
-static void say_unusable(struct fetch *fetch, const struct kube_watch_state *state)
+static void on_policies_changed(void *arg)
+{
+	const struct fetch *fetch = arg;
+	const struct fetch_events *events = &fetch->options.events;
+
+	events->changed(events->arg);
+}
+
+static void say_unusable(struct fetch *fetch, struct unusable *said,
+			 const struct kube_watch_state *state)
 {
 	char line[700];
 
-	if (strcmp(fetch->unusable_why, state->unusable_why) == 0)
+	if (strcmp(said->why, state->unusable_why) == 0)
 		return;
-	snprintf(fetch->unusable_why, sizeof(fetch->unusable_why), "%s", state->unusable_why);
+	snprintf(said->why, sizeof(said->why), "%s", state->unusable_why);
 	if (!state->unusable) {
-		say(fetch, false, "all PodIdentityAssociation objects can be used again");
+		snprintf(line, sizeof(line), "all %s objects can be used again", said->what);
+		say(fetch, false, line);
 		return;
 	}
-	snprintf(line, sizeof(line), "%zu PodIdentityAssociation object%s cannot be used: %.500s",
-		 state->unusable, plural(state->unusable), state->unusable_why);
+	snprintf(line, sizeof(line), "%zu %s object%s cannot be used: %.500s", state->unusable,
+		 said->what, plural(state->unusable), state->unusable_why);
+	say(fetch, true, line);
+}
+
+static void say_state(struct fetch *fetch, struct unusable *said,
+		      const struct kube_watch_state *state)
+{
+	char line[700];
+
+	say_unusable(fetch, said, state);
+	if (!*state->why)
+		return;
+	snprintf(line, sizeof(line), "%.600s; the objects known before stay in force", state->why);
 	say(fetch, true, line);
 }
 
 static void on_objects_state(void *arg, const struct kube_watch_state *state)
 {
-	char line[700];
+	struct fetch *fetch = arg;
 
-	say_unusable(arg, state);
-	if (!*state->why)
-		return;
-	snprintf(line, sizeof(line), "%.600s; the objects known before stay in force", state->why);
-	say(arg, true, line);
+	fetch->objects_said.what = "PodIdentityAssociation";
+	say_state(fetch, &fetch->objects_said, state);
+}
+
+static void on_policies_state(void *arg, const struct kube_watch_state *state)
+{
+	struct fetch *fetch = arg;
+
+	fetch->policies_said.what = "PodIdentityRolePolicy";
+	say_state(fetch, &fetch->policies_said, state);
+}
+
+static void on_namespaces_state(void *arg, const struct kube_watch_state *state)
+{
+	struct fetch *fetch = arg;
+
+	fetch->namespaces_said.what = "Namespace";
+	say_state(fetch, &fetch->namespaces_said, state);
+}
+
+static int follow_objects(struct fetch *fetch)
+{
+	static const struct kube_associations_events events = {.changed = on_changed,
+							       .state = on_objects_state};
+	static const struct kube_role_policies_events policies_events = {
+		.changed = on_policies_changed,
+		.state = on_policies_state,
+		.namespaces_state = on_namespaces_state};
+	const struct fetch_options *o = &fetch->options;
+	int r = kube_associations_new(o->loop, o->kube, fetch->rules.default_source, NULL, &events,
+				      fetch, &fetch->objects);
+
+	return r < 0 ? r
+		     : kube_role_policies_new(o->loop, o->kube, NULL, &policies_events, fetch,
+					      &fetch->policies);
 }
 
 static int follow_cluster(struct fetch *fetch, struct pc_err *err)
 {
-	static const struct kube_associations_events events = {.changed = on_changed,
-							       .state = on_objects_state};
 	const struct fetch_options *o = &fetch->options;
 	const struct cred_rules *rules = &fetch->rules;
 	bool iam = rules->kube2iam || rules->kiam;
@@ -578,8 +653,7 @@ static int follow_cluster(struct fetch *fetch, struct pc_err *err)
 				  "credentials: objects and migration need an API server; give "
 				  "--kubeconfig, or turn them off");
 	if (rules->objects)
-		r = kube_associations_new(o->loop, o->kube, rules->default_source, NULL, &events,
-					  fetch, &fetch->objects);
+		r = follow_objects(fetch);
 	if (r == 0 && (rules->irsa || iam))
 		r = kube_annotations_new(o->loop, o->kube, rules->irsa, iam, 0,
 					 &fetch->annotations);
@@ -624,6 +698,7 @@ struct fetch *fetch_free(struct fetch *fetch)
 	fetch_cache_free(fetch->cache);
 	fetch_ticker_free(fetch->ticker);
 	kube_associations_free(fetch->objects);
+	kube_role_policies_free(fetch->policies);
 	kube_annotations_free(fetch->annotations);
 	fetch_node_free(fetch->env.node);
 	aws_client_free(fetch->env.aws);

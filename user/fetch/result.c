@@ -9,11 +9,11 @@
 const char *fetch_class_name(enum fetch_class class)
 {
 	static const char *const names[] = {
-		[FETCH_GRANTED] = "granted",	 [FETCH_ABSENT] = "absent",
-		[FETCH_DENIED] = "denied",	 [FETCH_INVALID] = "invalid",
-		[FETCH_TOKEN] = "token",	 [FETCH_NODE] = "node_credentials",
-		[FETCH_THROTTLED] = "throttled", [FETCH_UNAVAILABLE] = "unavailable",
-		[FETCH_BROKEN] = "internal",
+		[FETCH_GRANTED] = "granted",	     [FETCH_ABSENT] = "absent",
+		[FETCH_NOT_ALLOWED] = "not_allowed", [FETCH_DENIED] = "denied",
+		[FETCH_INVALID] = "invalid",	     [FETCH_TOKEN] = "token",
+		[FETCH_NODE] = "node_credentials",   [FETCH_THROTTLED] = "throttled",
+		[FETCH_UNAVAILABLE] = "unavailable", [FETCH_BROKEN] = "internal",
 	};
 
 	return names[class];

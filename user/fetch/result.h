@@ -10,6 +10,7 @@
 enum fetch_class {
 	FETCH_GRANTED,
 	FETCH_ABSENT, /* nothing is associated with the pod */
+	FETCH_NOT_ALLOWED, /* the cluster's administrator does not let the namespace have the role */
 	FETCH_DENIED, /* whoever makes the credentials does not want to */
 	FETCH_INVALID, /* the request cannot be granted as it is: configuration, limits */
 	FETCH_TOKEN, /* the token that came with the question: refused, or at its end */

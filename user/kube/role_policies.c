@@ -91,10 +91,18 @@ static void tell_state(void *arg, const struct kube_watch_state *state)
 		p->events.state(p->arg, state);
 }
 
+static void tell_namespaces_state(void *arg, const struct kube_watch_state *state)
+{
+	const struct kube_role_policies *p = arg;
+
+	if (p->events.namespaces_state)
+		p->events.namespaces_state(p->arg, state);
+}
+
 static int follow_namespaces(struct kube_role_policies *p)
 {
 	static const struct kube_namespaces_events events = {.changed = on_namespaces,
-							     .state = tell_state};
+							     .state = tell_namespaces_state};
 
 	return p->namespaces ? 0
 			     : kube_namespaces_new(p->loop, p->client, &p->times, &events, p,

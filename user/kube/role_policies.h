@@ -16,10 +16,11 @@ struct loop;
 #define KUBE_ROLE_POLICIES_PATH "/apis/podcred.io/v1alpha1/podidentityrolepolicies"
 
 struct kube_role_policies_events {
-	/* An answer may be another one now. May be NULL, as the next one. */
+	/* An answer may be another one now. May be NULL, as the next ones. */
 	void (*changed)(void *arg);
-	/* Of policies or of namespaces; for logs and metrics. */
+	/* For logs and metrics. */
 	void (*state)(void *arg, const struct kube_watch_state *state);
+	void (*namespaces_state)(void *arg, const struct kube_watch_state *state);
 };
 
 /* times: idle_ms and backoff of watch.h; NULL for the usual ones. -ENOMEM. */

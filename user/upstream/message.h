@@ -66,6 +66,7 @@ enum upstream_role {
 /* Why nothing is granted. serve makes an HTTP status of it, so each word says what a client should do. */
 #define UPSTREAM_REASONS(X)                                                                        \
 	X(NO_ASSOCIATION, no_association) /* nothing says which role the pod gets */               \
+	X(NOT_ALLOWED, not_allowed) /* the namespace may not have the role: role policies */       \
 	X(DENIED, denied) /* AWS refuses the role: trust policy, permission */                     \
 	X(INVALID, invalid) /* AWS cannot make sense of what the association asks for */           \
 	X(THROTTLED, throttled) /* AWS wants fewer requests */                                     \
