@@ -152,8 +152,7 @@ run_row() {
 
 # An emulated machine can miss a row's clock: no answer in time is then asked for once more.
 too_slow() {
-  [ -n "${WAIT_FACTOR:-}" ] && [ "$1" = podcred ] && [ "${KIND[$2]}" != older ] &&
-    [ "$(cat "$ENV_TMP/outcome")" = D ] && ! as_wanted "$2" D
+  [ -n "${WAIT_FACTOR:-}" ] && [ "$1" = podcred ] && [ "${KIND[$2]}" != older ] && [ "$3" = D ] && ! as_wanted "$2" D
 }
 
 is_in_column() {
@@ -166,7 +165,7 @@ is_in_column() {
 }
 
 run_column() {
-  local column=$1 n program
+  local column=$1 n program outcome
   bypass_up
   BYPASS_COLUMN=$column
   bypass_hijacker
@@ -183,9 +182,13 @@ run_column() {
   for n in "${ROWS[@]}"; do
     is_in_column "$column" "$n" || continue
     run_row "$n" >"$ENV_TMP/outcome"
-    too_slow "$column" "$n" && run_row "$n" >"$ENV_TMP/outcome"
-    OUTCOME[$column,$n]=$(cat "$ENV_TMP/outcome")
-    judge "$column" "$n" "${OUTCOME[$column,$n]}"
+    outcome=$(<"$ENV_TMP/outcome")
+    if too_slow "$column" "$n" "$outcome"; then
+      run_row "$n" >"$ENV_TMP/outcome"
+      outcome=$(<"$ENV_TMP/outcome")
+    fi
+    OUTCOME[$column,$n]=$outcome
+    judge "$column" "$n" "$outcome"
   done
   change_setup -
   env_clean
@@ -211,12 +214,11 @@ has_needed() {
   return 1
 }
 
-# The errors as this kernel can give them.
+# WANTED: the errors as this kernel can give them. Not printed: a process for each row is much in an emulator.
 wanted_here() {
-  local want=${WANT[$1]}
-  has_feature set-retval || want=${want//EACCES/EPERM}
-  has_feature cgroup-egress || want=${want//EPERM/EPERM|D}
-  echo "$want"
+  WANTED=${WANT[$1]}
+  has_feature set-retval || WANTED=${WANTED//EACCES/EPERM}
+  has_feature cgroup-egress || WANTED=${WANTED//EPERM/EPERM|D}
 }
 
 # is_one_of OUTCOME LIST
@@ -239,7 +241,7 @@ as_wanted() {
     case ${WANT[$1]} in
     -) return 0 ;;
     stop) [[ $2 == D || $2 == E* ]] ;;
-    *) is_one_of "$2" "$(wanted_here "$1")" ;;
+    *) wanted_here "$1" && is_one_of "$2" "$WANTED" ;;
     esac
     ;;
   esac
@@ -258,7 +260,8 @@ judge() {
     as_without "$n" "$outcome"
     ;;
   podcred:*)
-    want=$(wanted_here "$n")
+    wanted_here "$n"
+    want=$WANTED
     [ "$want" != - ] || want='not to arrive'
     as_wanted "$n" "$outcome"
     ;;
