@@ -40,5 +40,5 @@ test-fuzz-build: $(FUZZ_BINS)
 fuzz: test-fuzz-build ## fuzz each parser for a minute; FUZZ_SECONDS=600 for ten
 	$(Q)O=$(abspath $(O)) FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_JOBS=$(FUZZ_JOBS) tests/fuzz/run.sh $(FUZZ_NAMES)
 test-fuzz: test-fuzz-build ## fuzz each parser for a few seconds, after its corpus
-	$(Q)O=$(abspath $(O)) FUZZ_SECONDS=2 FUZZ_JOBS=$(FUZZ_JOBS) FUZZ_TARGETS='$(FUZZ_NAMES)' \
+	$(Q)O=$(abspath $(O)) FUZZ_SECONDS=3 FUZZ_JOBS=$(JOBS) FUZZ_TARGETS='$(FUZZ_NAMES)' \
 		tests/run.sh tests/fuzz/run.sh

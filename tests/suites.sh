@@ -9,13 +9,14 @@ cd "$(dirname "$0")/.." || exit 1
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 trap 'exit 130' INT TERM
+jobs=$(($(nproc) * 2)) # beside others who are busy, as many again are more than half of the machine
 passed=0 failed=0 skipped=0
 summary=
 
 # Adds the line that the target ended with; without one, its exit status is the only check.
 run_target() {
   local started=$SECONDS status p f s last
-  make -j"$(nproc)" "$1" 2>&1 | tee "$log"
+  make -j"$jobs" "$1" 2>&1 | tee "$log"
   status=${PIPESTATUS[0]}
   last=$(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log" | tail -1)
   read -r p _ f _ s _ <<<"${last:-0 passed, 0 failed, 0 skipped}"
