@@ -48,6 +48,7 @@ static const enum cred_source sources[] = {
 	[CONFIG_SOURCE_STS] = CRED_SOURCE_STS,
 	[CONFIG_SOURCE_WEB_IDENTITY] = CRED_SOURCE_WEB_IDENTITY,
 	[CONFIG_SOURCE_EKS_AUTH] = CRED_SOURCE_EKS_AUTH,
+	[CONFIG_SOURCE_BROKER] = CRED_SOURCE_STS, /* which the broker asks */
 };
 
 static int read_source(const char *text, enum cred_source *ret, struct pc_err *err)

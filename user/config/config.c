@@ -25,6 +25,7 @@ void config_default(struct config *ret)
 	};
 	config_credentials_default(&ret->credentials);
 	config_webhook_default(&ret->webhook);
+	config_broker_default(&ret->broker);
 	for (size_t i = 0; i < ARRAY_SIZE(guarded); i++) {
 		struct config_destination *dest = &ret->destinations[ret->n_destinations++];
 

@@ -12,6 +12,7 @@
 #include "base/addr.h"
 #include "base/err.h"
 #include "base/k8s_name.h"
+#include "config/broker.h"
 #include "config/credentials.h"
 #include "config/webhook.h"
 
@@ -100,6 +101,7 @@ struct config {
 	size_t text_len;
 	struct config_credentials credentials;
 	struct config_webhook webhook;
+	struct config_broker broker;
 };
 
 #define CONFIG_FILE_MAX (1 << 20) /* bytes */

@@ -8,6 +8,7 @@
 
 #define POD_IDENTITY_AUDIENCE "pods.eks.amazonaws.com"
 #define STS_AUDIENCE	      "sts.amazonaws.com"
+#define BROKER_TOKEN	      "/var/run/secrets/podcred/broker/token"
 #define LETTERS_AND_DIGITS    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 static const char *const bool_words[] = {"false", "true"};
@@ -15,6 +16,7 @@ static const char *const source_words[] = {
 	[CONFIG_SOURCE_STS] = "sts",
 	[CONFIG_SOURCE_WEB_IDENTITY] = "webIdentity",
 	[CONFIG_SOURCE_EKS_AUTH] = "eksAuth",
+	[CONFIG_SOURCE_BROKER] = "broker",
 };
 static const char *const verify_words[] = {
 	[CONFIG_VERIFY_JWKS] = "jwks",
@@ -43,6 +45,7 @@ void config_credentials_default(struct config_credentials *ret)
 		.n_node = 4,
 		.tokens.audience = POD_IDENTITY_AUDIENCE,
 		.web_identity_audience = STS_AUDIENCE,
+		.broker.token_file = BROKER_TOKEN,
 	};
 }
 
@@ -347,6 +350,19 @@ static int read_endpoints(const struct yml_source *src, const struct yml_node *n
 	return yml_mapping(src, node, keys, ARRAY_SIZE(keys), target);
 }
 
+static int read_broker(const struct yml_source *src, const struct yml_node *node, void *target)
+{
+	static const struct yml_key keys[] = {
+		URL("url", broker.url),
+		YML_COPY("caBundle", struct config_credentials, broker.ca_bundle, is_path,
+			 "an absolute path"),
+		YML_COPY("tokenFile", struct config_credentials, broker.token_file, is_path,
+			 "an absolute path"),
+	};
+
+	return yml_mapping(src, node, keys, ARRAY_SIZE(keys), target);
+}
+
 static int issuer_item(const struct yml_source *src, const struct yml_node *node, void *target)
 {
 	struct config_credentials *credentials = target;
@@ -469,6 +485,40 @@ static int read_migration(const struct yml_source *src, const struct yml_node *n
 
 /* ---- the section ---- */
 
+/* Tokens go to it, and credentials come from it. */
+static bool is_safe_url(const char *url)
+{
+	static const char *const loopback[] = {"http://127.0.0.1:", "http://[::1]:"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(loopback); i++)
+		if (!strncmp(url, loopback[i], strlen(loopback[i])))
+			return true;
+	return !strncmp(url, "https://", 8);
+}
+
+static int check_broker(const struct yml_source *src, const struct yml_node *node,
+			const struct config_credentials *credentials)
+{
+	if (!credentials->cluster_name[0])
+		return yml_bad(src, node,
+			       "the source broker needs the cluster's name; add cluster: {name: "
+			       "NAME}");
+	if (!credentials->broker.url[0])
+		return yml_bad(src, node,
+			       "the source broker needs to know where it is; add broker: {url: "
+			       "https://podcred-broker.podcred.svc:8443}");
+	if (!is_safe_url(credentials->broker.url))
+		return yml_bad(src, node,
+			       "the broker's url is not https, and credentials come from there; "
+			       "write https://");
+	if (credentials->objects || credentials->migration.irsa ||
+	    credentials->migration.kube2iam || credentials->migration.kiam)
+		return yml_bad(src, node,
+			       "with the source broker it is the broker that reads objects and "
+			       "annotations; remove 'objects' and 'migration' here");
+	return 0;
+}
+
 static int check_section(const struct yml_source *src, const struct yml_node *node,
 			 const struct config_credentials *credentials)
 {
@@ -476,6 +526,8 @@ static int check_section(const struct yml_source *src, const struct yml_node *no
 		return yml_bad(src, node,
 			       "the source eksAuth needs the cluster's name; add cluster: {name: "
 			       "NAME}");
+	if (credentials->source == CONFIG_SOURCE_BROKER)
+		return check_broker(src, node, credentials);
 	if ((credentials->sts_endpoint[0] || credentials->eks_auth_endpoint[0]) &&
 	    (credentials->fips || credentials->dual_stack))
 		return yml_bad(src, node,
@@ -492,6 +544,7 @@ int config_credentials_read(const struct yml_source *src, const struct yml_node 
 			 "a region as eu-west-1"),
 		YML_KEY("cluster", read_cluster),
 		YML_KEY("endpoints", read_endpoints),
+		YML_KEY("broker", read_broker),
 		YML_WORD("fips", struct config_credentials, fips, bool_words),
 		YML_WORD("dualStack", struct config_credentials, dual_stack, bool_words),
 		URL("proxy", proxy),

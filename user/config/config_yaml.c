@@ -144,6 +144,7 @@ static int parse(const struct yml_source *src, const char *text, size_t len, str
 		YML_KEY("metrics", config_metrics),
 		YML_KEY("credentials", config_credentials_read),
 		YML_KEY("webhook", config_webhook_read),
+		YML_KEY("broker", config_broker_read),
 		YML_WORD("mode", struct config, audit, mode_words),
 		YML_WORD("failureMode", struct config, fail_open, failure_mode_words),
 		YML_NUMBER("maxPendingPerPod", struct config, max_pending_per_pod, 16384)};

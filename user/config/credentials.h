@@ -15,6 +15,7 @@ enum config_source {
 	CONFIG_SOURCE_STS,
 	CONFIG_SOURCE_WEB_IDENTITY,
 	CONFIG_SOURCE_EKS_AUTH,
+	CONFIG_SOURCE_BROKER,
 };
 
 /* Where the node's own credentials are looked for. */
@@ -70,6 +71,11 @@ struct config_credentials {
 				      * the environment says */
 	char no_proxy[1024]; /* as curl(1) has it */
 	char ca_bundle[CONFIG_PATH_SIZE]; /* empty: the system's */
+	struct {
+		char url[CONFIG_URL_SIZE];
+		char ca_bundle[CONFIG_PATH_SIZE]; /* empty: the system's */
+		char token_file[CONFIG_PATH_SIZE]; /* of podcred's own token for it */
+	} broker; /* source broker: who is asked, and as whom */
 	/* In this order; the first that has some is used. None in the file: all but exec. */
 	struct config_node_credentials node[CONFIG_NODE_KINDS];
 	size_t n_node;

@@ -19,7 +19,7 @@ enum cred_origin {
 	CRED_ORIGIN_IRSA, /* eks.amazonaws.com/role-arn on the service account */
 	CRED_ORIGIN_KUBE2IAM, /* iam.amazonaws.com/role on the pod, by kube2iam's rules */
 	CRED_ORIGIN_KIAM, /* the same by kiam's */
-	CRED_ORIGIN_EKS, /* none of these, and EKS is asked (source eksAuth) */
+	CRED_ORIGIN_EKS, /* none of these, and EKS or the broker is asked (source eksAuth, broker) */
 	CRED_ORIGINS,
 };
 
@@ -34,10 +34,14 @@ enum cred_source {
 	CRED_SOURCE_STS, /* AssumeRole with the node's own credentials */
 	CRED_SOURCE_WEB_IDENTITY, /* AssumeRoleWithWebIdentity with a token of the service account */
 	CRED_SOURCE_EKS_AUTH, /* the EKS Auth API; it knows the role */
+	CRED_SOURCE_BROKER, /* podcred broker, likewise */
 	CRED_SOURCES,
 };
 
-/* As the file has it: "static", "exec", "sts", "webIdentity", "eksAuth"; "default". */
+/* Whether whoever is asked knows the role: eksAuth, broker. */
+bool cred_source_knows_role(enum cred_source source);
+
+/* As the file has it: "static", "exec", "sts", "webIdentity", "eksAuth", "broker"; "default". */
 const char *cred_source_name(enum cred_source source);
 
 enum cred_session_form {
@@ -75,7 +79,7 @@ struct cred_association {
 	const char *service_account;
 	const char *role; /* the name of the last role in the chain, for IMDS; NULL: EKS knows it */
 	const char *account_id; /* of that role; NULL: not known */
-	const char *role_arn; /* NULL for static, exec and eksAuth */
+	const char *role_arn; /* NULL for static, exec, eksAuth and broker */
 	const char *target_role_arn; /* assumed with the credentials of the first one; NULL: none */
 	const char *external_id; /* of the last role in the chain; NULL: none given */
 	const char *policy; /* session policy of the last role, a JSON object; NULL: none */

@@ -35,7 +35,13 @@ static const char *const source_names[] = {
 	[CRED_SOURCE_STS] = "sts",
 	[CRED_SOURCE_WEB_IDENTITY] = "webIdentity",
 	[CRED_SOURCE_EKS_AUTH] = "eksAuth",
+	[CRED_SOURCE_BROKER] = "broker",
 };
+
+bool cred_source_knows_role(enum cred_source source)
+{
+	return source == CRED_SOURCE_EKS_AUTH || source == CRED_SOURCE_BROKER;
+}
 
 const char *cred_source_name(enum cred_source source)
 {
@@ -238,6 +244,11 @@ static int read_eks_auth(const struct yml_source *src, const struct yml_node *no
 	return read_empty(src, node, target, CRED_SOURCE_EKS_AUTH);
 }
 
+static int read_broker(const struct yml_source *src, const struct yml_node *node, void *target)
+{
+	return read_empty(src, node, target, CRED_SOURCE_BROKER);
+}
+
 static int read_web_identity(const struct yml_source *src, const struct yml_node *node,
 			     void *target)
 {
@@ -262,6 +273,11 @@ const char *cred_association_conflict(const struct cred_association *a,
 			       "role; "
 			       "remove it, or name another source";
 		return NULL;
+	case CRED_SOURCE_BROKER:
+		if (a->role_arn)
+			return "'roleArn' does not go with the source broker, as the broker knows "
+			       "the role; remove it, or name another source";
+		return NULL;
 	case CRED_SOURCE_WEB_IDENTITY:
 		if (a->external_id && !a->target_role_arn)
 			return "'externalId' does not go with the source webIdentity, but for a "
@@ -284,7 +300,7 @@ enum cred_source cred_source_of(const struct cred_association *a, enum cred_sour
 static bool makes_session(const struct cred_association *a)
 {
 	return a->source != CRED_SOURCE_STATIC && a->source != CRED_SOURCE_EXEC &&
-	       a->source != CRED_SOURCE_EKS_AUTH;
+	       !cred_source_knows_role(a->source);
 }
 
 /* A key of those that are only for roles that podcred assumes, or NULL. */
@@ -312,12 +328,13 @@ static int check_named_role(const struct yml_source *src, const struct yml_node 
 	if (extra)
 		return yml_bad(src, extra, "'%s' does not go with the source %s; remove it", key,
 			       source);
-	if (a->source == CRED_SOURCE_EKS_AUTH && (a->role || a->account_id))
+	if (cred_source_knows_role(a->source) && (a->role || a->account_id))
 		return yml_bad(src, node,
-			       "'%s' does not go with the source %s, as EKS knows the role; remove "
+			       "'%s' does not go with the source %s, as %s knows the role; remove "
 			       "it",
-			       a->role ? "role" : "accountId", source);
-	if (a->source != CRED_SOURCE_EKS_AUTH && !a->role)
+			       a->role ? "role" : "accountId", source,
+			       a->source == CRED_SOURCE_BROKER ? "the broker" : "EKS");
+	if (!cred_source_knows_role(a->source) && !a->role)
 		return yml_bad(src, node, "missing key 'role'; add it");
 	return 0;
 }
@@ -435,6 +452,7 @@ int cred_read_entry(const struct yml_source *src, const struct yml_node *node,
 		YML_KEY("sts", read_sts),
 		YML_KEY("webIdentity", read_web_identity),
 		YML_KEY("eksAuth", read_eks_auth),
+		YML_KEY("broker", read_broker),
 	};
 	int r;
 

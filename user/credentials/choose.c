@@ -114,12 +114,15 @@ static const struct cred_association *look_object(struct look *look)
 
 static const struct cred_association *look_eks(struct look *look)
 {
-	if (look->rules->default_source != CRED_SOURCE_EKS_AUTH) {
-		say(look, CRED_OFF, "source: eksAuth is not in the configuration");
+	enum cred_source source = look->rules->default_source;
+
+	if (!cred_source_knows_role(source)) {
+		say(look, CRED_OFF, "neither source: eksAuth nor broker is in the configuration");
 		return NULL;
 	}
-	say(look, CRED_CHOSEN, "EKS is asked, which has associations of its own");
-	look->made = (struct cred_association){.source = CRED_SOURCE_EKS_AUTH};
+	say(look, CRED_CHOSEN, "%s is asked, which has associations of its own",
+	    source == CRED_SOURCE_BROKER ? "the broker" : "EKS");
+	look->made = (struct cred_association){.source = source};
 	return &look->made;
 }
 

@@ -222,6 +222,7 @@ static void put_all(struct text *t, const struct cred_association *a, const stru
 		put_exec(t, &a->exec);
 		break;
 	case CRED_SOURCE_EKS_AUTH:
+	case CRED_SOURCE_BROKER:
 		put(t, cluster->name);
 		put(t, pod->name);
 		put(t, pod->uid);
@@ -257,10 +258,11 @@ int cred_session_plan(const struct cred_association *a, enum cred_source default
 	if (conflict)
 		return pc_err_set(err, -EINVAL, "association of %s/%s: %s", a->namespace,
 				  a->service_account, conflict);
-	if (ret->source == CRED_SOURCE_EKS_AUTH && !cluster->name)
+	if (cred_source_knows_role(ret->source) && !cluster->name)
 		return pc_err_set(err, -EINVAL,
-				  "the source eksAuth needs the cluster's name; add credentials: "
-				  "{cluster: {name: NAME}} to the configuration");
+				  "the source %s needs the cluster's name; add credentials: "
+				  "{cluster: {name: NAME}} to the configuration",
+				  cred_source_name(ret->source));
 	if (ret->source == CRED_SOURCE_STS || ret->source == CRED_SOURCE_WEB_IDENTITY)
 		r = make_session(a, pod, cluster, ret);
 	if (r == 0)

@@ -406,7 +406,8 @@ static int open_associations(struct daemon_fetch *d, struct pc_err *err)
 	const char *path = d->options->associations;
 
 	if (!path && !c->objects && !c->migration.irsa && !c->migration.kube2iam &&
-	    !c->migration.kiam && c->source != CONFIG_SOURCE_EKS_AUTH)
+	    !c->migration.kiam && c->source != CONFIG_SOURCE_EKS_AUTH &&
+	    c->source != CONFIG_SOURCE_BROKER)
 		return pc_err_set(
 			err, -EINVAL,
 			"nothing says which role a pod gets; give --associations FILE, or "

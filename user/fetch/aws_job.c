@@ -75,12 +75,17 @@ static void next_hop(struct fetch_aws_job *job, struct aws_session *session)
 		fail_start(job, r, &err);
 }
 
+static const struct aws_client *client_of(const struct fetch_aws_job *job)
+{
+	return job->kind.brokered ? job->env->broker : job->env->aws;
+}
+
 static void grant(struct fetch_aws_job *job, const struct aws_session *session)
 {
 	struct fetch_aws_texts texts;
 	struct fetch_result result;
 
-	fetch_from_session(session, aws_client_now(job->env->aws), &texts, &result);
+	fetch_from_session(session, aws_client_now(client_of(job)), &texts, &result);
 	report(job, &result);
 }
 
@@ -227,7 +232,10 @@ static void get_node(struct fetch_aws_job *job)
 
 static void first_call(struct fetch_aws_job *job)
 {
-	if (!job->env->aws)
+	if (!client_of(job) && job->kind.brokered)
+		fail(job, FETCH_INVALID,
+		     "no broker is configured: set credentials.source to broker, and broker.url");
+	else if (!client_of(job))
 		fail(job, FETCH_NODE,
 		     "the region is not known: set 'region', AWS_REGION, or let IMDS say it");
 	else if (job->kind.with_node)

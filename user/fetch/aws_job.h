@@ -14,6 +14,7 @@ struct fetch_aws_kind {
 	const char *
 		token_audience; /* a token of the pod is asked for first; NULL: none, or there is one already */
 	bool with_node; /* the first call is signed by the node's credentials */
+	bool brokered; /* the first call is the broker's, not one of AWS */
 	/* Whether what the first call gave is for the pod that it was asked for. NULL: it cannot be another's. */
 	bool (*fits)(const struct fetch_request *request, const struct aws_session *session);
 	/* The first call, which ends in fetch_aws_on_session(). keys: NULL unless with_node. */

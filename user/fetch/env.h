@@ -19,6 +19,7 @@ struct fetch_env {
 	struct http_client *http;
 	struct aws_imds *imds;
 	struct aws_client *aws; /* NULL: the region is not known (yet) */
+	struct aws_client *broker; /* podcred broker; NULL: it is not the source */
 	struct kube_client *kube; /* NULL: this is no cluster */
 	struct fetch_node *node;
 	const char *node_name; /* of Kubernetes; NULL: not known, like the two others */

@@ -27,11 +27,12 @@
 #include "kube/associations.h"
 #include "kube/role_policies.h"
 
-#define MAX_PODS    20000
-#define MAX_FLIGHTS 64
-#define MAX_WAITS   4096
-#define MAX_CA	    (4U << 20)
-#define NAME_SIZE   65
+#define MAX_PODS	  20000
+#define MAX_FLIGHTS	  64
+#define MAX_WAITS	  4096
+#define MAX_CA		  (4U << 20)
+#define NAME_SIZE	  65
+#define BROKER_ATTEMPT_NS (2 * CLOCK_S) /* it answers within one */
 
 struct fetch {
 	struct fetch_options options;
@@ -427,12 +428,29 @@ void fetch_gone(struct fetch *fetch, const char *pod_uid)
 		kube_annotations_gone(fetch->annotations, pod_uid);
 }
 
+const char *fetch_association_uid(const struct fetch *fetch, const char *name_space,
+				  const char *service_account)
+{
+	return fetch->objects ? kube_associations_uid(fetch->objects, name_space, service_account)
+			      : "";
+}
+
 struct aws_imds *fetch_imds(const struct fetch *fetch)
 {
 	return fetch->env.imds;
 }
 
 /* ---- where we are ---- */
+
+static int read_ca(const char *path, char **ret, struct pc_err *err)
+{
+	int r = *path ? file_read(path, MAX_CA, ret, NULL) : 0;
+
+	return r < 0 ? pc_err_set(err, r,
+				  "cannot read caBundle %s: %s; check the path and its permissions",
+				  path, strerror(-r))
+		     : 0;
+}
 
 static int make_client(struct fetch *fetch, const char *region, struct pc_err *err)
 {
@@ -451,6 +469,25 @@ static int make_client(struct fetch *fetch, const char *region, struct pc_err *e
 
 	return aws_client_new(fetch->options.loop, fetch->options.http, &options, &fetch->env.aws,
 			      err);
+}
+
+/* Nothing of AWS's but the shape of what it says: the region is not looked at. */
+static int make_broker(struct fetch *fetch, struct pc_err *err)
+{
+	const struct config_credentials *c = fetch->options.config;
+	_cleanup_free_ char *ca = NULL;
+	struct aws_client_options options = {
+		.region = fetch_region_known(c) ?: "us-east-1",
+		.eks_auth_url = c->broker.url,
+		.attempt_ns = BROKER_ATTEMPT_NS,
+		.deadline_ns = FETCH_DEADLINE_S * CLOCK_S,
+	};
+	int r = read_ca(c->broker.ca_bundle, &ca, err);
+
+	options.ca = ca;
+	return r
+		       ?: aws_client_new(fetch->options.loop, fetch->options.http, &options,
+					 &fetch->env.broker, err);
 }
 
 static void be_ready(struct fetch *fetch)
@@ -509,12 +546,15 @@ static int find_place(struct fetch *fetch, struct pc_err *err)
 {
 	const char *region = fetch_region_known(fetch->options.config);
 	bool asks = !region || fetch->options.config->source == CONFIG_SOURCE_EKS_AUTH;
+	bool brokered = fetch->options.config->source == CONFIG_SOURCE_BROKER;
 	int r = region ? make_client(fetch, region, err) : 0;
 
+	if (r == 0 && brokered)
+		r = make_broker(fetch, err);
 	if (r < 0)
 		return r;
-	fetch->is_ready = region;
-	if (!asks)
+	fetch->is_ready = region || brokered;
+	if (!asks || brokered)
 		return 0;
 	r = fetch_region_start(fetch->options.loop, fetch->env.imds, on_place, fetch,
 			       &fetch->region);
@@ -660,21 +700,10 @@ static int follow_cluster(struct fetch *fetch, struct pc_err *err)
 	return r < 0 ? pc_err_set(err, r, "no memory") : 0;
 }
 
-static int read_ca(struct fetch *fetch, struct pc_err *err)
-{
-	const char *path = fetch->options.config->ca_bundle;
-	int r = *path ? file_read(path, MAX_CA, &fetch->ca, NULL) : 0;
-
-	return r < 0 ? pc_err_set(err, r,
-				  "cannot read caBundle %s: %s; check the path and its permissions",
-				  path, strerror(-r))
-		     : 0;
-}
-
 static int make(struct fetch *fetch, struct pc_err *err)
 {
 	const struct fetch_options *o = &fetch->options;
-	int r = read_ca(fetch, err);
+	int r = read_ca(o->config->ca_bundle, &fetch->ca, err);
 
 	if (r < 0)
 		return r;
@@ -702,6 +731,7 @@ struct fetch *fetch_free(struct fetch *fetch)
 	kube_annotations_free(fetch->annotations);
 	fetch_node_free(fetch->env.node);
 	aws_client_free(fetch->env.aws);
+	aws_client_free(fetch->env.broker);
 	aws_imds_free(fetch->env.imds);
 	free(fetch->instance_id);
 	free(fetch->zone_id);

@@ -82,5 +82,9 @@ void fetch_gone(struct fetch *fetch, const char *pod_uid);
 /* Whether the node's credentials number i of the configuration come from a program, as their file says now. */
 bool fetch_profile_runs_program(const struct config_credentials *config, size_t i);
 
+/* Of the PodIdentityAssociation of that service account; "": there is none. Valid until the loop goes on. */
+const char *fetch_association_uid(const struct fetch *fetch, const char *name_space,
+				  const char *service_account);
+
 /* The metadata service of the node, for fetch/metadata.h. */
 struct aws_imds *fetch_imds(const struct fetch *fetch);

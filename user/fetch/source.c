@@ -12,6 +12,8 @@ fetch_source_fn *fetch_source_of(const struct fetch_request *request)
 		return fetch_source_web_identity;
 	case CRED_SOURCE_EKS_AUTH:
 		return fetch_source_eks_auth;
+	case CRED_SOURCE_BROKER:
+		return fetch_source_broker;
 	default:
 		return fetch_source_sts;
 	}

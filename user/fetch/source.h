@@ -18,6 +18,7 @@ fetch_source_fn fetch_source_exec;
 fetch_source_fn fetch_source_sts;
 fetch_source_fn fetch_source_web_identity;
 fetch_source_fn fetch_source_eks_auth;
+fetch_source_fn fetch_source_broker;
 
 /* The one that the request's session names. */
 fetch_source_fn *fetch_source_of(const struct fetch_request *request);

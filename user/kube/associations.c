@@ -282,6 +282,14 @@ void kube_associations_find(const struct kube_associations *a, const char *name_
 									   : CRED_NOT_KNOWN;
 }
 
+const char *kube_associations_uid(const struct kube_associations *a, const char *name_space,
+				  const char *service_account)
+{
+	const struct item *item = find(a, name_space, service_account);
+
+	return item ? item->uid : "";
+}
+
 struct visitor {
 	void (*fn)(void *arg, struct cred_table *table);
 	void *arg;

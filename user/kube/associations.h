@@ -53,3 +53,7 @@ void kube_associations_each(const struct kube_associations *associations,
 void kube_associations_find(const struct kube_associations *associations, const char *name_space,
 			    const char *service_account, struct cred_facts *facts,
 			    struct cred_table **ret_table);
+
+/* Of the object of that service account; "": there is none. Likewise. */
+const char *kube_associations_uid(const struct kube_associations *associations,
+				  const char *name_space, const char *service_account);

@@ -86,6 +86,7 @@ static void read_user(struct kube_token_review *review, const struct yml_node *u
 	ret->pod_name = extra_of(user, EXTRA "pod-name");
 	ret->pod_uid = extra_of(user, EXTRA "pod-uid");
 	ret->node_name = extra_of(user, EXTRA "node-name");
+	ret->node_uid = extra_of(user, EXTRA "node-uid");
 	if (strncmp(name, USER, sizeof(USER) - 1) != 0)
 		return;
 	name += sizeof(USER) - 1;
@@ -146,7 +147,8 @@ static void on_done(void *arg, struct kube_ask *ask, const struct http_result *h
 						  .service_account = "",
 						  .pod_name = "",
 						  .pod_uid = "",
-						  .node_name = ""};
+						  .node_name = "",
+						  .node_uid = ""};
 
 	result.error = kube_ask_check(ask, http, "a TokenReview",
 				      "it needs the right to create tokenreviews", &err);

@@ -24,7 +24,8 @@ struct kube_token_review_result {
 	bool authenticated; /* and for the audience that was asked for */
 	/* Of an authenticated token; empty: it does not say. */
 	const char *name_space, *service_account; /* both empty: not a service account's */
-	const char *pod_name, *pod_uid, *node_name;
+	const char *pod_name, *pod_uid;
+	const char *node_name, *node_uid; /* from Kubernetes 1.30 on */
 };
 
 /*

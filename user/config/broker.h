@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The section broker: of the configuration file: who may ask podcred broker. What it asks with is in credentials:. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/k8s_name.h"
+
+struct config_account {
+	char name_space[K8S_LABEL_SIZE];
+	char name[K8S_SUBDOMAIN_SIZE];
+};
+
+#define CONFIG_MAX_ACCOUNTS 16
+
+struct config_accounts {
+	struct config_account v[CONFIG_MAX_ACCOUNTS];
+	size_t n;
+};
+
+enum config_api_away {
+	CONFIG_API_AWAY_REFUSE, /* nobody gets anything new while the API server cannot be asked */
+	CONFIG_API_AWAY_KEYS, /* tokens are believed by the cluster's keys */
+};
+
+struct config_broker {
+	bool given; /* the file has that section */
+	struct config_accounts agents; /* service accounts of podcred's agents */
+	struct config_accounts control; /* who may read what has been found out of associations */
+	char audience[256]; /* of their tokens: podcred-broker */
+	enum config_api_away when_api_is_away;
+};

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * podcred broker, which knows the pods of the cluster, their associations, and on which node each of them is. It
+ * believes this node by podcred's own token, which the kubelet renews in its file. The pod's token goes with the
+ * question where the pod has sent one: it is one more proof.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "aws/eks_auth.h"
+#include "base/err.h"
+#include "base/secret.h"
+#include "config/credentials.h"
+#include "fetch/aws_job.h"
+#include "fetch/keys.h"
+
+static int read_bearer(const char *path, char **ret, struct pc_err *err)
+{
+	int r = secret_read(path, FETCH_TOKEN_MAX, ret, NULL);
+
+	if (r < 0)
+		return pc_err_set(err, r,
+				  "cannot read podcred's own token for the broker, %s: %s; mount a "
+				  "projected token for its audience there",
+				  path, strerror(-r));
+	(*ret)[strcspn(*ret, "\r\n")] = '\0';
+	return 0;
+}
+
+static int call(struct fetch_aws_job *job, const struct aws_keys *keys, struct pc_err *err)
+{
+	const struct fetch_request *request = job->request;
+	_cleanup_secret_ char *bearer = NULL;
+	int r = read_bearer(job->env->config->broker.token_file, &bearer, err);
+	const struct aws_brokered_pod params = {
+		.cluster = request->cluster.name,
+		.pod_uid = request->pod.uid,
+		.token = request->token,
+		.bearer = bearer,
+	};
+
+	(void)keys;
+	if (r < 0)
+		return r;
+	return aws_assume_role_for_pod(job->env->broker, &params, fetch_aws_on_session, job,
+				       &job->call, err);
+}
+
+/* Whatever the broker says: what is meant for another service account is not handed on. */
+static bool fits(const struct fetch_request *request, const struct aws_session *session)
+{
+	return session->subject_namespace && session->subject &&
+	       !strcmp(session->subject_namespace, request->pod.namespace) &&
+	       !strcmp(session->subject, request->pod.service_account);
+}
+
+int fetch_source_broker(const struct fetch_env *env, const struct fetch_request *request,
+			fetch_done_fn *done, void *arg, struct fetch_job **ret, struct pc_err *err)
+{
+	const struct fetch_aws_kind kind = {.brokered = true, .fits = fits, .call = call};
+
+	return fetch_aws_start(env, request, &kind, done, arg, ret, err);
+}
