@@ -67,7 +67,7 @@ LIBS := -lbpf -lelf -lz -lmicrohttpd -lgnutls -lcurl -ljansson -lexpat -lyaml -l
 # ---- user modules ----
 # <name>_DEPS is the only include permission, and what docs/architecture.md says ("make lint" compares the two).
 # <name>_API: the headers that others may include; without one, all but internal.h.
-MODULES := base yaml crypto net config identity http aws upstream kube credentials fetch control kernel node resolver agent doctor host daemon cli
+MODULES := base yaml crypto net config identity http aws upstream kube credentials fetch control broker kernel node resolver agent doctor host daemon cli
 base_DEPS        :=
 yaml_DEPS        := base
 crypto_DEPS      := base
@@ -81,13 +81,14 @@ kube_DEPS        := base yaml identity http credentials
 credentials_DEPS := base yaml crypto aws
 fetch_DEPS       := base yaml config credentials aws http kube upstream
 control_DEPS     := base crypto aws http kube credentials
+broker_DEPS      := base yaml config crypto aws http kube credentials fetch
 kernel_DEPS      := base
 node_DEPS        := base net config identity kernel
 resolver_DEPS    := base net config identity http upstream kube kernel node
 agent_DEPS       := base crypto http credentials upstream libpodcred
 doctor_DEPS      := base net config identity http kernel node
 host_DEPS        := base
-daemon_DEPS      := base net config identity http kube credentials fetch control upstream kernel node resolver agent libpodcred
+daemon_DEPS      := base net config identity http kube credentials fetch control broker upstream kernel node resolver agent libpodcred
 cli_DEPS         := base net config http kube credentials fetch kernel node resolver doctor host daemon
 
 # Every global symbol begins with one of these; in base and identity each file has its own.
@@ -104,6 +105,7 @@ kube_PREFIX        := kube_
 credentials_PREFIX := cred_
 fetch_PREFIX       := fetch_
 control_PREFIX     := chain_ control_ injection_ patch_ eks_
+broker_PREFIX      := broker_
 kernel_PREFIX      := kern_
 node_PREFIX        := node_
 resolver_PREFIX    := resolver_
@@ -116,11 +118,12 @@ cli_PREFIX         := cli_ cmd_ main
 http_API        := client.h desk.h path.h request.h response.h server.h tls.h
 upstream_API    := upstream.h message.h
 aws_API         := arn.h client.h eks_auth.h endpoint.h error.h imds.h sigv4.h sts.h
-kube_API        := access_review.h annotations.h associations.h client.h kubeconfig.h objects.h podlist.h pods.h project.h role_policies.h \
-                   token_keys.h token_request.h token_review.h watch.h
+kube_API        := access_review.h annotations.h associations.h client.h cluster_pods.h kubeconfig.h objects.h podlist.h pods.h project.h \
+                   role_policies.h token_keys.h token_request.h token_review.h watch.h
 credentials_API := associations.h choose.h credentials.h rights.h session.h store.h trust.h
 fetch_API       := fetch.h cache.h result.h metadata.h rules.h trust.h
 control_API     := admission.h api.h certificates.h webhook.h
+broker_API      := broker.h reason.h
 kernel_API      := load.h status.h features.h maps.h events.h
 agent_API       := agent.h
 host_API        := host.h

@@ -833,6 +833,7 @@ class Server:
         self.store = Store()
         self.tokens = {}  # token: user
         self.denied = set()  # "list pods"
+        self.node_claims = True  # in tokens of service accounts, as from Kubernetes 1.30 on
         self.denied_users = set()  # may do nothing
         self.denied_access = []  # of others, in a SubjectAccessReview
         self.skew = 0  # seconds, of Date

@@ -35,8 +35,16 @@ class Tokens:
         return self.issuer.token({
             "aud": [audience], "exp": now + seconds, "iat": now, "nbf": now, "iss": ISSUER,
             "kubernetes.io": {"namespace": namespace, "pod": {"name": pod, "uid": uid},
-                              "serviceaccount": {"name": account, "uid": account_uid}},
+                              "serviceaccount": {"name": account, "uid": account_uid}, **self.node_claim(namespace, pod)},
             "sub": f"system:serviceaccount:{namespace}:{account}"})
+
+    def node_claim(self, namespace, pod):
+        """Where the pod is, as Kubernetes says it from 1.30 on; a pod's node object may not be there yet."""
+        name = self.api.store.get(("pods", namespace, pod))["spec"].get("nodeName")
+        node = self.api.store.get(("nodes", "", name))
+        if not self.api.node_claims or not name:
+            return {}
+        return {"node": {"name": name, **({"uid": node["metadata"]["uid"]} if node else {})}}
 
     # ---- requests: (status, object), or None when the path is another's ----
 
@@ -94,5 +102,5 @@ class Tokens:
         return 201, dict(body, status={"authenticated": True, "audiences": audiences, "user": {
             "username": claims["sub"], "uid": names["serviceaccount"]["uid"],
             "groups": ["system:serviceaccounts", f'system:serviceaccounts:{names["namespace"]}', "system:authenticated"],
-            "extra": {"authentication.kubernetes.io/pod-name": [names["pod"]["name"]],
-                      "authentication.kubernetes.io/pod-uid": [names["pod"]["uid"]]}}})
+            "extra": {f"authentication.kubernetes.io/{what}-{key}": [names[what][key]]
+                      for what in ("pod", "node") for key in names.get(what, {})}}})

@@ -69,7 +69,7 @@ static void write_watch(const char *what, const struct kube_watch_state *state, 
 
 	text_addf(t, "podcred_broker_objects{resource=\"%s\"} %zu\n", what, state->objects);
 	text_addf(t, "podcred_broker_watch_age_seconds{resource=\"%s\"} %" PRIu64 "\n", what,
-		  state->heard_ns ? age / CLOCK_S : 0);
+		  (uint64_t)(state->heard_ns ? age / CLOCK_S : 0));
 	text_addf(t, "podcred_broker_watch_in_touch{resource=\"%s\"} %d\n", what, state->in_touch);
 }
 

@@ -32,18 +32,18 @@
 
 struct broker_review_wait {
 	TAILQ_ENTRY(broker_review_wait) entry;
-	struct entry *of;
+	struct review *of;
 	broker_verdict_fn *fn;
 	void *arg;
 };
 
 TAILQ_HEAD(waits, broker_review_wait);
-TAILQ_HEAD(entries, entry);
+TAILQ_HEAD(reviews_list, review);
 
 /* One token. It stays while somebody waits, and then for as long as its verdict is good. */
-struct entry {
+struct review {
 	struct keyed key; /* in name: never the token itself */
-	TAILQ_ENTRY(entry) order; /* the one that was used last is the last */
+	TAILQ_ENTRY(review) order; /* the one that was used last is the last */
 	struct broker_reviews *of;
 	struct waits waits;
 	enum broker_audience audience;
@@ -60,7 +60,7 @@ struct entry {
 struct broker_reviews {
 	struct broker_reviews_options options;
 	void *tree;
-	struct entries entries;
+	struct reviews_list entries;
 	size_t n;
 	struct crypto_jwks *keys; /* NULL: none yet */
 	char *issuers[MAX_ISSUERS];
@@ -70,7 +70,7 @@ struct broker_reviews {
 
 /* ---- entries ---- */
 
-static struct entry *entry_free(struct entry *entry)
+static struct review *review_free(struct review *entry)
 {
 	if (!entry)
 		return NULL;
@@ -82,23 +82,23 @@ static struct entry *entry_free(struct entry *entry)
 	return NULL;
 }
 
-static void forget(struct entry *entry)
+static void forget(struct review *entry)
 {
 	struct broker_reviews *reviews = entry->of;
 
 	keyed_remove(&reviews->tree, entry);
 	TAILQ_REMOVE(&reviews->entries, entry, order);
 	reviews->n--;
-	entry_free(entry);
+	review_free(entry);
 }
 
 /* Of the oldest, as long as nobody waits for them. */
 static void make_room(struct broker_reviews *reviews)
 {
-	struct entry *entry = TAILQ_FIRST(&reviews->entries);
+	struct review *entry = TAILQ_FIRST(&reviews->entries);
 
 	while (entry && reviews->n >= MAX_ENTRIES) {
-		struct entry *next = TAILQ_NEXT(entry, order);
+		struct review *next = TAILQ_NEXT(entry, order);
 
 		if (!entry->token && !entry->telling)
 			forget(entry);
@@ -119,10 +119,10 @@ static int name_of(enum broker_audience audience, const char *token, char ret[KE
 
 static void on_impatience(void *arg);
 
-static struct entry *entry_new(struct broker_reviews *reviews, enum broker_audience audience,
-			       const char *token, const char *name)
+static struct review *review_new(struct broker_reviews *reviews, enum broker_audience audience,
+				 const char *token, const char *name)
 {
-	struct entry *entry = calloc(1, sizeof(*entry));
+	struct review *entry = calloc(1, sizeof(*entry));
 
 	if (!entry)
 		return NULL;
@@ -136,7 +136,7 @@ static struct entry *entry_new(struct broker_reviews *reviews, enum broker_audie
 	if (!entry->token || reviews->n >= MAX_ENTRIES ||
 	    loop_timer_new(reviews->options.loop, on_impatience, entry, &entry->patience) < 0 ||
 	    keyed_add(&reviews->tree, entry) < 0)
-		return entry_free(entry);
+		return review_free(entry);
 	TAILQ_INSERT_TAIL(&reviews->entries, entry, order);
 	reviews->n++;
 	return entry;
@@ -151,7 +151,7 @@ static uint64_t life_of(const struct broker_verdict *verdict)
 	return verdict->good && !verdict->by_keys ? GOOD_NS : BAD_NS;
 }
 
-static bool copy_token(struct entry *entry, const struct broker_token *token)
+static bool copy_token(struct review *entry, const struct broker_token *token)
 {
 	const char *const from[] = {token->name_space, token->service_account, token->pod_name,
 				    token->pod_uid,    token->node_name,       token->node_uid};
@@ -171,7 +171,7 @@ static bool copy_token(struct entry *entry, const struct broker_token *token)
 }
 
 /* A copy of it, but for why, which is static or else copied by the caller. */
-static void keep(struct entry *entry, const struct broker_verdict *verdict)
+static void keep(struct review *entry, const struct broker_verdict *verdict)
 {
 	entry->verdict = *verdict;
 	entry->verdict.token = (struct broker_token){"", "", "", "", "", ""};
@@ -185,7 +185,7 @@ static void keep(struct entry *entry, const struct broker_verdict *verdict)
 }
 
 /* Whoever is called may ask again, and may cancel any of the others. */
-static void settle(struct entry *entry, const struct broker_verdict *verdict)
+static void settle(struct review *entry, const struct broker_verdict *verdict)
 {
 	entry->review = kube_token_review_cancel(entry->review);
 	loop_timer_cancel(entry->patience);
@@ -202,7 +202,7 @@ static void settle(struct entry *entry, const struct broker_verdict *verdict)
 	entry->telling = false;
 }
 
-static void fail(struct entry *entry, int error, const char *why)
+static void fail(struct review *entry, int error, const char *why)
 {
 	const struct broker_verdict verdict = {.error = error, .why = why};
 
@@ -211,7 +211,7 @@ static void fail(struct entry *entry, int error, const char *why)
 }
 
 /* False: they may not, or there are none. */
-static bool judge_by_keys(struct entry *entry)
+static bool judge_by_keys(struct review *entry)
 {
 	struct broker_reviews *reviews = entry->of;
 	struct broker_judgement judgement = {};
@@ -240,7 +240,7 @@ static void on_impatience(void *arg)
 
 static void on_review(void *arg, const struct kube_token_review_result *result)
 {
-	struct entry *entry = arg;
+	struct review *entry = arg;
 	struct broker_verdict verdict = {.why = ""};
 
 	entry->review = NULL;
@@ -269,7 +269,7 @@ struct broker_review_wait *broker_review_cancel(struct broker_review_wait *wait)
 	return NULL;
 }
 
-static bool wait_for(struct entry *entry, broker_verdict_fn *fn, void *arg,
+static bool wait_for(struct review *entry, broker_verdict_fn *fn, void *arg,
 		     struct broker_review_wait **ret)
 {
 	struct broker_review_wait *wait = calloc(1, sizeof(*wait));
@@ -282,7 +282,7 @@ static bool wait_for(struct entry *entry, broker_verdict_fn *fn, void *arg,
 	return true;
 }
 
-static int start(struct entry *entry, struct pc_err *err)
+static int start(struct review *entry, struct pc_err *err)
 {
 	struct broker_reviews *reviews = entry->of;
 	const struct broker_reviews_options *o = &reviews->options;
@@ -294,9 +294,9 @@ static int start(struct entry *entry, struct pc_err *err)
 				       on_review, entry, &entry->review, err);
 }
 
-static struct entry *find(struct broker_reviews *reviews, const char *name)
+static struct review *find(struct broker_reviews *reviews, const char *name)
 {
-	struct entry *entry = keyed_find(&reviews->tree, name);
+	struct review *entry = keyed_find(&reviews->tree, name);
 
 	if (entry && !entry->token && clock_boot_ns() >= entry->until_ns) {
 		forget(entry);
@@ -321,7 +321,7 @@ bool broker_reviews_ask(struct broker_reviews *reviews, enum broker_audience aud
 {
 	char name[KEY_SIZE];
 	struct pc_err err = {};
-	struct entry *entry;
+	struct review *entry;
 	int r = name_of(audience, token, name);
 
 	if (r < 0)
@@ -333,7 +333,7 @@ bool broker_reviews_ask(struct broker_reviews *reviews, enum broker_audience aud
 	}
 	if (entry)
 		return !wait_for(entry, fn, arg, ret_wait) && say(-ENOMEM, "no memory", ret);
-	entry = entry_new(reviews, audience, token, name);
+	entry = review_new(reviews, audience, token, name);
 	if (!entry)
 		return say(-ENOMEM, "too many tokens are being judged", ret);
 	r = start(entry, &err);
@@ -381,7 +381,7 @@ struct broker_review_counts broker_reviews_counts(const struct broker_reviews *r
 
 struct broker_reviews *broker_reviews_free(struct broker_reviews *reviews)
 {
-	struct entry *entry;
+	struct review *entry;
 
 	if (!reviews)
 		return NULL;

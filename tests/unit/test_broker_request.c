@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+/* MODULES: broker crypto yaml base */
+/* LIBS: -lyaml -lcrypto */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "broker/identifier.h"
+#include "broker/request.h"
+
+#define UID "01234567-89ab-cdef-0123-456789abcdef"
+
+static void test_route(void **state)
+{
+	static const struct {
+		const char *method, *target, *cluster;
+		enum broker_operation want;
+	} rows[] = {
+		{"POST", "/clusters/demo/assume-role-for-pod", "demo", BROKER_ASSUME_FOR_POD},
+		{"POST", "/clusters/a-B_9/assume-role-for-pod-identity", "a-B_9",
+		 BROKER_ASSUME_FOR_TOKEN},
+		{"GET", "/clusters/demo/assumable", "demo", BROKER_ASSUMABLE},
+		{"POST", "/", "", BROKER_STS},
+		{"GET", "/healthz", "", BROKER_HEALTHZ},
+		{"GET", "/clusters/demo/assume-role-for-pod", NULL, BROKER_NOTHING},
+		{"POST", "/clusters/demo/assume-role-for-pod/", NULL, BROKER_NOTHING},
+		{"POST", "/clusters/demo/assume-role-for-pod?x=1", NULL, BROKER_NOTHING},
+		{"POST", "/clusters/de%6do/assume-role-for-pod", NULL, BROKER_NOTHING},
+		{"POST", "/clusters//assume-role-for-pod", NULL, BROKER_NOTHING},
+		{"POST", "//clusters/demo/assume-role-for-pod", NULL, BROKER_NOTHING},
+		{"POST", "/clusters/demo/../demo/assume-role-for-pod", NULL, BROKER_NOTHING},
+		{"GET", "/", NULL, BROKER_NOTHING},
+		{"POST", "", NULL, BROKER_NOTHING},
+		{"POST", "*", NULL, BROKER_NOTHING},
+	};
+	char cluster[BROKER_CLUSTER_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		if (broker_request_route(rows[i].method, rows[i].target, cluster) != rows[i].want)
+			fail_msg("%s %s", rows[i].method, rows[i].target);
+		if (rows[i].cluster)
+			assert_string_equal(cluster, rows[i].cluster);
+	}
+}
+
+static void test_long_cluster(void **state)
+{
+	char target[256], cluster[BROKER_CLUSTER_SIZE];
+
+	(void)state;
+	snprintf(target, sizeof(target), "/clusters/%0100d/assumable", 0);
+	assert_int_equal(broker_request_route("GET", target, cluster), BROKER_ASSUMABLE);
+	snprintf(target, sizeof(target), "/clusters/%0101d/assumable", 0);
+	assert_int_equal(broker_request_route("GET", target, cluster), BROKER_NOTHING);
+}
+
+static int body(enum broker_operation operation, const char *text, struct broker_body *ret)
+{
+	return broker_request_body(operation, text, strlen(text), ret);
+}
+
+static void test_bodies(void **state)
+{
+	struct broker_body b = {};
+
+	(void)state;
+	assert_int_equal(body(BROKER_ASSUME_FOR_POD, "{\"podUid\":\"" UID "\"}", &b), 0);
+	assert_string_equal(b.pod_uid, UID);
+	assert_string_equal(b.token, "");
+	assert_int_equal(body(BROKER_ASSUME_FOR_POD,
+			      " {\"podUid\": \"" UID "\", \"token\": \"a.b-_.c\"}\n", &b),
+			 0);
+	assert_string_equal(b.token, "a.b-_.c");
+	assert_int_equal(body(BROKER_ASSUME_FOR_TOKEN,
+			      "{\"token\":\"a.b.c\",\"eksNodeName\":\"n1\",\"instanceId\":\"i-1\","
+			      "\"zone\":\"z\"}",
+			      &b),
+			 0);
+	assert_string_equal(b.token, "a.b.c");
+	assert_string_equal(b.pod_uid, "");
+}
+
+static void test_bad_bodies(void **state)
+{
+	static const struct {
+		enum broker_operation operation;
+		const char *text;
+	} rows[] = {
+		{BROKER_ASSUME_FOR_POD, ""},
+		{BROKER_ASSUME_FOR_POD, "{}"},
+		{BROKER_ASSUME_FOR_POD, "null"},
+		{BROKER_ASSUME_FOR_POD, "[]"},
+		{BROKER_ASSUME_FOR_POD, "podUid: " UID},
+		{BROKER_ASSUME_FOR_POD, "--- {podUid: " UID "}"},
+		{BROKER_ASSUME_FOR_POD, "{\"podUid\":\"\"}"},
+		{BROKER_ASSUME_FOR_POD, "{\"podUid\":null}"},
+		{BROKER_ASSUME_FOR_POD, "{\"podUid\":\"01234567-89AB-cdef-0123-456789abcdef\"}"},
+		{BROKER_ASSUME_FOR_POD, "{\"podUid\":\"" UID "0\"}"},
+		{BROKER_ASSUME_FOR_POD, "{\"podUid\":\"" UID "\",\"podUid\":\"" UID "\"}"},
+		{BROKER_ASSUME_FOR_POD, "{\"podUid\":\"" UID "\",\"roleArn\":\"x\"}"},
+		{BROKER_ASSUME_FOR_POD, "{\"podUid\":\"" UID "\",\"token\":\"a b\"}"},
+		{BROKER_ASSUME_FOR_POD, "{\"podUid\":\"" UID "\"}{}"},
+		{BROKER_ASSUME_FOR_POD, "{\"podUid\":{\"a\":\"" UID "\"}}"},
+		{BROKER_ASSUME_FOR_TOKEN, "{\"podUid\":\"" UID "\"}"},
+		{BROKER_ASSUME_FOR_TOKEN, "{\"token\":\"\"}"},
+		{BROKER_ASSUME_FOR_TOKEN, "{\"token\":\"a.b.c\",\"eksNodeName\":\"a\\u0007\"}"},
+		{BROKER_ASSUME_FOR_TOKEN, "{\"eksNodeName\":\"n1\"}"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct broker_body b = {.pod_uid = "untouched"};
+
+		if (body(rows[i].operation, rows[i].text, &b) != -EINVAL)
+			fail_msg("accepted: %s", rows[i].text);
+		assert_string_equal(b.pod_uid, "untouched");
+	}
+	assert_int_equal(
+		broker_request_body(BROKER_ASSUME_FOR_POD, NULL, 0, &(struct broker_body){}),
+		-EINVAL);
+}
+
+static void test_bearer(void **state)
+{
+	char token[BROKER_TOKEN_SIZE], large[BROKER_TOKEN_SIZE + 16] = "Bearer ";
+
+	(void)state;
+	assert_int_equal(broker_request_bearer("Bearer a.b.c", token), 0);
+	assert_string_equal(token, "a.b.c");
+	assert_int_equal(broker_request_bearer("bearer a.b.c", token), 0);
+	assert_int_equal(broker_request_bearer("Bearer", token), -EINVAL);
+	assert_int_equal(broker_request_bearer("Bearer ", token), -EINVAL);
+	assert_int_equal(broker_request_bearer("Bearer a b", token), -EINVAL);
+	assert_int_equal(broker_request_bearer("Basic a.b.c", token), -EINVAL);
+	assert_int_equal(broker_request_bearer("Bearer a\"", token), -EINVAL);
+	memset(large + 7, 'a', BROKER_TOKEN_SIZE - 1);
+	assert_int_equal(broker_request_bearer(large, token), 0);
+	large[7 + BROKER_TOKEN_SIZE - 1] = 'a';
+	assert_int_equal(broker_request_bearer(large, token), -EINVAL);
+}
+
+static void test_identifiers(void **state)
+{
+	char a[BROKER_IDENTIFIER_SIZE], b[BROKER_IDENTIFIER_SIZE], arn[256];
+
+	(void)state;
+	broker_identifier(UID, a);
+	assert_int_equal(strlen(a), 19);
+	assert_int_equal(strncmp(a, "a-", 2), 0);
+	assert_int_equal(strspn(a + 2, "0123456789abcdefghijklmnopqrstuvwxyz"), 17);
+	broker_identifier("another", b);
+	assert_string_not_equal(a, b);
+	broker_identifier("", b);
+	assert_string_equal(b, "a-00000000000000000");
+	broker_identifier_arn("arn:aws:eks:eu-west-1:111122223333:cluster/demo", a, arn,
+			      sizeof(arn));
+	assert_int_equal(
+		strncmp(arn, "arn:aws:eks:eu-west-1:111122223333:podidentityassociation/demo/a-",
+			64),
+		0);
+	broker_identifier_arn("", a, arn, sizeof(arn));
+	assert_string_equal(arn, "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_route),  cmocka_unit_test(test_long_cluster),
+		cmocka_unit_test(test_bodies), cmocka_unit_test(test_bad_bodies),
+		cmocka_unit_test(test_bearer), cmocka_unit_test(test_identifiers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
