@@ -88,7 +88,7 @@ resolver_DEPS    := base net config identity http upstream kube kernel node
 agent_DEPS       := base crypto http credentials upstream libpodcred
 doctor_DEPS      := base net config identity http kernel node
 host_DEPS        := base
-daemon_DEPS      := base net config identity http kube credentials fetch control broker upstream kernel node resolver agent libpodcred
+daemon_DEPS      := base net config identity http kube credentials fetch broker control upstream kernel node resolver agent libpodcred
 cli_DEPS         := base net config http kube credentials fetch kernel node resolver doctor host daemon
 
 # Every global symbol begins with one of these; in base and identity each file has its own.
@@ -117,7 +117,7 @@ cli_PREFIX         := cli_ cmd_ main
 
 http_API        := client.h desk.h path.h request.h response.h server.h tls.h
 upstream_API    := upstream.h message.h
-aws_API         := arn.h client.h eks_auth.h endpoint.h error.h imds.h sigv4.h sts.h
+aws_API         := arn.h client.h eks_auth.h endpoint.h error.h imds.h sealed_keys.h sigv4.h sts.h
 kube_API        := access_review.h annotations.h associations.h client.h cluster_pods.h kubeconfig.h objects.h podlist.h pods.h project.h \
                    role_policies.h token_keys.h token_request.h token_review.h watch.h
 credentials_API := associations.h choose.h credentials.h rights.h session.h store.h trust.h

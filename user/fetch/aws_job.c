@@ -47,10 +47,24 @@ static void fail(struct fetch_aws_job *job, enum fetch_class class, const char *
 	report(job, &result);
 }
 
-/* Of a call that was not even begun: what it was to say is not what AWS takes, or there is no memory. */
+static enum fetch_class class_of_start(int error)
+{
+	switch (error) {
+	case -EINVAL:
+		return FETCH_INVALID;
+	case -ENOENT:
+	case -EACCES:
+		return FETCH_NODE;
+	default:
+		return FETCH_BROKEN;
+	}
+}
+
+/* Of a call that was not even begun: what it was to say is not what AWS takes, what it is asked with is not there, or
+ * there is no memory. */
 static void fail_start(struct fetch_aws_job *job, int error, const struct pc_err *err)
 {
-	fail(job, error == -EINVAL ? FETCH_INVALID : FETCH_BROKEN, err->msg);
+	fail(job, class_of_start(error), err->msg);
 }
 
 /* ---- what AWS says ---- */

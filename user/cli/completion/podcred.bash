@@ -4,7 +4,7 @@
 
 _podcred() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} options
-  local commands='load unload run resolve serve fetch control status trace metrics pods peers flows targets ready host features
+  local commands='load unload run resolve serve fetch broker control status trace metrics pods peers flows targets ready host features
     explain doctor trust-policy check-config version help'
   local place='--config --agent --cgroup --kubepods --create --force --agent-cgroup --pin-dir'
   local log='--log-json --debug'
@@ -40,6 +40,7 @@ _podcred() {
   resolve) options="--config --pods --kubeconfig --context --node --metrics --kubepods --fetch-socket --standby --conflict-seconds --pin-dir $log" ;;
   serve) options="--config --agent --metrics-address --associations --node-metrics --user --token-key --fetch-socket --fetch-user --pod-uid --handover --require-authorization --jwks $log" ;;
   fetch) options="--socket --config --associations --kubeconfig --context --node --user $log" ;;
+  broker) options="--config --listen --health --certificate --key --insecure --kubeconfig --context --user $log" ;;
   control) options="--config --listen --health --certificate --key --kubeconfig --context --user $log" ;;
   status) options='--kubepods --json --pin-dir' ;;
   pods | peers | flows | targets) options='--json --pin-dir' ;;
