@@ -54,7 +54,7 @@ object web "$ROLE/web"
 broker_up
 own_token
 config >"$ENV_TMP/config.yaml"
-printf 'associations:\n  - {namespace: shop, serviceAccount: static, role: s, static: {accessKeyId: AKIASTATIC, secretAccessKey: x}}\n' \
+printf 'associations:\n  - {namespace: shop, serviceAccount: static, role: s, static: {accessKeyId: AKIASTATIC0000000000, secretAccessKey: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx, sessionToken: x}}\n' \
   >"$ENV_TMP/associations.yaml"
 chmod 644 "$ENV_TMP/config.yaml" "$ENV_TMP/associations.yaml"
 serve_start
@@ -75,7 +75,7 @@ same 'nothing is associated' 404/NoCredentialsAssociated "$(status none)/$(key n
 object none "$ROLE/none"
 check 'and then something is' wait_for 15 key_is_not NoCredentialsAssociated none
 both static
-same 'the associations file comes first' AKIASTATIC "$(key static)"
+same 'the associations file comes first' AKIASTATIC0000000000 "$(key static)"
 api '{"delete": ["podidentityassociations", "shop", "web"]}'
 pod_new elsewhere
 POD_UIDS[elsewhere]=${POD_UID[elsewhere]}

@@ -32,7 +32,7 @@ static int check_tls(const struct daemon_broker_options *broker, bool insecure, 
 {
 	if (!broker->certificate != !broker->key)
 		return pc_err_set(err, -EINVAL,
-				  "--tls-cert and --tls-key belong together; give both");
+				  "--certificate and --key belong together; give both");
 	if (broker->certificate && insecure)
 		return pc_err_set(err, -EINVAL,
 				  "--insecure does without the certificate that is given; leave "
@@ -40,7 +40,7 @@ static int check_tls(const struct daemon_broker_options *broker, bool insecure, 
 	if (!broker->certificate && !insecure)
 		return pc_err_set(err, -EINVAL,
 				  "no certificate, and credentials go over the network; give "
-				  "--tls-cert FILE and --tls-key FILE");
+				  "--certificate FILE and --key FILE");
 	for (size_t i = 0; insecure && i < broker->n_listen; i++)
 		if (!is_loopback(&broker->listen[i]))
 			return pc_err_set(err, -EINVAL,
@@ -101,9 +101,9 @@ int cmd_broker(const struct cli_command *self, int argc, char **argv)
 		 NULL, &addresses},
 		{"metrics-address", "ADDRESS:PORT", "where GET /metrics is answered, without TLS",
 		 &metrics, NULL, NULL},
-		{"tls-cert", "FILE", "certificate, and those that vouch for it (PEM)",
+		{"certificate", "FILE", "of the server, with those that vouch for it (PEM)",
 		 &broker.certificate, NULL, NULL},
-		{"tls-key", "FILE", "its private key (PEM)", &broker.key, NULL, NULL},
+		{"key", "FILE", "its private key (PEM)", &broker.key, NULL, NULL},
 		{"insecure", NULL, "without TLS, on loopback only: for tests", NULL, &insecure,
 		 NULL},
 		{"kubeconfig", "FILE", "the Kubernetes API (default in a pod: its service account)",

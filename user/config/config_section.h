@@ -22,6 +22,7 @@ void config_webhook_default(struct config_webhook *ret);
 
 /* webhook:, over the defaults; target is struct config. */
 int config_webhook_read(const struct yml_source *src, const struct yml_node *node, void *target);
+
 /* ---- config_broker.c ---- */
 
 void config_broker_default(struct config_broker *ret);
