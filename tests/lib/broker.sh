@@ -46,13 +46,13 @@ broker_up() {
   set +a
   background "$ENV_TMP/broker.log" 'broker ready' nsenter --net="/run/netns/$NODE_NETNS" "$PODCRED" broker \
     --config "$ENV_TMP/broker.yaml" --kubeconfig "$KUBE/kubeconfig" --listen "127.0.0.1:$BROKER_PORT" \
-    --tls-cert "$ENV_TMP/certs/ok.pem" --tls-key "$ENV_TMP/certs/ok.key" --metrics-address 127.0.0.1:9465 \
+    --certificate "$ENV_TMP/certs/ok.pem" --key "$ENV_TMP/certs/ok.key" --health 127.0.0.1:9465 \
     --user "$BROKER_UID" --log-json "$@"
   BROKER_PID=$!
   unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN
   wait_for 10 broker_is_ready || env_fail "the broker is not ready: $(cat "$ENV_TMP/broker.log")"
 }
-broker_is_ready() { in_node curl -sSf --cacert "$BROKER_CA" "$BROKER_URL/readyz"; }
+broker_is_ready() { in_node curl -sSf http://127.0.0.1:9465/readyz; }
 broker_stop() {
   kill "$BROKER_PID"
   wait "$BROKER_PID" 2>/dev/null

@@ -10,6 +10,7 @@
 #include "daemon/broker.h"
 
 #define DEFAULT_LISTEN "0.0.0.0:8443"
+#define DEFAULT_HEALTH "0.0.0.0:8080"
 
 static bool is_loopback(const struct net_addr *addr)
 {
@@ -72,11 +73,11 @@ static int check_config(const struct config *config, struct pc_err *err)
 	return 0;
 }
 
-static int take_addresses(const struct cli_values *texts, const char *metrics,
+static int take_addresses(const struct cli_values *texts, const char *health,
 			  struct net_addr listen[CLI_MAX_VALUES],
 			  struct daemon_broker_options *broker, struct pc_err *err)
 {
-	int r = metrics ? read_address("metrics-address", metrics, &broker->metrics, err) : 0;
+	int r = read_address("health", health ?: DEFAULT_HEALTH, &broker->health, err);
 
 	broker->listen = listen;
 	broker->n_listen = texts->n ?: 1;
@@ -92,15 +93,16 @@ int cmd_broker(const struct cli_command *self, int argc, char **argv)
 	struct net_addr listen[CLI_MAX_VALUES];
 	struct cli_setup setup = {};
 	struct cli_values addresses = {};
-	const char *metrics = NULL;
+	const char *health = NULL;
 	bool insecure = false;
 	const struct cli_option options[] = {
 		{"config", "FILE", "configuration: its sections broker and credentials (required)",
 		 &setup.config_path, NULL, NULL},
 		{"listen", "ADDRESS:PORT", "where agents ask (default: " DEFAULT_LISTEN ")", NULL,
 		 NULL, &addresses},
-		{"metrics-address", "ADDRESS:PORT", "where GET /metrics is answered, without TLS",
-		 &metrics, NULL, NULL},
+		{"health", "ADDRESS:PORT",
+		 "where probes and metrics are answered, without TLS (default: " DEFAULT_HEALTH ")",
+		 &health, NULL, NULL},
 		{"certificate", "FILE", "of the server, with those that vouch for it (PEM)",
 		 &broker.certificate, NULL, NULL},
 		{"key", "FILE", "its private key (PEM)", &broker.key, NULL, NULL},
@@ -123,7 +125,7 @@ int cmd_broker(const struct cli_command *self, int argc, char **argv)
 	r = cli_setup_finish(&setup, &err);
 	broker.config = &setup.config;
 	broker.config_path = setup.config_path;
-	r = r ?: take_addresses(&addresses, metrics, listen, &broker, &err);
+	r = r ?: take_addresses(&addresses, health, listen, &broker, &err);
 	r = r ?: check_tls(&broker, insecure, &err);
 	r = r ?: check_config(&setup.config, &err);
 	r = r ?: daemon_broker(&broker, &err);

@@ -13,7 +13,7 @@ struct daemon_broker_options {
 	const char *config_path; /* of its file */
 	const struct net_addr *listen;
 	size_t n_listen;
-	struct net_addr metrics; /* port 0: nowhere */
+	struct net_addr health; /* probes and metrics, without TLS */
 	const char *certificate, *key; /* PEM files; NULL: insecure, on loopback only */
 	const char *kubeconfig,
 		*context; /* NULL: the service account of the own pod, if this is one */

@@ -15,6 +15,7 @@
 #define PEM_MAX	    (256U << 10)
 #define CONNECTIONS 4096
 #define WAITING	    1024
+#define PROBES	    16
 #define METRICS_MAX (256U << 10)
 
 /* ---- the certificate ---- */
@@ -101,38 +102,56 @@ static int serve_agents(struct broker_door *d, struct pc_err *err)
 	return http_desk_start(&options, &d->desk, err);
 }
 
-static void answer_metrics(void *arg, struct http_ticket *ticket)
+static void serve_metrics(const struct broker_door *d, struct http_response *resp)
+{
+	http_response_begin(resp, 200, "text/plain; version=0.0.4; charset=utf-8");
+	resp->body.max = METRICS_MAX;
+	broker_metrics(d->options->broker, &resp->body);
+}
+
+static void say(struct http_response *resp, unsigned status, const char *text)
+{
+	http_response_begin(resp, status, "text/plain; charset=utf-8");
+	text_add(&resp->body, text);
+	text_add(&resp->body, "\n");
+}
+
+static void on_probe(void *arg, struct http_ticket *ticket)
 {
 	const struct broker_door *d = arg;
 	const struct http_ask *ask = http_ticket_ask(ticket);
 	struct http_response resp = {};
+	const char *why;
+	bool ready = broker_is_ready(d->options->broker, &why);
 
-	if (ask->refuse || strcmp(ask->method, "GET") != 0 ||
-	    strcmp(ask->target, "/metrics") != 0) {
-		http_response_begin(&resp, 404, "text/plain; charset=utf-8");
-	} else {
-		http_response_begin(&resp, 200, "text/plain; version=0.0.4; charset=utf-8");
-		resp.body.max = METRICS_MAX;
-		broker_metrics(d->options->broker, &resp.body);
-	}
+	if (ask->refuse || strcmp(ask->method, "GET") != 0)
+		say(&resp, 405, "GET only");
+	else if (!strcmp(ask->target, "/metrics"))
+		serve_metrics(d, &resp);
+	else if (!strcmp(ask->target, "/healthz"))
+		say(&resp, 200, "ok");
+	else if (!strcmp(ask->target, "/readyz"))
+		say(&resp, ready ? 200 : 503, ready ? "ok" : why);
+	else
+		say(&resp, 404, "there are /healthz, /readyz and /metrics");
 	http_ticket_answer(ticket, &resp);
 }
 
-static int serve_metrics(struct broker_door *d, struct pc_err *err)
+static int serve_health(struct broker_door *d, struct pc_err *err)
 {
 	const struct http_desk_options options = {
 		.loop = d->options->loop,
-		.server = {.listen = &d->options->options->metrics,
+		.server = {.listen = &d->options->options->health,
 			   .n_listen = 1,
-			   .limits = {.total = 16, .unknown = 16, .local = 16},
+			   .limits = {.total = PROBES, .unknown = PROBES, .local = PROBES},
 			   .request_timeout_ms = 5000},
-		.waiting_max = 16,
+		.waiting_max = PROBES,
 		.deadline_ms = 5000,
 		.arg = d,
-		.handle = answer_metrics,
+		.handle = on_probe,
 	};
 
-	return d->options->options->metrics.port ? http_desk_start(&options, &d->metrics, err) : 0;
+	return http_desk_start(&options, &d->health, err);
 }
 
 int daemon_broker_door_open(struct broker_door *d, struct pc_err *err)
@@ -140,7 +159,7 @@ int daemon_broker_door_open(struct broker_door *d, struct pc_err *err)
 	int r = make_tls(d, err);
 
 	r = r ?: serve_agents(d, err);
-	return r ?: serve_metrics(d, err);
+	return r ?: serve_health(d, err);
 }
 
 unsigned daemon_broker_door_drain(struct broker_door *d)
@@ -151,8 +170,8 @@ unsigned daemon_broker_door_drain(struct broker_door *d)
 void daemon_broker_door_close(struct broker_door *d)
 {
 	http_desk_stop(d->desk);
-	http_desk_stop(d->metrics);
-	d->desk = d->metrics = NULL;
+	http_desk_stop(d->health);
+	d->desk = d->health = NULL;
 	d->tls = http_tls_free(d->tls);
 	free(d->certificate);
 	d->certificate = NULL;

@@ -19,7 +19,7 @@ struct broker_door_options {
 struct broker_door {
 	const struct broker_door_options *options;
 	struct http_tls *tls; /* NULL: insecure */
-	struct http_desk *desk, *metrics;
+	struct http_desk *desk, *health;
 	char *certificate; /* as it is in force */
 };
 
