@@ -48,6 +48,7 @@ pod_on n1 web
 pod_on n1 web-2 web
 pod_on n2 till
 pod_on n1 none
+role_policy shop '{"namespaces": ["shop"], "roleArns": ["arn:aws:iam::111122223333:role/*"]}'
 object web "$ROLE/web"
 object till "$ROLE/till"
 broker_up
@@ -86,6 +87,12 @@ same 'a token that was changed' 403/caller_refused "$(result for_pod "${a1%????}
 same 'one that has expired' 403/caller_refused "$(result for_pod "$(token_of agent1 podcred podcred-broker -5)" "${POD_UIDS[web]}")"
 same "the pod's, which has expired" 400/pod_token_refused "$(result for_token "$a1" "$(token_of web shop $POD_AUDIENCE -5)")"
 same "the pod's, for another audience" 400/pod_token_refused "$(result for_token "$a1" "$(token_of web shop sts.amazonaws.com)")"
+
+# ---- an object that somebody wrote past the rules ----
+pod_on n1 greedy
+object greedy arn:aws:iam::999999999999:role/admin
+check 'a role that no policy lets the namespace have' wait_for 10 is 403/role_not_allowed for_pod "$a1" "${POD_UIDS[greedy]}"
+same 'of which STS hears nothing' 0 "$(aws_calls 'map(select(.roleArn // "" | endswith("admin"))) | length')"
 
 # ---- what has ended ----
 pod_on n1 gone

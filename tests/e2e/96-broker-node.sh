@@ -50,6 +50,7 @@ node_new n1
 node_new n2
 pod_on n1 agent AGENT
 pod_on n2 agent2 AGENT
+role_policy shop '{"namespaces": ["shop"], "roleArns": ["arn:aws:iam::111122223333:role/*"]}'
 object web "$ROLE/web"
 broker_up
 own_token
@@ -74,6 +75,9 @@ both none
 same 'nothing is associated' 404/NoCredentialsAssociated "$(status none)/$(key none)"
 object none "$ROLE/none"
 check 'and then something is' wait_for 15 key_is_not NoCredentialsAssociated none
+both greedy
+object greedy arn:aws:iam::999999999999:role/admin
+check 'a role that the namespace may not have' wait_for 15 answers 403/RoleNotAllowed greedy
 both static
 same 'the associations file comes first' AKIASTATIC0000000000 "$(key static)"
 api '{"delete": ["podidentityassociations", "shop", "web"]}'

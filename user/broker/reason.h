@@ -29,7 +29,8 @@ enum broker_reason {
 	/* what is asked of others */
 	BROKER_API_AWAY, /* nobody can say whether a token is good */
 	BROKER_NO_ASSOCIATION,
-	BROKER_DENIED, /* a role policy, or AWS */
+	BROKER_ROLE_NOT_ALLOWED, /* no policy lets the namespace have it */
+	BROKER_DENIED, /* AWS */
 	BROKER_INVALID, /* the association asks for what AWS never gives */
 	BROKER_THROTTLED,
 	BROKER_UPSTREAM, /* AWS cannot be reached, or the broker has no credentials of its own */

@@ -15,6 +15,8 @@
 #include "fetch/node.h"
 #include "kube/token_request.h"
 
+#define ROLE_NOT_ALLOWED "RoleNotAllowedException" /* as the broker says it */
+
 static void begin_call(struct fetch_aws_job *job);
 static void get_node(struct fetch_aws_job *job);
 
@@ -147,6 +149,8 @@ void fetch_aws_on_session(void *arg, const struct aws_result *aws, struct aws_se
 	    (aws->class == AWS_CHAINED && retry_with_an_hour(job)))
 		return;
 	fetch_from_result(aws, &result);
+	if (job->kind.brokered && !strcmp(aws->code, ROLE_NOT_ALLOWED))
+		result.class = FETCH_NOT_ALLOWED;
 	if (result.class == FETCH_NODE && job->hop)
 		result.class = FETCH_UNAVAILABLE; /* these were not the node's */
 	if (result.class == FETCH_TOKEN && job->token)
