@@ -24,7 +24,7 @@ serve_with() {
   shift
   in_agent "$@" "$PODCRED" serve "${args[@]}" --associations "$ENV_TMP/associations.yaml" >"$ENV_TMP/serve.log" 2>&1
 }
-key() { in_pod web curl -sg --max-time 5 "http://$1/v1/credentials" | jq -r .AccessKeyId; }
+key() { in_pod web curl -sg --max-time 20 "http://$1/v1/credentials" | jq -r .AccessKeyId; }
 said() { grep -cE "$1" "$ENV_TMP/serve.log"; }
 agent_gone() { [ -z "$(cat "$AGENT_CGROUP/cgroup.procs")" ]; }
 agent_stop() { cgroup_signal "$AGENT_CGROUP" TERM; }
@@ -84,7 +84,7 @@ check 'it ends' wait_for 10 agent_gone
 # The metrics' connections and what the agent has open anyway are part of the limit.
 serve_with "$NODE_V4:$AGENT_PORT" "[$NODE_V6]:$AGENT_PORT" -- prlimit --nofile=64:64 &
 check 'with 64 descriptors, the agent is there' wait_for 10 agent_is_up
-metrics() { in_node curl -sS --interface 127.0.0.2 --max-time 5 http://127.0.0.1:7778/metrics; }
+metrics() { in_node curl -sS --interface 127.0.0.2 --max-time 20 http://127.0.0.1:7778/metrics; }
 check 'and its metrics' wait_for 10 metrics
 nsenter --net="/run/netns/$NODE_NETNS" "$STARVE" hold 127.0.0.1 7778 64 >"$ENV_TMP/hold-metrics" &
 held_both() {
