@@ -38,7 +38,7 @@ int cmd_control(const struct cli_command *self, int argc, char **argv)
 {
 	struct daemon_control_options control = {};
 	struct cli_setup setup = {};
-	const char *listen = LISTEN, *health = HEALTH;
+	const char *listen = NULL, *health = NULL;
 	const struct cli_option options[] = {
 		{"config", "FILE", "configuration: its section credentials", &setup.config_path,
 		 NULL, NULL},
@@ -69,9 +69,9 @@ int cmd_control(const struct cli_command *self, int argc, char **argv)
 	if (r == 0)
 		r = check(&control, &err);
 	if (r == 0)
-		r = parse_address("listen", listen, &control.listen, &err);
+		r = parse_address("listen", listen ?: LISTEN, &control.listen, &err);
 	if (r == 0)
-		r = parse_address("health", health, &control.health, &err);
+		r = parse_address("health", health ?: HEALTH, &control.health, &err);
 	if (r == 0)
 		r = daemon_control(&control, &err);
 	return r < 0 ? cli_fail(false, r, &err) : r;

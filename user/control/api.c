@@ -26,6 +26,11 @@ static void free_call(struct eks_call *call)
 	free(call);
 }
 
+static const char *known(const char *text)
+{
+	return text[0] ? text : NULL;
+}
+
 static void audit(const struct eks_call *call, const struct http_response *resp, const char *error,
 		  const char *message)
 {
@@ -34,9 +39,9 @@ static void audit(const struct eks_call *call, const struct http_response *resp,
 		.door = call->door,
 		.user = call->caller.user,
 		.client = http_ticket_ask(call->ticket)->client,
-		.name_space = call->name_space,
-		.service_account = call->name,
-		.association_id = call->id,
+		.name_space = known(call->name_space),
+		.service_account = known(call->name),
+		.association_id = known(call->id),
 		.role_arn = eks_request_text(&call->request, "roleArn"),
 		.status = resp->status,
 		.error = error,

@@ -26,7 +26,7 @@ struct loop;
 
 #define CONTROL_BODY_MAX CONTROL_REVIEW_MAX /* of the largest request there is */
 
-/* One answer, for the log. Texts may be NULL or empty: not known. */
+/* One answer, for the log. Texts may be NULL: not known. */
 struct control_audit {
 	const char *
 		operation; /* "CreatePodIdentityAssociation"; of a request that could not be read, any */

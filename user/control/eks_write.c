@@ -181,6 +181,8 @@ static void answer_written(struct eks_call *call, const json_t *object)
 
 	if (eks_store_put(call->api->store, object) == 0)
 		o = eks_store_find(call->api->store, call->name_space, call->name);
+	if (o)
+		strcpy(call->id, o->id); /* for the log */
 	if (!o)
 		eks_call_refuse(call, 500, "ServerException",
 				"it was written, but cannot be read; describe it");
