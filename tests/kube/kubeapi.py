@@ -4,7 +4,7 @@
 
 kubeapi.py DIR [--address 127.0.0.1] [--port 0] [--host NAME]...
 
-Lists, watches, gets and changes pods, nodes, namespaces, service accounts, and podcred's own objects by the schemas
+Lists, watches, gets and changes pods, nodes, namespaces, service accounts, config maps, and podcred's own objects by the schemas
 in deploy/ (with status, patches of three kinds, strict validation), as the real one does: resourceVersions with a
 history that can be compacted, pages, field and label selectors, bookmarks, gzip, TLS, bearer tokens. What a
 real one refuses is refused, and so is a query that it would ignore, as that is a mistake of the client.
@@ -41,6 +41,7 @@ RESOURCES = {  # name: kind, is it in a namespace
     "nodes": ("Node", False),
     "namespaces": ("Namespace", False),
     "serviceaccounts": ("ServiceAccount", True),
+    "configmaps": ("ConfigMap", True),
     "podidentityassociations": ("PodIdentityAssociation", True),
     "podidentityrolepolicies": ("PodIdentityRolePolicy", False),
 }
@@ -53,6 +54,7 @@ FIELDS = {  # what a fieldSelector may name
     "nodes": ["metadata.name", "spec.unschedulable"],
     "namespaces": ["metadata.name", "status.phase"],
     "serviceaccounts": ["metadata.name", "metadata.namespace"],
+    "configmaps": ["metadata.name", "metadata.namespace"],
     "podidentityassociations": ["metadata.name", "metadata.namespace"],
     "podidentityrolepolicies": ["metadata.name"],
 }

@@ -1,0 +1,116 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# podcred control: EKS's API of associations, asked by the AWS SDK for JavaScript, and by those who have no business there.
+# The AWS CLI and boto3 are in make test-clients, a real API server in make test-control.
+set -u
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
+# shellcheck source=tests/lib/control.sh
+. "$(dirname "$0")/../lib/control.sh"
+
+ALL=/clusters/demo/pod-identity-associations
+create() { jq -nc --arg account "$1" --arg token "${2:-}" --arg role "${3:-app}" '{namespace: "shop", serviceAccount: $account,
+  roleArn: "arn:aws:iam::111122223333:role/\($role)"} + if $token == "" then {} else {clientRequestToken: $token} end'; }
+id() { jq -r '.association.associationId' "$DIR/answer"; }
+
+control_up
+proxy_key=(--cert "$DIR/client.pem" --key "$DIR/client.key")
+control_start
+aggregator alice devs
+
+# ---- an unmodified client ----
+same 'each operation, by the AWS SDK for JavaScript' \
+  'CreatePodIdentityAssociation 200 ["arn:aws:iam::111122223333:role/app",true,{"team":"a b"}]
+CreatePodIdentityAssociation ResourceInUseException 409 Association already exists: ID
+CreatePodIdentityAssociation InvalidParameterException 400 role arn:aws:iam::999922223333:role/app is not in roleArns of any PodIdentityRolePolicy for namespace shop
+ListPodIdentityAssociations 200 ["sdk"]
+DescribePodIdentityAssociation 200 true
+UpdatePodIdentityAssociation 200 ["arn:aws:iam::111122223333:role/b",true,"eu-west-1/111122223333/demo/shop/sdk"]
+UpdatePodIdentityAssociation 200 [null]
+TagResource 200 {}
+ListTagsForResource 200 {"team":"a b","c/d":"e=f"}
+UntagResource 200 {}
+ListTagsForResource 200 {}
+DescribeCluster 200 "arn:aws:eks:eu-west-1:111122223333:cluster/demo"
+DeletePodIdentityAssociation 200 "sdk"
+DescribePodIdentityAssociation ResourceNotFoundException 404 there is no association with the id ID' \
+  "$(node "${O:-build}/clients/associations.mjs" "$PROXY" 2>&1 | sed 's/a-[a-z0-9]\{17\}/ID/')"
+
+# ---- who asks ----
+same 'without the certificate of the proxy its headers are nothing' '403 MissingAuthenticationTokenException' \
+  "$(direct -H 'X-Remote-User: admin' -H 'X-Remote-Group: system:masters' "$ALL")"
+same 'nor with one of another authority' '403 MissingAuthenticationTokenException' \
+  "$(direct --cert "$DIR/ok2.pem" --key "$DIR/ok2.key" -H 'X-Remote-User: admin' "$ALL")"
+same 'nor with another name of this authority' '403 MissingAuthenticationTokenException' \
+  "$(direct --cert "$DIR/client2.pem" --key "$DIR/client2.key" -H 'X-Remote-User: admin' "$ALL")"
+same 'nor with one that has ended' '403 MissingAuthenticationTokenException' \
+  "$(direct --cert "$DIR/expired.pem" --key "$DIR/expired.key" -H 'X-Remote-User: admin' "$ALL")"
+same 'the proxy has to say who' '403 AccessDeniedException' "$(direct "${proxy_key[@]}" "$ALL")"
+same 'and only once' '403 AccessDeniedException' \
+  "$(direct "${proxy_key[@]}" -H 'X-Remote-User: alice' -H 'x-remote-user: admin' "$ALL")"
+same 'then it is believed' 200 "$(direct "${proxy_key[@]}" -H 'X-Remote-User: alice' "$ALL")"
+api '{"set": {"denied_access": ["bob create podidentityassociations shop", "bob list podidentityassociations ", "bob get"]}}'
+same 'who may not create may not create' '403 AccessDeniedException' \
+  "$(passed_on -H 'X-Test-User: bob' -d "$(create web)" "$ALL")"
+same 'a list of a namespace is another right than one of all' '403 AccessDeniedException' "$(passed_on -H 'X-Test-User: bob' "$ALL")"
+same 'another may' 200 "$(passed_on -d "$(create web)" "$ALL")"
+WEB=$(id)
+same 'who may not get may not describe' '403 AccessDeniedException' "$(passed_on -H 'X-Test-User: bob' "$ALL/$WEB")"
+check_not 'nothing of it is said' grep -q role/app "$DIR/answer"
+
+# ---- the same token again ----
+same 'a token' 200 "$(passed_on -d "$(create again t-1)" "$ALL")"
+first=$(id)
+same 'the same request again makes nothing' "200 $first" "$(passed_on -d "$(create again t-1)" "$ALL") $(id)"
+same 'the same token for another request' '400 InvalidRequestException' "$(passed_on -d "$(create again t-1 other)" "$ALL")"
+same 'another token' '409 ResourceInUseException' "$(passed_on -d "$(create again t-2)" "$ALL")"
+
+# ---- pages; what somebody else has written; what it has not heard of yet ----
+put '{"kind": "PodIdentityAssociation", "apiVersion": "podcred.io/v1alpha1", "metadata": {"name": "kubectl", "namespace": "shop"},
+  "spec": {"roleArn": "arn:aws:iam::111122223333:role/app"}}'
+listed() { [ "$(passed_on "$ALL?maxResults=100")" = 200 ] && jq -e --arg name "$1" '.associations | any(.serviceAccount == $name)' "$DIR/answer"; }
+check 'an object that kubectl has made is in the list' eventually 10 listed kubectl
+passed_on "$ALL?maxResults=2" >/dev/null
+next=$(jq -r '.nextToken | @uri' "$DIR/answer")
+page=$(jq -c '[.associations[].serviceAccount]' "$DIR/answer")
+passed_on "$ALL?maxResults=2&nextToken=$next" >/dev/null
+same 'pages follow each other' '["again","kubectl"] ["web"] null' \
+  "$page $(jq -c '[.associations[].serviceAccount]' "$DIR/answer") $(jq .nextToken "$DIR/answer")"
+api '{"set": {"hold": true}}'
+put '{"kind": "PodIdentityAssociation", "apiVersion": "podcred.io/v1alpha1", "metadata": {"name": "unheard", "namespace": "shop"},
+  "spec": {"roleArn": "arn:aws:iam::111122223333:role/app"}}'
+same 'one that the watch has not told yet is found' '200 1' \
+  "$(passed_on "$ALL?namespace=shop&serviceAccount=unheard") $(jq '.associations | length' "$DIR/answer")"
+api '{"set": {"hold": false}}'
+
+# ---- attacks ----
+same 'an ARN that is escaped twice is none' '400 BadRequestException' \
+  "$(direct "${proxy_key[@]}" -H 'X-Remote-User: alice' "/tags/arn%253Aaws%253Aeks%253Aeu-west-1%253A111122223333%253Apodidentityassociation%252Fdemo%252F$WEB")"
+same 'of another account: none' '404 NotFoundException' \
+  "$(passed_on "/tags/arn:aws:eks:eu-west-1:999922223333:podidentityassociation/demo/$WEB")"
+same 'a body of 3 MiB' '413 InvalidRequestException' \
+  "$(head -c 3145728 /dev/zero | direct "${proxy_key[@]}" -H 'X-Remote-User: alice' -H 'Expect:' --data-binary @- "$ALL")"
+same 'a member that is not known' '400 InvalidParameterException' \
+  "$(passed_on -d "$(create more | jq -c '. + {boundary: "x"}')" "$ALL")"
+slow=()
+for _ in $(seq 40); do
+  exec {fd}<>"/dev/tcp/127.0.0.1/${CONTROL##*:}"
+  printf '\x16\x03\x01' >&"$fd"
+  slow+=("$fd")
+done
+same 'forty who never finish a handshake keep nobody out' 200 "$(passed_on "$ALL/$WEB")"
+for fd in "${slow[@]}"; do exec {fd}>&-; done
+
+# ---- without an API server ----
+api '{"away": []}'
+same 'without the API server nobody knows who may do what' '500 ServerException' "$(passed_on "$ALL/$WEB")"
+check 'but it stays ready, with what it knows' curl -sf "$HEALTH/readyz"
+api '{"back": []}'
+answers() { [ "$(passed_on "$ALL/$WEB")" = 200 ]; }
+check 'and goes on when it is back' eventually 30 answers
+check 'metrics count it' grep -q 'podcred_control_requests_total{operation="DescribePodIdentityAssociation",result="ok"} [1-9]' <(curl -sS "$HEALTH/metrics")
+check 'each write has a line in the log' grep -q \
+  'association_api operation=CreatePodIdentityAssociation status=200 user=alice door=aggregated .*service_account=web association_id=a-' "$DIR/control.log"
+control_stop
+same 'it ends well' 0 $?
+tap_done
