@@ -89,7 +89,7 @@ agent_DEPS       := base crypto http credentials upstream libpodcred
 doctor_DEPS      := base net config identity http kernel node
 host_DEPS        := base
 daemon_DEPS      := base net config identity http kube credentials fetch broker control upstream kernel node resolver agent libpodcred
-cli_DEPS         := base net config http kube credentials fetch kernel node resolver doctor host daemon
+cli_DEPS         := base net config http kube credentials fetch control kernel node resolver doctor host daemon
 
 # Every global symbol begins with one of these; in base and identity each file has its own.
 base_PREFIX        := base64_ caps_ file_ k8s_ log_ loop_ net_addr_ net_prefix_ parse_ pc_err_ program_ secret_ text_ timestamp_
@@ -113,7 +113,7 @@ agent_PREFIX       := agent_
 doctor_PREFIX      := doctor_
 host_PREFIX        := host_
 daemon_PREFIX      := daemon_
-cli_PREFIX         := cli_ cmd_ main
+cli_PREFIX         := cli_ cmd_ main pia_
 
 http_API        := client.h desk.h path.h request.h response.h server.h tls.h
 upstream_API    := upstream.h message.h
@@ -122,7 +122,7 @@ kube_API        := access_review.h annotations.h associations.h client.h cluster
                    role_policies.h token_keys.h token_request.h token_review.h watch.h
 credentials_API := associations.h choose.h credentials.h edit.h rights.h session.h store.h trust.h
 fetch_API       := fetch.h cache.h result.h metadata.h rules.h trust.h
-control_API     := admission.h api.h certificates.h webhook.h
+control_API     := admission.h api.h certificates.h eks_answer.h eks_request.h eks_store.h webhook.h
 broker_API      := broker.h reason.h
 kernel_API      := load.h status.h features.h maps.h events.h
 agent_API       := agent.h

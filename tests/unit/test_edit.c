@@ -83,6 +83,8 @@ static void an_entry_is_taken_out(void **state)
 	assert_string_equal(edit(HEAD API WEB, NULL, false, 0), HEAD API);
 	assert_string_equal(edit(HEAD WEB "# the end\n", NULL, false, 0),
 			    "# who gets what\nassociations: [] # all\n# the end\n");
+	assert_string_equal(edit("# associations: []\n" HEAD WEB, NULL, false, 0),
+			    "# associations: []\n# who gets what\nassociations: [] # all\n");
 	assert_non_null(strstr(edit(HEAD API, NULL, false, -ENOENT), "no association of shop/web"));
 }
 

@@ -11,6 +11,7 @@
 
 #define TEXT_MOST (17 << 20)
 #define MAX_NODES 4000000
+#define KEY	  "associations:"
 
 /* Bytes of the text: from the beginning of a line to that of another one. */
 struct range {
@@ -172,22 +173,22 @@ static void splice(const struct cred_edit *edit, struct range range, int columns
 }
 
 /* Of the only entry: a list without any is none. */
-static void splice_last(const struct cred_edit *edit, const struct yml_node *list,
-			struct range range, struct text *ret)
+static int splice_last(const struct cred_edit *edit, const struct yml_node *list,
+		       struct range range, struct text *ret, struct pc_err *err)
 {
-	size_t at = line_at(edit, list->line);
-	const char *colon = NULL;
+	size_t at = line_at(edit, list->line), colon = 0;
 
 	/* the list begins in the line of its first entry, and its key before that */
-	for (size_t i = 0; i + 13 <= at && !colon; i++)
-		if (!memcmp(edit->text + i, "associations:", 13))
-			colon = edit->text + i + 13;
+	for (size_t i = 0; i + strlen(KEY) <= at && !colon; i++)
+		if ((!i || edit->text[i - 1] == '\n') && !memcmp(edit->text + i, KEY, strlen(KEY)))
+			colon = i + strlen(KEY);
 	if (!colon)
-		return;
-	text_add_bytes(ret, edit->text, (size_t)(colon - edit->text));
+		return by_hand(edit, list->line, err);
+	text_add_bytes(ret, edit->text, colon);
 	text_add(ret, " []");
-	text_add_bytes(ret, colon, range.begin - (size_t)(colon - edit->text));
+	text_add_bytes(ret, edit->text + colon, range.begin - colon);
 	text_add_bytes(ret, edit->text + range.end, edit->len - range.end);
+	return 0;
 }
 
 static int check_comments(const struct cred_edit *edit, struct range range, unsigned line,
@@ -212,10 +213,9 @@ static int change(const struct cred_edit *edit, const struct place *place, struc
 		return columns;
 	if (check_comments(edit, range, place->entry->line, err) < 0)
 		return -EEXIST;
-	if (edit->entry || place->list->len > 1)
-		splice(edit, range, columns, ret);
-	else
-		splice_last(edit, place->list, range, ret);
+	if (!edit->entry && place->list->len == 1)
+		return splice_last(edit, place->list, range, ret, err);
+	splice(edit, range, columns, ret);
 	return 0;
 }
 

@@ -5,7 +5,7 @@
 _podcred() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} options
   local commands='load unload run resolve serve fetch broker control status trace metrics pods peers flows targets ready host features
-    explain doctor trust-policy check-config version help'
+    explain doctor association associate-service-account-role trust-policy check-config version help'
   local place='--config --agent --cgroup --kubepods --create --force --agent-cgroup --pin-dir'
   local log='--log-json --debug'
 
@@ -15,7 +15,7 @@ _podcred() {
     return
   fi
   case $prev in
-  --config | --pods | --kubeconfig | --associations | --token-key | --jwks | --metrics | --node-metrics | --certificate | --key | --fetch-socket | --socket | --convert)
+  --config | --pods | --kubeconfig | --associations | --token-key | --jwks | --metrics | --node-metrics | --certificate | --key | --fetch-socket | --socket | --convert | --file)
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     return
     ;;
@@ -28,6 +28,11 @@ _podcred() {
     return
     ;;
   --agent | --listen | --health | --pod-uid | --without | --context | --node | --count | --pod | --to | --protocol | --service-account | --principal | --issuer) return ;;
+  --session-name)
+    mapfile -t COMPREPLY < <(compgen -W 'pod serviceAccount eks' -- "$cur")
+    return
+    ;;
+  --cluster-name | --namespace | --association-id | --resource-arn | --role-arn | --target-role-arn | --external-id | --policy | --duration-seconds | --tags | --tag-keys) return ;;
   --source)
     mapfile -t COMPREPLY < <(compgen -W 'sts webIdentity eksAuth' -- "$cur")
     return
@@ -51,6 +56,7 @@ _podcred() {
   ready) options='--config --agent --pod-uid --resolver --pin-dir --json' ;;
   host) options='--root --dir --config --agent --cgroup --kubepods --agent-cgroup --pin-dir --without --best-effort --json' ;;
   features) options='--json' ;;
+  association | associate-service-account-role) options='--cluster-name --namespace --service-account --association-id --resource-arn --role-arn --target-role-arn --external-id --policy --disable-session-tags --no-disable-session-tags --duration-seconds --session-name --tags --tag-keys --kubeconfig --context --file --discard-comments --config' ;;
   trust-policy) options='--config --associations --kubeconfig --context --service-account --source --principal --issuer --convert' ;;
   check-config) options='--associations' ;;
   version) options= ;;
@@ -60,6 +66,7 @@ _podcred() {
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     return
   fi
+  [ "${COMP_WORDS[1]}" != association ] || [[ $cur == -* ]] || options='create list describe update delete tag untag list-tags'
   [ "${COMP_WORDS[1]}" != host ] || [[ $cur == -* ]] || options='install uninstall status'
   mapfile -t COMPREPLY < <(compgen -W "$options --help" -- "$cur")
 }

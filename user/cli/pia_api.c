@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Associations as objects of the API, by a kubeconfig. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/timestamp.h"
+#include "cli/api.h"
+#include "cli/pia.h"
+#include "kube/objects.h"
+
+#define LIST_MAX ((size_t)64 << 20)
+
+struct session {
+	const struct pia *pia;
+	struct cli_api api;
+	/* what was answered last */
+	enum kube_outcome outcome;
+	json_t *object;
+	char why[1200];
+	char name_space[64], name[EKS_NAME_SIZE]; /* of the association, when it was found */
+};
+
+static void session_done(struct session *s)
+{
+	json_decref(s->object);
+	cli_api_close(&s->api);
+}
+
+/* ---- one request ---- */
+
+static void on_answer(void *arg, const struct kube_object_result *result)
+{
+	struct session *s = arg;
+
+	s->outcome = result->outcome;
+	s->object = json_incref((json_t *)result->object);
+	snprintf(s->why, sizeof(s->why), "%s", result->why);
+	cli_api_done(&s->api, NULL);
+}
+
+/* The outcome, and what it brought, are in s; an error: there is no answer. */
+static int ask(struct session *s, struct kube_object_request request, struct pc_err *err)
+{
+	struct kube_object_call *call;
+	int r;
+
+	request.kind = &kube_kind_association;
+	request.done = on_answer;
+	request.arg = s;
+	json_decref(s->object);
+	s->object = NULL;
+	r = kube_object_start(s->api.client, &request, &call, err);
+	if (r < 0)
+		return r;
+	r = cli_api_wait(&s->api);
+	if (r < 0 || s->api.trouble[0]) {
+		kube_object_cancel(call);
+		return pc_err_set(err, -EIO, "%s",
+				  s->api.trouble[0] ? s->api.trouble : strerror(-r));
+	}
+	return 0;
+}
+
+static int check(const struct session *s, struct pc_err *err)
+{
+	return s->outcome == KUBE_DONE ? 0 : pc_err_set(err, -EIO, "%s", s->why);
+}
+
+/* ---- which association ---- */
+
+static const char *metadata(const json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(json_object_get(object, "metadata"), key)) ?: "";
+}
+
+static int list(struct session *s, struct pc_err *err)
+{
+	const struct kube_object_request request = {.verb = KUBE_LIST,
+						    .name_space = s->pia->name_space,
+						    .shape = &eks_list_shape,
+						    .max_body = LIST_MAX};
+
+	return ask(s, request, err) ?: check(s, err);
+}
+
+/* An id is no name that the API server knows. */
+static int find_id(struct session *s, struct pc_err *err)
+{
+	const json_t *item, *found = NULL;
+	char id[EKS_ID_SIZE];
+	size_t i;
+	int r = list(s, err);
+
+	if (r < 0)
+		return r;
+	json_array_foreach (json_object_get(s->object, "items"), i, item)
+		if (eks_id_of(metadata(item, "uid"), id) == 0 && !strcmp(id, s->pia->id))
+			found = item;
+	if (!found)
+		return pc_err_set(err, -ENOENT,
+				  "no association has the id %.64s; podcred association list "
+				  "shows those that there are",
+				  s->pia->id);
+	snprintf(s->name_space, sizeof(s->name_space), "%s", metadata(found, "namespace"));
+	snprintf(s->name, sizeof(s->name), "%s", metadata(found, "name"));
+	return 0;
+}
+
+static struct kube_object_request one(const struct session *s, enum kube_verb verb)
+{
+	return (struct kube_object_request){.verb = verb,
+					    .name_space = s->name_space,
+					    .name = s->name,
+					    .shape = verb == KUBE_DELETE ? NULL : &eks_shape,
+					    .strict = true};
+}
+
+/* As it is now, into s->object. */
+static int get(struct session *s, struct pc_err *err)
+{
+	int r;
+
+	if (s->pia->id) {
+		r = find_id(s, err);
+		if (r < 0)
+			return r;
+	} else {
+		snprintf(s->name_space, sizeof(s->name_space), "%s", s->pia->name_space);
+		snprintf(s->name, sizeof(s->name), "%s", s->pia->service_account);
+	}
+	return ask(s, one(s, KUBE_GET), err) ?: check(s, err);
+}
+
+/* ---- verbs ---- */
+
+static int create(struct session *s, struct pc_err *err)
+{
+	_cleanup_json_ json_t *none = json_object(), *spec = NULL, *object = NULL;
+	struct kube_object_request request = {.verb = KUBE_CREATE,
+					      .name_space = s->pia->name_space,
+					      .shape = &eks_shape,
+					      .strict = true};
+	int r = pia_change(s->pia, none, &spec, err);
+
+	if (r < 0)
+		return r;
+	object = json_pack("{ssss s{ssss} sO}", "apiVersion", kube_kind_association.version, "kind",
+			   kube_kind_association.kind, "metadata", "name", s->pia->service_account,
+			   "namespace", s->pia->name_space, "spec", spec);
+	request.body = object;
+	r = ask(s, request, err);
+	if (r == 0 && s->outcome == KUBE_EXISTS)
+		return pc_err_set(err, -EEXIST,
+				  "there is an association of %s/%s already; podcred association "
+				  "update changes it",
+				  s->pia->name_space, s->pia->service_account);
+	return r ?: check(s, err);
+}
+
+static json_t *patch_of(const struct session *s)
+{
+	char now[TIMESTAMP_SIZE] = "";
+
+	timestamp_format(time(NULL), now);
+	return json_pack("{s{ss s{ss}} sO}", "metadata", "resourceVersion",
+			 metadata(s->object, "resourceVersion"), "annotations",
+			 EKS_MODIFIED_ANNOTATION, now, "spec", s->pia->changes);
+}
+
+static int update(struct session *s, struct pc_err *err)
+{
+	_cleanup_json_ json_t *spec = NULL, *patch = NULL;
+	struct kube_object_request request;
+	struct pia named = *s->pia;
+	int r = get(s, err);
+
+	if (r < 0)
+		return r;
+	named.name_space = s->name_space;
+	named.service_account = s->name;
+	r = pia_change(&named, json_object_get(s->object, "spec"), &spec, err);
+	if (r < 0)
+		return r;
+	patch = patch_of(s);
+	request = one(s, KUBE_MERGE);
+	request.body = patch;
+	return ask(s, request, err) ?: check(s, err);
+}
+
+/* What is shown is what was deleted, and nothing that has come in its place meanwhile. */
+static int delete_one(struct session *s, struct pc_err *err)
+{
+	_cleanup_json_ json_t *before = NULL;
+	struct kube_object_request request;
+	int r = get(s, err);
+
+	if (r < 0)
+		return r;
+	before = json_incref(s->object);
+	request = one(s, KUBE_DELETE);
+	request.uid = metadata(before, "uid");
+	r = ask(s, request, err) ?: check(s, err);
+	if (r < 0)
+		return r;
+	json_decref(s->object);
+	s->object = TAKE_PTR(before);
+	return 0;
+}
+
+static json_t *show_list(const struct session *s)
+{
+	const char *account = s->pia->service_account;
+	json_t *shown = json_array();
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach (json_object_get(s->object, "items"), i, item)
+		if (!account || !strcmp(metadata(item, "name"), account))
+			json_array_append_new(shown, pia_show(s->pia, item, true));
+	return json_pack("{so}", "associations", shown);
+}
+
+static int run(struct session *s, json_t **ret, struct pc_err *err)
+{
+	static int (*const verbs[PIA_VERBS])(struct session *, struct pc_err *) = {
+		[PIA_CREATE] = create, [PIA_LIST] = list,	  [PIA_DESCRIBE] = get,
+		[PIA_UPDATE] = update, [PIA_DELETE] = delete_one, [PIA_TAG] = update,
+		[PIA_UNTAG] = update,  [PIA_LIST_TAGS] = get,
+	};
+	int r = verbs[s->pia->verb](s, err);
+
+	if (r == 0)
+		*ret = s->pia->verb == PIA_LIST ? show_list(s) : pia_answer(s->pia, s->object);
+	return r;
+}
+
+/* ---- which server ---- */
+
+/* As kubectl looks for it, but for a list of files, which it would merge. */
+static int find_kubeconfig(const char *given, char ret[PATH_MAX], struct pc_err *err)
+{
+	const char *env = getenv("KUBECONFIG"), *home = getenv("HOME");
+
+	ret[0] = '\0';
+	if (given || (env && *env && !strchr(env, ':'))) {
+		snprintf(ret, PATH_MAX, "%s", given ?: env);
+		return 0;
+	}
+	if (env && *env)
+		return pc_err_set(err, -EINVAL,
+				  "KUBECONFIG names several files; give --kubeconfig with one");
+	if (home && (size_t)snprintf(ret, PATH_MAX, "%s/.kube/config", home) < PATH_MAX &&
+	    access(ret, F_OK) == 0)
+		return 0;
+	ret[0] = '\0';
+	return 0;
+}
+
+int pia_by_api(const struct pia *pia, json_t **ret, struct pc_err *err)
+{
+	_cleanup_(session_done) struct session s = {.pia = pia};
+	char path[PATH_MAX];
+	int r = find_kubeconfig(pia->kubeconfig, path, err);
+
+	if (r < 0)
+		return r;
+	r = cli_api_open(path[0] ? path : NULL, pia->context, &s.api, err);
+	if (r == -ENOENT && !path[0])
+		return pc_err_set(err, r,
+				  "there is no kubeconfig; give --kubeconfig, or --file on a "
+				  "machine without a cluster");
+	return r < 0 ? r : run(&s, ret, err);
+}
