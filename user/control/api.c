@@ -353,9 +353,26 @@ void control_api_handle(struct control_api *api, struct http_ticket *ticket)
 
 /* ---- the API ---- */
 
+static void look(const struct control_api *api)
+{
+	if (api->status)
+		control_status_look(api->status);
+}
+
 static void on_policies_changed(void *arg)
 {
-	(void)arg;
+	look(arg);
+}
+
+static void on_store_changed(void *arg, const struct eks_object *object)
+{
+	(void)object;
+	look(arg);
+}
+
+static void on_store_listed(void *arg)
+{
+	look(arg);
 }
 
 static void say_once(const struct control_api *api, char *last, size_t size, const char *why)
@@ -384,14 +401,18 @@ static void on_policies_state(void *arg, const struct kube_watch_state *state)
 static int make_parts(struct control_api *api)
 {
 	const struct control_api_options *o = &api->options;
-	const struct eks_store_events store = {.state = on_store_state};
+	const struct eks_store_events store = {
+		.changed = on_store_changed, .listed = on_store_listed, .state = on_store_state};
 	const struct kube_role_policies_events policies = {.changed = on_policies_changed,
 							   .state = on_policies_state};
 	const struct control_front_proxy_events proxy = {.said = o->said, .arg = o->arg};
 	int r = eks_store_new(o->loop, o->kube, &store, api, &api->store);
 
 	r = r ?: kube_role_policies_new(o->loop, o->kube, NULL, &policies, api, &api->policies);
-	return r ?: control_front_proxy_new(o->loop, o->kube, o->tls, &proxy, &api->front_proxy);
+	r = r ?: control_front_proxy_new(o->loop, o->kube, o->tls, &proxy, &api->front_proxy);
+	return r
+		       ?: control_status_new(o->loop, o->kube, api->store, api->policies,
+					     &api->cluster, &api->status);
 }
 
 static int make(struct control_api *api, const struct control_api_options *options,
@@ -445,6 +466,7 @@ struct control_api *control_api_free(struct control_api *api)
 	if (!api)
 		return NULL;
 	end_calls(api);
+	control_status_free(api->status);
 	control_front_proxy_free(api->front_proxy);
 	kube_role_policies_free(api->policies);
 	eks_store_free(api->store);
@@ -496,8 +518,23 @@ static void add_watch(const char *what, const struct kube_watch_state *state, st
 		  (unsigned long long)age);
 }
 
+static void add_status(const struct control_api *api, struct text *ret)
+{
+	const struct control_status_counts counts = control_status_counts(api->status);
+
+	text_add(ret, "# HELP podcred_control_status_total Writes of the status of associations.\n"
+		      "# TYPE podcred_control_status_total counter\n");
+	text_addf(ret, "podcred_control_status_total{result=\"written\"} %llu\n",
+		  (unsigned long long)counts.written);
+	text_addf(ret, "podcred_control_status_total{result=\"conflict\"} %llu\n",
+		  (unsigned long long)counts.conflicts);
+	text_addf(ret, "podcred_control_status_total{result=\"failed\"} %llu\n",
+		  (unsigned long long)counts.failed);
+}
+
 void control_api_metrics(struct control_api *api, struct text *ret)
 {
+	add_status(api, ret);
 	add_requests(api, ret);
 	add_watch("associations", eks_store_state(api->store), ret);
 	add_watch("role_policies", kube_role_policies_state(api->policies), ret);

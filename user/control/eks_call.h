@@ -9,6 +9,7 @@
 #include "control/eks_request.h"
 #include "control/eks_store.h"
 #include "control/front_proxy.h"
+#include "control/status.h"
 #include "http/desk.h"
 #include "kube/access_review.h"
 #include "kube/objects.h"
@@ -45,6 +46,7 @@ struct control_api {
 	struct eks_store *store;
 	struct kube_role_policies *policies;
 	struct control_front_proxy *front_proxy;
+	struct control_status *status;
 	LIST_HEAD(, eks_call) calls;
 	struct eks_calls waiting, listing; /* for the next list; for the one that is read */
 	struct kube_object_call *list;
