@@ -88,7 +88,7 @@ resolver_DEPS    := base net config identity http upstream kube kernel node
 agent_DEPS       := base crypto http credentials upstream libpodcred
 doctor_DEPS      := base net config identity http kernel node
 host_DEPS        := base
-daemon_DEPS      := base net config identity http kube credentials fetch broker control upstream kernel node resolver agent libpodcred
+daemon_DEPS      := base net config identity aws http kube credentials fetch broker control upstream kernel node resolver agent libpodcred
 cli_DEPS         := base net config http kube credentials fetch control kernel node resolver doctor host daemon
 
 # Every global symbol begins with one of these; in base and identity each file has its own.

@@ -44,6 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	MUST(strlen(cluster) < sizeof(cluster) && is_made_of(cluster, LETTERS "-_"));
 	if (broker_request_bearer(text, token) == 0)
 		MUST(*token && is_made_of(token, LETTERS "-_."));
+	if (broker_request_sts((const char *)data, size, token) == 0)
+		MUST(*token && is_made_of(token, LETTERS "-_."));
 	free(text);
 	return 0;
 }

@@ -147,6 +147,42 @@ static void test_bearer(void **state)
 	assert_int_equal(broker_request_bearer(large, token), -EINVAL);
 }
 
+static int sts(const char *form, char token[BROKER_TOKEN_SIZE])
+{
+	return broker_request_sts(form, strlen(form), token);
+}
+
+#define ACTION "Action=AssumeRoleWithWebIdentity"
+
+static void test_sts(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		ACTION,
+		"WebIdentityToken=a.b.c",
+		"Action=AssumeRole&WebIdentityToken=a.b.c",
+		ACTION "&WebIdentityToken=",
+		ACTION "&WebIdentityToken=a.b.c&WebIdentityToken=a.b.c",
+		ACTION "&WebIdentityToken=a%2eb.c",
+		ACTION "&Version=2010-01-01&WebIdentityToken=a.b.c",
+		ACTION "&Action=GetCallerIdentity&WebIdentityToken=a.b.c",
+	};
+	char token[BROKER_TOKEN_SIZE] = "untouched";
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		if (sts(bad[i], token) != -EINVAL)
+			fail_msg("accepted: %s", bad[i]);
+		assert_string_equal(token, "untouched");
+	}
+	assert_int_equal(sts(ACTION
+			     "&RoleArn=arn%3Aaws%3Aiam&Version=2011-06-15&WebIdentityToken=a.b-_.c"
+			     "&RoleSessionName=x",
+			     token),
+			 0);
+	assert_string_equal(token, "a.b-_.c");
+}
+
 static void test_identifiers(void **state)
 {
 	char a[BROKER_IDENTIFIER_SIZE], b[BROKER_IDENTIFIER_SIZE], arn[256];
@@ -176,6 +212,7 @@ int main(void)
 		cmocka_unit_test(test_route),  cmocka_unit_test(test_long_cluster),
 		cmocka_unit_test(test_bodies), cmocka_unit_test(test_bad_bodies),
 		cmocka_unit_test(test_bearer), cmocka_unit_test(test_identifiers),
+		cmocka_unit_test(test_sts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

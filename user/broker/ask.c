@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aws/sealed_keys.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/loop.h"
@@ -13,6 +14,8 @@
 #include "broker/bind.h"
 #include "broker/internal.h"
 #include "broker/request.h"
+#include "broker/signed.h"
+#include "broker/sts.h"
 #include "config/config.h"
 #include "fetch/fetch.h"
 #include "http/desk.h"
@@ -90,7 +93,10 @@ static void refuse(struct broker_ask *ask, enum broker_reason reason, const char
 	struct http_response resp = {};
 
 	tell(ask, &report);
-	broker_answer_refusal(&resp, reason, why);
+	if (ask->operation == BROKER_STS)
+		broker_sts_refuse(&resp, reason, why);
+	else
+		broker_answer_refusal(&resp, reason, why);
 	http_ticket_answer(ask->ticket, &resp);
 	ask_free(ask);
 }
@@ -277,6 +283,35 @@ static void answer_outcomes(struct broker_ask *ask)
 	ask_free(ask);
 }
 
+static struct broker_sealing sealing_of(const struct broker_ask *ask)
+{
+	const struct broker_options *o = &ask->broker->options;
+
+	return (struct broker_sealing){o->sealing, &o->config->credentials};
+}
+
+/* Keys for the caller itself. */
+static void answer_keys(struct broker_ask *ask, const struct broker_token *token)
+{
+	const struct broker_sealing sealing = sealing_of(ask);
+	time_t expires = time(NULL) + BROKER_KEYS_LIFE_S;
+	struct aws_sealed_keys keys = {};
+	struct http_response resp = {};
+	struct broker_report report;
+
+	if (broker_signed_issue(&sealing, token, expires, &keys) < 0) {
+		refuse(ask, BROKER_BROKEN, NULL);
+		return;
+	}
+	report = report_of(ask, BROKER_GRANTED, NULL);
+	report.access_key_id = keys.access_key_id;
+	tell(ask, &report);
+	broker_sts_grant(&resp, &keys, token, expires);
+	aws_sealed_keys_done(&keys);
+	http_ticket_answer(ask->ticket, &resp);
+	ask_free(ask);
+}
+
 static void use_caller(struct broker_ask *ask, const struct broker_token *token)
 {
 	const struct config_broker *config = &ask->broker->options.config->broker;
@@ -290,6 +325,8 @@ static void use_caller(struct broker_ask *ask, const struct broker_token *token)
 		refuse(ask, reason, NULL);
 	else if (reads)
 		answer_outcomes(ask);
+	else if (ask->operation == BROKER_STS)
+		answer_keys(ask, token);
 	else
 		judge_pod(ask);
 }
@@ -308,6 +345,30 @@ static void on_caller_verdict(void *arg, const struct broker_verdict *verdict)
 		use_caller(ask, &verdict->token);
 }
 
+static void judge_signer(struct broker_ask *ask, const char *authorization)
+{
+	const struct broker_sealing sealing = sealing_of(ask);
+	struct broker_signer signer = {};
+	enum broker_reason reason = broker_signed_verify(&sealing, http_ticket_ask(ask->ticket),
+							 authorization, time(NULL), &signer);
+
+	if (reason == BROKER_GRANTED)
+		use_caller(ask, &signer.token);
+	else
+		refuse(ask, reason, NULL);
+}
+
+/* The caller's own token, wherever it shows it. */
+static int token_of(const struct broker_ask *ask, const char *authorization,
+		    char ret[BROKER_TOKEN_SIZE])
+{
+	const struct http_ask *http = http_ticket_ask(ask->ticket);
+
+	if (ask->operation == BROKER_STS)
+		return broker_request_sts(http->body, http->body_len, ret);
+	return authorization ? broker_request_bearer(authorization, ret) : -EINVAL;
+}
+
 static void judge_caller(struct broker_ask *ask)
 {
 	char token[BROKER_TOKEN_SIZE];
@@ -315,7 +376,11 @@ static void judge_caller(struct broker_ask *ask)
 	size_t count;
 	const char *text = http_ask_get(http_ticket_ask(ask->ticket), "Authorization", &count);
 
-	if (count != 1 || broker_request_bearer(text, token) < 0)
+	if (count == 1 && ask->operation != BROKER_STS && broker_signed_is(text)) {
+		judge_signer(ask, text);
+		return;
+	}
+	if (count > 1 || token_of(ask, text, token) < 0)
 		refuse(ask, BROKER_NO_TOKEN, NULL);
 	else if (broker_reviews_ask(ask->broker->reviews, BROKER_FOR_CALLER, token,
 				    on_caller_verdict, ask, &verdict, &ask->wait))
@@ -345,6 +410,8 @@ static enum broker_reason read_request(struct broker_ask *ask, const struct http
 	char cluster[BROKER_CLUSTER_SIZE];
 
 	ask->operation = broker_request_route(http->method, http->target, cluster);
+	if (ask->operation == BROKER_STS)
+		return ask->broker->options.sealing ? BROKER_GRANTED : BROKER_NO_OPERATION;
 	if (strcmp(cluster, name) != 0)
 		return BROKER_OTHER_CLUSTER;
 	if (ask->operation == BROKER_ASSUMABLE)

@@ -64,6 +64,7 @@ void broker_handle(void *arg, struct http_ticket *ticket)
 	case BROKER_ASSUME_FOR_TOKEN:
 	case BROKER_ASSUME_FOR_POD:
 	case BROKER_ASSUMABLE:
+	case BROKER_STS:
 		broker_ask_begin(broker, ticket);
 		return;
 	case BROKER_HEALTHZ:

@@ -14,6 +14,7 @@
 #include "base/text.h"
 #include "broker/reason.h"
 
+struct aws_sealing;
 struct broker;
 struct config;
 struct fetch;
@@ -53,6 +54,7 @@ struct broker_options {
 	struct kube_client *kube;
 	struct fetch *fetch;
 	const struct config *config;
+	const struct aws_sealing *sealing; /* keys for agents that sign; NULL: none do */
 	struct broker_events events;
 };
 

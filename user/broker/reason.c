@@ -28,6 +28,17 @@ static const struct {
 			     {403, "MissingAuthenticationTokenException",
 			      "show the agent's own token: Authorization: Bearer TOKEN"}},
 	[BROKER_CALLER_REFUSED] = {"caller_refused", {UNKNOWN, "the caller's token is refused"}},
+	[BROKER_BAD_SIGNATURE] =
+		{"bad_signature",
+		 {403, "InvalidSignatureException",
+		  "the signature is not that of the keys, or not for this service and region"}},
+	[BROKER_CLOCK] =
+		{"clock",
+		 {403, "InvalidSignatureException",
+		  "Signature expired: it was made more than 15 minutes before or after now"}},
+	[BROKER_KEYS_EXPIRED] = {"keys_expired",
+				 {403, "ExpiredTokenException",
+				  "the keys have ended; get others by AssumeRoleWithWebIdentity"}},
 	[BROKER_CALLER_NOT_LISTED] =
 		{"caller_not_listed",
 		 {UNKNOWN,

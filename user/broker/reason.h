@@ -15,6 +15,9 @@ enum broker_reason {
 	/* who asks */
 	BROKER_NO_TOKEN, /* it shows nothing */
 	BROKER_CALLER_REFUSED, /* what it shows: expired, another audience, made up */
+	BROKER_BAD_SIGNATURE, /* SigV4 */
+	BROKER_CLOCK, /* signed too long ago, or too early */
+	BROKER_KEYS_EXPIRED, /* the keys that it was signed with */
 	BROKER_CALLER_NOT_LISTED, /* not a service account that may ask */
 	BROKER_CALLER_NOT_OF_POD, /* its token is not bound to a pod */
 	BROKER_CALLER_GONE, /* the pod of that token has ended, or is another one */

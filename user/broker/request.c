@@ -11,9 +11,11 @@
 #include "base/err.h"
 #include "yaml/read.h"
 
-#define LETTERS	  "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-#define TOKEN	  LETTERS "-_."
-#define MAX_NODES 64
+#define LETTERS	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+#define TOKEN	    LETTERS "-_."
+#define MAX_NODES   64
+#define STS_ACTION  "AssumeRoleWithWebIdentity"
+#define STS_VERSION "2011-06-15"
 
 /* ---- the path ---- */
 
@@ -164,4 +166,61 @@ int broker_request_bearer(const char *authorization, char ret[BROKER_TOKEN_SIZE]
 		return -EINVAL;
 	strcpy(ret, token);
 	return 0;
+}
+
+/* ---- the form of STS ---- */
+
+static bool begins(const char *pair, size_t len, const char *name)
+{
+	size_t n = strlen(name);
+
+	return len > n && !strncmp(pair, name, n) && pair[n] == '=';
+}
+
+static bool is(const char *value, size_t len, const char *want)
+{
+	return len == strlen(want) && !strncmp(value, want, len);
+}
+
+/* What is needed of a form has no escapes in it: whoever writes some is another client than those that are known. */
+static int take(const char *pair, size_t len, char *token, bool *ret_action)
+{
+	const char *value = memchr(pair, '=', len);
+	size_t value_len = value ? len - (size_t)(value + 1 - pair) : 0;
+
+	if (begins(pair, len, "Action")) {
+		*ret_action = is(value + 1, value_len, STS_ACTION);
+		return *ret_action ? 0 : -EINVAL;
+	}
+	if (begins(pair, len, "Version"))
+		return is(value + 1, value_len, STS_VERSION) ? 0 : -EINVAL;
+	if (!begins(pair, len, "WebIdentityToken"))
+		return 0;
+	if (*token || !value_len || value_len >= BROKER_TOKEN_SIZE)
+		return -EINVAL;
+	memcpy(token, value + 1, value_len);
+	token[value_len] = '\0';
+	return token[strspn(token, TOKEN)] ? -EINVAL : 0;
+}
+
+int broker_request_sts(const char *form, size_t len, char ret_token[BROKER_TOKEN_SIZE])
+{
+	char token[BROKER_TOKEN_SIZE] = "";
+	bool action = false;
+	int r = 0;
+
+	while (r == 0 && len) {
+		const char *end = memchr(form, '&', len);
+		size_t pair = end ? (size_t)(end - form) : len;
+
+		r = take(form, pair, token, &action);
+		form += pair + (end != NULL);
+		len -= pair + (end != NULL);
+	}
+	if (r == 0 && (!action || !*token))
+		r = -EINVAL;
+	if (r == 0)
+		strcpy(ret_token, token);
+	explicit_bzero(token, sizeof(token));
+	return r;
 }

@@ -36,3 +36,6 @@ int broker_request_body(enum broker_operation operation, const char *text, size_
 
 /* Of "Bearer TOKEN"; -EINVAL. */
 int broker_request_bearer(const char *authorization, char ret[BROKER_TOKEN_SIZE]);
+
+/* The token in a form of STS; -EINVAL: another action or version, no token, or not such a form. Role and session name are not looked at. */
+int broker_request_sts(const char *form, size_t len, char ret_token[BROKER_TOKEN_SIZE]);

@@ -106,6 +106,8 @@ int cmd_broker(const struct cli_command *self, int argc, char **argv)
 		{"certificate", "FILE", "of the server, with those that vouch for it (PEM)",
 		 &broker.certificate, NULL, NULL},
 		{"key", "FILE", "its private key (PEM)", &broker.key, NULL, NULL},
+		{"sealing-keys", "FILE", "master keys for agents that sign, as that of EKS",
+		 &broker.sealing, NULL, NULL},
 		{"insecure", NULL, "without TLS, on loopback only: for tests", NULL, &insecure,
 		 NULL},
 		{"kubeconfig", "FILE", "the Kubernetes API (default in a pod: its service account)",

@@ -12,15 +12,18 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "aws/sealed_keys.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "base/secret.h"
 #include "broker/broker.h"
 #include "daemon/broker_door.h"
 #include "daemon/landlock.h"
 #include "daemon/privileges.h"
 #include "daemon/sandbox.h"
+#include "daemon/sandbox_fetch.h"
 #include "daemon/signals.h"
 #include "fetch/fetch.h"
 #include "fetch/trust.h"
@@ -29,6 +32,7 @@
 #include "kube/kubeconfig.h"
 #include "upstream/upstream.h"
 
+#define SEALING_MAX   4096
 #define REREAD_NS     (30 * CLOCK_S)
 #define DRAIN_NS      (8 * CLOCK_S)
 #define DRAIN_LOOK_NS (100 * CLOCK_MS)
@@ -44,6 +48,7 @@ struct daemon_broker {
 	struct broker *broker;
 	struct broker_door_options door_options;
 	struct broker_door door;
+	struct aws_sealing *sealing; /* NULL: no agent signs */
 	struct loop_timer *reread, *drain;
 	uint64_t drain_until_ns; /* 0: not yet */
 };
@@ -161,7 +166,8 @@ static int open_loop(struct daemon_broker *d, struct pc_err *err)
 
 /* ---- who we are ---- */
 
-static bool runs_programs(const struct daemon_broker *d)
+/* It executes nothing, as it is asked by machines that may be taken over. */
+static int check_programs(const struct daemon_broker *d, struct pc_err *err)
 {
 	const struct config_credentials *c = &d->options->config->credentials;
 	bool runs = kube_config_runs_programs(d->kube_config);
@@ -169,7 +175,12 @@ static bool runs_programs(const struct daemon_broker *d)
 	for (size_t i = 0; i < c->n_node; i++)
 		runs = runs || c->node[i].kind == CONFIG_NODE_EXEC ||
 		       (c->node[i].kind == CONFIG_NODE_FILE && fetch_profile_runs_program(c, i));
-	return runs;
+	return runs ? pc_err_set(
+			      err, -EINVAL,
+			      "the broker executes no programs; remove exec from "
+			      "nodeCredentials, credential_process from the profile, or the exec "
+			      "plugin from the kubeconfig")
+		    : 0;
 }
 
 static int drop(const struct daemon_broker *d, struct pc_err *err)
@@ -184,12 +195,15 @@ static int drop(const struct daemon_broker *d, struct pc_err *err)
 	return r;
 }
 
-static void confine(const struct daemon_broker *d)
+static void confine(void)
 {
-	int r = SANDBOX_REFUSES ? daemon_landlock_read_only(runs_programs(d)) : 0;
+	int r = SANDBOX_REFUSES ? daemon_landlock_read_only(false) : 0;
 
 	if (r < 0)
 		log_debug("no Landlock: %s", strerror(-r));
+	r = daemon_sandbox_service_enter(SANDBOX_REFUSES);
+	if (r < 0)
+		log_warn("no seccomp filter: %s; the broker runs without one", strerror(-r));
 	if (geteuid() == 0)
 		log_warn("broker runs as root, though without capabilities; give it a user of its "
 			 "own with --user");
@@ -257,6 +271,22 @@ static int make_fetch(struct daemon_broker *d, struct pc_err *err)
 	return r < 0 ? pc_err_set(err, r, "no memory") : 0;
 }
 
+static int read_sealing(struct daemon_broker *d, struct pc_err *err)
+{
+	const char *path = d->options->sealing;
+	_cleanup_secret_ char *text = NULL;
+	size_t len = 0;
+	int r = path ? secret_read(path, SEALING_MAX, &text, &len) : 0;
+
+	if (r < 0)
+		return pc_err_set(err, r, "cannot read %s: %s; check the path and its permissions",
+				  path, strerror(-r));
+	if (!path)
+		return 0;
+	r = aws_sealing_parse(text, len, &d->sealing, err);
+	return r < 0 ? pc_err_prefix(err, r, "%s", path) : 0;
+}
+
 static int make_broker(struct daemon_broker *d, struct pc_err *err)
 {
 	const struct broker_options options = {
@@ -264,6 +294,7 @@ static int make_broker(struct daemon_broker *d, struct pc_err *err)
 		.kube = d->kube,
 		.fetch = d->fetch,
 		.config = d->options->config,
+		.sealing = d->sealing,
 		.events = {.arg = d, .said = on_said, .answered = on_answered},
 	};
 	int r = broker_new(&options, &d->broker);
@@ -283,15 +314,17 @@ static int start(struct daemon_broker *d, struct pc_err *err)
 {
 	int r = find_api(d, err);
 
+	r = r ?: check_programs(d, err);
 	r = r ?: drop(d, err);
 	if (r < 0)
 		return r;
 	r = log_start(); /* its thread has no more rights than we have now */
 	if (r < 0)
 		return pc_err_set(err, r, "cannot start a thread: %s", strerror(-r));
-	confine(d);
+	confine();
 	r = make_kube(d, err);
 	r = r ?: make_fetch(d, err);
+	r = r ?: read_sealing(d, err);
 	r = r ?: make_broker(d, err);
 	return r ?: open_door(d, err);
 }
@@ -302,6 +335,7 @@ static void finish(struct daemon_broker *d)
 	broker_free(d->broker);
 	fetch_trust_free(d->trust);
 	fetch_free(d->fetch);
+	aws_sealing_free(d->sealing);
 	kube_client_free(d->kube);
 	kube_config_free(d->kube_config);
 	http_client_free(d->http);

@@ -15,6 +15,7 @@ struct daemon_broker_options {
 	size_t n_listen;
 	struct net_addr health; /* probes and metrics, without TLS */
 	const char *certificate, *key; /* PEM files; NULL: insecure, on loopback only */
+	const char *sealing; /* file with keys for agents that sign; NULL: none do */
 	const char *kubeconfig,
 		*context; /* NULL: the service account of the own pod, if this is one */
 	const char *user; /* switch to that user, a name or a number; NULL: stay who we are */

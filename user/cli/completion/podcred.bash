@@ -15,7 +15,7 @@ _podcred() {
     return
   fi
   case $prev in
-  --config | --pods | --kubeconfig | --associations | --token-key | --jwks | --metrics | --node-metrics | --certificate | --key | --fetch-socket | --socket | --convert | --file)
+  --config | --pods | --kubeconfig | --associations | --token-key | --jwks | --metrics | --node-metrics | --certificate | --key | --sealing-keys | --fetch-socket | --socket | --convert | --file)
     mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     return
     ;;
@@ -45,7 +45,7 @@ _podcred() {
   resolve) options="--config --pods --kubeconfig --context --node --metrics --kubepods --fetch-socket --standby --conflict-seconds --pin-dir $log" ;;
   serve) options="--config --agent --metrics-address --associations --node-metrics --user --token-key --fetch-socket --fetch-user --pod-uid --handover --require-authorization --jwks $log" ;;
   fetch) options="--socket --config --associations --kubeconfig --context --node --user $log" ;;
-  broker) options="--config --listen --health --certificate --key --insecure --kubeconfig --context --user $log" ;;
+  broker) options="--config --listen --health --certificate --key --sealing-keys --insecure --kubeconfig --context --user $log" ;;
   control) options="--config --listen --health --certificate --key --kubeconfig --context --user $log" ;;
   status) options='--kubepods --json --pin-dir' ;;
   pods | peers | flows | targets) options='--json --pin-dir' ;;
