@@ -113,7 +113,7 @@ agent_PREFIX       := agent_
 doctor_PREFIX      := doctor_
 host_PREFIX        := host_
 daemon_PREFIX      := daemon_
-cli_PREFIX         := cli_ cmd_ main pia_
+cli_PREFIX         := cli_ cmd_ main migrate_ pia_
 
 http_API        := client.h desk.h path.h request.h response.h server.h tls.h
 upstream_API    := upstream.h message.h

@@ -2,7 +2,11 @@
 #include "cli/api.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/loop.h"
@@ -70,6 +74,77 @@ void cli_api_close(struct cli_api *api)
 	kube_client_free(api->client);
 	http_client_free(api->http);
 	loop_free(api->loop);
+}
+
+/* As kubectl does, but for a list of files, which it would merge. */
+static int find_kubeconfig(const char *given, char ret[PATH_MAX], struct pc_err *err)
+{
+	const char *env = getenv("KUBECONFIG"), *home = getenv("HOME");
+
+	ret[0] = '\0';
+	if (given || (env && *env && !strchr(env, ':'))) {
+		snprintf(ret, PATH_MAX, "%s", given ?: env);
+		return 0;
+	}
+	if (env && *env)
+		return pc_err_set(err, -EINVAL,
+				  "KUBECONFIG names several files; give --kubeconfig with one");
+	if (home && (size_t)snprintf(ret, PATH_MAX, "%s/.kube/config", home) < PATH_MAX &&
+	    access(ret, F_OK) == 0)
+		return 0;
+	ret[0] = '\0';
+	return 0;
+}
+
+int cli_api_open_any(const char *given, const char *context, struct cli_api *ret,
+		     struct pc_err *err)
+{
+	char path[PATH_MAX];
+	int r = find_kubeconfig(given, path, err);
+
+	*ret = (struct cli_api){};
+	if (r < 0)
+		return r;
+	r = cli_api_open(path[0] ? path : NULL, context, ret, err);
+	return r == -ENOENT && !path[0]
+		       ? pc_err_set(err, r, "there is no kubeconfig; give --kubeconfig")
+		       : r;
+}
+
+static void on_answer(void *arg, const struct kube_object_result *result)
+{
+	struct cli_answer *answer = arg;
+
+	answer->outcome = result->outcome;
+	answer->object = json_incref((json_t *)result->object);
+	snprintf(answer->why, sizeof(answer->why), "%s", result->why);
+	cli_api_done(answer->api, NULL);
+}
+
+void cli_answer_done(struct cli_answer *answer)
+{
+	json_decref(answer->object);
+	answer->object = NULL;
+}
+
+int cli_api_ask(struct cli_api *api, struct kube_object_request request, struct cli_answer *ret,
+		struct pc_err *err)
+{
+	struct kube_object_call *call;
+	int r;
+
+	cli_answer_done(ret);
+	ret->api = api;
+	request.done = on_answer;
+	request.arg = ret;
+	r = kube_object_start(api->client, &request, &call, err);
+	if (r < 0)
+		return r;
+	r = cli_api_wait(api);
+	if (r == 0 && !api->trouble[0])
+		return 0;
+	kube_object_cancel(call);
+	return pc_err_set(err, -EIO, "%s", api->trouble[0] ? api->trouble : strerror(-r));
 }
 
 static void on_listed(void *arg)

@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "credentials/associations.h"
+#include "kube/objects.h"
 #include "kube/watch.h"
 
 struct http_client;
@@ -24,6 +25,23 @@ struct cli_api {
 int cli_api_open(const char *kubeconfig, const char *context, struct cli_api *ret,
 		 struct pc_err *err);
 void cli_api_close(struct cli_api *api);
+
+/* The same for people, who have a kubeconfig where kubectl looks for it: given, KUBECONFIG, ~/.kube/config, or in a pod. */
+int cli_api_open_any(const char *given, const char *context, struct cli_api *ret,
+		     struct pc_err *err);
+
+/* One answer. All zero: none yet. */
+struct cli_answer {
+	enum kube_outcome outcome;
+	json_t *object; /* KUBE_DONE */
+	char why[1200];
+	struct cli_api *api;
+};
+
+/* done and arg of the request are set here. 0: there is an answer, of whatever outcome. Frees the one before. */
+int cli_api_ask(struct cli_api *api, struct kube_object_request request, struct cli_answer *ret,
+		struct pc_err *err);
+void cli_answer_done(struct cli_answer *answer);
 
 /* Until cli_api_done(), or for fifteen seconds. -errno of the loop. */
 int cli_api_wait(struct cli_api *api);

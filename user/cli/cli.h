@@ -110,6 +110,7 @@ int cmd_explain(const struct cli_command *self, int argc, char **argv);
 int cmd_doctor(const struct cli_command *self, int argc, char **argv);
 int cmd_association(const struct cli_command *self, int argc, char **argv);
 int cmd_associate(const struct cli_command *self, int argc, char **argv);
+int cmd_migrate(const struct cli_command *self, int argc, char **argv);
 int cmd_trust_policy(const struct cli_command *self, int argc, char **argv);
 int cmd_check_config(const struct cli_command *self, int argc, char **argv);
 int cmd_version(const struct cli_command *self, int argc, char **argv);

@@ -35,6 +35,7 @@ const struct cli_command cli_commands[] = {
 	 "associations, with the options of \"aws eks\": create, list, describe, ..."},
 	{"associate-service-account-role", cmd_associate,
 	 "association create, as older guides call it"},
+	{"migrate", cmd_migrate, "annotations of IRSA, kube2iam and kiam as associations"},
 	{"trust-policy", cmd_trust_policy, "the trust policy that a role needs"},
 	{"check-config", cmd_check_config, "check configuration files, change nothing"},
 	{"version", cmd_version, "version of podcred and libbpf"},

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Associations as objects of the API, by a kubeconfig. */
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/timestamp.h"
@@ -19,57 +17,27 @@
 struct session {
 	const struct pia *pia;
 	struct cli_api api;
-	/* what was answered last */
-	enum kube_outcome outcome;
-	json_t *object;
-	char why[1200];
+	struct cli_answer answer; /* the last one */
 	char name_space[64], name[EKS_NAME_SIZE]; /* of the association, when it was found */
 };
 
 static void session_done(struct session *s)
 {
-	json_decref(s->object);
+	cli_answer_done(&s->answer);
 	cli_api_close(&s->api);
 }
 
 /* ---- one request ---- */
 
-static void on_answer(void *arg, const struct kube_object_result *result)
-{
-	struct session *s = arg;
-
-	s->outcome = result->outcome;
-	s->object = json_incref((json_t *)result->object);
-	snprintf(s->why, sizeof(s->why), "%s", result->why);
-	cli_api_done(&s->api, NULL);
-}
-
-/* The outcome, and what it brought, are in s; an error: there is no answer. */
 static int ask(struct session *s, struct kube_object_request request, struct pc_err *err)
 {
-	struct kube_object_call *call;
-	int r;
-
 	request.kind = &kube_kind_association;
-	request.done = on_answer;
-	request.arg = s;
-	json_decref(s->object);
-	s->object = NULL;
-	r = kube_object_start(s->api.client, &request, &call, err);
-	if (r < 0)
-		return r;
-	r = cli_api_wait(&s->api);
-	if (r < 0 || s->api.trouble[0]) {
-		kube_object_cancel(call);
-		return pc_err_set(err, -EIO, "%s",
-				  s->api.trouble[0] ? s->api.trouble : strerror(-r));
-	}
-	return 0;
+	return cli_api_ask(&s->api, request, &s->answer, err);
 }
 
 static int check(const struct session *s, struct pc_err *err)
 {
-	return s->outcome == KUBE_DONE ? 0 : pc_err_set(err, -EIO, "%s", s->why);
+	return s->answer.outcome == KUBE_DONE ? 0 : pc_err_set(err, -EIO, "%s", s->answer.why);
 }
 
 /* ---- which association ---- */
@@ -99,7 +67,7 @@ static int find_id(struct session *s, struct pc_err *err)
 
 	if (r < 0)
 		return r;
-	json_array_foreach (json_object_get(s->object, "items"), i, item)
+	json_array_foreach (json_object_get(s->answer.object, "items"), i, item)
 		if (eks_id_of(metadata(item, "uid"), id) == 0 && !strcmp(id, s->pia->id))
 			found = item;
 	if (!found)
@@ -121,7 +89,7 @@ static struct kube_object_request one(const struct session *s, enum kube_verb ve
 					    .strict = true};
 }
 
-/* As it is now, into s->object. */
+/* As it is now, into s->answer.object. */
 static int get(struct session *s, struct pc_err *err)
 {
 	int r;
@@ -155,7 +123,7 @@ static int create(struct session *s, struct pc_err *err)
 			   "namespace", s->pia->name_space, "spec", spec);
 	request.body = object;
 	r = ask(s, request, err);
-	if (r == 0 && s->outcome == KUBE_EXISTS)
+	if (r == 0 && s->answer.outcome == KUBE_EXISTS)
 		return pc_err_set(err, -EEXIST,
 				  "there is an association of %s/%s already; podcred association "
 				  "update changes it",
@@ -169,7 +137,7 @@ static json_t *patch_of(const struct session *s)
 
 	timestamp_format(time(NULL), now);
 	return json_pack("{s{ss s{ss}} sO}", "metadata", "resourceVersion",
-			 metadata(s->object, "resourceVersion"), "annotations",
+			 metadata(s->answer.object, "resourceVersion"), "annotations",
 			 EKS_MODIFIED_ANNOTATION, now, "spec", s->pia->changes);
 }
 
@@ -184,7 +152,7 @@ static int update(struct session *s, struct pc_err *err)
 		return r;
 	named.name_space = s->name_space;
 	named.service_account = s->name;
-	r = pia_change(&named, json_object_get(s->object, "spec"), &spec, err);
+	r = pia_change(&named, json_object_get(s->answer.object, "spec"), &spec, err);
 	if (r < 0)
 		return r;
 	patch = patch_of(s);
@@ -202,14 +170,14 @@ static int delete_one(struct session *s, struct pc_err *err)
 
 	if (r < 0)
 		return r;
-	before = json_incref(s->object);
+	before = json_incref(s->answer.object);
 	request = one(s, KUBE_DELETE);
 	request.uid = metadata(before, "uid");
 	r = ask(s, request, err) ?: check(s, err);
 	if (r < 0)
 		return r;
-	json_decref(s->object);
-	s->object = TAKE_PTR(before);
+	json_decref(s->answer.object);
+	s->answer.object = TAKE_PTR(before);
 	return 0;
 }
 
@@ -220,7 +188,7 @@ static json_t *show_list(const struct session *s)
 	const json_t *item;
 	size_t i;
 
-	json_array_foreach (json_object_get(s->object, "items"), i, item)
+	json_array_foreach (json_object_get(s->answer.object, "items"), i, item)
 		if (!account || !strcmp(metadata(item, "name"), account))
 			json_array_append_new(shown, pia_show(s->pia, item, true));
 	return json_pack("{so}", "associations", shown);
@@ -236,42 +204,17 @@ static int run(struct session *s, json_t **ret, struct pc_err *err)
 	int r = verbs[s->pia->verb](s, err);
 
 	if (r == 0)
-		*ret = s->pia->verb == PIA_LIST ? show_list(s) : pia_answer(s->pia, s->object);
+		*ret = s->pia->verb == PIA_LIST ? show_list(s)
+						: pia_answer(s->pia, s->answer.object);
 	return r;
-}
-
-/* ---- which server ---- */
-
-/* As kubectl looks for it, but for a list of files, which it would merge. */
-static int find_kubeconfig(const char *given, char ret[PATH_MAX], struct pc_err *err)
-{
-	const char *env = getenv("KUBECONFIG"), *home = getenv("HOME");
-
-	ret[0] = '\0';
-	if (given || (env && *env && !strchr(env, ':'))) {
-		snprintf(ret, PATH_MAX, "%s", given ?: env);
-		return 0;
-	}
-	if (env && *env)
-		return pc_err_set(err, -EINVAL,
-				  "KUBECONFIG names several files; give --kubeconfig with one");
-	if (home && (size_t)snprintf(ret, PATH_MAX, "%s/.kube/config", home) < PATH_MAX &&
-	    access(ret, F_OK) == 0)
-		return 0;
-	ret[0] = '\0';
-	return 0;
 }
 
 int pia_by_api(const struct pia *pia, json_t **ret, struct pc_err *err)
 {
 	_cleanup_(session_done) struct session s = {.pia = pia};
-	char path[PATH_MAX];
-	int r = find_kubeconfig(pia->kubeconfig, path, err);
+	int r = cli_api_open_any(pia->kubeconfig, pia->context, &s.api, err);
 
-	if (r < 0)
-		return r;
-	r = cli_api_open(path[0] ? path : NULL, pia->context, &s.api, err);
-	if (r == -ENOENT && !path[0])
+	if (r == -ENOENT && !pia->kubeconfig)
 		return pc_err_set(err, r,
 				  "there is no kubeconfig; give --kubeconfig, or --file on a "
 				  "machine without a cluster");

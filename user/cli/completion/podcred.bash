@@ -5,7 +5,7 @@
 _podcred() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} options
   local commands='load unload run resolve serve fetch broker control status trace metrics pods peers flows targets ready host features
-    explain doctor association associate-service-account-role trust-policy check-config version help'
+    explain doctor association associate-service-account-role migrate trust-policy check-config version help'
   local place='--config --agent --cgroup --kubepods --create --force --agent-cgroup --pin-dir'
   local log='--log-json --debug'
 
@@ -32,7 +32,7 @@ _podcred() {
     mapfile -t COMPREPLY < <(compgen -W 'pod serviceAccount eks' -- "$cur")
     return
     ;;
-  --cluster-name | --namespace | --association-id | --resource-arn | --role-arn | --target-role-arn | --external-id | --policy | --duration-seconds | --tags | --tag-keys) return ;;
+  --cluster-name | --namespace | --association-id | --resource-arn | --role-arn | --target-role-arn | --external-id | --policy | --base-role-arn | --duration-seconds | --tags | --tag-keys) return ;;
   --source)
     mapfile -t COMPREPLY < <(compgen -W 'sts webIdentity eksAuth' -- "$cur")
     return
@@ -57,6 +57,7 @@ _podcred() {
   host) options='--root --dir --config --agent --cgroup --kubepods --agent-cgroup --pin-dir --without --best-effort --json' ;;
   features) options='--json' ;;
   association | associate-service-account-role) options='--cluster-name --namespace --service-account --association-id --resource-arn --role-arn --target-role-arn --external-id --policy --disable-session-tags --no-disable-session-tags --duration-seconds --session-name --tags --tag-keys --kubeconfig --context --file --discard-comments --config' ;;
+  migrate) options='--kubeconfig --context --namespace --config --base-role-arn' ;;
   trust-policy) options='--config --associations --kubeconfig --context --service-account --source --principal --issuer --convert' ;;
   check-config) options='--associations' ;;
   version) options= ;;
