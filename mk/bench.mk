@@ -8,7 +8,8 @@ $(O)/bench/%: tests/bench/%.c $(O)/libpodcred.a | $(O)/.deps-bench
 	$(call msg,CC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE_CFLAGS) -O2 -g $(lib_INC) -Iuser -Ibpf/api -MMD -MP -MF $@.d -o $@ $< \
-		$(O)/libpodcred.a -lbpf -lelf -lz
+		$(O)/libpodcred.a -lbpf -lelf -lz $(BENCH_LIBS)
+$(O)/bench/ask: BENCH_LIBS := -lcurl -pthread
 -include $(BENCH_TOOLS:=.d)
 
 .PHONY: bench docs/bench
@@ -25,6 +26,10 @@ bench-fetch: all $(BENCH_TOOLS) | $(O)/.deps-bench $(O)/.deps-test ## credential
 
 docs/bench/fetch.md: all $(BENCH_TOOLS) | $(O)/.deps-bench $(O)/.deps-test
 	$(Q)O=$(abspath $(O)) tests/bench/fetch.sh --markdown >$@.tmp && mv $@.tmp $@
+
+.PHONY: bench-broker
+bench-broker: all $(BENCH_TOOLS) | $(O)/.deps-bench $(O)/.deps-test ## answers of podcred broker, cached and not (PODS, MS)
+	$(Q)O=$(abspath $(O)) tests/bench/broker.sh
 
 docs/bench: bench ## the same, and the results become those of docs/bench
 	$(Q)cp $(BENCH_OUT)/*.svg $(BENCH_OUT)/results.json $(BENCH_OUT)/results.md $@

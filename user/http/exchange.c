@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Connections and requests, as libmicrohttpd reports them. */
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -51,12 +53,23 @@ static void end_conn(struct http_server *server, struct conn *conn)
 	http_conns_remove(&server->conns, conn);
 }
 
+/* An answer over TLS is more than one segment, and the last one is not to wait until the client, who waits for it, has
+ * acknowledged the others: up to 40 ms later. */
+static void send_at_once(int fd)
+{
+	int on = 1;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
 void http_exchange_on_connection(void *cls, struct MHD_Connection *connection,
 				 void **socket_context, enum MHD_ConnectionNotificationCode toe)
 {
 	struct http_server *server = cls;
 
 	if (toe != MHD_CONNECTION_NOTIFY_CLOSED) {
+		if (server->options.tls)
+			send_at_once(fd_of(connection));
 		*socket_context = admit(server, fd_of(connection));
 		return;
 	}
