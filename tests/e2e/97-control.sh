@@ -113,4 +113,13 @@ check 'each write has a line in the log' grep -q \
   'association_api operation=CreatePodIdentityAssociation status=200 user=alice door=aggregated .*service_account=web association_id=a-' "$DIR/control.log"
 control_stop
 same 'it ends well' 0 $?
+
+# ---- whom to believe cannot be read ----
+put_front_proxy '"client'
+control_begin
+check 'names that are no list are said' eventually 10 grep -q 'requestheader-allowed-names of ConfigMap .* is no list' "$DIR/control.log"
+same 'and are not everybody' '403 MissingAuthenticationTokenException' \
+  "$(direct "${proxy_key[@]}" -H 'X-Remote-User: alice' "$ALL")"
+put_front_proxy '["client"]'
+check 'until they are mended' eventually 10 is_ready
 tap_done

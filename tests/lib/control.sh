@@ -38,6 +38,15 @@ free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1
 api() { curl -sSf --unix-socket "$KUBE/control" -d "$1" http://control/ >"$DIR/api.out" || fail "api: $1: $(cat "$DIR/api.out")"; }
 put() { api "{\"put\": $1}"; }
 
+# put_front_proxy ALLOWED: whom control is to believe, as the API server writes it down
+put_front_proxy() {
+  put "$(jq -n --rawfile ca "$DIR/ca.pem" --arg allowed "$1" '{kind: "ConfigMap", apiVersion: "v1",
+    metadata: {name: "extension-apiserver-authentication", namespace: "kube-system"},
+    data: {"requestheader-client-ca-file": $ca, "requestheader-allowed-names": $allowed,
+      "requestheader-username-headers": "[\"X-Remote-User\"]", "requestheader-group-headers": "[\"X-Remote-Group\"]",
+      "requestheader-extra-headers-prefix": "[\"X-Remote-Extra-\"]"}}')"
+}
+
 control_down() {
   [ ${#PIDS[@]} -eq 0 ] || kill "${PIDS[@]}" 2>/dev/null
   wait
@@ -51,11 +60,7 @@ control_up() {
   trap 'exit 1' INT TERM
   "$CONTROL_ROOT/tests/fake/certs.sh" "$DIR"
   started "$DIR/kubeapi.log" '^ready' python3 "$CONTROL_ROOT/tests/kube/kubeapi.py" "$KUBE"
-  put "$(jq -n --rawfile ca "$DIR/ca.pem" '{kind: "ConfigMap", apiVersion: "v1",
-    metadata: {name: "extension-apiserver-authentication", namespace: "kube-system"},
-    data: {"requestheader-client-ca-file": $ca, "requestheader-allowed-names": "[\"client\"]",
-      "requestheader-username-headers": "[\"X-Remote-User\"]", "requestheader-group-headers": "[\"X-Remote-Group\"]",
-      "requestheader-extra-headers-prefix": "[\"X-Remote-Extra-\"]"}}')"
+  put_front_proxy '["client"]'
   put '{"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "shop"}}'
   put '{"kind": "PodIdentityRolePolicy", "apiVersion": "podcred.io/v1alpha1", "metadata": {"name": "shop"},
     "spec": {"namespaces": ["shop"], "roleArns": ["arn:aws:iam::111122223333:role/*"]}}'
@@ -69,11 +74,15 @@ YAML
 
 is_ready() { curl -sf "$HEALTH/readyz"; }
 
-control_start() {
+control_begin() {
   "$PODCRED" control --config "$DIR/config.yaml" --listen "${CONTROL#*//}" --health "${HEALTH#*//}" --certificate "$DIR/ok.pem" \
     --key "$DIR/ok.key" --kubeconfig "$KUBE/kubeconfig" "$@" >"$DIR/control.log" 2>&1 &
   CONTROL_PID=$!
   PIDS+=("$CONTROL_PID")
+}
+
+control_start() {
+  control_begin "$@"
   eventually 10 is_ready || fail "control is not ready: $(cat "$DIR/control.log")"
 }
 

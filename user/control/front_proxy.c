@@ -68,41 +68,62 @@ static void say(const struct control_front_proxy *p, bool bad, const char *line)
 	p->events.said(p->events.arg, bad, line);
 }
 
-/* An array of texts, or NULL. */
-static json_t *read_names(const json_t *data, const char *key)
+static void say_unreadable(const struct control_front_proxy *p, const char *key)
 {
-	const json_t *value = json_object_get(data, key);
-	const char *text = json_string_value(value);
-	json_t *names = text ? json_loads(text, 0, NULL) : NULL;
+	char line[200];
+
+	snprintf(line, sizeof(line),
+		 "%s of ConfigMap kube-system/extension-apiserver-authentication is no list of "
+		 "texts; what was "
+		 "known before stays in force",
+		 key);
+	say(p, true, line);
+}
+
+static bool is_list_of_texts(const json_t *names)
+{
 	const json_t *name;
 	size_t i;
 
-	json_array_foreach (names, i, name) {
-		if (json_is_string(name))
-			continue;
-		json_decref(names);
-		return NULL;
-	}
-	if (json_is_array(names))
-		return names;
-	json_decref(names);
-	return NULL;
+	json_array_foreach (names, i, name)
+		if (!json_is_string(name))
+			return false;
+	return json_is_array(names);
 }
 
-static void believe(struct control_front_proxy *p, const json_t *data)
+/* An array of texts; NULL: there is none. False: there is something else. */
+static bool read_names(const json_t *data, const char *key, json_t **ret)
 {
-	const char *authority =
-		json_string_value(json_object_get(data, "requestheader-client-ca-file"));
+	const char *text = json_string_value(json_object_get(data, key));
+
+	*ret = text && *text ? json_loads(text, 0, NULL) : NULL;
+	return !text || !*text || is_list_of_texts(*ret);
+}
+
+/* All of them or none: an empty list of allowed names is everybody. */
+static bool read_all_names(struct control_front_proxy *p, const json_t *data)
+{
+	json_t *names[NAMES];
+	const char *bad = NULL;
+
+	for (size_t i = 0; i < NAMES; i++)
+		if (!read_names(data, keys[i], &names[i]))
+			bad = keys[i];
+	for (size_t i = 0; i < NAMES; i++) {
+		json_decref(bad ? names[i] : p->names[i]);
+		if (!bad)
+			p->names[i] = names[i];
+	}
+	if (bad && !p->failing)
+		say_unreadable(p, bad);
+	return !bad;
+}
+
+static void believe_authority(struct control_front_proxy *p, const char *authority)
+{
 	struct pc_err err = {};
 
-	for (size_t i = 0; i < NAMES; i++) {
-		json_decref(p->names[i]);
-		p->names[i] = read_names(data, keys[i]);
-	}
-	p->known = true;
-	if (authority && p->authority && !strcmp(authority, p->authority))
-		return;
-	if (!authority && !p->authority)
+	if (authority ? p->authority && !strcmp(authority, p->authority) : !p->authority)
 		return;
 	if (http_tls_set_clients(p->tls, authority, &err) < 0) {
 		say(p, true, err.msg);
@@ -115,6 +136,16 @@ static void believe(struct control_front_proxy *p, const json_t *data)
 		      : "the API server has no proxy whose requests could be believed");
 }
 
+static bool believe(struct control_front_proxy *p, const json_t *data)
+{
+	if (!read_all_names(p, data))
+		return false;
+	p->known = true;
+	believe_authority(p,
+			  json_string_value(json_object_get(data, "requestheader-client-ca-file")));
+	return true;
+}
+
 static void on_map(void *arg, const struct kube_object_result *result)
 {
 	struct control_front_proxy *p = arg;
@@ -122,7 +153,7 @@ static void on_map(void *arg, const struct kube_object_result *result)
 
 	p->call = NULL;
 	if (ok)
-		believe(p, json_object_get(result->object, "data"));
+		ok = believe(p, json_object_get(result->object, "data"));
 	else if (!p->failing)
 		say(p, true, result->why);
 	p->failing = !ok;
