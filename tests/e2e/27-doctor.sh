@@ -130,7 +130,7 @@ as_resolver() {
 check "with the resolver's capabilities: exit status 0" as_resolver
 same "with the resolver's capabilities: nothing to say" '' "$(findings)"
 same "with the resolver's capabilities: skipped is what they do not allow" \
-  'kernel agent-process probe-packet' \
+  'kernel agent-process fetch-process probe-packet' \
   "$(jq -r '[.[] | select(.result == "skip") | .check] | join(" ")' "$ENV_TMP/report")"
 check 'and says so' grep -q 'takes CAP_PERFMON' <(text_of kernel)
 in_pod web sleep 1000 &

@@ -233,9 +233,20 @@ check_not 'its own user cannot read its memory' setpriv --reuid "$FETCH_UID" --c
 # shellcheck disable=SC2016 # awk's
 check 'its secrets are not swapped out' awk '/^VmLck:/ { exit $2 < 64 }' "$PROC/status"
 same 'it dumps no core' '0 0' "$(awk '/core file size/ { print $5, $6 }' "$PROC/limits")"
+doctor() { in_node "$PODCRED" doctor --no-probe --pin-dir "$PIN_DIR" | sed -n 's/^\([a-z]*\)  *fetch-process  */\1 /p'; }
+CONFINED='no capabilities, bounding set empty, no_new_privs, seccomp filter, not dumpable, [1-9][0-9]* kB of memory locked, .*Landlock'
+# doctor_is LINE: an extended regular expression
+doctor_is() { grep -qxE "$1.*" <(doctor) || { note "$(doctor)" && false; }; }
+check 'doctor shows what is in force' doctor_is "ok pid $FETCH_PID, uid $FETCH_UID: $CONFINED"
+setpriv --reuid "$FETCH_UID" --regid "$FETCH_UID" --clear-groups sleep 60 &
+other=$!
+check 'and another process of its user' wait_for 10 doctor_is "warn pid $FETCH_PID, uid $FETCH_UID: shares its user with 1 other process;"
+kill $other
+wait $other 2>/dev/null
 
 # ---- podcred run: all of it ----
 fetch_stop
+check 'doctor: there is no fetch' doctor_is 'warn no podcred fetch is connected to the agent; start podcred fetch'
 cgroup_signal "$AGENT_CGROUP" TERM
 kill "$RESOLVE_PID" && wait "$RESOLVE_PID"
 env_run --config "$ENV_TMP/config.yaml" --user "$ENV_UID" --fetch-user "$FETCH_UID"
@@ -244,6 +255,7 @@ wait_for 20 agent_is_up
 same 'pods get their credentials' 200 "$(status web)"
 run_fetch_pid() { pgrep -u "$FETCH_UID" -x podcred-fetch; }
 before=$(run_fetch_pid)
+check 'doctor finds it there as well' doctor_is "ok pid $before, uid $FETCH_UID: $CONFINED"
 kill -KILL "$before"
 fetch_is_another() { [ "$(run_fetch_pid)" != "$before" ] && [ -n "$(run_fetch_pid)" ]; }
 check 'one that was killed is started again' wait_for 20 fetch_is_another

@@ -96,8 +96,10 @@ for user in 65534 "$ENV_UID"; do
   check_not "user $user may not see its descriptors" as_user "$user" ls "/proc/$serve/fd"
   check_not "user $user may not read the associations" as_user "$user" cat "$ENV_TMP/associations.yaml"
 done
-check 'doctor has nothing to say about the process' \
-  grep -q "^ok  *agent-process  *pid $serve, uid $ENV_UID" <(in_node "$PODCRED" doctor --no-probe --pin-dir "$PIN_DIR")
+in_node "$PODCRED" doctor --no-probe --pin-dir "$PIN_DIR" >"$ENV_TMP/doctor"
+check 'doctor shows what is in force' grep -q "^ok  *agent-process  *pid $serve, uid $ENV_UID: no capabilities, bounding \
+set empty, no_new_privs, seccomp filter, not dumpable, [0-9]* kB of memory locked, .*Landlock" "$ENV_TMP/doctor"
+check 'and that there is no fetch' grep -q '^ok  *fetch-process  *not in use' "$ENV_TMP/doctor"
 as_user "$ENV_UID" sleep 60 &
 other=$!
 check 'doctor: another process of its user' \

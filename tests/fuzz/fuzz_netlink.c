@@ -157,6 +157,12 @@ static int on_socket(void *arg, const struct sockdiag_socket *s)
 	return 0;
 }
 
+static int on_unix(void *arg, const struct sockdiag_unix *s)
+{
+	(void)arg, (void)s;
+	return 0;
+}
+
 static void check_route(const struct net_message_route *route)
 {
 	MUST(route->oifs <= MESSAGE_OIFS);
@@ -201,6 +207,9 @@ static void converse(uint8_t what)
 	case 's':
 		net_sockdiag_each(IPPROTO_TCP, UINT32_MAX, on_socket, NULL, NULL);
 		break;
+	case 'x':
+		net_sockdiag_each_unix(on_unix, NULL);
+		break;
 	case 'a':
 		check_listener();
 		break;
@@ -220,6 +229,7 @@ static void converse(uint8_t what)
 static void read_all_ways(const struct nlmsghdr *msg)
 {
 	struct sockdiag_socket socket;
+	struct sockdiag_unix local;
 	struct net_message_address address;
 	struct net_message_route route;
 	struct links_link link;
@@ -232,6 +242,7 @@ static void read_all_ways(const struct nlmsghdr *msg)
 		on_pvid(NULL, ifindex, vlan);
 	if (net_message_socket(msg, IPPROTO_TCP, &socket) == 0)
 		check_socket(&socket);
+	net_message_unix(msg, &local);
 	if (net_message_link(msg, &link) == 0)
 		check_link(&link);
 	if (net_message_route(msg, &route) == 0)

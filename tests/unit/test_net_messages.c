@@ -48,6 +48,10 @@ static const char udp6[] =
 	"000000000000000000000000000000010000000063da7e0000000000000000000000000000000000"
 	"000000007249da00050008000000000008000f00000000000c001500010000000000000006001600"
 	"10000000";
+/* An end of a pair, and a listener: by ss(8), 5 is SOCK_SEQPACKET. */
+static const char unix_pair[] =
+	"3000000014000200010000007e710000010501002b58aa0ba4558304000000000800"
+	"02002a58aa0b0500060000000000";
 static const char route_multipath[] =
 	"480000001800020001000000e21d000002000000fe0300010000000008000f00fe00000024000900"
 	"1000000005000000080005000a0100021000000004000000080005000a020002";
@@ -217,6 +221,27 @@ static void socket_others(void **state)
 	assert_false(socket.v6only);
 	assert_memory_equal(socket.local.ip, any, 16);
 	assert_true(socket_of(listen_v6only, IPPROTO_TCP).v6only);
+}
+
+static void socket_unix(void **state)
+{
+	size_t len;
+	_cleanup_free_ struct nlmsghdr *msg = message(unix_pair, &len);
+	struct sockdiag_unix socket;
+
+	(void)state;
+	assert_int_equal(net_message_unix(msg, &socket), 0);
+	assert_int_equal(socket.inode, 0x0baa582b);
+	assert_int_equal(socket.peer, 0x0baa582a);
+	assert_int_equal(socket.type, SOCK_SEQPACKET);
+	assert_false(socket.listens);
+	((uint8_t *)msg)[NLMSG_HDRLEN + 2] = 10; /* TCP_LISTEN */
+	msg->nlmsg_len = NLMSG_HDRLEN + 16;
+	assert_int_equal(net_message_unix(msg, &socket), 0);
+	assert_true(socket.listens);
+	assert_int_equal(socket.peer, 0);
+	msg->nlmsg_len--;
+	assert_int_equal(net_message_unix(msg, &socket), -EBADMSG);
 }
 
 static struct links_link link_of(const char *hex)
@@ -514,6 +539,7 @@ static void route_with_many_hops(void **state)
 static void read_all_ways(const struct nlmsghdr *msg)
 {
 	struct sockdiag_socket socket;
+	struct sockdiag_unix local;
 	struct net_message_address addr;
 	struct net_message_route route;
 	struct links_link link;
@@ -521,6 +547,7 @@ static void read_all_ways(const struct nlmsghdr *msg)
 	int ifindex;
 
 	net_message_socket(msg, IPPROTO_TCP, &socket);
+	net_message_unix(msg, &local);
 	net_message_address(msg, &addr);
 	net_message_pvid(msg, &ifindex, &vlan);
 	if (net_message_link(msg, &link) == 0) {
@@ -536,27 +563,11 @@ static void read_all_ways(const struct nlmsghdr *msg)
 }
 
 static const char *const recorded[] = {
-	tcp4,
-	tcp_mapped,
-	listen_dual,
-	listen_v6only,
-	udp6,
-	route_multipath,
-	route_local,
-	link_lo,
-	link_veth,
-	link_bridge,
-	addr_lo,
-	addr_v4,
-	addr_v6,
-	addr_link_local,
-	port_bridge,
-	port_tagged,
-	link_filtering,
-	link_cable,
-	link_vlan,
-	link_xdp,
-	link_xdp_generic,
+	tcp4,	     tcp_mapped,       listen_dual,    listen_v6only, udp6,
+	unix_pair,   route_multipath,  route_local,    link_lo,	      link_veth,
+	link_bridge, addr_lo,	       addr_v4,	       addr_v6,	      addr_link_local,
+	port_bridge, port_tagged,      link_filtering, link_cable,    link_vlan,
+	link_xdp,    link_xdp_generic,
 };
 
 static void cut(void **state)
@@ -646,6 +657,7 @@ int main(void)
 		cmocka_unit_test(socket_v4),
 		cmocka_unit_test(socket_mapped),
 		cmocka_unit_test(socket_others),
+		cmocka_unit_test(socket_unix),
 		cmocka_unit_test(links),
 		cmocka_unit_test(links_with_xdp),
 		cmocka_unit_test(links_of_vlans),

@@ -88,6 +88,7 @@ void doctor_check_ipv6(struct doctor *d, struct doctor_result *r);
 
 /* confinement.c */
 void doctor_check_agent_process(struct doctor *d, struct doctor_result *r);
+void doctor_check_fetch_process(struct doctor *d, struct doctor_result *r);
 
 /* probe.c: a pod of our own */
 void doctor_check_probe_resolver(struct doctor *d, struct doctor_result *r);

@@ -39,6 +39,7 @@ static const struct check {
 	{"foreign-programs", doctor_check_foreign, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
 	{"agent", doctor_check_agent, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
 	{"agent-process", doctor_check_agent_process, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
+	{"fetch-process", doctor_check_fetch_process, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
 	{"ipv6", doctor_check_ipv6, NEED_ROOT | NEED_LOADED},
 	{"resolver", doctor_check_resolver, NEED_ROOT | NEED_CGROUPS | NEED_LOADED},
 	{"names", doctor_check_names, NEED_ROOT | NEED_LOADED},

@@ -35,6 +35,16 @@ static bool has_socket(const char *pid, const char *want, bool *denied)
 	return found;
 }
 
+bool doctor_listener_has(int pid, uint32_t inode)
+{
+	char text[16], want[32];
+	bool denied = false;
+
+	snprintf(text, sizeof(text), "%d", pid);
+	snprintf(want, sizeof(want), "socket:[%u]", inode);
+	return has_socket(text, want, &denied);
+}
+
 int doctor_listener_owner(uint32_t inode, int *ret_pid, char ret_name[32])
 {
 	_cleanup_free_ char *comm = NULL;

@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <limits.h>
 #include <net/if.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <linux/if_bridge.h>
 #include <linux/inet_diag.h>
 #include <linux/rtnetlink.h>
+#include <linux/unix_diag.h>
 
 #include <libmnl/libmnl.h>
 
@@ -115,6 +117,21 @@ int net_message_socket(const struct nlmsghdr *msg, uint8_t protocol, struct sock
 	number(attr[INET_DIAG_SKV6ONLY], &v6only, sizeof(v6only));
 	socket.v6only = v6only;
 	*ret = socket;
+	return 0;
+}
+
+int net_message_unix(const struct nlmsghdr *msg, struct sockdiag_unix *ret)
+{
+	const struct unix_diag_msg *diag = header_of(msg, sizeof(*diag));
+	const struct nlattr *attr[UNIX_DIAG_PEER + 1];
+
+	if (!diag || diag->udiag_family != AF_UNIX)
+		return -EBADMSG;
+	*ret = (struct sockdiag_unix){.inode = diag->udiag_ino,
+				      .type = diag->udiag_type,
+				      .listens = diag->udiag_state == TCP_LISTEN};
+	attributes_of(msg, sizeof(*diag), attr, UNIX_DIAG_PEER);
+	number(attr[UNIX_DIAG_PEER], &ret->peer, sizeof(ret->peer));
 	return 0;
 }
 

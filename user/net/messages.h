@@ -12,9 +12,13 @@
 
 struct links_link;
 struct sockdiag_socket;
+struct sockdiag_unix;
 
 /* inet_diag_msg. protocol is not in it: the caller knows what was asked. */
 int net_message_socket(const struct nlmsghdr *msg, uint8_t protocol, struct sockdiag_socket *ret);
+
+/* unix_diag_msg. */
+int net_message_unix(const struct nlmsghdr *msg, struct sockdiag_unix *ret);
 
 /* ifinfomsg. -ENOMSG: a message about something else of the interface, for example a bridge port
  * (RTM_DELLINK of family AF_BRIDGE: it left the bridge, and still exists). */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <linux/inet_diag.h>
 #include <linux/sock_diag.h>
+#include <linux/unix_diag.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -96,6 +97,49 @@ int net_sockdiag_each(uint8_t protocol, uint32_t states,
 					  protocol_name(protocol), strerror(-r));
 	}
 	return 0;
+}
+
+struct unix_request {
+	struct nlmsghdr nl;
+	struct unix_diag_req diag;
+};
+
+struct unix_walk {
+	int (*fn)(void *arg, const struct sockdiag_unix *socket);
+	void *arg;
+	int stopped;
+};
+
+static int on_unix(void *arg, const struct nlmsghdr *msg)
+{
+	struct unix_walk *walk = arg;
+	struct sockdiag_unix socket;
+	int r;
+
+	if (msg->nlmsg_type != SOCK_DIAG_BY_FAMILY)
+		return 0;
+	r = net_message_unix(msg, &socket);
+	if (r < 0)
+		return r;
+	walk->stopped = walk->fn(walk->arg, &socket);
+	return walk->stopped;
+}
+
+int net_sockdiag_each_unix(int (*fn)(void *arg, const struct sockdiag_unix *socket), void *arg)
+{
+	struct unix_request request = {
+		.nl = {.nlmsg_len = sizeof(request),
+		       .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+		       .nlmsg_flags = NLM_F_DUMP},
+		.diag = {.sdiag_family = AF_UNIX,
+			 .udiag_states = UINT32_MAX,
+			 .udiag_show = UDIAG_SHOW_PEER},
+	};
+	struct unix_walk walk = {.fn = fn, .arg = arg};
+	_cleanup_close_ int fd = net_nl_open(NETLINK_SOCK_DIAG, 0, 0);
+	int r = fd < 0 ? fd : net_nl_request(fd, &request.nl, on_unix, &walk);
+
+	return walk.stopped ?: r == -ENOENT ? -EOPNOTSUPP : r;
 }
 
 static void id_address(const struct sockdiag_socket *socket, const struct net_addr *from,

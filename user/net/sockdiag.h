@@ -46,6 +46,18 @@ int net_sockdiag_each(uint8_t protocol, uint32_t states,
  */
 int net_sockdiag_destroy(const struct sockdiag_socket *socket);
 
+/* A Unix socket. */
+struct sockdiag_unix {
+	uint32_t inode; /* 0 when no process has it */
+	uint32_t peer; /* inode of the other end, in whatever namespace; 0: it is not connected */
+	uint8_t type; /* SOCK_STREAM, ... */
+	bool listens;
+};
+
+/* Every Unix socket that was made in this namespace, as net_sockdiag_each(). -EOPNOTSUPP: the module unix_diag is not
+ * there. */
+int net_sockdiag_each_unix(int (*fn)(void *arg, const struct sockdiag_unix *socket), void *arg);
+
 /* Who takes TCP connections to that address: a listener on just this address, else on all
  * addresses. -ENOENT: nobody. */
 int net_sockdiag_listener(const struct net_addr *addr, struct sockdiag_socket *ret);
