@@ -1,160 +1,213 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/sandbox_fetch.h"
 
-#include <errno.h>
+#include <linux/netlink.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
 #include <sched.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "daemon/seccomp.h"
 
-static const int refused_serving[] = {
-	__NR_listen,
-	__NR_accept,
-	__NR_accept4,
+#define ALL ((uint32_t)~0U)
+#define CLONE_NEWS                                                                                 \
+	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |             \
+	 CLONE_NEWPID | CLONE_NEWNET)
+/* The default protocol of a family and type, and the same by its number. */
+#define EITHER(family, type, protocol)                                                             \
+	SOCKET(family, type, ALL, 0), SOCKET(family, type, ALL, protocol)
+
+/* libcurl, the C library's resolver with its plugins, OpenSSL. */
+static const struct seccomp_rule connects[] = {
+	ALWAYS(sendto),
+	ALWAYS(sendmsg),
+	ALWAYS(connect),
+	EITHER(AF_INET, SOCK_STREAM, IPPROTO_TCP),
+	EITHER(AF_INET6, SOCK_STREAM, IPPROTO_TCP),
+	EITHER(AF_INET, SOCK_DGRAM, IPPROTO_UDP),
+	EITHER(AF_INET6, SOCK_DGRAM, IPPROTO_UDP),
+	/* serve; daemons that the resolver's plugins ask */
+	EQUALS(socket, 0, AF_UNIX),
+	EQUALS(socketpair, 0, AF_UNIX),
+	/* which addresses this node has */
+	SOCKET(AF_NETLINK, SOCK_RAW, ALL, NETLINK_ROUTE),
+	ALWAYS(bind),
+	ALWAYS(sendmmsg),
+	ALWAYS(recvmmsg),
+	EQUALS(ioctl, 1, FIONREAD),
+	EQUALS(ioctl, 1, FIONBIO),
+	EQUALS(ioctl, 1, SIOCGIFINDEX),
+	ALWAYS(pipe2),
+	/* a plugin of the resolver or of OpenSSL: of a file, never writable */
+	{.nr = __NR_mmap,
+	 .n = 2,
+	 .when = {{PROT_EXEC | PROT_WRITE, PROT_EXEC, 2}, {MAP_ANONYMOUS, 0, 3}}},
+	/* directories of certificates, and which file a name is */
+	ALWAYS(getdents64),
+	ALWAYS(readlinkat),
+	ALWAYS(faccessat),
+	ALWAYS(faccessat2),
+	ALWAYS(getcwd),
+	ALWAYS(statfs),
+	ALWAYS(fstatfs),
+#ifdef __x86_64__
+	ALWAYS(stat),
+	ALWAYS(lstat),
+	ALWAYS(readlink),
+	ALWAYS(access),
+	ALWAYS(select),
+#endif
+	ALWAYS(pselect6),
+	ALWAYS(getppid),
+	ALWAYS(membarrier),
 };
 
-static const int refused[] = {
-	/* other processes */
-	__NR_ptrace,
-	__NR_process_vm_readv,
-	__NR_process_vm_writev,
-	__NR_process_madvise,
-	__NR_pidfd_getfd,
-	__NR_kcmp,
-	__NR_setpriority,
-	__NR_sched_setaffinity,
-	__NR_move_pages,
-	__NR_migrate_pages,
-	/* mounts and namespaces */
-	__NR_mount,
-	__NR_umount2,
-	__NR_pivot_root,
-	__NR_chroot,
-	__NR_open_tree,
-	__NR_move_mount,
-	__NR_fsopen,
-	__NR_fsconfig,
-	__NR_fsmount,
-	__NR_fspick,
-	__NR_mount_setattr,
-	__NR_setns,
-	__NR_unshare,
-	__NR_open_by_handle_at,
-	__NR_name_to_handle_at,
-	/* the kernel */
-	__NR_bpf,
-	__NR_perf_event_open,
-	__NR_init_module,
-	__NR_finit_module,
-	__NR_delete_module,
-	__NR_kexec_load,
-	__NR_kexec_file_load,
-	__NR_io_uring_setup,
-	__NR_io_uring_enter,
-	__NR_io_uring_register,
-	__NR_userfaultfd,
-	__NR_add_key,
-	__NR_request_key,
-	__NR_keyctl,
-	__NR_fanotify_init,
-	__NR_personality,
-	__NR_syslog,
-	__NR_lookup_dcookie,
-	/* the system */
-	__NR_reboot,
-	__NR_swapon,
-	__NR_swapoff,
-	__NR_sethostname,
-	__NR_setdomainname,
-	__NR_settimeofday,
-	__NR_clock_settime,
-	__NR_clock_adjtime,
-	__NR_adjtimex,
-	__NR_acct,
-	__NR_quotactl,
-#ifdef __NR_iopl
-	__NR_iopl,
-	__NR_ioperm,
-	__NR_modify_ldt,
+/* What programs as they are written in C, Go, Python or for a shell do to get credentials and to print them. */
+static const struct seccomp_rule executes[] = {
+	ALWAYS(execve),
+	ALWAYS(execveat),
+	WHEN(clone, 0, CLONE_NEWS, 0),
+	ALWAYS(wait4),
+	ALWAYS(waitid),
+	ALWAYS(kill),
+	ALWAYS(tkill),
+	ALWAYS(tgkill),
+	ALWAYS(pidfd_open),
+	ALWAYS(pidfd_send_signal),
+	ALWAYS(setpgid),
+	ALWAYS(getpgid),
+	ALWAYS(setsid),
+	ALWAYS(getsid),
+	/* how they begin */
+	ALWAYS(set_tid_address),
+	ALWAYS(get_robust_list),
+	ALWAYS(prctl),
+	ALWAYS(prlimit64),
+	ALWAYS(getrlimit),
+	ALWAYS(setrlimit),
+	ALWAYS(capget),
+	ALWAYS(getgroups),
+	ALWAYS(getresuid),
+	ALWAYS(getresgid),
+	ALWAYS(getrusage),
+	ALWAYS(times),
+	ALWAYS(umask),
+	ALWAYS(chdir),
+	ALWAYS(fchdir),
+	/* memory, of interpreters that translate too */
+	ALWAYS(mmap),
+	ALWAYS(mprotect),
+	ALWAYS(mincore),
+	ALWAYS(msync),
+	ALWAYS(mlock),
+	ALWAYS(mlock2),
+	ALWAYS(mlockall),
+	ALWAYS(munlock),
+	ALWAYS(munlockall),
+	/* descriptors. They can write only where Landlock lets them: to /dev/null, and what they inherit */
+	ALWAYS(openat),
+	ALWAYS(openat2),
+	ALWAYS(close_range),
+	ALWAYS(dup),
+	ALWAYS(dup3),
+	ALWAYS(fcntl),
+	ALWAYS(flock),
+	ALWAYS(pwrite64),
+	ALWAYS(preadv),
+	ALWAYS(preadv2),
+	ALWAYS(pwritev),
+	ALWAYS(pwritev2),
+	ALWAYS(sendfile),
+	ALWAYS(splice),
+	ALWAYS(tee),
+	ALWAYS(copy_file_range),
+	ALWAYS(fadvise64),
+	ALWAYS(readahead),
+	ALWAYS(fsync),
+	ALWAYS(fdatasync),
+	ALWAYS(getxattr),
+	ALWAYS(lgetxattr),
+	ALWAYS(fgetxattr),
+	ALWAYS(listxattr),
+	ALWAYS(llistxattr),
+	ALWAYS(flistxattr),
+	EQUALS(ioctl, 1, FIOCLEX),
+	EQUALS(ioctl, 1, FIONCLEX),
+	EQUALS(ioctl, 1, TIOCGWINSZ),
+	EQUALS(ioctl, 1, TIOCGPGRP),
+	EQUALS(ioctl, 1, SIOCGIFCONF),
+	EQUALS(ioctl, 1, SIOCGIFNAME),
+	EQUALS(ioctl, 1, SIOCGIFADDR),
+	EQUALS(ioctl, 1, SIOCGIFFLAGS),
+	/* waiting */
+	ALWAYS(epoll_pwait2),
+	ALWAYS(futex_waitv),
+	ALWAYS(timerfd_create),
+	ALWAYS(timerfd_settime),
+	ALWAYS(timerfd_gettime),
+	ALWAYS(timer_create),
+	ALWAYS(timer_settime),
+	ALWAYS(timer_gettime),
+	ALWAYS(timer_getoverrun),
+	ALWAYS(timer_delete),
+	ALWAYS(setitimer),
+	ALWAYS(getitimer),
+	ALWAYS(signalfd4),
+	ALWAYS(inotify_init1),
+	ALWAYS(inotify_add_watch),
+	ALWAYS(inotify_rm_watch),
+	ALWAYS(rt_sigsuspend),
+	ALWAYS(rt_sigpending),
+	ALWAYS(rt_sigtimedwait),
+	ALWAYS(sched_getscheduler),
+	ALWAYS(sched_getparam),
+	ALWAYS(sched_get_priority_max),
+	ALWAYS(sched_get_priority_min),
+	ALWAYS(sched_rr_get_interval),
+	ALWAYS(getpriority),
+#ifdef __x86_64__
+	ALWAYS(fork),
+	ALWAYS(vfork),
+	ALWAYS(arch_prctl),
+	ALWAYS(open),
+	ALWAYS(creat),
+	ALWAYS(pipe),
+	ALWAYS(dup2),
+	ALWAYS(getdents),
+	ALWAYS(getpgrp),
+	ALWAYS(alarm),
+	ALWAYS(pause),
+	ALWAYS(eventfd),
+	ALWAYS(signalfd),
+	ALWAYS(inotify_init),
 #endif
 };
 
-static const int refused_execution[] = {
-	__NR_execve,
-	__NR_execveat,
-#ifdef __NR_fork
-	__NR_fork,
-	__NR_vfork,
-#endif
+/* libmicrohttpd does so. */
+static const struct seccomp_rule serves[] = {
+	ALWAYS(accept4),
+	ALWAYS(listen),
 };
-
-_Static_assert(2 * (ARRAY_SIZE(refused) + ARRAY_SIZE(refused_serving) +
-		    ARRAY_SIZE(refused_execution)) +
-			       16 <
-		       SECCOMP_CODE_MAX,
-	       "room for all calls");
-
-static void put(struct seccomp_filter *filter, struct sock_filter insn)
-{
-	daemon_seccomp_put(filter, insn);
-}
-
-static void put_refused(struct seccomp_filter *filter, const int *calls, size_t n, uint32_t refusal)
-{
-	for (size_t i = 0; i < n; i++) {
-		put(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
-							 (uint32_t)calls[i], 0, 1));
-		put(filter, (struct sock_filter)SECCOMP_RETURN(refusal));
-	}
-}
-
-/* The flags of clone3 are behind a pointer: with ENOSYS the C library uses clone. */
-static void put_clone3(struct seccomp_filter *filter)
-{
-	put(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_clone3, 0, 1));
-	put(filter, (struct sock_filter)SECCOMP_RETURN(SECCOMP_ERRNO(ENOSYS)));
-}
-
-/* At the end of the filter, as it loads something else: clone makes threads only. */
-static void put_threads_only(struct seccomp_filter *filter, uint32_t refusal)
-{
-	put(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_clone, 0, 3));
-	put(filter, (struct sock_filter)SECCOMP_LOAD(args[0]));
-	put(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 1, 0));
-	put(filter, (struct sock_filter)SECCOMP_RETURN(refusal));
-}
-
-static int enter(bool may_serve, bool may_execute, bool refuse)
-{
-	uint32_t refusal = refuse ? SECCOMP_ERRNO(EPERM) : SECCOMP_RET_ALLOW;
-	struct seccomp_filter filter = {};
-
-	daemon_seccomp_put_abi(&filter);
-	put_clone3(&filter);
-	put_refused(&filter, refused, ARRAY_SIZE(refused), refusal);
-	if (!may_serve)
-		put_refused(&filter, refused_serving, ARRAY_SIZE(refused_serving), refusal);
-	if (!may_execute) {
-		put_refused(&filter, refused_execution, ARRAY_SIZE(refused_execution), refusal);
-		put_threads_only(&filter, refusal);
-	}
-	put(&filter, (struct sock_filter)SECCOMP_RETURN(SECCOMP_RET_ALLOW));
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return -errno;
-	return daemon_seccomp_install(&filter, SECCOMP_FILTER_FLAG_LOG);
-}
 
 int daemon_sandbox_fetch_enter(bool may_execute, bool refuse)
 {
-	return enter(false, may_execute, refuse);
+	const struct seccomp_list lists[] = {daemon_seccomp_common,
+					     {connects, ARRAY_SIZE(connects)},
+					     {executes, ARRAY_SIZE(executes)}};
+	enum seccomp_others others = may_execute ? SECCOMP_REFUSES_PROGRAMS : SECCOMP_REFUSES;
+
+	return daemon_seccomp_enter(lists, may_execute ? 3 : 2, refuse ? others : SECCOMP_LOGS);
 }
 
 int daemon_sandbox_service_enter(bool refuse)
 {
-	return enter(true, false, refuse);
+	const struct seccomp_list lists[] = {{serves, ARRAY_SIZE(serves)},
+					     daemon_seccomp_common,
+					     {connects, ARRAY_SIZE(connects)}};
+
+	return daemon_seccomp_enter(lists, ARRAY_SIZE(lists),
+				    refuse ? SECCOMP_REFUSES : SECCOMP_LOGS);
 }

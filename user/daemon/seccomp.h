@@ -1,28 +1,68 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Seccomp filters, instruction by instruction: what those of the daemons have in common. */
+/*
+ * Seccomp filters as lists of the system calls that are allowed, some with conditions on their arguments. A filter cannot
+ * follow pointers, so nothing here depends on a path or an address.
+ */
 #pragma once
 
-#include <linux/filter.h>
-#include <linux/seccomp.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <sys/syscall.h>
 
-#define SECCOMP_CODE_MAX 2048
-
-#define SECCOMP_LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-#define SECCOMP_RETURN(v)   BPF_STMT(BPF_RET | BPF_K, (v))
-#define SECCOMP_ERRNO(e)    (SECCOMP_RET_ERRNO | ((e)&SECCOMP_RET_DATA))
-
-struct seccomp_filter {
-	struct sock_filter code[SECCOMP_CODE_MAX];
-	unsigned short n;
+/* (argument & mask) == value, of the argument's lower half. */
+struct seccomp_condition {
+	uint32_t mask, value;
+	uint8_t arg;
 };
 
-void daemon_seccomp_put(struct seccomp_filter *filter, struct sock_filter insn);
+#define SECCOMP_SELF UINT32_MAX /* as a value: the own pid */
 
-/* Numbers mean something else in another ABI (i386, x32), which ends the process. The accumulator then holds the number
- * of the call. */
-void daemon_seccomp_put_abi(struct seccomp_filter *filter);
+/* All of its conditions hold. Several rules for one call: one of them has to. */
+struct seccomp_rule {
+	int nr;
+	unsigned n;
+	struct seccomp_condition when[3];
+};
 
-/* For all threads, for good. flags: beside SECCOMP_FILTER_FLAG_TSYNC. -EINVAL, -ENOSYS: this kernel has no seccomp
- * filters; -EBUSY. */
-int daemon_seccomp_install(const struct seccomp_filter *filter, unsigned flags);
+#define ALWAYS(name)                                                                               \
+	{                                                                                          \
+		.nr = __NR_##name                                                                  \
+	}
+#define WHEN(name, i, m, v)                                                                        \
+	{                                                                                          \
+		.nr = __NR_##name, .n = 1, .when = { {(m), (v), (i)} }                             \
+	}
+#define EQUALS(name, i, v) WHEN(name, i, UINT32_MAX, v)
+/* Of that family, type and protocol. */
+#define SOCKET(family, type, mask, protocol)                                                       \
+	{                                                                                          \
+		.nr = __NR_socket, .n = 3,                                                         \
+		.when = {{UINT32_MAX, (family), 0}, {0xf, (type), 1}, {(mask), (protocol), 2}},    \
+	}
+
+struct seccomp_list {
+	const struct seccomp_rule *rules;
+	size_t n;
+};
+
+/* What every daemon does, and any program: memory, threads, time, waiting, files to read. */
+extern const struct seccomp_list daemon_seccomp_common;
+
+/* From this number on, calls are younger than the lists: Linux 6.1 has none of them. */
+#define SECCOMP_UNKNOWN 451
+
+enum seccomp_others {
+	SECCOMP_LOGS, /* nothing is refused; the kernel would, and does not log it either */
+	SECCOMP_REFUSES, /* EPERM */
+	/* the same, but ENOSYS from SECCOMP_UNKNOWN on: programs that try a new call take it for an older kernel */
+	SECCOMP_REFUSES_PROGRAMS,
+};
+
+/*
+ * For all threads and what they execute, for good: what is on none of the lists fails as others says, and the kernel
+ * logs it (audit record 1326); a call of another ABI (i386, x32) ends the process. The lists are walked from their
+ * beginning, so what is frequent comes first. Sets no_new_privs. clone3 fails with ENOSYS, without a log: its flags are
+ * behind a pointer, and the C library then uses clone. -EINVAL, -ENOSYS: this kernel has no seccomp filters; -EBUSY.
+ */
+int daemon_seccomp_enter(const struct seccomp_list *lists, size_t n, enum seccomp_others others);

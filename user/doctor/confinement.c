@@ -164,8 +164,8 @@ static int find_agent(const struct doctor *d, int *ret_pid)
 
 void doctor_check_agent_process(struct doctor *d, struct doctor_result *r)
 {
-	struct process agent;
-	int pid, found = find_agent(d, &pid);
+	struct process agent = {};
+	int pid = 0, found = find_agent(d, &pid);
 
 	if (found == 0)
 		found = read_process(pid, &agent);
@@ -232,8 +232,8 @@ static int find_fetch(const struct doctor *d, struct peers *peers, int *ret_pid)
 void doctor_check_fetch_process(struct doctor *d, struct doctor_result *r)
 {
 	struct peers peers = {};
-	struct process fetch;
-	int pid, found = find_fetch(d, &peers, &pid);
+	struct process fetch = {};
+	int pid = 0, found = find_fetch(d, &peers, &pid);
 
 	if (found > 0)
 		found = read_process(pid, &fetch) ?: 1;
