@@ -6,29 +6,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/questions.h"
 #include "base/clock.h"
-#include "base/loop.h"
 
 #define KEY_BITS   (3ULL << 62) /* no pod's key has both */
-#define LOST_NS	   (DOCUMENTS_LOST_S * CLOCK_S)
 #define ALLOWANCES 512
 #define LEAST_MS   250 /* whoever waits for an answer sees it */
-
-enum state {
-	IDLE, /* nothing is asked */
-	UNSENT,
-	SENT,
-};
+#define FIRST_ID   (1ULL << 61) /* no question about a pod has such an id, and no review */
 
 /* Few of them: a list, the most recently used first. */
 struct entry {
+	struct agent_question question; /* first */
 	struct entry *newer, *older;
 	char *path;
 	struct agent_document *document; /* NULL: nothing yet */
 	uint64_t again_ns; /* CLOCK_BOOTTIME */
 	size_t bytes; /* of the document */
-	enum state state;
-	uint64_t id, since_ns; /* of the question */
 };
 
 /* What a pod may still cause. Of two with one bucket, the other one begins anew: nobody can choose which. */
@@ -41,9 +34,8 @@ struct agent_documents {
 	struct agent_leaves_options options;
 	pthread_mutex_t lock; /* for all below */
 	struct entry *newest, *oldest;
-	size_t n, bytes, in_flight;
-	uint64_t last_id;
-	bool connected, posted;
+	size_t n, bytes;
+	struct agent_questions questions;
 	struct allowance allowances[ALLOWANCES];
 };
 
@@ -99,17 +91,10 @@ static void forget_document(struct agent_documents *d, struct entry *entry)
 	entry->bytes = 0;
 }
 
-static void set_state(struct agent_documents *d, struct entry *entry, enum state state)
-{
-	d->in_flight -= entry->state != IDLE;
-	d->in_flight += state != IDLE;
-	entry->state = state;
-}
-
 static void free_entry(struct agent_documents *d, struct entry *entry)
 {
 	forget_document(d, entry);
-	set_state(d, entry, IDLE);
+	agent_questions_end(&d->questions, &entry->question);
 	unlink_entry(d, entry);
 	free(entry->path);
 	free(entry);
@@ -173,47 +158,16 @@ static bool take_allowance(struct agent_documents *d, uint64_t pod)
 	return true;
 }
 
-static void begin_question(struct agent_documents *d, struct entry *entry)
+static int send_question(void *arg, struct agent_question *q, uint64_t *ret_key)
 {
-	entry->id = ++d->last_id;
-	entry->since_ns = clock_boot_ns();
-	set_state(d, entry, UNSENT);
-}
+	const struct agent_documents *d = arg;
+	const struct upstream_message m = {
+		.type = UPSTREAM_METADATA,
+		.metadata = {.id = q->id, .path = ((const struct entry *)q)->path},
+	};
 
-static struct entry *find_unsent(struct agent_documents *d)
-{
-	struct entry *entry = d->oldest;
-
-	while (entry && entry->state != UNSENT)
-		entry = entry->newer;
-	return entry;
-}
-
-/* False: there is nothing left, or nobody to tell. */
-static bool send_next(struct agent_documents *d)
-{
-	struct entry *entry = find_unsent(d);
-	struct upstream_message m = {.type = UPSTREAM_METADATA};
-
-	if (!entry)
-		return false;
-	m.metadata.id = entry->id;
-	m.metadata.path = entry->path;
-	if (d->options.ask(d->options.ask_arg, &m) < 0)
-		return false;
-	set_state(d, entry, SENT);
-	return true;
-}
-
-static void send_all(void *arg)
-{
-	struct agent_documents *d = arg;
-
-	pthread_mutex_lock(&d->lock);
-	d->posted = false;
-	while (send_next(d))
-		;
-	pthread_mutex_unlock(&d->lock);
+	(void)ret_key;
+	return d->options.ask(d->options.ask_arg, &m);
 }
 
 /* ---- whoever asks ---- */
@@ -227,10 +181,10 @@ static int look(struct agent_documents *d, uint64_t pod, const char *path,
 	if (!entry)
 		return -ENOMEM;
 	due = !entry->document || clock_boot_ns() >= entry->again_ns;
-	if (due && entry->state == IDLE) {
-		if (d->in_flight >= DOCUMENTS_IN_FLIGHT || !take_allowance(d, pod))
+	if (due && entry->question.state == QUESTION_NONE) {
+		if (d->questions.n >= DOCUMENTS_IN_FLIGHT || !take_allowance(d, pod))
 			return -EBUSY;
-		begin_question(d, entry);
+		agent_questions_begin(&d->questions, &entry->question);
 	}
 	if (due)
 		return -EINPROGRESS;
@@ -246,8 +200,7 @@ int agent_documents_get(struct agent_documents *d, uint64_t pod, const char *pat
 
 	pthread_mutex_lock(&d->lock);
 	r = look(d, pod, path, ret);
-	if (r == -EINPROGRESS && d->connected && !d->posted && find_unsent(d))
-		d->posted = loop_post(d->options.loop, send_all, d) == 0;
+	agent_questions_post(&d->questions);
 	pthread_mutex_unlock(&d->lock);
 	return r;
 }
@@ -269,22 +222,13 @@ bool agent_documents_is_key(uint64_t key)
 
 /* ---- answers ---- */
 
-static struct entry *find_question(struct agent_documents *d, uint64_t id)
-{
-	struct entry *entry = d->newest;
-
-	while (entry && (entry->state != SENT || entry->id != id))
-		entry = entry->older;
-	return entry;
-}
-
 static void take_answer(struct agent_documents *d, struct entry *entry,
 			const struct upstream_message *m)
 {
 	uint64_t ms = m->type == UPSTREAM_DOCUMENT ? m->document.valid_ms : m->refusal.retry_ms;
 
 	forget_document(d, entry);
-	set_state(d, entry, IDLE);
+	agent_questions_end(&d->questions, &entry->question);
 	if (new_document(m, &entry->document, &entry->bytes) < 0)
 		return;
 	entry->again_ns = clock_boot_ns() + (ms > LEAST_MS ? ms : LEAST_MS) * CLOCK_MS;
@@ -298,7 +242,7 @@ static void on_answer(struct agent_documents *d, uint64_t id, const struct upstr
 	uint64_t key = 0;
 
 	pthread_mutex_lock(&d->lock);
-	entry = find_question(d, id);
+	entry = (struct entry *)agent_questions_find(&d->questions, id);
 	if (entry) {
 		key = agent_documents_key(entry->path);
 		take_answer(d, entry, m);
@@ -329,14 +273,7 @@ void agent_documents_told(struct agent_documents *d, const struct upstream_messa
 
 void agent_documents_connected(struct agent_documents *d, bool connected)
 {
-	pthread_mutex_lock(&d->lock);
-	d->connected = connected;
-	for (struct entry *entry = d->newest; entry; entry = entry->older)
-		if (entry->state == SENT)
-			begin_question(d, entry);
-	pthread_mutex_unlock(&d->lock);
-	if (connected)
-		send_all(d);
+	agent_questions_connected(&d->questions, connected);
 }
 
 void agent_documents_sweep(struct agent_documents *d)
@@ -346,13 +283,13 @@ void agent_documents_sweep(struct agent_documents *d)
 	pthread_mutex_lock(&d->lock);
 	for (struct entry *entry = d->newest, *older; entry; entry = older) {
 		older = entry->older;
-		if (entry->state != IDLE && now_ns - entry->since_ns >= LOST_NS)
-			set_state(d, entry, IDLE);
-		if (entry->state == IDLE && now_ns >= entry->again_ns)
+		if (agent_question_is_lost(&entry->question, now_ns, DOCUMENTS_LOST_S))
+			agent_questions_end(&d->questions, &entry->question);
+		if (entry->question.state == QUESTION_NONE && now_ns >= entry->again_ns)
 			free_entry(d, entry);
 	}
 	pthread_mutex_unlock(&d->lock);
-	send_all(d);
+	agent_questions_send(&d->questions);
 }
 
 /* ---- from its beginning to its end ---- */
@@ -364,8 +301,13 @@ int agent_documents_new(const struct agent_leaves_options *options, struct agent
 	if (!d)
 		return -ENOMEM;
 	d->options = *options;
-	d->last_id = 1ULL << 62; /* no question about a pod has such an id */
 	pthread_mutex_init(&d->lock, NULL);
+	d->questions = (struct agent_questions){.loop = options->loop,
+						.lock = &d->lock,
+						.send = send_question,
+						.arg = d,
+						.last_id = FIRST_ID};
+	agent_questions_init(&d->questions);
 	*ret = d;
 	return 0;
 }

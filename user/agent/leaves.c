@@ -9,39 +9,30 @@
 
 #include <podcred/podcred.h>
 
+#include "agent/questions.h"
 #include "base/clock.h"
-#include "base/loop.h"
 #include "base/secret_pool.h"
 
-#define BUCKETS	  1024
-#define KEY_BIT	  (1ULL << 63) /* no cgroup id has it */
-#define FNV_BASIS 0xcbf29ce484222325
-#define FNV_PRIME 0x100000001b3
-#define LOST_NS	  (LEAVES_LOST_S * CLOCK_S)
+#define BUCKETS	   1024
+#define KEY_BIT	   (1ULL << 63) /* no cgroup id has it */
+#define FNV_BASIS  0xcbf29ce484222325
+#define FNV_PRIME  0x100000001b3
+#define LEAF_OF(q) (((struct question *)(q))->leaf)
 
 /* What fetch is asked about a pod. The token is in locked memory. */
 struct question {
-	uint64_t id;
-	uint64_t since_ns;
+	struct agent_question base; /* first */
+	struct leaf *leaf;
 	uint64_t token_hash;
 	char *token; /* NULL: none */
 	char pod_namespace[PODCRED_NAMESPACE_LEN], pod_name[PODCRED_NAME_LEN],
 		service_account[PODCRED_SERVICE_ACCOUNT_LEN];
 };
 
-enum list {
-	IDLE, /* no question */
-	UNSENT,
-	SENT,
-	LISTS,
-};
-
-/* In one bucket, in the order of use, and in one of the lists. */
+/* In one bucket, and in the order of use. */
 struct leaf {
 	struct leaf *next; /* of its bucket */
 	struct leaf *newer, *older;
-	struct leaf *left, *right; /* of its list */
-	enum list list;
 	uint64_t cgroup;
 	char uid[PODCRED_UID_LEN];
 	struct agent_told *told; /* NULL: nothing yet */
@@ -49,47 +40,16 @@ struct leaf {
 	struct question *question; /* NULL: none */
 };
 
-struct ring {
-	struct leaf *first, *last;
-};
-
 struct agent_leaves {
 	struct agent_leaves_options options;
 	pthread_mutex_t lock; /* for all below */
 	struct leaf *buckets[BUCKETS];
 	struct leaf *newest, *oldest;
-	struct ring lists[LISTS];
-	uint64_t last_id;
-	bool posted; /* send_all() is to be called */
+	struct agent_questions questions;
 	struct agent_leaves_counts counts;
 };
 
-/* ---- lists ---- */
-
-static void unlink_from_list(struct agent_leaves *l, struct leaf *leaf)
-{
-	struct ring *ring = &l->lists[leaf->list];
-
-	*(leaf->left ? &leaf->left->right : &ring->first) = leaf->right;
-	*(leaf->right ? &leaf->right->left : &ring->last) = leaf->left;
-}
-
-static void append_to_list(struct agent_leaves *l, struct leaf *leaf, enum list list)
-{
-	struct ring *ring = &l->lists[list];
-
-	leaf->list = list;
-	leaf->left = ring->last;
-	leaf->right = NULL;
-	*(ring->last ? &ring->last->right : &ring->first) = leaf;
-	ring->last = leaf;
-}
-
-static void move_to_list(struct agent_leaves *l, struct leaf *leaf, enum list list)
-{
-	unlink_from_list(l, leaf);
-	append_to_list(l, leaf, list);
-}
+/* ---- the order of use ---- */
 
 static void unlink_from_use(struct agent_leaves *l, struct leaf *leaf)
 {
@@ -140,8 +100,9 @@ static void forget_told(struct agent_leaves *l, struct leaf *leaf)
 
 static void end_question(struct agent_leaves *l, struct leaf *leaf)
 {
+	if (leaf->question)
+		agent_questions_end(&l->questions, &leaf->question->base);
 	leaf->question = free_question(leaf->question);
-	move_to_list(l, leaf, IDLE);
 }
 
 static void free_leaf(struct agent_leaves *l, struct leaf *leaf)
@@ -152,9 +113,8 @@ static void free_leaf(struct agent_leaves *l, struct leaf *leaf)
 		at = &(*at)->next;
 	*at = leaf->next;
 	unlink_from_use(l, leaf);
-	unlink_from_list(l, leaf);
 	forget_told(l, leaf);
-	free_question(leaf->question);
+	end_question(l, leaf);
 	free(leaf);
 	l->counts.leaves--;
 }
@@ -180,7 +140,6 @@ static struct leaf *new_leaf(struct agent_leaves *l, const struct podcred_peer *
 	leaf->next = *bucket;
 	*bucket = leaf;
 	put_newest(l, leaf);
-	append_to_list(l, leaf, IDLE);
 	l->counts.leaves++;
 	return leaf;
 }
@@ -237,27 +196,10 @@ static int begin_question(struct agent_leaves *l, struct leaf *leaf,
 	memcpy(question->pod_namespace, peer->pod_namespace, sizeof(question->pod_namespace));
 	memcpy(question->pod_name, peer->pod_name, sizeof(question->pod_name));
 	memcpy(question->service_account, peer->service_account, sizeof(question->service_account));
-	question->id = ++l->last_id;
-	question->since_ns = clock_boot_ns();
+	question->leaf = leaf;
 	leaf->question = question;
-	move_to_list(l, leaf, UNSENT);
+	agent_questions_begin(&l->questions, &question->base);
 	return 0;
-}
-
-static int send_question(struct agent_leaves *l, struct leaf *leaf)
-{
-	const struct question *q = leaf->question;
-	const struct upstream_message m = {
-		.type = UPSTREAM_CREDENTIALS,
-		.credentials = {.id = q->id,
-				.pod = {.name_space = q->pod_namespace,
-					.name = q->pod_name,
-					.uid = leaf->uid,
-					.service_account = q->service_account},
-				.token = q->token},
-	};
-
-	return l->options.ask(l->options.ask_arg, &m);
 }
 
 static void take_answer(struct agent_leaves *l, struct leaf *leaf, const struct upstream_message *m,
@@ -275,45 +217,27 @@ static void answer_nonsense(struct agent_leaves *l, struct leaf *leaf)
 	take_answer(l, leaf, &m, 0);
 }
 
-/* One that is not asked for any more may have been sent meanwhile. The lock is held; the key to wake, or 0. */
-static uint64_t send_next(struct agent_leaves *l, bool *ret_more)
-{
-	struct leaf *leaf = l->lists[UNSENT].first;
-	int r = leaf ? send_question(l, leaf) : -ENOENT;
-
-	*ret_more = r == 0 || r == -EINVAL || r == -EMSGSIZE;
-	if (r == 0) {
-		l->counts.questions++;
-		move_to_list(l, leaf, SENT);
-	} else if (*ret_more) {
-		answer_nonsense(l, leaf);
-		return KEY_BIT | leaf->cgroup;
-	}
-	return 0;
-}
-
-/* Until there is nobody to tell: agent_leaves_connected() and the next sweep try again. */
-static void send_all(void *arg)
+static int send_question(void *arg, struct agent_question *base, uint64_t *ret_key)
 {
 	struct agent_leaves *l = arg;
-	bool more = true;
+	const struct question *q = (struct question *)base;
+	const struct upstream_message m = {
+		.type = UPSTREAM_CREDENTIALS,
+		.credentials = {.id = base->id,
+				.pod = {.name_space = q->pod_namespace,
+					.name = q->pod_name,
+					.uid = q->leaf->uid,
+					.service_account = q->service_account},
+				.token = q->token},
+	};
+	int r = l->options.ask(l->options.ask_arg, &m);
 
-	while (more) {
-		uint64_t key;
-
-		pthread_mutex_lock(&l->lock);
-		l->posted = false;
-		key = send_next(l, &more);
-		pthread_mutex_unlock(&l->lock);
-		if (key)
-			l->options.wake(l->options.wake_arg, key);
-	}
-}
-
-static void ask_again(struct agent_leaves *l, struct leaf *leaf)
-{
-	leaf->question->id = ++l->last_id;
-	move_to_list(l, leaf, UNSENT);
+	l->counts.questions += r == 0;
+	if (r != -EINVAL && r != -EMSGSIZE)
+		return r;
+	*ret_key = KEY_BIT | q->leaf->cgroup;
+	answer_nonsense(l, q->leaf);
+	return 1;
 }
 
 /* ---- whoever asks ---- */
@@ -340,8 +264,8 @@ static bool is_worth_a_moment(const struct agent_leaves *l, const struct leaf *l
 			      uint64_t boot_ns)
 {
 	return leaf->told->granted && leaf->told->expiration - now < LEAVES_SPENT_S &&
-	       leaf->question && l->counts.connected &&
-	       boot_ns - leaf->question->since_ns < LEAVES_MOMENT_MS * CLOCK_MS;
+	       leaf->question && l->questions.connected &&
+	       boot_ns - leaf->question->base.since_ns < LEAVES_MOMENT_MS * CLOCK_MS;
 }
 
 static int look(struct agent_leaves *l, const struct podcred_peer *peer, const char *token,
@@ -371,8 +295,7 @@ int agent_leaves_get(struct agent_leaves *l, const struct podcred_peer *peer, co
 
 	pthread_mutex_lock(&l->lock);
 	r = look(l, peer, token, token_len, now, ret);
-	if (l->lists[UNSENT].first && !l->posted && l->counts.connected)
-		l->posted = loop_post(l->options.loop, send_all, l) == 0;
+	agent_questions_post(&l->questions);
 	pthread_mutex_unlock(&l->lock);
 	return r;
 }
@@ -388,15 +311,6 @@ bool agent_leaves_is_key(uint64_t key)
 }
 
 /* ---- answers ---- */
-
-static struct leaf *find_question(struct agent_leaves *l, uint64_t id)
-{
-	struct leaf *leaf = l->lists[SENT].first;
-
-	while (leaf && leaf->question->id != id)
-		leaf = leaf->right;
-	return leaf;
-}
 
 static uint64_t at_least(uint64_t ms, uint64_t least)
 {
@@ -452,14 +366,14 @@ static void take_answer(struct agent_leaves *l, struct leaf *leaf, const struct 
 static void on_answer(struct agent_leaves *l, uint64_t id, const struct upstream_message *m,
 		      time_t now)
 {
-	struct leaf *leaf;
+	struct agent_question *q;
 	uint64_t key = 0;
 
 	pthread_mutex_lock(&l->lock);
-	leaf = find_question(l, id);
-	if (leaf) {
-		key = KEY_BIT | leaf->cgroup;
-		take_answer(l, leaf, m, now);
+	q = agent_questions_find(&l->questions, id);
+	if (q) {
+		key = KEY_BIT | LEAF_OF(q)->cgroup;
+		take_answer(l, LEAF_OF(q), m, now);
 	}
 	pthread_mutex_unlock(&l->lock);
 	if (key)
@@ -473,7 +387,7 @@ static void flush_leaf(struct agent_leaves *l, struct leaf *leaf)
 {
 	forget_told(l, leaf);
 	if (leaf->question)
-		ask_again(l, leaf);
+		agent_questions_again(&l->questions, &leaf->question->base);
 	else
 		free_leaf(l, leaf);
 }
@@ -501,7 +415,7 @@ void agent_leaves_told(struct agent_leaves *l, const struct upstream_message *m,
 		break;
 	case UPSTREAM_FLUSH:
 		for_pod(l, m->flush.pod_uid, flush_leaf);
-		send_all(l);
+		agent_questions_send(&l->questions);
 		break;
 	case UPSTREAM_GONE:
 		for_pod(l, m->gone.pod_uid, free_leaf);
@@ -513,25 +427,15 @@ void agent_leaves_told(struct agent_leaves *l, const struct upstream_message *m,
 
 void agent_leaves_connected(struct agent_leaves *l, bool connected)
 {
-	pthread_mutex_lock(&l->lock);
-	l->counts.connected = connected;
-	while (l->lists[SENT].first)
-		ask_again(l, l->lists[SENT].first);
-	pthread_mutex_unlock(&l->lock);
-	if (connected)
-		send_all(l);
+	agent_questions_connected(&l->questions, connected);
 }
 
 /* ---- time ---- */
 
-static bool is_lost(const struct leaf *leaf, uint64_t boot_ns)
-{
-	return leaf->question && boot_ns - leaf->question->since_ns >= LOST_NS;
-}
-
 static void sweep_leaf(struct agent_leaves *l, struct leaf *leaf, time_t now, uint64_t boot_ns)
 {
-	if (is_lost(leaf, boot_ns)) {
+	if (leaf->question &&
+	    agent_question_is_lost(&leaf->question->base, boot_ns, LEAVES_LOST_S)) {
 		l->counts.lost++;
 		end_question(l, leaf);
 	}
@@ -552,7 +456,7 @@ void agent_leaves_sweep(struct agent_leaves *l, time_t now)
 		sweep_leaf(l, leaf, now, boot_ns);
 	}
 	pthread_mutex_unlock(&l->lock);
-	send_all(l);
+	agent_questions_send(&l->questions);
 }
 
 /* ---- from its beginning to its end ---- */
@@ -566,6 +470,13 @@ int agent_leaves_new(const struct agent_leaves_options *options, struct agent_le
 	l->options = *options;
 	l->options.max = options->max ?: LEAVES_MAX;
 	pthread_mutex_init(&l->lock, NULL);
+	l->questions = (struct agent_questions){.loop = options->loop,
+						.lock = &l->lock,
+						.send = send_question,
+						.arg = l,
+						.wake = options->wake,
+						.wake_arg = options->wake_arg};
+	agent_questions_init(&l->questions);
 	*ret = l;
 	return 0;
 }
@@ -584,10 +495,7 @@ void agent_leaves_count(struct agent_leaves *l, struct agent_leaves_counts *ret)
 {
 	pthread_mutex_lock(&l->lock);
 	*ret = l->counts;
-	ret->in_flight = 0;
-	for (const struct leaf *i = l->lists[SENT].first; i; i = i->right)
-		ret->in_flight++;
-	for (const struct leaf *i = l->lists[UNSENT].first; i; i = i->right)
-		ret->in_flight++;
+	ret->connected = l->questions.connected;
+	ret->in_flight = l->questions.n;
 	pthread_mutex_unlock(&l->lock);
 }

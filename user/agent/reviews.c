@@ -7,21 +7,15 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "agent/questions.h"
 #include "base/clock.h"
-#include "base/loop.h"
 #include "base/secret_pool.h"
 
-enum state {
-	UNSENT,
-	SENT,
-	AT_REST, /* was answered; its pod may not ask yet */
-};
-
+/* Asked, or at rest: it was answered, and its pod may not ask yet. */
 struct question {
+	struct agent_question base; /* first */
 	TAILQ_ENTRY(question) link;
-	enum state state;
-	uint64_t id;
-	uint64_t since_ns; /* of its state, AT_REST, or of its beginning; CLOCK_BOOTTIME */
+	uint64_t rests_ns; /* CLOCK_BOOTTIME: since then */
 	struct agent_review review;
 	char *token; /* in locked memory; NULL: at rest */
 };
@@ -31,16 +25,15 @@ TAILQ_HEAD(questions, question);
 struct agent_reviews {
 	struct agent_reviews_options options;
 	pthread_mutex_t lock; /* for all below */
-	struct questions questions; /* the oldest first */
+	struct questions all; /* the oldest first */
 	size_t n;
-	uint64_t last_id;
-	bool connected;
-	bool posted; /* send_all() is to be called */
+	struct agent_questions questions;
 };
 
 static struct question *drop(struct agent_reviews *r, struct question *q)
 {
-	TAILQ_REMOVE(&r->questions, q, link);
+	agent_questions_end(&r->questions, &q->base);
+	TAILQ_REMOVE(&r->all, q, link);
 	r->n--;
 	secret_pool_free(q->token);
 	free(q);
@@ -49,18 +42,17 @@ static struct question *drop(struct agent_reviews *r, struct question *q)
 
 static bool is_over(const struct question *q, uint64_t boot_ns)
 {
-	uint64_t after =
-		q->state == AT_REST ? REVIEWS_REST_MS * CLOCK_MS : REVIEWS_LOST_S * CLOCK_S;
-
-	return boot_ns - q->since_ns >= after;
+	if (q->base.state == QUESTION_NONE)
+		return boot_ns - q->rests_ns >= REVIEWS_REST_MS * CLOCK_MS;
+	return agent_question_is_lost(&q->base, boot_ns, REVIEWS_LOST_S);
 }
 
-static struct question *find(struct agent_reviews *r, enum state state, uint64_t id)
+static struct question *at_rest(struct agent_reviews *r)
 {
 	struct question *q;
 
-	TAILQ_FOREACH(q, &r->questions, link)
-	if (q->state == state && (!id || q->id == id))
+	TAILQ_FOREACH(q, &r->all, link)
+	if (q->base.state == QUESTION_NONE)
 		return q;
 	return NULL;
 }
@@ -69,7 +61,7 @@ static struct question *of_pod(struct agent_reviews *r, uint64_t pod)
 {
 	struct question *q;
 
-	TAILQ_FOREACH(q, &r->questions, link)
+	TAILQ_FOREACH(q, &r->all, link)
 	if (q->review.peer.pod_cgroup_id == pod)
 		return q;
 	return NULL;
@@ -90,10 +82,9 @@ static int begin(struct agent_reviews *r, const struct agent_review *review, con
 	}
 	memcpy(q->token, token, len);
 	q->review = *review;
-	q->id = REVIEWS_FIRST_ID + ++r->last_id;
-	q->since_ns = clock_boot_ns();
-	TAILQ_INSERT_TAIL(&r->questions, q, link);
+	TAILQ_INSERT_TAIL(&r->all, q, link);
 	r->n++;
+	agent_questions_begin(&r->questions, &q->base);
 	return -EINPROGRESS;
 }
 
@@ -105,17 +96,15 @@ static int look(struct agent_reviews *r, const struct agent_review *review, cons
 	if (q && is_over(q, clock_boot_ns()))
 		q = drop(r, q);
 	if (q)
-		return q->state == AT_REST ? -EBUSY : -EINPROGRESS;
+		return q->base.state == QUESTION_NONE ? -EBUSY : -EINPROGRESS;
 	if (r->n >= REVIEWS_MAX) {
-		q = find(r, AT_REST, 0);
+		q = at_rest(r);
 		if (!q)
 			return -EBUSY;
 		drop(r, q);
 	}
 	return begin(r, review, token, len);
 }
-
-static void send_all(void *arg);
 
 int agent_reviews_ask(struct agent_reviews *r, const struct agent_review *review, const char *token,
 		      size_t len)
@@ -124,31 +113,23 @@ int agent_reviews_ask(struct agent_reviews *r, const struct agent_review *review
 
 	pthread_mutex_lock(&r->lock);
 	result = look(r, review, token, len);
-	if (result == -EINPROGRESS && r->connected && !r->posted && find(r, UNSENT, 0))
-		r->posted = loop_post(r->options.loop, send_all, r) == 0;
+	agent_questions_post(&r->questions);
 	pthread_mutex_unlock(&r->lock);
 	return result;
 }
 
 /* ---- questions and answers ---- */
 
-/* Until there is nobody to tell: agent_reviews_connected() and the next sweep try again. */
-static void send_all(void *arg)
+static int send_question(void *arg, struct agent_question *q, uint64_t *ret_key)
 {
-	struct agent_reviews *r = arg;
-	struct question *q;
+	const struct agent_reviews *r = arg;
+	const struct upstream_message m = {
+		.type = UPSTREAM_REVIEW,
+		.review = {.id = q->id, .token = ((const struct question *)q)->token},
+	};
 
-	pthread_mutex_lock(&r->lock);
-	r->posted = false;
-	while ((q = find(r, UNSENT, 0))) {
-		const struct upstream_message m = {.type = UPSTREAM_REVIEW,
-						   .review = {.id = q->id, .token = q->token}};
-
-		if (r->options.ask(r->options.ask_arg, &m) < 0)
-			break;
-		q->state = SENT;
-	}
-	pthread_mutex_unlock(&r->lock);
+	(void)ret_key;
+	return r->options.ask(r->options.ask_arg, &m);
 }
 
 static bool is_about_token(const struct upstream_message *m)
@@ -165,16 +146,14 @@ void agent_reviews_told(struct agent_reviews *r, const struct upstream_message *
 	struct agent_review review;
 	struct question *q;
 
-	if (id < REVIEWS_FIRST_ID)
-		return;
 	pthread_mutex_lock(&r->lock);
-	q = find(r, SENT, id);
+	q = (struct question *)agent_questions_find(&r->questions, id);
 	if (q)
 		review = q->review;
 	if (q && is_about_token(m)) {
 		q->token = secret_pool_free(q->token);
-		q->state = AT_REST;
-		q->since_ns = clock_boot_ns();
+		agent_questions_end(&r->questions, &q->base);
+		q->rests_ns = clock_boot_ns();
 	} else if (q) {
 		drop(r, q);
 	}
@@ -185,16 +164,7 @@ void agent_reviews_told(struct agent_reviews *r, const struct upstream_message *
 
 void agent_reviews_connected(struct agent_reviews *r, bool connected)
 {
-	struct question *q;
-
-	pthread_mutex_lock(&r->lock);
-	r->connected = connected;
-	TAILQ_FOREACH(q, &r->questions, link)
-	if (q->state == SENT)
-		q->state = UNSENT;
-	pthread_mutex_unlock(&r->lock);
-	if (connected)
-		send_all(r);
+	agent_questions_connected(&r->questions, connected);
 }
 
 void agent_reviews_sweep(struct agent_reviews *r)
@@ -202,14 +172,13 @@ void agent_reviews_sweep(struct agent_reviews *r)
 	uint64_t boot_ns = clock_boot_ns();
 
 	pthread_mutex_lock(&r->lock);
-	for (struct question *q = TAILQ_FIRST(&r->questions), *next; q; q = next) {
+	for (struct question *q = TAILQ_FIRST(&r->all), *next; q; q = next) {
 		next = TAILQ_NEXT(q, link);
 		if (is_over(q, boot_ns))
 			drop(r, q);
 	}
 	pthread_mutex_unlock(&r->lock);
-	if (r->connected)
-		send_all(r);
+	agent_questions_send(&r->questions);
 }
 
 /* ---- from its beginning to its end ---- */
@@ -221,8 +190,14 @@ int agent_reviews_new(const struct agent_reviews_options *options, struct agent_
 	if (!r)
 		return -ENOMEM;
 	r->options = *options;
-	TAILQ_INIT(&r->questions);
+	TAILQ_INIT(&r->all);
 	pthread_mutex_init(&r->lock, NULL);
+	r->questions = (struct agent_questions){.loop = options->loop,
+						.lock = &r->lock,
+						.send = send_question,
+						.arg = r,
+						.last_id = REVIEWS_FIRST_ID};
+	agent_questions_init(&r->questions);
 	*ret = r;
 	return 0;
 }
@@ -231,8 +206,8 @@ void agent_reviews_free(struct agent_reviews *r)
 {
 	if (!r)
 		return;
-	while (!TAILQ_EMPTY(&r->questions))
-		drop(r, TAILQ_FIRST(&r->questions));
+	while (!TAILQ_EMPTY(&r->all))
+		drop(r, TAILQ_FIRST(&r->all));
 	pthread_mutex_destroy(&r->lock);
 	free(r);
 }
