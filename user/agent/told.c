@@ -1,75 +1,67 @@
 // SPDX-License-Identifier: Apache-2.0
 /* One answer of fetch, with all its texts in one piece of locked memory. */
 #include <errno.h>
-#include <string.h>
 
 #include "agent/told.h"
 #include "base/clock.h"
+#include "base/pack.h"
 #include "base/secret_pool.h"
 
-/* Where the next text goes; without memory it only counts. */
-struct cursor {
-	char *at;
-	size_t used;
-};
+/* What a granted or refused answer has of texts, in their places. */
+#define GRANT_TEXTS(X)                                                                             \
+	X(access_key_id)                                                                           \
+	X(secret_access_key)                                                                       \
+	X(session_token)                                                                           \
+	X(role)                                                                                    \
+	X(role_arn)                                                                                \
+	X(account_id)                                                                              \
+	X(session_name)                                                                            \
+	X(source)
+#define REFUSAL_TEXTS(X)                                                                           \
+	X(message)                                                                                 \
+	X(role_arn)                                                                                \
+	X(source)
 
-static const char *put(struct cursor *cursor, const char *s)
+#define SIZE(text) +pack_size(from->text)
+#define PUT(text)  told->text = pack_put(&at, from->text);
+
+static size_t size_of(const struct upstream_message *m)
 {
-	size_t size = s ? strlen(s) + 1 : 0;
-	char *copy = cursor->at ? cursor->at + cursor->used : NULL;
+	if (m->type == UPSTREAM_GRANT) {
+		const struct upstream_grant *from = &m->grant;
 
-	cursor->used += size;
-	if (!s || !copy)
-		return NULL;
-	memcpy(copy, s, size);
-	return copy;
+		return 0 GRANT_TEXTS(SIZE);
+	}
+	const struct upstream_refusal *from = &m->refusal;
+
+	return 0 REFUSAL_TEXTS(SIZE);
 }
 
-static void put_grant(struct agent_told *told, struct cursor *cursor,
-		      const struct upstream_grant *grant)
+static void put_grant(struct agent_told *told, char *at, const struct upstream_grant *from)
 {
+	GRANT_TEXTS(PUT)
 	told->granted = true;
-	told->access_key_id = put(cursor, grant->access_key_id);
-	told->secret_access_key = put(cursor, grant->secret_access_key);
-	told->session_token = put(cursor, grant->session_token ?: "");
-	told->expiration = grant->expiration;
-	told->role = put(cursor, grant->role);
-	told->role_arn = put(cursor, grant->role_arn);
-	told->account_id = put(cursor, grant->account_id);
-	told->session_name = put(cursor, grant->session_name);
-	told->source = put(cursor, grant->source);
-	told->cache = grant->cache;
+	told->session_token = told->session_token ?: "";
+	told->expiration = from->expiration;
+	told->cache = from->cache;
 }
 
-static void put_refusal(struct agent_told *told, struct cursor *cursor,
-			const struct upstream_refusal *refusal)
+static void put_refusal(struct agent_told *told, char *at, const struct upstream_refusal *from)
 {
-	told->reason = refusal->reason;
-	told->message = put(cursor, refusal->message);
-	told->role_arn = put(cursor, refusal->role_arn);
-	told->source = put(cursor, refusal->source);
-}
-
-static void put_message(struct agent_told *told, struct cursor *cursor,
-			const struct upstream_message *m)
-{
-	if (m->type == UPSTREAM_GRANT)
-		put_grant(told, cursor, &m->grant);
-	else
-		put_refusal(told, cursor, &m->refusal);
+	REFUSAL_TEXTS(PUT)
+	told->reason = from->reason;
 }
 
 int agent_told_new(const struct upstream_message *m, uint64_t token, struct agent_told **ret)
 {
-	struct agent_told measure = {}, *told;
-	struct cursor cursor = {};
+	struct agent_told *told = secret_pool_alloc(sizeof(*told) + size_of(m));
 
-	put_message(&measure, &cursor, m);
-	told = secret_pool_alloc(sizeof(*told) + cursor.used);
 	if (!told)
 		return -ENOMEM;
-	cursor = (struct cursor){.at = told->text};
-	put_message(told, &cursor, m);
+	if (m->type == UPSTREAM_GRANT)
+		put_grant(told, told->text, &m->grant);
+	else
+		put_refusal(told, told->text, &m->refusal);
 	atomic_init(&told->refs, 1);
 	told->told_ns = clock_mono_ns();
 	told->token = token;

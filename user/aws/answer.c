@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/parse.h"
 #include "base/secret.h"
+#include "base/secret_json.h"
 #include "base/text.h"
 #include "base/timestamp.h"
 
@@ -86,7 +87,7 @@ void aws_answer_done(struct aws_answer *answer)
 
 void aws_answer_prepare(void)
 {
-	json_set_alloc_funcs(malloc, secret_wiping_free);
+	secret_json_wipe();
 }
 
 /* ---- XML ---- */

@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/loop.h"
 #include "base/secret.h"
+#include "base/secret_json.h"
 #include "base/text.h"
 #include "control/chain.h"
 #include "kube/objects.h"
@@ -447,7 +448,7 @@ int control_certificates_new(struct loop *loop, struct kube_client *client,
 	if (!c)
 		return -ENOMEM;
 	/* jansson holds the keys on their way from and to the API server */
-	json_set_alloc_funcs(malloc, secret_wiping_free);
+	secret_json_wipe();
 	c->loop = loop;
 	c->client = client;
 	c->options = *options;

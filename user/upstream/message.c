@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/secret.h"
+#include "base/secret_json.h"
 #include "base/text.h"
 
 #define WALL_MAX 253402300799 /* the last second that has a year of four digits */
@@ -478,5 +479,5 @@ void upstream_decoded_done(struct upstream_decoded *d)
 
 void upstream_wipe_json(void)
 {
-	json_set_alloc_funcs(malloc, secret_wiping_free);
+	secret_json_wipe();
 }
