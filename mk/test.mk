@@ -128,6 +128,13 @@ test-unit: test-unit-build ## unit tests alone, under ASan and UBSan; needs no r
 test-e2e: test-e2e-build ## end-to-end tests alone
 	$(Q)JOBS=$(JOBS) tests/run.sh $(E2E) $(BPF_TESTS)
 
+# SDKs and the API server have suites of their own.
+CONFORMANCE := $(shell grep -oE '`(unit|e2e)/[a-z0-9_-]+\.(c|sh): ' docs/conformance.md | tr -d '`: ' | sort -u)
+.PHONY: test-conformance
+test-conformance: test-unit-build test-e2e-build ## what clients and AWS may do, as docs/conformance.md has it
+	$(Q)CMOCKA_MESSAGE_OUTPUT=TAP O=$(abspath $(O)) JOBS=$(JOBS) tests/run.sh \
+		$(patsubst unit/%.c,$(O)/unit/%,$(filter unit/%,$(CONFORMANCE))) $(patsubst %,tests/%,$(filter e2e/%,$(CONFORMANCE)))
+
 .PHONY: test-bypass docs/bypass.md
 # A column each. Not here: connect4, which is there to compare with, in docs/bypass.md.
 test-bypass: all $(O)/tests/bypass $(O)/tests/who ## every known route to a guarded address, with and without podcred

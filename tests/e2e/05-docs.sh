@@ -158,6 +158,17 @@ for page in readme limits security manual table; do
     grep -qiE 'as if (podcred|\.Nm) were not there' <("$page")
 done
 
+# Conformance: every check that the page names is there.
+# shellcheck disable=SC2016 # no expansion is meant
+references() { grep -oE '`[a-z0-9/_-]+\.[a-z]+: [^`]+`' docs/conformance.md | tr -d '\`' | sort -u; }
+while IFS= read -r reference; do
+  check "docs/conformance.md: there is a check \"${reference#*: }\" in ${reference%%: *}" \
+    grep -qF -e "${reference#*: }" "tests/${reference%%: *}"
+done < <(references)
+# shellcheck disable=SC2016 # nor here
+check 'docs/conformance.md names checks in each row' test "$(grep -cE '^\|.*`[a-z0-9/_-]+\.[a-z]+: ' docs/conformance.md)" = \
+  "$(grep -E '^\|' docs/conformance.md | grep -cvE '^\| (---|fault \||\| what)')"
+
 if command -v mandoc >/dev/null; then
   # the pages that it refers to need not be installed here
   same 'mandoc has nothing to say about podcred.8' '' \

@@ -69,5 +69,28 @@ has 'boto3 in a pod without an association gets nothing' '^none$' "${POD_CMD[@]}
   $PYTHON "$CLIENTS/credentials.py"
 has 'and the agent says so' '"code":"NoCredentialsAssociated"' "${POD_CMD[@]}" \
   curl -s http://169.254.170.2/v1/credentials
+# Node's HTTP client, as the SDK uses it: it keeps its connection.
+pod_command js
+coproc KEEP {
+  exec "${POD_CMD[@]}" node -e '
+    const http = require("http"), agent = new http.Agent({keepAlive: true});
+    const ask = () => http.get("http://169.254.170.2/v1/credentials", {agent}, (response) => {
+      let body = "";
+      response.on("data", (data) => { body += data; });
+      response.on("end", () => console.log(JSON.parse(body).AccessKeyId, response.req.reusedSocket ? "kept" : "new"));
+    }).on("error", (error) => console.log(error.code));
+    ask();
+    require("readline").createInterface({input: process.stdin}).on("line", ask);'
+}
+kept() { read -r -t 20 -u "${KEEP[0]}" && echo "$REPLY"; }
+same 'a client that keeps its connection' 'AKIAJS new' "$(kept)"
+echo >&"${KEEP[1]}"
+same 'asks again over it' 'AKIAJS kept' "$(kept)"
+cgroup_signal "$AGENT_CGROUP" TERM
+env_serve
+echo >&"${KEEP[1]}"
+same 'when the agent was started again, the next request makes another connection' 'AKIAJS new' "$(kept)"
+eval "exec ${KEEP[1]}>&-"
+
 check_not 'no secret is in the log of the agent' grep -E 'secret-of|token-of' "$ENV_TMP/serve.log"
 tap_done

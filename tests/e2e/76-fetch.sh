@@ -44,6 +44,7 @@ associations() {
     'static: {accessKeyId: AKIAFIXED, secretAccessKey: secret-of-fixed, sessionToken: token-of-fixed}'
   entry program 'role: program' "exec: {command: [$ENV_TMP/program, one, two], environment: {WHO: fetch}}"
   entry fault "roleArn: $ACCOUNT:role/fault"
+  for name in slow03 slow06 slow2 slow6; do entry $name "roleArn: $ACCOUNT:role/$name"; done
   entry short "roleArn: $ACCOUNT:role/short"
   entry long "roleArn: $ACCOUNT:role/long" 'durationSeconds: 7200'
 }
@@ -67,7 +68,7 @@ clear() { aws_do '{"clear": []}' >/dev/null; }
 calls_are() { [ "$(assumed "$2" length)" -ge "$1" ]; }
 
 env_up systemd
-for pod in web chain fixed program fault short long late nobody; do pod_add $pod burstable; done
+for pod in web chain fixed program fault short long late nobody slow03 slow06 slow2 slow6; do pod_add $pod burstable; done
 for pod in "${SHARERS[@]}"; do
   pod_add "$pod" besteffort
   POD_ACCOUNT[$pod]=shared
@@ -164,6 +165,10 @@ fault '"do": "error", "code": "ValidationError", "status": 400'
 designed 'STS finds it invalid' 403/AccessDenied
 fault '"do": "error", "code": "Throttling", "status": 400'
 designed 'STS throttles' 429/ThrottlingException
+fault '"do": "error", "code": "ThrottlingException", "status": 429'
+designed 'STS throttles, with status 429' 429/ThrottlingException
+fault '"do": "error", "code": "ServiceUnavailable", "status": 503'
+designed 'STS is too busy' 503/ServiceUnavailable
 fault '"do": "error", "code": "InternalFailure", "status": 500'
 designed 'STS is in trouble' 503/ServiceUnavailable
 fault '"do": "reset"'
@@ -184,9 +189,23 @@ same "this node's clock is twenty minutes behind: it is corrected by that of STS
 aws_do '{"set": {"skew": 0}}' >/dev/null
 new_pod
 check 'and so it is when it is right again' wait_for 10 status_is 200 $pod
-fault '"do": "delay", "seconds": 0.6'
-new_pod
-same 'STS is slow: the request waits for it' 200 "$(status $pod)"
+# All at once: each has a role of its own.
+slow_pods=()
+for delay in 0.3 0.6 2 6; do
+  pod=slow${delay/./}
+  aws_do "{\"fault\": {\"service\": \"sts\", \"role\": \"$ACCOUNT:role/$pod\", \"do\": \"delay\", \"seconds\": $delay}}" >/dev/null
+  status "$pod" >"$ENV_TMP/status.$delay" & slow_pods+=($!)
+done
+wait "${slow_pods[@]}"
+for delay in 0.3 0.6; do
+  same "an answer after $delay s is waited for" 200 "$(cat "$ENV_TMP/status.$delay")"
+done
+for delay in 2 6; do
+  same "an answer after $delay s is not" 503 "$(cat "$ENV_TMP/status.$delay")"
+  check 'but is given out when it has come' wait_for 15 status_is 200 slow$delay
+done
+same 'by the same call' 1 "$(assumed /slow2 length)"
+check 'which is made again after five seconds' wait_for 10 calls_are 2 /slow6
 clear
 
 # ---- the node's own credentials ----

@@ -20,12 +20,13 @@
 #include "base/cleanup.h"
 #include "http/headers.h"
 
-#define NOW   1767323045 /* 2026-01-02T03:04:05Z */
-#define BOOT  4711 /* seconds since boot */
-#define POD   "5f1b0c1e-6d3a-4f0e-8d61-0a4b2d7e9c11"
-#define IAM   "/latest/meta-data/iam/"
-#define CREDS IAM "security-credentials/"
-#define TOKEN "/latest/api/token"
+#define LARGE_TOKEN 9216
+#define NOW	    1767323045 /* 2026-01-02T03:04:05Z */
+#define BOOT	    4711 /* seconds since boot */
+#define POD	    "5f1b0c1e-6d3a-4f0e-8d61-0a4b2d7e9c11"
+#define IAM	    "/latest/meta-data/iam/"
+#define CREDS	    IAM "security-credentials/"
+#define TOKEN	    "/latest/api/token"
 #define KEYS(token)                                                                                \
 	"    static:\n      accessKeyId: AKIAEXAMPLE\n      secretAccessKey: se/cret\n"            \
 	"      sessionToken: " token "\n"
@@ -42,15 +43,16 @@ static int setup(void **state)
 		ENTRY("plain", "my+role=a,b.c@d_e-f\n") KEYS("t") ENTRY("ended", "r\n") KEYS(
 			"t") "      expiration: 2026-01-02T03:04:05Z\n" ENTRY("ends", "r\n")
 			KEYS("t") "      expiration: 2026-01-02T03:04:06Z\n" ENTRY("huge", "r\n");
-	char text[16000], big[9951];
+	char text[26000], big[9951];
 
 	(void)state;
 	memset(big, 'b', sizeof(big) - 1);
 	big[sizeof(big) - 1] = '\0';
 	snprintf(text, sizeof(text),
-		 "%s    static: {accessKeyId: A, secretAccessKey: S, "
-		 "sessionToken: %s}\n",
-		 head, big);
+		 "%s    static: {accessKeyId: A, secretAccessKey: S, sessionToken: %s}\n" ENTRY(
+			 "large", "r\n") "    static: {accessKeyId: A, secretAccessKey: S, "
+					 "sessionToken: %.*s}\n",
+		 head, big, LARGE_TOKEN, big);
 	env.token_key = token_key;
 	agent_token_make(token_key, POD, BOOT + 100, valid_token);
 	agent_token_make(token_key, POD, BOOT, expired_token);
@@ -362,6 +364,28 @@ static void test_container_body(void **state)
 	assert_string_equal(member(body, "Expiration"), "2026-01-02T09:04:05Z");
 	json_decref(body);
 	agent_answer_done(&resp);
+}
+
+/* R4: the largest body that every SDK takes has less than 10,000 bytes. */
+static void test_large_token(void **state)
+{
+	static const struct row containers[] = {
+		ROW(EKS, "large", "GET", "/v1/credentials", NULL, 200),
+		ROW(IMDS, "large", "GET", CREDS "r", NULL, 200),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(containers); i++) {
+		struct agent_answer resp = {};
+		json_t *body;
+
+		assert_int_equal(ask(&containers[i], &resp), 0);
+		assert_true(resp.http.body.len < 10000);
+		body = body_json(&resp);
+		assert_int_equal(strlen(member(body, "Token")), LARGE_TOKEN);
+		json_decref(body);
+		agent_answer_done(&resp);
+	}
 }
 
 static void test_imds_body(void **state)
@@ -841,6 +865,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_container_body),
+		cmocka_unit_test(test_large_token),
 		cmocka_unit_test(test_imds_body),
 		cmocka_unit_test(test_imds_info),
 		cmocka_unit_test(test_error_body),
