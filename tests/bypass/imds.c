@@ -13,6 +13,7 @@
 #include "bypass.h"
 
 #define MAX_FDS	  256
+#define AGAIN_MS  20 /* between two looks at a connection that cannot be answered yet */
 #define QUESTIONS 1 /* fds[0] counts, fds[1] is asked */
 
 static struct pollfd fds[MAX_FDS];
@@ -211,6 +212,15 @@ static void tell(int listener, const uint64_t *reached)
 	close(fd);
 }
 
+/* A socket of MPTCP that Fast Open handed over early may become writable without a word to poll(2). */
+static bool unanswered(int first)
+{
+	for (int i = first; i < n_fds; i++)
+		if (fds[i].events == POLLOUT)
+			return true;
+	return false;
+}
+
 int imds_serve(const char *counter)
 {
 	uint64_t reached = 0;
@@ -226,17 +236,17 @@ int imds_serve(const char *counter)
 	printf("ready\n");
 	fflush(stdout);
 	for (;;) {
-		if (poll(fds, (nfds_t)n_fds, -1) < 0)
+		if (poll(fds, (nfds_t)n_fds, unanswered(first) ? AGAIN_MS : -1) < 0)
 			continue;
 		for (int i = n_fds - 1; i > QUESTIONS; i--) {
-			if (!fds[i].revents)
+			if (fds[i].events == POLLOUT)
+				answer(i);
+			else if (!fds[i].revents)
 				continue;
-			if (i <= QUESTIONS + n_datagram)
+			else if (i <= QUESTIONS + n_datagram)
 				echo(fds[i].fd);
 			else if (i < first)
 				welcome(fds[i].fd);
-			else if (fds[i].events == POLLOUT)
-				answer(i);
 			else
 				linger(i);
 		}
