@@ -11,10 +11,10 @@ set -u
 IMDS=http://169.254.169.254/latest
 CREDENTIALS=meta-data/iam/security-credentials
 
-token_of() { in_pod "$1" curl -sf --max-time 5 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 300' "$IMDS/api/token"; }
+token_of() { in_pod "$1" curl -sf --max-time 20 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 300' "$IMDS/api/token"; }
 # with_token POD TOKEN: the status of the answer, and the key in it.
 with_token() {
-  in_pod "$1" curl -s --max-time 5 -w '\n%{http_code}\n' -H "X-aws-ec2-metadata-token: $2" \
+  in_pod "$1" curl -s --max-time 20 -w '\n%{http_code}\n' -H "X-aws-ec2-metadata-token: $2" \
     "$IMDS/$CREDENTIALS/$1-role" >"$ENV_TMP/answer"
   echo "$(tail -n 1 "$ENV_TMP/answer") $(sed '$d' "$ENV_TMP/answer" | jq -r '.AccessKeyId // "no key"' 2>/dev/null || echo 'no key')"
 }

@@ -21,7 +21,7 @@ of() {
 }
 # from POD TOKEN [OPTION...]: the status of the answer, and the key or the code in it.
 from() {
-  in_pod "$1" curl -s --max-time 5 -w '\n%{http_code}\n' ${2:+-H "Authorization: $2"} "${@:3}" "$URL" >"$ENV_TMP/answer"
+  in_pod "$1" curl -s --max-time 20 -w '\n%{http_code}\n' ${2:+-H "Authorization: $2"} "${@:3}" "$URL" >"$ENV_TMP/answer"
   echo "$(tail -n 1 "$ENV_TMP/answer") $(sed '$d' "$ENV_TMP/answer" | jq -r '.AccessKeyId // .code' 2>/dev/null)"
 }
 refusals() { grep -c "result=refused reason=$1 .*pod=$2 " "$ENV_TMP/serve.log"; }
@@ -96,9 +96,9 @@ refused '9 kB of token' '400 InvalidRequest' token_malformed \
 same 'of two headers none counts' '400 null' "$(from web "$WEB" -H "Authorization: $WEB" | sed 's/InvalidRequest/null/')"
 same 'the token is still good' '200 AKIAWEB' "$(from web "$WEB")"
 
-same 'ECS wants no token' AKIAWEB "$(in_pod web curl -s --max-time 5 http://169.254.170.2/v1/credentials | jq -r .AccessKeyId)"
+same 'ECS wants no token' AKIAWEB "$(in_pod web curl -s --max-time 20 http://169.254.170.2/v1/credentials | jq -r .AccessKeyId)"
 same 'and looks at none' AKIADB \
-  "$(in_pod db curl -s --max-time 5 -H "Authorization: $WEB" http://169.254.170.2/v1/credentials | jq -r .AccessKeyId)"
+  "$(in_pod db curl -s --max-time 20 -H "Authorization: $WEB" http://169.254.170.2/v1/credentials | jq -r .AccessKeyId)"
 
 # ---- what becomes of the text ----
 

@@ -15,7 +15,7 @@ FETCH_UID=$((ENV_UID + 1))
 
 # from POD TOKEN: the status of the answer, and the key or the code in it.
 from() {
-  in_pod "$1" curl -s --max-time 5 -w '\n%{http_code}\n' ${2:+-H "Authorization: $2"} "$URL" >"$ENV_TMP/answer"
+  in_pod "$1" curl -s --max-time 20 -w '\n%{http_code}\n' ${2:+-H "Authorization: $2"} "$URL" >"$ENV_TMP/answer"
   echo "$(tail -n 1 "$ENV_TMP/answer") $(sed '$d' "$ENV_TMP/answer" | jq -r '.AccessKeyId // .code' 2>/dev/null)"
 }
 from_is() { [ "$(from "$2" "$3")" = "$1" ]; }

@@ -10,8 +10,8 @@ set -u
 
 V4=169.254.170.23
 
-answer() { in_pod web curl -s -o /dev/null -w '%{http_code}' --max-time 5 http://$V4/v1/credentials; }
-refused() { in_pod web curl -s -o /dev/null --max-time 5 http://$V4/v1/credentials; [ $? -eq 7 ]; }
+answer() { in_pod web curl -s -o /dev/null -w '%{http_code}' --max-time 20 http://$V4/v1/credentials; }
+refused() { in_pod web curl -s -o /dev/null --max-time 20 http://$V4/v1/credentials; [ $? -eq 7 ]; }
 # Loads without a word and keeps both outputs.
 load() { env_load "$@" >"$ENV_TMP/out" 2>"$ENV_TMP/err"; }
 # On the kubepods of this test, whatever others have attached elsewhere at the same time.

@@ -11,7 +11,7 @@ STARVE=$ENV_BUILD/tests/starve
 V4=169.254.170.23
 ask() { in_pod web "$STARVE" ask $V4 80 "$1" new AKIAWEB; }
 gives_key() { [ "$(ask 1)" = 'ok=1 failed=0' ]; }
-healthy() { in_host curl -sf --max-time 5 "http://$NODE_V4:$AGENT_PORT/healthz"; }
+healthy() { in_host curl -sf --max-time 20 "http://$NODE_V4:$AGENT_PORT/healthz"; }
 ended() { ! kill -0 "$1"; }
 stopped() { grep -q '^State:.T' "/proc/$1/status"; }
 signals_pending() { ! grep -q '^ShdPnd:.0*$' "/proc/$1/status"; }
@@ -139,7 +139,7 @@ check 'those that found room are there' counted
 missing() { # of the agent; the resolver's are among those that were reported
   local n dropped
   dropped=$(dropped)
-  n=$(in_host curl -s --max-time 5 http://127.0.0.1:7778/metrics | awk '/^podcred_agent_log_dropped_total/ { print $2 }')
+  n=$(in_host curl -s --max-time 20 http://127.0.0.1:7778/metrics | awk '/^podcred_agent_log_dropped_total/ { print $2 }')
   echo "$n in the metric, $dropped in the log"
   [ "$n" -gt 100 ] && [ "$n" -le "$dropped" ]
 }

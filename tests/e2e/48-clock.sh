@@ -36,11 +36,11 @@ renewed() {
 }
 renewed_after() { [ "$(lease_end)" -gt $(($1 + 50)) ]; }
 said() { grep -q "$1" "$ENV_TMP/resolve.log"; }
-answers() { in_pod web curl -sf --max-time 5 "$IMDS/meta-data/iam/security-credentials/"; }
-token() { in_pod web curl -sf --max-time 5 -X PUT -H "X-aws-ec2-metadata-token-ttl-seconds: $1" "$IMDS/api/token"; }
+answers() { in_pod web curl -sf --max-time 20 "$IMDS/meta-data/iam/security-credentials/"; }
+token() { in_pod web curl -sf --max-time 20 -X PUT -H "X-aws-ec2-metadata-token-ttl-seconds: $1" "$IMDS/api/token"; }
 # Status of a request with a token, and the seconds that it has left.
 with_token() {
-  in_pod web curl -s --max-time 5 -o /dev/null -H "X-aws-ec2-metadata-token: $1" \
+  in_pod web curl -s --max-time 20 -o /dev/null -H "X-aws-ec2-metadata-token: $1" \
     -w '%{http_code} %header{x-aws-ec2-metadata-token-ttl-seconds}' "$IMDS/meta-data/iam/security-credentials/"
 }
 left_of() {
@@ -98,7 +98,7 @@ check 'it says so when it goes on' wait_for 10 said 'lease has ended'
 check 'and that it is over' wait_for 10 said 'the agent is alive'
 
 # ---- who hangs has no lease ----
-health() { in_host curl -s --max-time 5 -o /dev/null -w '%{http_code}' "http://$NODE_V4:$AGENT_PORT/healthz"; }
+health() { in_host curl -s --max-time 20 -o /dev/null -w '%{http_code}' "http://$NODE_V4:$AGENT_PORT/healthz"; }
 is_known() { podcred pods --json | jq -e --arg name "$1" 'any(.[]; .name == $name)'; }
 hold() { # hold PID: its main thread alone, until let_go
   mkfifo "$ENV_TMP/hold"

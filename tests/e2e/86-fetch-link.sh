@@ -45,7 +45,7 @@ fetch_down() {
   wait_for 10 connected 0
 }
 release() { kill -USR1 "$FETCH_PID"; }
-metric() { in_host curl -s --max-time 5 "http://$NODE_V4:9777/metrics" | awk -v name="$1" '$1 == name { print $2 }'; }
+metric() { in_host curl -s --max-time 20 "http://$NODE_V4:9777/metrics" | awk -v name="$1" '$1 == name { print $2 }'; }
 connected() { [ "$(metric podcred_agent_fetch_connected)" = "$1" ]; }
 waiting() { [ "$(metric podcred_agent_requests_waiting)" = "$1" ]; }
 said() { jq -c "select($1)" "$FETCH/said" 2>/dev/null; }
@@ -225,7 +225,7 @@ same 'fetch was asked for documents only once, and for nothing else' \
   "$(said '.type == "metadata"' | jq -r .path | sort | xargs)"
 
 # ---- in numbers ----
-in_host curl -s --max-time 5 "http://$NODE_V4:9777/metrics" | python3 "$ENV_ROOT/tests/lib/prometheus.py" >"$ENV_TMP/samples"
+in_host curl -s --max-time 20 "http://$NODE_V4:9777/metrics" | python3 "$ENV_ROOT/tests/lib/prometheus.py" >"$ENV_TMP/samples"
 check 'the metrics are well formed, and count answers by what they were' jq -e '
   .["podcred_agent_fetch_answers_total{result=\"granted\",cache=\"miss\"}"] >= 8 and
   .["podcred_agent_fetch_answers_total{result=\"throttled\"}"] >= 1 and

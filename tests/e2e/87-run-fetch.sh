@@ -28,7 +28,7 @@ has_issued() { [ "$(issued "$1")" != null ]; }
 gives_issued() { has_issued "$1" && [ "$(key "$1")" = "$(issued "$1")" ]; }
 asks() { key "$1" | grep -q '^ASIA'; }
 user_of() { awk '/^Uid:/ { print $2, $3, $4 }' "/proc/$(child "$1")/status"; }
-metric() { in_host curl -s --max-time 5 "http://$NODE_V4:9777/metrics" | awk -v name="$1" '$1 == name { print $2 }'; }
+metric() { in_host curl -s --max-time 20 "http://$NODE_V4:9777/metrics" | awk -v name="$1" '$1 == name { print $2 }'; }
 connected() { [ "$(metric podcred_agent_fetch_connected)" = "$1" ]; }
 # replaced NAME PID: it runs as another process
 replaced() { runs "$1" && [ "$(child "$1")" != "$2" ]; }

@@ -7,9 +7,9 @@ set -u
 # shellcheck source=tests/lib/tap.sh
 . "$(dirname "$0")/../lib/tap.sh"
 
-ask() { in_pod web curl -sS --max-time 5 http://169.254.170.2/v1/credentials; }
+ask() { in_pod web curl -sS --max-time 20 http://169.254.170.2/v1/credentials; }
 gives_key() { ask | grep -q '"AccessKeyId":"AKIAWEB"'; }
-refused() { in_pod web curl -s --max-time 5 -o /dev/null http://169.254.170.2/; [ $? -eq 7 ]; }
+refused() { in_pod web curl -s --max-time 20 -o /dev/null http://169.254.170.2/; [ $? -eq 7 ]; }
 agent_pid() { head -n 1 "$AGENT_CGROUP/cgroup.procs"; }
 web_policy() { podcred pods --json | jq -e ".[] | select(.name == \"web\") | .policy == \"$1\""; }
 # status_of PID FIELD

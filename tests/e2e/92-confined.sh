@@ -12,7 +12,7 @@ NONE=0000000000000000
 RESOLVE_CAPS=0000008000001000 # CAP_BPF, CAP_NET_ADMIN
 URL=http://169.254.170.2/v1/credentials
 
-key() { in_pod web curl -s --max-time 5 $URL | jq -r .AccessKeyId; }
+key() { in_pod web curl -s --max-time 20 $URL | jq -r .AccessKeyId; }
 gives() { [ "$(key)" = "$1" ]; }
 # fields PID FIELD...: of /proc/PID/status, in one line
 fields() {

@@ -21,7 +21,7 @@ POD_AUDIENCE=pods.eks.amazonaws.com
 post() {
   local auth=()
   [ -z "$2" ] || auth=(-H "Authorization: Bearer $2")
-  in_node curl -sS --max-time 5 --cacert "$BROKER_CA" -w '\n%{http_code}\n' "${auth[@]}" -H 'Content-Type: application/json' \
+  in_node curl -sS --max-time 20 --cacert "$BROKER_CA" -w '\n%{http_code}\n' "${auth[@]}" -H 'Content-Type: application/json' \
     -d "$3" "$BROKER_URL/clusters/demo/$1"
 }
 for_pod() { post assume-role-for-pod "$1" "{\"podUid\": \"$2\"${3:+, \"token\": \"$3\"}}"; }   # AGENT-TOKEN UID [POD-TOKEN]
@@ -132,8 +132,8 @@ same 'no JSON' 400/bad_request "$(result post assume-role-for-pod "$a3" 'podUid:
 same 'another operation' 404/no_operation "$(result post become-root "$a3" '{}')"
 head -c 20000 /dev/zero | tr '\0' x >"$ENV_TMP/large"
 same 'too much' 413/too_large "$(result post assume-role-for-pod "$a3" "@$ENV_TMP/large")"
-check_not 'plain HTTP' in_node curl -sf --max-time 5 "http://127.0.0.1:$BROKER_PORT/healthz"
-check_not 'somebody who does not trust its certificate' in_node curl -s --max-time 5 "$BROKER_URL/healthz"
+check_not 'plain HTTP' in_node curl -sf --max-time 20 "http://127.0.0.1:$BROKER_PORT/healthz"
+check_not 'somebody who does not trust its certificate' in_node curl -s --max-time 20 "$BROKER_URL/healthz"
 check 'counters' grep -q 'podcred_broker_requests_total{result="other_node"} [1-9]' <(in_node curl -s http://127.0.0.1:9465/metrics)
 check_not 'no secret is in the log' grep -qF -e "$a1" -e "$web" -e "$(jq -r .secretAccessKey <<<"$(for_pod "$a3" "${POD_UIDS[web]}" | head -n 1)")" "$ENV_TMP/broker.log"
 
