@@ -15,12 +15,12 @@ id() { jq -r '.association.associationId' "$DIR/answer"; }
 
 control_up
 proxy_key=(--cert "$DIR/client.pem" --key "$DIR/client.key")
-control_start
+printf '1 %s\n' "$(head -c 32 /dev/urandom | base64)" >"$DIR/masters"
+control_start --sealing-keys "$DIR/masters"
 aggregator alice devs
 
 # ---- an unmodified client ----
-same 'each operation, by the AWS SDK for JavaScript' \
-  'CreatePodIdentityAssociation 200 ["arn:aws:iam::111122223333:role/app",true,{"team":"a b"}]
+EACH='CreatePodIdentityAssociation 200 ["arn:aws:iam::111122223333:role/app",true,{"team":"a b"}]
 CreatePodIdentityAssociation ResourceInUseException 409 Association already exists: ID
 CreatePodIdentityAssociation InvalidParameterException 400 role arn:aws:iam::999922223333:role/app is not in roleArns of any PodIdentityRolePolicy for namespace shop
 ListPodIdentityAssociations 200 ["sdk"]
@@ -33,8 +33,9 @@ UntagResource 200 {}
 ListTagsForResource 200 {}
 DescribeCluster 200 "arn:aws:eks:eu-west-1:111122223333:cluster/demo"
 DeletePodIdentityAssociation 200 "sdk"
-DescribePodIdentityAssociation ResourceNotFoundException 404 there is no association with the id ID' \
-  "$(node "${O:-build}/clients/associations.mjs" "$PROXY" 2>&1 | sed 's/a-[a-z0-9]\{17\}/ID/')"
+DescribePodIdentityAssociation ResourceNotFoundException 404 there is no association with the id ID'
+by_sdk() { NODE_EXTRA_CA_CERTS=$DIR/ca.pem node "${O:-build}/clients/associations.mjs" "$@" 2>&1 | sed 's/a-[a-z0-9]\{17\}/ID/'; }
+same 'each operation, by the AWS SDK for JavaScript' "$EACH" "$(by_sdk "$PROXY")"
 
 # ---- who asks ----
 same 'without the certificate of the proxy its headers are nothing' '403 MissingAuthenticationTokenException' \
@@ -100,6 +101,86 @@ for _ in $(seq 40); do
 done
 same 'forty who never finish a handshake keep nobody out' 200 "$(passed_on "$ALL/$WEB")"
 for fd in "${slow[@]}"; do exec {fd}>&-; done
+
+# ---- keys for a token of a service account ----
+exchange() { # TOKEN
+  curl -sS --cacert "$DIR/ca.pem" -o "$DIR/keys.xml" -w '%{http_code}' --data-urlencode "WebIdentityToken=$1" \
+    -d Action=AssumeRoleWithWebIdentity -d Version=2011-06-15 -d RoleArn=arn:aws:iam::111122223333:role/x -d RoleSessionName=me "$CONTROL/"
+  sed -n 's|.*<Code>\(.*\)</Code>.*| \1|p' "$DIR/keys.xml" | tr -d '\n'
+}
+of_keys() { sed -n "s|.*<$1>\(.*\)</$1>.*|\1|p" "$DIR/keys.xml"; }
+# One signer for all, as it takes seconds to begin.
+signer() {
+  mkfifo "$DIR/to" "$DIR/from"
+  python3 tests/lib/signed.py "$CONTROL" "$DIR/ca.pem" "$DIR/keys.xml" <"$DIR/to" >"$DIR/from" 2>"$DIR/signer.log" &
+  PIDS+=("$!")
+  exec {TO}>"$DIR/to" {FROM}<"$DIR/from"
+}
+signed() {
+  local got
+  echo "$*" >&"$TO"
+  read -r -t 60 got <&"$FROM" || got="no answer: $(cat "$DIR/signer.log")"
+  echo "$got"
+}
+token() { api "{\"account_token\": {\"pod\": \"runner\", \"namespace\": \"shop\", \"audience\": \"$1\"}}" && jq -r . "$DIR/api.out"; }
+put '{"kind": "ServiceAccount", "apiVersion": "v1", "metadata": {"name": "ci", "namespace": "shop"}}'
+api '{"pod": {"name": "runner", "namespace": "shop", "account": "ci"}}'
+same 'a token for somebody else gets no keys' '400 InvalidIdentityToken' "$(exchange "$(token sts.amazonaws.com)")"
+same 'nor does something else' '400 InvalidIdentityToken' "$(exchange 'a b')"
+same 'a token for podcred-control gets keys' 200 "$(exchange "$(token podcred-control)")"
+keys=$(jq -nc --arg id "$(of_keys AccessKeyId)" --arg secret "$(of_keys SecretAccessKey)" --arg token "$(of_keys SessionToken)" \
+  '{accessKeyId: $id, secretAccessKey: $secret, sessionToken: $token}')
+same 'with which the SDK signs each operation' "${EACH/'["sdk"]'/'["again","kubectl","sdk","unheard","web"]'}" \
+  "$(by_sdk "$CONTROL" "$keys")"
+check 'as the service account' grep -q 'CreatePodIdentityAssociation status=200 user=system:serviceaccount:shop:ci door=sigv4' "$DIR/control.log"
+signer
+api '{"set": {"denied_access": ["system:serviceaccount:shop:ci get podidentityassociations shop"]}}'
+same 'who may do as much as the service account may' '403 AccessDeniedException' "$(signed GET "$ALL/$WEB")"
+api '{"set": {"denied_access": []}}'
+same 'now it may' 200 "$(signed GET "$ALL/$WEB")"
+same 'signed long ago' '403 InvalidSignatureException' "$(signed GET "$ALL/$WEB" date=-1000)"
+same 'signed for later' '403 InvalidSignatureException' "$(signed GET "$ALL/$WEB" date=1000)"
+same 'for another region' '403 InvalidSignatureException' "$(signed GET "$ALL/$WEB" region=us-east-1)"
+same 'for another service' '403 InvalidSignatureException' "$(signed GET "$ALL/$WEB" service=eks-auth)"
+same 'for another path' '403 InvalidSignatureException' "$(signed GET "$ALL/$WEB" "to=$ALL")"
+same 'with another body' '403 InvalidSignatureException' "$(signed POST "$ALL/$WEB" '{}' "send=$(jq -nc '{disableSessionTags: true}')")"
+same 'with a date that is not signed' '403 InvalidSignatureException' "$(signed GET "$ALL/$WEB" drop=x-amz-date)"
+same 'with a token that is not signed' '403 InvalidSignatureException' "$(signed GET "$ALL/$WEB" drop=x-amz-security-token)"
+tags=/tags/arn%3Aaws%3Aeks%3Aeu-west-1%3A111122223333%3Apodidentityassociation%2Fdemo%2F$WEB
+same 'a path with escapes' 200 "$(signed GET "$tags")"
+same 'is another one without them' '403 InvalidSignatureException' \
+  "$(signed GET "$tags" "to=/tags/arn:aws:eks:eu-west-1:111122223333:podidentityassociation/demo/$WEB")"
+same 'the headers of the proxy are nothing here' 200 "$(signed GET "$ALL/$WEB")"
+sed -i 's|<SessionToken>..|<SessionToken>AA|' "$DIR/keys.xml"
+same 'a token that was changed' '403 UnrecognizedClientException' "$(signed GET "$ALL/$WEB")"
+check_not 'no key is in the log' grep -qF -e "$(jq -r .secretAccessKey <<<"$keys")" -e "$(jq -r .sessionToken <<<"$keys")" "$DIR/control.log"
+
+# ---- the status, by two replicas ----
+condition() { # NAME TYPE STATUS REASON
+  curl -sS --cacert "$KUBE/ca.crt" -H "Authorization: Bearer $(<"$KUBE/token")" \
+    "$(sed -n 's/^ready //p' "$DIR/kubeapi.log")/apis/podcred.io/v1alpha1/namespaces/shop/podidentityassociations/$1" |
+    jq -e --arg type "$2" --arg status "$3" --arg reason "$4" \
+      '.status.conditions | any(.type == $type and .status == $status and .reason == $reason)'
+}
+writes() { # ADDRESS ; of the status, tried or done
+  curl -sS "$1/metrics" | sed -n 's/^podcred_control_status_total{.*} //p' | paste -sd+ | bc
+}
+SECOND=http://127.0.0.1:$(free_port)
+started "$DIR/second.log" 'serving cluster' "$PODCRED" control --config "$DIR/config.yaml" --listen "127.0.0.1:$(free_port)" \
+  --health "${SECOND#*//}" --certificate "$DIR/ok.pem" --key "$DIR/ok.key" --kubeconfig "$KUBE/kubeconfig"
+put '{"kind": "ServiceAccount", "apiVersion": "v1", "metadata": {"name": "irsa", "namespace": "shop",
+  "annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/app"}}}'
+put '{"kind": "PodIdentityAssociation", "apiVersion": "podcred.io/v1alpha1", "metadata": {"name": "irsa", "namespace": "shop"},
+  "spec": {"roleArn": "arn:aws:iam::111122223333:role/app"}}'
+check 'Ready' eventually 10 condition web Ready True Ready
+check 'Shadowed by an annotation of IRSA' eventually 10 condition irsa Shadowed True IRSA
+check 'and so not ready' condition irsa Ready False Shadowed
+put '{"kind": "PodIdentityRolePolicy", "apiVersion": "podcred.io/v1alpha1", "metadata": {"name": "shop"},
+  "spec": {"namespaces": ["shop"], "roleArns": ["arn:aws:iam::111122223333:role/other"]}}'
+check 'the policy allows it no more' eventually 10 condition web RoleAllowed False NotAllowed
+check 'and so it is not ready' condition web Ready False RoleNotAllowed
+objects=$(curl -sS "$HEALTH/metrics" | sed -n 's/^podcred_control_objects{kind="associations"} //p')
+check 'two replicas do not fight' test "$(($(writes "$HEALTH") + $(writes "$SECOND")))" -le "$((objects * 2 * 4 + 8))"
 
 # ---- without an API server ----
 api '{"away": []}'

@@ -294,7 +294,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         unknown = set(query) - allowed
         if unknown:
             raise Refused(400, f"unknown query parameter: {', '.join(sorted(unknown))}")
-        return getattr(self, "on_" + verb)(ask, query, fault)
+        if verb not in ("create", "update", "patch"):
+            return getattr(self, "on_" + verb)(ask, query, fault)
+        with self.api.store.changed:  # what is written follows from what was read
+            return getattr(self, "on_" + verb)(ask, query, fault)
 
     def verb(self, ask, query):
         named = ask and ask["name"]

@@ -50,6 +50,8 @@ int cmd_control(const struct cli_command *self, int argc, char **argv)
 		{"certificate", "FILE", "the server's certificate, with its chain",
 		 &control.certificate, NULL, NULL},
 		{"key", "FILE", "the key for it", &control.key, NULL, NULL},
+		{"sealing-keys", "FILE", "master keys for callers that sign", &control.sealing_keys,
+		 NULL, NULL},
 		{"kubeconfig", "FILE", "the Kubernetes API (default: the pod's service account)",
 		 &control.kubeconfig, NULL, NULL},
 		{"context", "NAME", "context of the kubeconfig (default: its current one)",

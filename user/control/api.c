@@ -6,11 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "aws/sealed_keys.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "control/discovery.h"
 #include "control/eks_call.h"
+#include "control/signed.h"
 
 /* ---- the end of a call ---- */
 
@@ -20,6 +23,7 @@ static void free_call(struct eks_call *call)
 		TAILQ_REMOVE(&call->api->waiting, call, missing);
 	LIST_REMOVE(call, all);
 	kube_access_review_cancel(call->review);
+	kube_token_review_cancel(call->token);
 	kube_object_cancel(call->write);
 	json_decref(call->answered);
 	eks_request_done(&call->request);
@@ -31,11 +35,18 @@ static const char *known(const char *text)
 	return text[0] ? text : NULL;
 }
 
+static const char *operation(const struct eks_call *call)
+{
+	if (!strcmp(call->door, "sts"))
+		return "AssumeRoleWithWebIdentity";
+	return call->understood ? eks_op_name(call->request.op) : NULL;
+}
+
 static void audit(const struct eks_call *call, const struct http_response *resp, const char *error,
 		  const char *message)
 {
 	const struct control_audit audit = {
-		.operation = eks_op_name(call->request.op),
+		.operation = operation(call),
 		.door = call->door,
 		.user = call->caller.user,
 		.client = http_ticket_ask(call->ticket)->client,
@@ -52,15 +63,21 @@ static void audit(const struct eks_call *call, const struct http_response *resp,
 		call->api->options.audited(call->api->options.arg, &audit);
 }
 
+void eks_call_end(struct eks_call *call, struct http_response *resp, const char *error,
+		  const char *message)
+{
+	audit(call, resp, error, message);
+	http_ticket_answer(call->ticket, resp);
+	free_call(call);
+}
+
 void eks_call_answer(struct eks_call *call, json_t *body)
 {
 	struct http_response resp = {};
 
 	eks_answer(&resp, body);
 	call->api->answered[call->request.op]++;
-	audit(call, &resp, NULL, NULL);
-	http_ticket_answer(call->ticket, &resp);
-	free_call(call);
+	eks_call_end(call, &resp, NULL, NULL);
 }
 
 static void refuse(struct eks_call *call, const struct eks_error *error)
@@ -68,10 +85,11 @@ static void refuse(struct eks_call *call, const struct eks_error *error)
 	struct http_response resp = {};
 
 	eks_answer_error(&resp, error, call->api->cluster_name);
-	call->api->refused[call->request.op]++;
-	audit(call, &resp, error->name, error->message);
-	http_ticket_answer(call->ticket, &resp);
-	free_call(call);
+	if (call->understood)
+		call->api->refused[call->request.op]++;
+	else
+		call->api->unreadable++;
+	eks_call_end(call, &resp, error->name, error->message);
 }
 
 void eks_call_refuse(struct eks_call *call, unsigned status, const char *name, const char *fmt, ...)
@@ -240,7 +258,7 @@ const struct eks_object *eks_call_find(struct eks_call *call, void (*again)(stru
 
 /* ---- the beginning of a call ---- */
 
-static void (*const operations[EKS_OPS])(struct eks_call *call) = {
+static void (*const steps[EKS_OPS])(struct eks_call *call) = {
 	[EKS_CREATE] = eks_create,
 	[EKS_LIST] = eks_list,
 	[EKS_DESCRIBE] = eks_describe,
@@ -281,7 +299,7 @@ static bool is_this_cluster(const struct eks_call *call)
 static void run(struct eks_call *call)
 {
 	if (is_this_cluster(call))
-		operations[call->request.op](call);
+		steps[call->request.op](call);
 	else
 		eks_call_refuse(call, 404,
 				is_about_tags(call) ? "NotFoundException"
@@ -299,28 +317,45 @@ static void parse(struct eks_call *call)
 
 	if (r == -ENOMEM)
 		eks_error_set(&error, 500, "ServerException", "out of memory");
+	call->understood = r == 0;
 	if (r < 0)
 		refuse(call, &error);
 	else
 		run(call);
 }
 
+static void open_signed(struct eks_call *call)
+{
+	struct eks_error error = {};
+
+	call->door = "sigv4";
+	if (signed_caller(call, time(NULL), &error) < 0)
+		refuse(call, &error);
+	else
+		parse(call);
+}
+
 static void open_door(struct eks_call *call)
 {
-	const struct control_api *api = call->api;
-	int r = control_front_proxy_caller(api->front_proxy, http_ticket_ask(call->ticket),
-					   &call->caller);
+	const struct http_ask *ask = http_ticket_ask(call->ticket);
+	int r = control_front_proxy_caller(call->api->front_proxy, ask, &call->caller);
 
 	call->door = "aggregated";
-	if (r == 0)
+	if (r == 0) {
 		parse(call);
-	else if (r == -EINVAL)
+	} else if (r == -EINVAL) {
 		eks_call_refuse(call, 403, "AccessDeniedException",
 				"the API server's proxy does not say who asks, or says it twice");
-	else
+	} else if (signed_is(ask)) {
+		open_signed(call);
+	} else if (signed_is_exchange(ask)) {
+		call->door = "sts";
+		signed_exchange(call);
+	} else {
 		eks_call_refuse(call, 403, "MissingAuthenticationTokenException",
 				"nobody has said who asks; come by the API server (kubectl proxy, "
-				"--no-sign-request)");
+				"--no-sign-request), or sign");
+	}
 }
 
 void control_api_handle(struct control_api *api, struct http_ticket *ticket)
@@ -470,10 +505,17 @@ struct control_api *control_api_free(struct control_api *api)
 	control_front_proxy_free(api->front_proxy);
 	kube_role_policies_free(api->policies);
 	eks_store_free(api->store);
+	aws_sealing_free(api->sealing);
 	free(api->cluster_name);
 	free(api->cluster_arn);
 	free(api);
 	return NULL;
+}
+
+void control_api_seal(struct control_api *api, struct aws_sealing *sealing)
+{
+	aws_sealing_free(api->sealing);
+	api->sealing = sealing;
 }
 
 bool control_api_is_ready(struct control_api *api, const char **ret_why)
@@ -506,6 +548,15 @@ static void add_requests(const struct control_api *api, struct text *ret)
 	}
 }
 
+static void add_unreadable(const struct control_api *api, struct text *ret)
+{
+	text_add(ret,
+		 "# HELP podcred_control_unreadable_total Requests that nobody known has made, or "
+		 "that say nothing.\n# TYPE podcred_control_unreadable_total counter\n");
+	text_addf(ret, "podcred_control_unreadable_total %llu\n",
+		  (unsigned long long)api->unreadable);
+}
+
 static void add_watch(const char *what, const struct kube_watch_state *state, struct text *ret)
 {
 	uint64_t age = state->heard_ns ? (clock_boot_ns() - state->heard_ns) / CLOCK_S : 0;
@@ -536,6 +587,7 @@ void control_api_metrics(struct control_api *api, struct text *ret)
 {
 	add_status(api, ret);
 	add_requests(api, ret);
+	add_unreadable(api, ret);
 	add_watch("associations", eks_store_state(api->store), ret);
 	add_watch("role_policies", kube_role_policies_state(api->policies), ret);
 }

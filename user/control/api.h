@@ -18,6 +18,7 @@
 #include "base/text.h"
 #include "control/webhook.h"
 
+struct aws_sealing;
 struct control_api;
 struct http_ticket;
 struct http_tls;
@@ -30,7 +31,7 @@ struct loop;
 struct control_audit {
 	const char *
 		operation; /* "CreatePodIdentityAssociation"; of a request that could not be read, any */
-	const char *door; /* "aggregated", "sigv4" */
+	const char *door; /* "aggregated", "sigv4", "sts" */
 	const char *user, *client; /* as the API server knows them; the address of the connection */
 	const char *name_space, *service_account, *association_id, *role_arn;
 	unsigned status;
@@ -56,6 +57,9 @@ int control_api_new(const struct control_api_options *options, struct control_ap
 
 /* After the desk. Returns NULL; NULL is fine. */
 struct control_api *control_api_free(struct control_api *api);
+
+/* Master keys of keys that callers sign with (aws/sealed_keys.h), taken; NULL: nobody signs, which is so at first. */
+void control_api_seal(struct control_api *api, struct aws_sealing *sealing);
 
 /* Whether it knows the associations. If not, *ret_why is a line for people. */
 bool control_api_is_ready(struct control_api *api, const char **ret_why);

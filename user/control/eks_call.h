@@ -14,6 +14,7 @@
 #include "kube/access_review.h"
 #include "kube/objects.h"
 #include "kube/role_policies.h"
+#include "kube/token_review.h"
 
 #define EKS_TRIES 3 /* of a write that somebody else has come before */
 
@@ -24,11 +25,14 @@ struct eks_call {
 	struct control_api *api;
 	struct http_ticket *ticket;
 	struct eks_request request;
+	bool understood; /* request says what is asked for */
 	struct eks_caller caller;
-	const char *door; /* "aggregated", "sigv4" */
+	const char *door; /* "aggregated", "sigv4", "sts" */
+	char user[400], group[128]; /* of a caller who has signed */
 	bool listed; /* what it asks for was looked for in a list of its own time */
 	unsigned tries;
 	struct kube_access_review *review;
+	struct kube_token_review *token; /* of an exchange */
 	struct kube_object_call *write;
 	json_t *spec; /* that is written; owned */
 	json_t *answered; /* of a delete: what it has deleted; owned */
@@ -47,6 +51,7 @@ struct control_api {
 	struct kube_role_policies *policies;
 	struct control_front_proxy *front_proxy;
 	struct control_status *status;
+	struct aws_sealing *sealing; /* NULL: nobody signs */
 	LIST_HEAD(, eks_call) calls;
 	struct eks_calls waiting, listing; /* for the next list; for the one that is read */
 	struct kube_object_call *list;
@@ -57,6 +62,8 @@ struct control_api {
 /* ---- api.c ---- */
 
 /* Ends the call. */
+void eks_call_end(struct eks_call *call, struct http_response *resp, const char *error,
+		  const char *message);
 void eks_call_answer(struct eks_call *call, json_t *body);
 __attribute__((format(printf, 4, 5))) void eks_call_refuse(struct eks_call *call, unsigned status,
 							   const char *name, const char *fmt, ...);

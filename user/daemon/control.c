@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "aws/sealed_keys.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -29,6 +30,7 @@
 #include "kube/kubeconfig.h"
 
 #define PEM_MAX	     (256 * 1024)
+#define SEALING_MAX  4096
 #define REQUEST_MS   10000
 #define DEADLINE_MS  25000
 #define WAITING_MAX  256
@@ -96,12 +98,34 @@ static int read_pair(struct daemon_control *d, struct pc_err *err)
 	return r < 0 ? pc_err_prefix(err, r, "%s", o->certificate) : 0;
 }
 
+static int read_sealing(struct daemon_control *d, struct pc_err *err)
+{
+	const char *path = d->options->sealing_keys;
+	_cleanup_secret_ char *text = NULL;
+	struct aws_sealing *sealing;
+	size_t len = 0;
+	int r = path ? secret_read(path, SEALING_MAX, &text, &len) : 0;
+
+	if (!path)
+		return 0;
+	if (r < 0)
+		return pc_err_set(err, r, "%s: %s; check the path and its permissions", path,
+				  strerror(-r));
+	r = aws_sealing_parse(text, len, &sealing, err);
+	if (r < 0)
+		return pc_err_prefix(err, r, "%s", path);
+	control_api_seal(d->api, sealing);
+	return 0;
+}
+
 static void on_reload(void *arg, int sig)
 {
 	struct daemon_control *d = arg;
 	struct pc_err err = {};
 
 	(void)sig;
+	if (d->api && read_sealing(d, &err) < 0)
+		log_warn("%s; the master keys read before stay in use", err.msg);
 	if (read_pair(d, &err) < 0)
 		log_warn("%s; the pair read before stays in use", err.msg);
 	else if (d->options->certificate)
@@ -313,6 +337,7 @@ static int start(struct daemon_control *d, struct pc_err *err)
 	r = make_clients(d, err);
 	r = r ?: read_pair(d, err);
 	r = r ?: make_api(d, err);
+	r = r ?: read_sealing(d, err);
 	return r ?: start_desks(d, err);
 }
 

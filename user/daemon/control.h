@@ -10,6 +10,7 @@ struct daemon_control_options {
 	struct net_addr listen; /* TLS: the API and the webhook */
 	struct net_addr health; /* plain HTTP: /healthz, /readyz, /metrics */
 	const char *certificate, *key; /* files of the server's pair, both or none */
+	const char *sealing_keys; /* file of master keys (aws/sealed_keys.h); NULL: nobody signs */
 	const char *kubeconfig,
 		*context; /* NULL: the service account of the own pod, which this is then */
 	const char *user; /* switch to that user, a name or a number; NULL: stay who we are */

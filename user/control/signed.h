@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The door for those who come without the API server: they show it a token of a service account once, by STS's
+ * AssumeRoleWithWebIdentity, and get keys to sign with (aws/sealed_keys.h). Nothing of the keys is kept, so each replica knows
+ * those of the others.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <time.h>
+
+#include "control/eks_call.h"
+
+/* What the token has to be for. */
+#define SIGNED_AUDIENCE "podcred-control"
+
+#define SIGNED_SECONDS 3600 /* how long keys are good */
+
+/* Whether the request is for STS: POST / with a form. */
+bool signed_is_exchange(const struct http_ask *ask);
+
+/* Whether it says that it is signed. */
+bool signed_is(const struct http_ask *ask);
+
+/* Who has signed it, into call->caller. -EINVAL: nobody that is known; error says what to answer. */
+int signed_caller(struct eks_call *call, time_t now, struct eks_error *error);
+
+/* Answers the call, now or later. */
+void signed_exchange(struct eks_call *call);
