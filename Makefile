@@ -115,7 +115,7 @@ host_PREFIX        := host_
 daemon_PREFIX      := daemon_
 cli_PREFIX         := cli_ cmd_ main migrate_ pia_
 
-http_API        := client.h desk.h path.h request.h response.h server.h tls.h
+http_API        := client.h desk.h form.h path.h request.h response.h server.h tls.h
 upstream_API    := upstream.h message.h
 aws_API         := arn.h client.h eks_auth.h endpoint.h error.h imds.h sealed_keys.h sigv4.h sts.h
 kube_API        := access_review.h annotations.h associations.h client.h cluster_pods.h kubeconfig.h objects.h podlist.h pods.h project.h \

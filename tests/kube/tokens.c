@@ -101,6 +101,7 @@ static int ask(struct run *run, char **argv, struct pc_err *err)
 							   .seconds = 600,
 							   .done = on_token,
 							   .arg = run};
+	const char *const audiences[] = {run->audience, NULL};
 	struct kube_token_keys *keys;
 	struct kube_token_request *token;
 	struct kube_token_review *review;
@@ -112,7 +113,7 @@ static int ask(struct run *run, char **argv, struct pc_err *err)
 		return r;
 	if (run->keys)
 		verify(run);
-	return kube_token_review_start(run->client, run->token, run->audience, on_review, run,
+	return kube_token_review_start(run->client, run->token, audiences, on_review, run,
 				       &review, err)
 		       ?: loop_run(run->loop);
 }

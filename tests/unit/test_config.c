@@ -45,7 +45,7 @@ static void defaults(void **state)
 
 	(void)state;
 	assert_int_equal(load("", &err), 0);
-	assert_int_equal(config.n_destinations, 5);
+	assert_int_equal(config.n_destinations, 7);
 	assert_int_equal(config.agent_v4.port, 0);
 	assert_int_equal(config.metrics.port, 7778);
 	assert_int_equal(config.metrics.ip[12], 127);

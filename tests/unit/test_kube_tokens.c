@@ -23,12 +23,13 @@
 #include "kube/token_keys.h"
 #include "kube/token_review.h"
 
-#define KEYS_FILE   "answer_openid_v1_jwks"
-#define CONFIG_FILE "answer_.well-known_openid-configuration"
-#define REVIEW_FILE "answer_apis_authentication.k8s.io_v1_tokenreviews"
-#define JWKS	    "{\"keys\":[{\"kty\":\"RSA\",\"kid\":\"a\"}]}"
-#define TOKEN	    "eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl"
-#define POD	    "5f1b0c1e-6d3a-4f0e-8d61-0a4b2d7e9c11"
+#define KEYS_FILE      "answer_openid_v1_jwks"
+#define CONFIG_FILE    "answer_.well-known_openid-configuration"
+#define REVIEW_FILE    "answer_apis_authentication.k8s.io_v1_tokenreviews"
+#define JWKS	       "{\"keys\":[{\"kty\":\"RSA\",\"kid\":\"a\"}]}"
+#define TOKEN	       "eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl"
+#define AUDIENCES(...) ((const char *const[]){__VA_ARGS__, NULL})
+#define POD	       "5f1b0c1e-6d3a-4f0e-8d61-0a4b2d7e9c11"
 
 /* What was told, copied, as it is void when the function returns. */
 static struct {
@@ -161,9 +162,9 @@ static void who_cancels_is_not_called(void **state)
 	memset(&told, 0, sizeof(told));
 	assert_int_equal(kube_token_keys_start(fake_kube.client, true, on_keys, &told, &keys, NULL),
 			 0);
-	assert_int_equal(
-		kube_token_review_start(fake_kube.client, TOKEN, "a", NULL, NULL, &review, NULL),
-		0);
+	assert_int_equal(kube_token_review_start(fake_kube.client, TOKEN, AUDIENCES("a"), NULL,
+						 NULL, &review, NULL),
+			 0);
 	assert_null(kube_token_keys_cancel(keys));
 	assert_null(kube_token_review_cancel(review));
 	assert_null(kube_token_keys_cancel(NULL));
@@ -198,8 +199,8 @@ static void ask_review(const char *answer)
 
 	fake_http_write(REVIEW_FILE, answer, 0600);
 	memset(&told, 0, sizeof(told));
-	if (kube_token_review_start(fake_kube.client, TOKEN, "pods.eks.amazonaws.com", on_review,
-				    &told, &review, &err) < 0)
+	if (kube_token_review_start(fake_kube.client, TOKEN, AUDIENCES("pods.eks.amazonaws.com"),
+				    on_review, &told, &review, &err) < 0)
 		fail_msg("%s", err.msg);
 	while (!told.dones)
 		assert_int_equal(loop_run(fake_kube.loop), 0);
@@ -233,6 +234,25 @@ static void a_review_says_whose_token_it_is(void **state)
 			    "{\"apiVersion\":\"authentication.k8s.io/v1\",\"kind\":\"TokenReview\","
 			    "\"spec\":{\"token\":\"" TOKEN
 			    "\",\"audiences\":[\"pods.eks.amazonaws.com\"]}}");
+}
+
+static void one_of_several_audiences_is_enough(void **state)
+{
+	struct kube_token_review *review;
+
+	(void)state;
+	fake_http_write(REVIEW_FILE, REVIEW(OURS USER(WEB, POD_EXTRA)), 0600);
+	memset(&told, 0, sizeof(told));
+	assert_int_equal(
+		kube_token_review_start(fake_kube.client, TOKEN,
+					AUDIENCES("sts.amazonaws.com", "pods.eks.amazonaws.com"),
+					on_review, &told, &review, NULL),
+		0);
+	while (!told.dones)
+		assert_int_equal(loop_run(fake_kube.loop), 0);
+	assert_true(told.authenticated);
+	assert_non_null(strstr(fake_http_file("asked"), "\"audiences\":[\"sts.amazonaws.com\","
+							"\"pods.eks.amazonaws.com\"]}}"));
 }
 
 static void what_a_review_leaves_out_is_empty(void **state)
@@ -334,16 +354,16 @@ static void what_is_no_token_is_not_asked_about(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-		assert_int_equal(kube_token_review_start(fake_kube.client, texts[i], "a", on_review,
-							 &told, &review, NULL),
+		assert_int_equal(kube_token_review_start(fake_kube.client, texts[i], AUDIENCES("a"),
+							 on_review, &told, &review, NULL),
 				 -EINVAL);
 	memset(text, 'a', KUBE_TOKEN_MAX + 1);
-	assert_int_equal(kube_token_review_start(fake_kube.client, text, "a", on_review, &told,
-						 &review, NULL),
+	assert_int_equal(kube_token_review_start(fake_kube.client, text, AUDIENCES("a"), on_review,
+						 &told, &review, NULL),
 			 -EINVAL);
 	text[KUBE_TOKEN_MAX] = '\0';
-	assert_int_equal(kube_token_review_start(fake_kube.client, text, "a", on_review, &told,
-						 &review, NULL),
+	assert_int_equal(kube_token_review_start(fake_kube.client, text, AUDIENCES("a"), on_review,
+						 &told, &review, NULL),
 			 0);
 	kube_token_review_cancel(review);
 	free(text);
@@ -357,6 +377,7 @@ int main(void)
 		cmocka_unit_test(keys_have_a_bound),
 		cmocka_unit_test(who_cancels_is_not_called),
 		cmocka_unit_test(a_review_says_whose_token_it_is),
+		cmocka_unit_test(one_of_several_audiences_is_enough),
 		cmocka_unit_test(what_a_review_leaves_out_is_empty),
 		cmocka_unit_test(a_token_that_is_refused_says_why),
 		cmocka_unit_test(what_is_no_review_is_no_verdict),

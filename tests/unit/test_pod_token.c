@@ -120,10 +120,24 @@ static char *sign(const char *patch)
 	return token;
 }
 
+/* Overwritten by the next call. */
+static const struct agent_token *sent_to(enum upstream_purpose purpose, const char *text)
+{
+	static struct agent_token token;
+
+	token = (struct agent_token){purpose, text, text ? strlen(text) : 0};
+	return &token;
+}
+
+static const struct agent_token *sent(const char *text)
+{
+	return sent_to(UPSTREAM_FOR_POD_IDENTITY, text);
+}
+
 static const char *verdict(const char *token, const struct podcred_peer *peer, time_t now)
 {
 	enum agent_reason reason = AGENT_REASON_MAX;
-	int r = agent_tokens_check(tokens, token, token ? strlen(token) : 0, peer, now, &reason);
+	int r = agent_tokens_check(tokens, sent(token), peer, now, &reason);
 
 	assert_int_equal(r, 0);
 	return agent_reason_name(reason) ?: "ok";
@@ -140,6 +154,41 @@ static void check(const char *patch, time_t now, const char *wanted)
 			fail_msg("%s: %s, not %s", patch, is, wanted);
 	}
 	free(token);
+}
+
+static const char *at_sts(const char *token)
+{
+	enum agent_reason reason = AGENT_REASON_MAX;
+
+	assert_int_equal(
+		agent_tokens_check(tokens, sent_to(UPSTREAM_FOR_STS, token), &web, NOW, &reason),
+		0);
+	return agent_reason_name(reason) ?: "ok";
+}
+
+/* At STS the audience may be STS's; at Pod Identity it may not, whatever was said there. */
+static void sts_has_an_audience_of_its_own(void **state)
+{
+	char *sts = sign("{\"aud\":[\"sts.amazonaws.com\"]}"), *eks = sign("{}");
+	char *other = sign("{\"aud\":[\"sts.amazonaws.com.cn\"]}");
+	struct agent_token_claims claims;
+
+	(void)state;
+	assert_string_equal(verdict(sts, &web, NOW), "token_wrong_audience");
+	assert_string_equal(at_sts(sts), "ok");
+	assert_string_equal(verdict(sts, &web, NOW), "token_wrong_audience");
+	agent_tokens_claims(tokens, sent_to(UPSTREAM_FOR_STS, sts), &web, &claims);
+	assert_string_equal(claims.audience, "sts.amazonaws.com");
+	assert_string_equal(claims.issuer, ISSUER);
+	assert_string_equal(at_sts(eks), "ok");
+	agent_tokens_claims(tokens, sent_to(UPSTREAM_FOR_STS, eks), &web, &claims);
+	assert_string_equal(claims.audience, "pods.eks.amazonaws.com");
+	assert_string_equal(at_sts(other), "token_wrong_audience");
+	agent_tokens_claims(tokens, sent_to(UPSTREAM_FOR_STS, "never.seen.here"), &web, &claims);
+	assert_string_equal(claims.audience, "");
+	free(sts);
+	free(eks);
+	free(other);
 }
 
 #define K8S(text) "{\"kubernetes.io\":{" text "}}"
@@ -315,9 +364,9 @@ static void without_keys_nothing_is_right(void **state)
 
 	(void)state;
 	assert_int_equal(agent_tokens_new(NULL, &none), 0);
-	assert_int_equal(agent_tokens_check(none, token, strlen(token), &web, NOW, &reason), 0);
+	assert_int_equal(agent_tokens_check(none, sent(token), &web, NOW, &reason), 0);
 	assert_int_equal(reason, AGENT_TOKEN_KEYS_MISSING);
-	assert_int_equal(agent_tokens_check(none, NULL, 0, &web, NOW, &reason), 0);
+	assert_int_equal(agent_tokens_check(none, sent(NULL), &web, NOW, &reason), 0);
 	assert_int_equal(reason, AGENT_TOKEN_KEYS_MISSING);
 	agent_tokens_free(none);
 	agent_tokens_free(NULL);
@@ -488,6 +537,7 @@ static struct {
 	int result; /* of asking */
 	uint64_t id; /* of the last question */
 	char token[8300]; /* in it */
+	enum upstream_purpose purpose; /* of the last question */
 	uint64_t woken; /* last */
 	unsigned wakes;
 } api;
@@ -500,6 +550,7 @@ static int on_ask(void *arg, const struct upstream_message *m)
 		return api.result;
 	api.asked++;
 	api.id = m->review.id;
+	api.purpose = m->review.purpose;
 	snprintf(api.token, sizeof(api.token), "%s", m->review.token);
 	return 0;
 }
@@ -551,8 +602,7 @@ static void turn(void)
 static const char *reviewed(const char *token, const struct podcred_peer *peer)
 {
 	enum agent_reason reason = AGENT_REASON_MAX;
-	int r = agent_tokens_check(api.tokens, token, token ? strlen(token) : 0, peer, NOW,
-				   &reason);
+	int r = agent_tokens_check(api.tokens, sent(token), peer, NOW, &reason);
 
 	turn();
 	if (r == -EINPROGRESS)
@@ -581,6 +631,29 @@ static void say_refusal(enum upstream_reason reason, uint64_t retry_ms)
 		.refusal = {.id = api.id, .reason = reason, .message = "m", .retry_ms = retry_ms}};
 
 	agent_tokens_told(api.tokens, &m);
+}
+
+/* A token for the one service is none for the other, until that is judged, too. */
+static void the_api_server_is_asked_for_each_service(void **state)
+{
+	enum agent_reason reason;
+
+	(void)state;
+	assert_string_equal(reviewed("a.b.c", &web), "asks");
+	assert_int_equal(api.purpose, UPSTREAM_FOR_POD_IDENTITY);
+	say_verdict("shop", "web", POD);
+	assert_string_equal(reviewed("a.b.c", &web), "ok");
+	assert_int_equal(agent_tokens_check(api.tokens, sent_to(UPSTREAM_FOR_STS, "a.b.c"), &web,
+					    NOW, &reason),
+			 -EINPROGRESS);
+	turn();
+	assert_int_equal(api.asked, 2);
+	assert_int_equal(api.purpose, UPSTREAM_FOR_STS);
+	say_verdict("shop", "web", POD);
+	assert_int_equal(agent_tokens_check(api.tokens, sent_to(UPSTREAM_FOR_STS, "a.b.c"), &web,
+					    NOW, &reason),
+			 0);
+	assert_int_equal(reason, AGENT_NO_REASON);
 }
 
 static void the_api_server_says_whose_a_token_is(void **state)
@@ -787,18 +860,18 @@ static void pods_wait_for_the_first_keys(void **state)
 	(void)state;
 	assert_int_equal(agent_tokens_new(&options, &new), 0);
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(agent_tokens_check(new, "a.b.c", 5, &web, NOW, &reason),
+		assert_int_equal(agent_tokens_check(new, sent("a.b.c"), &web, NOW, &reason),
 				 -EINPROGRESS);
 	for (pod.pod_cgroup_id = 1; pod.pod_cgroup_id < 256; pod.pod_cgroup_id++)
-		assert_int_equal(agent_tokens_check(new, NULL, 0, &pod, NOW, &reason),
+		assert_int_equal(agent_tokens_check(new, sent(NULL), &pod, NOW, &reason),
 				 -EINPROGRESS);
-	assert_int_equal(agent_tokens_check(new, "a.b.c", 5, &pod, NOW, &reason), 0);
+	assert_int_equal(agent_tokens_check(new, sent("a.b.c"), &pod, NOW, &reason), 0);
 	assert_int_equal(reason, AGENT_TOKEN_KEYS_MISSING);
-	assert_int_equal(agent_tokens_check(new, "a.b.c", 5, &web, NOW, &reason), -EINPROGRESS);
+	assert_int_equal(agent_tokens_check(new, sent("a.b.c"), &web, NOW, &reason), -EINPROGRESS);
 	api.wakes = 0;
 	assert_int_equal(agent_tokens_trust(new, &off, NULL, NULL), 0);
 	assert_int_equal(api.wakes, 256);
-	assert_int_equal(agent_tokens_check(new, "a.b.c", 5, &web, NOW, &reason), 0);
+	assert_int_equal(agent_tokens_check(new, sent("a.b.c"), &web, NOW, &reason), 0);
 	assert_int_equal(reason, AGENT_NO_REASON);
 	assert_int_equal(agent_tokens_trust(new, &off, NULL, NULL), 0);
 	assert_int_equal(api.wakes, 256);
@@ -954,6 +1027,7 @@ int main(void)
 #define API(f)	cmocka_unit_test_setup_teardown(f, api_setup, api_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(each_claim_has_to_fit),
+		TEST(sts_has_an_audience_of_its_own),
 		TEST(a_token_lives_from_nbf_to_exp),
 		TEST(time_is_judged_each_time),
 		TEST(no_token_or_none_that_can_be_read),
@@ -968,6 +1042,7 @@ int main(void)
 		TEST(a_flood_pushes_out_the_pods_own_verdicts),
 		TEST(threads_ask_while_keys_change),
 		API(the_api_server_says_whose_a_token_is),
+		API(the_api_server_is_asked_for_each_service),
 		API(a_refused_token_is_not_asked_about_again_and_again),
 		API(an_api_server_that_is_away_refuses_no_token_for_long),
 		API(what_is_no_token_costs_no_question),

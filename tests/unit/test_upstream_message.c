@@ -21,14 +21,15 @@
 static const char *const complete[UPSTREAM_TYPES] = {
 	[UPSTREAM_HELLO] = "{\"type\":\"hello\",\"version\":1,\"role\":\"fetch\"}",
 	[UPSTREAM_CREDENTIALS] = "{\"type\":\"credentials\",\"id\":7," POD ",\"token\":\"a.b.c\"}",
-	[UPSTREAM_REVIEW] = "{\"type\":\"review\",\"id\":9223372036854775807,\"token\":\"a.b.c\"}",
+	[UPSTREAM_REVIEW] = "{\"type\":\"review\",\"id\":9223372036854775807,\"token\":\"a.b.c\","
+			   "\"for\":\"sts\"}",
 	[UPSTREAM_METADATA] = "{\"type\":\"metadata\",\"id\":0,\"path\":\"/latest/meta-data/mac\"}",
 	[UPSTREAM_GRANT] =
 		"{\"type\":\"grant\",\"id\":7,\"accessKeyId\":\"ASIAX\",\"secretAccessKey\":"
 		"\"s/+=\",\"sessionToken\":\"t\",\"expiration\":1767323045,\"refreshMs\":60000,"
 		"\"role\":\"app\",\"roleArn\":\"arn:aws:iam::111122223333:role/app\","
-		"\"accountId\":\"111122223333\",\"sessionName\":\"shop.web.web-0\",\"source\":"
-		"\"sts\","
+		"\"accountId\":\"111122223333\",\"sessionName\":\"shop.web.web-0\","
+		"\"roleId\":\"AROAX:shop.web.web-0\",\"source\":\"sts\","
 		"\"cache\":\"stale\"}",
 	[UPSTREAM_VERDICT] = "{\"type\":\"verdict\",\"id\":7,\"namespace\":\"shop\","
 			     "\"serviceAccount\":\"web\",\"podUid\":\"u-1\",\"validMs\":86400000}",
@@ -39,7 +40,8 @@ static const char *const complete[UPSTREAM_TYPES] = {
 		"\"AWS says no\",\"retryMs\":30000,\"roleArn\":\"arn\",\"source\":\"sts\"}",
 	[UPSTREAM_KEYS] =
 		"{\"type\":\"keys\",\"verify\":\"jwks\",\"issuers\":[\"https://a\",\"b\"],"
-		"\"audience\":\"pods.eks.amazonaws.com\",\"jwks\":\"{}\"}",
+		"\"audience\":\"pods.eks.amazonaws.com\",\"stsAudience\":\"sts.amazonaws.com\","
+		"\"jwks\":\"{}\"}",
 	[UPSTREAM_FLUSH] = "{\"type\":\"flush\",\"podUid\":\"u-1\"}",
 	[UPSTREAM_WANT_KEYS] = "{\"type\":\"wantKeys\"}",
 	[UPSTREAM_GONE] = "{\"type\":\"gone\",\"podUid\":\"u-1\"}",

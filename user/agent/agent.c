@@ -215,9 +215,11 @@ static int start_http(struct agent_server *server, const struct agent_options *o
 		.threads = THREADS_PER_LISTENER,
 		.idle_timeout_s = o->idle_timeout_s,
 		.request_timeout_ms = o->request_timeout_ms,
+		.authorization_max = CRYPTO_JWT_MAX_SIZE, /* STS has signatures there */
 		.ctx = server,
 		.handle = agent_handler_handle,
 		.share = agent_handler_share,
+		.body_room = agent_handler_body_room,
 		.refused = agent_handler_refused,
 		.poll = agent_handler_poll,
 		.poll_ms = NAME_POLL_MS,
@@ -227,8 +229,6 @@ static int start_http(struct agent_server *server, const struct agent_options *o
 	if (!o->n_listen && !o->n_listen_fds)
 		return pc_err_set(err, -EINVAL,
 				  "the agent has no address to listen on; give at least one");
-	if (server->tokens || o->ask)
-		http.authorization_max = CRYPTO_JWT_MAX_SIZE;
 	memcpy(http.extra_headers, agent_headers, sizeof(http.extra_headers));
 	return http_start(&http, &server->http, err);
 }

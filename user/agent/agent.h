@@ -81,6 +81,7 @@ struct agent_token_trust {
 	const char *const *issuers; /* a token names one of them */
 	size_t n_issuers; /* 0: the keys say enough */
 	const char *audience; /* a token is for it; NULL: pods.eks.amazonaws.com */
+	const char *sts_audience; /* or, at STS alone, for this one; NULL: sts.amazonaws.com */
 	const char *node; /* this node's name; NULL: tokens may name any */
 };
 

@@ -24,8 +24,8 @@ void agent_answer_done(struct agent_answer *answer)
 	memset(answer, 0, sizeof(*answer));
 }
 
-static void response_begin(struct agent_answer *answer, unsigned status, const char *content_type,
-			   enum agent_reason reason)
+void agent_answer_begin(struct agent_answer *answer, unsigned status, const char *content_type,
+			enum agent_reason reason)
 {
 	http_response_begin(&answer->http, status, content_type);
 	answer->reason = reason;
@@ -35,7 +35,7 @@ static void response_begin(struct agent_answer *answer, unsigned status, const c
 int agent_answer_text(struct agent_answer *answer, unsigned status, const char *body,
 		      enum agent_reason reason)
 {
-	response_begin(answer, status, "text/plain", reason);
+	agent_answer_begin(answer, status, "text/plain", reason);
 	text_add(&answer->http.body, body);
 	return text_error(&answer->http.body);
 }
@@ -45,7 +45,7 @@ int agent_answer_error(struct agent_answer *answer, unsigned status, const char 
 {
 	struct text *body = &answer->http.body;
 
-	response_begin(answer, status, "application/json", reason);
+	agent_answer_begin(answer, status, "application/json", reason);
 	text_add(body, "{");
 	text_add_member(body, "code", code);
 	text_add_member(body, "message", message);

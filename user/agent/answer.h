@@ -39,6 +39,8 @@
 	X(IMDS_TOKEN_EXPIRED, imds_token_expired)                                                  \
 	X(IMDS_TOKEN_REQUIRED, imds_token_required)                                                \
 	X(OTHER_ROLE, other_role)                                                                  \
+	X(BAD_PARAMETERS, bad_parameters)                                                          \
+	X(SESSION_POLICY, session_policy)                                                          \
 	X(TOKEN_NOT_MADE, token_not_made)                                                          \
 	X(CLOCK, clock)                                                                            \
 	X(TOKEN_MALFORMED, token_malformed)                                                        \
@@ -100,6 +102,10 @@ struct agent_answer {
 
 /* Wipes and frees; leaves an empty answer. */
 void agent_answer_done(struct agent_answer *answer);
+
+/* The body is the caller's. A reason makes it an audited refusal. */
+void agent_answer_begin(struct agent_answer *answer, unsigned status, const char *content_type,
+			enum agent_reason reason);
 
 /* A text/plain answer. A reason makes it an audited refusal. 0 or -ENOMEM. */
 int agent_answer_text(struct agent_answer *answer, unsigned status, const char *body,

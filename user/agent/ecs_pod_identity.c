@@ -7,10 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/pod_token.h"
 #include "agent/service.h"
 #include "base/cleanup.h"
-#include "base/clock.h"
 
 static int answered(int r)
 {
@@ -121,6 +119,7 @@ static int ecs_check(struct agent_exchange *x)
 const struct agent_service agent_ecs = {
 	.name = "ecs",
 	.addresses = {{{[10] = 0xff, 0xff, 169, 254, 170, 2}}},
+	.authorization_is_token = true,
 	.wait_ms = 1500,
 	.check = ecs_check,
 	.decide = decide,
@@ -200,31 +199,19 @@ static int pod_identity_check(struct agent_exchange *x)
 	return r;
 }
 
-/* 0 or a negative errno. */
-static int check_token(const struct agent_exchange *x, enum agent_reason *ret)
-{
-	const struct http_head *head = &x->req->head;
-	const struct agent_env *env = x->env;
-	/* the text of a header that is longer than any token is not kept: then it is as wrong as an empty one */
-	const char *token = head->authorization_text ?: head->authorization ? "" : NULL;
-	int r = agent_tokens_check(env->tokens, token, head->authorization_len, x->req->peer,
-				   x->req->now, ret);
-
-	if (env->want_keys &&
-	    agent_tokens_want_keys(env->tokens, (int64_t)(x->req->since_ns / CLOCK_MS)))
-		env->want_keys(env->want_keys_arg);
-	return r;
-}
-
 /* Before anything is said of the role: who has no token of this pod learns nothing of it. */
 static int pod_identity_prepare(struct agent_exchange *x)
 {
-	enum agent_reason reason = AGENT_NO_REASON;
-	int r = x->env->tokens ? check_token(x, &reason) : 0;
+	const struct http_head *head = &x->req->head;
+	/* the text of a header that is longer than any token is not kept: then it is as wrong as an empty one */
+	const struct agent_token token = {.text = head->authorization_text
+							  ?: head->authorization ? ""
+										 : NULL,
+					  .len = head->authorization_len};
+	enum agent_reason reason;
+	int r = agent_service_check_token(x, &token, &reason);
 
-	if (r == -EIO)
-		reason = AGENT_TOKEN_NOT_VERIFIED;
-	else if (r < 0)
+	if (r < 0)
 		return r;
 	return reason ? refuse_token(x, reason) : AGENT_GO_ON;
 }
@@ -233,6 +220,7 @@ const struct agent_service agent_pod_identity = {
 	.name = "pod_identity",
 	.addresses = {{{[10] = 0xff, 0xff, 169, 254, 170, 23}},
 		      {{0xfd, 0x00, 0x0e, 0xc2, [15] = 0x23}}},
+	.authorization_is_token = true,
 	.wait_ms = 1500,
 	.check = pod_identity_check,
 	.prepare = pod_identity_prepare,

@@ -83,6 +83,19 @@ uint64_t agent_handler_share_by_address(void *ctx, int fd)
 	return hash;
 }
 
+/* Not for whoever has no stamp, whom the kernel would count twice. */
+size_t agent_handler_body_room(void *ctx, const struct http_request *http)
+{
+	struct agent_server *server = ctx;
+	const struct agent_service *service = NULL;
+	struct podcred_peer peer;
+
+	if (http_share_is_known(http_request_share(http)) &&
+	    server->peer(http_request_fd(http), &peer, sizeof(peer)) == 0)
+		service = agent_service_of(&peer);
+	return service ? service->body_room : 0;
+}
+
 void agent_handler_refused(void *ctx, int fd)
 {
 	struct agent_server *server = ctx;

@@ -41,6 +41,7 @@ bool agent_server_is_stalled(const struct agent_server *server);
 /* For http_options; ctx is the server. */
 int agent_handler_handle(void *ctx, struct http_request *req, struct http_response *resp);
 uint64_t agent_handler_share(void *ctx, int fd);
+size_t agent_handler_body_room(void *ctx, const struct http_request *req);
 void agent_handler_refused(void *ctx, int fd);
 bool agent_handler_poll(void *ctx, uint64_t key, int fd);
 

@@ -329,7 +329,7 @@ static void take_grant(struct agent_leaves *l, struct leaf *leaf, const struct u
 	struct agent_told *told;
 
 	l->counts.grants[m->grant.cache]++;
-	if (agent_told_new(m, leaf->question->token_hash, &told) < 0)
+	if (agent_told_new(m, leaf->question->token_hash, leaf->told, &told) < 0)
 		return;
 	replace_told(l, leaf, told);
 	leaf->again_ns = at_least(m->grant.refresh_ms, LEAVES_REFRESH_MIN_MS);
@@ -347,7 +347,7 @@ static void take_refusal(struct agent_leaves *l, struct leaf *leaf,
 		leaf->again_ns = at_least(m->refusal.retry_ms, LEAVES_REFRESH_MIN_MS);
 		return;
 	}
-	if (agent_told_new(m, leaf->question->token_hash, &told) < 0)
+	if (agent_told_new(m, leaf->question->token_hash, leaf->told, &told) < 0)
 		return;
 	replace_told(l, leaf, told);
 	leaf->again_ns = at_least(m->refusal.retry_ms, LEAVES_REFUSAL_MIN_MS);

@@ -34,9 +34,11 @@ struct verdict {
 	uint64_t pod; /* cgroup id; 0: free */
 	uint64_t generation; /* of the pod's name */
 	uint64_t trust; /* which one it was judged by */
+	enum upstream_purpose purpose;
 	uint64_t used; /* larger: later */
 	uint8_t hash[CRYPTO_SHA256_SIZE];
 	enum agent_reason reason; /* but for time */
+	const char *audience, *issuer; /* those of the trust that it has; NULL: not known */
 	time_t from, until; /* of the token */
 	uint64_t
 		good_ns; /* CLOCK_BOOTTIME: until then somebody else's word counts; 0: it is ours */
@@ -48,7 +50,7 @@ struct trust {
 	uint64_t number;
 	enum agent_verify verify;
 	struct crypto_jwks *keys;
-	char *audience, *node; /* node NULL: any */
+	char *audience, *sts_audience, *node; /* node NULL: any */
 	char **issuers; /* up to a NULL; NULL: any */
 };
 
@@ -73,6 +75,7 @@ static void trust_unref(struct trust *trust)
 		return;
 	crypto_jwks_unref(trust->keys);
 	free(trust->audience);
+	free(trust->sts_audience);
 	free(trust->node);
 	for (char **issuer = trust->issuers; issuer && *issuer; issuer++)
 		free(*issuer);
@@ -104,9 +107,11 @@ static int copy_trust(const struct agent_token_trust *from, struct trust *to, st
 	if (to->verify == AGENT_VERIFY_OFF)
 		return 0;
 	to->audience = strdup(from->audience ?: AGENT_TOKENS_AUDIENCE);
+	to->sts_audience = strdup(from->sts_audience ?: AGENT_TOKENS_STS_AUDIENCE);
 	if (from->node)
 		to->node = strdup(from->node);
-	if (!to->audience || (from->node && !to->node) || !copy_issuers(from, to))
+	if (!to->audience || !to->sts_audience || (from->node && !to->node) ||
+	    !copy_issuers(from, to))
 		return pc_err_set(err, -ENOMEM, "no memory");
 	if (to->verify == AGENT_VERIFY_REVIEW)
 		return 0;
@@ -260,7 +265,7 @@ static struct verdict *set_of(struct agent_tokens *tokens, uint64_t pod)
 static bool is_same(const struct verdict *a, const struct verdict *b)
 {
 	return a->pod == b->pod && a->generation == b->generation && a->trust == b->trust &&
-	       !memcmp(a->hash, b->hash, sizeof(a->hash));
+	       a->purpose == b->purpose && !memcmp(a->hash, b->hash, sizeof(a->hash));
 }
 
 /* What was not used for longest: of the pod's own, if it has as many as it may have. */
@@ -338,12 +343,22 @@ static bool has(const struct crypto_jwt *jwt, const char *const path[], const ch
 	return crypto_jwt_text(jwt, path, &text) == 0 && !strcmp(text, wanted);
 }
 
-static bool is_issued_by(const struct crypto_jwt *jwt, char *const *issuers)
+/* NULL: by none of them. */
+static const char *issuer_of(const struct crypto_jwt *jwt, const struct trust *trust)
 {
-	for (; issuers && *issuers; issuers++)
-		if (has(jwt, iss, *issuers))
-			return true;
-	return false;
+	for (char *const *issuer = trust->issuers; issuer && *issuer; issuer++)
+		if (has(jwt, iss, *issuer))
+			return *issuer;
+	return NULL;
+}
+
+/* The one that counts; NULL: it is for somebody else. */
+static const char *audience_of(const struct crypto_jwt *jwt, const struct trust *trust,
+			       enum upstream_purpose purpose)
+{
+	if (purpose == UPSTREAM_FOR_STS && crypto_jwt_is_for(jwt, trust->sts_audience))
+		return trust->sts_audience;
+	return crypto_jwt_is_for(jwt, trust->audience) ? trust->audience : NULL;
 }
 
 /* Tokens of service accounts name their subject twice. */
@@ -371,13 +386,15 @@ static bool is_of_node(const struct crypto_jwt *jwt, const char *wanted)
 }
 
 static enum agent_reason judge(const struct crypto_jwt *jwt, const struct trust *trust,
-			       const struct podcred_peer *peer)
+			       const struct podcred_peer *peer, struct verdict *v)
 {
 	const char *uid;
 
-	if (trust->issuers && !is_issued_by(jwt, trust->issuers))
+	v->issuer = issuer_of(jwt, trust);
+	v->audience = audience_of(jwt, trust, v->purpose);
+	if (trust->issuers && !v->issuer)
 		return AGENT_TOKEN_WRONG_ISSUER;
-	if (!crypto_jwt_is_for(jwt, trust->audience))
+	if (!v->audience)
 		return AGENT_TOKEN_WRONG_AUDIENCE;
 	if (!is_bound(jwt, &uid))
 		return AGENT_TOKEN_NOT_A_PODS;
@@ -411,7 +428,7 @@ static int verify(struct agent_tokens *tokens, const struct trust *trust, const 
 	else if (r < 0)
 		return r;
 	else
-		v->reason = judge(jwt, trust, peer);
+		v->reason = judge(jwt, trust, peer, v);
 	keep(tokens, v);
 	return 0;
 }
@@ -448,7 +465,8 @@ static bool looks_like_token(const char *token, size_t len)
 static int review(struct agent_tokens *tokens, const struct trust *trust, const char *token,
 		  size_t len, const struct podcred_peer *peer, struct verdict *v)
 {
-	struct agent_review question = {.peer = *peer, .trust = trust->number};
+	struct agent_review question = {
+		.peer = *peer, .purpose = v->purpose, .trust = trust->number};
 	int r;
 
 	v->reason = AGENT_TOKEN_MALFORMED;
@@ -495,6 +513,7 @@ static void on_review(void *arg, const struct agent_review *question,
 	struct verdict v = {.pod = peer->pod_cgroup_id,
 			    .generation = peer->generation,
 			    .trust = question->trust,
+			    .purpose = question->purpose,
 			    .until = INT64_MAX};
 
 	memcpy(v.hash, question->hash, sizeof(v.hash));
@@ -564,23 +583,53 @@ static int check(struct agent_tokens *tokens, const struct trust *trust, const c
 	return r;
 }
 
-int agent_tokens_check(struct agent_tokens *tokens, const char *token, size_t len,
+int agent_tokens_check(struct agent_tokens *tokens, const struct agent_token *token,
 		       const struct podcred_peer *peer, time_t now, enum agent_reason *ret)
 {
 	_cleanup_(cleanup_trust) struct trust *trust = NULL;
-	struct verdict v = {.pod = peer->pod_cgroup_id, .generation = peer->generation};
+	struct verdict v = {.pod = peer->pod_cgroup_id,
+			    .generation = peer->generation,
+			    .purpose = token->purpose};
 	int r = take_trust(tokens, peer, &trust);
 
 	if (!trust) {
 		*ret = AGENT_TOKEN_KEYS_MISSING;
 		return r == -EBUSY ? 0 : r;
 	}
-	*ret = !token && trust->verify != AGENT_VERIFY_OFF ? AGENT_NO_AUTHORIZATION
-							   : AGENT_NO_REASON;
-	if (!token || trust->verify == AGENT_VERIFY_OFF)
+	*ret = !token->text && trust->verify != AGENT_VERIFY_OFF ? AGENT_NO_AUTHORIZATION
+								 : AGENT_NO_REASON;
+	if (!token->text || trust->verify == AGENT_VERIFY_OFF)
 		return 0;
-	r = crypto_sha256(token, len, v.hash) ?: check(tokens, trust, token, len, peer, &v);
+	r = crypto_sha256(token->text, token->len, v.hash)
+		    ?: check(tokens, trust, token->text, token->len, peer, &v);
 	if (r == 0)
 		*ret = reason_at(&v, now);
 	return r;
+}
+
+/* What is too long is left out. */
+static void copy_claim(char ret[AGENT_TOKENS_CLAIM_SIZE], const char *text)
+{
+	if (text && strlen(text) < AGENT_TOKENS_CLAIM_SIZE)
+		strcpy(ret, text);
+}
+
+/* The texts of a verdict are those of its trust, which is held meanwhile. */
+void agent_tokens_claims(struct agent_tokens *tokens, const struct agent_token *token,
+			 const struct podcred_peer *peer, struct agent_token_claims *ret)
+{
+	_cleanup_(cleanup_trust) struct trust *trust = NULL;
+	struct verdict v = {.pod = peer->pod_cgroup_id,
+			    .generation = peer->generation,
+			    .purpose = token->purpose};
+
+	*ret = (struct agent_token_claims){};
+	if (take_trust(tokens, peer, &trust) < 0 ||
+	    crypto_sha256(token->text, token->len, v.hash) < 0)
+		return;
+	v.trust = trust->number;
+	if (!recall(tokens, &v))
+		return;
+	copy_claim(ret->audience, v.audience);
+	copy_claim(ret->issuer, v.issuer);
 }

@@ -14,16 +14,17 @@
 #include <time.h>
 
 #include "agent/answer.h"
+#include "upstream/message.h"
 
 struct agent_token_trust;
 struct agent_tokens;
 struct loop;
-struct upstream_message;
 struct agent_trusted;
 struct pc_err;
 struct podcred_peer;
 
-#define AGENT_TOKENS_AUDIENCE "pods.eks.amazonaws.com"
+#define AGENT_TOKENS_AUDIENCE	  "pods.eks.amazonaws.com"
+#define AGENT_TOKENS_STS_AUDIENCE "sts.amazonaws.com"
 
 /* The API server's clock may be ahead of ours by that much: a token that was made just now is valid. */
 #define AGENT_TOKENS_AHEAD_S 60
@@ -34,6 +35,8 @@ struct podcred_peer;
 /* A verdict of the API server counts for that long at most. */
 #define AGENT_TOKENS_REVIEW_MS	60000
 #define AGENT_TOKENS_REFUSAL_MS 5000
+
+#define AGENT_TOKENS_CLAIM_SIZE 256
 
 /* For AGENT_VERIFY_REVIEW; as agent/leaves.h has them. */
 struct agent_tokens_options {
@@ -52,8 +55,15 @@ void agent_tokens_free(struct agent_tokens *tokens); /* NULL is fine */
 int agent_tokens_trust(struct agent_tokens *tokens, const struct agent_token_trust *trust,
 		       struct agent_trusted *ret, struct pc_err *err);
 
+/* A token that came with a request. */
+struct agent_token {
+	enum upstream_purpose purpose; /* at STS another audience is as good */
+	const char *text; /* and nothing else; NULL: there is none */
+	size_t len;
+};
+
 /*
- * token: the text of the Authorization header, and nothing else; NULL: there is none. peer has its name. now: wall
+ * peer has its name. now: wall
  * clock. *ret is AGENT_NO_REASON when it is the pod's own token, else why not:
  *   AGENT_NO_AUTHORIZATION         there is none
  *   AGENT_TOKEN_MALFORMED
@@ -72,8 +82,17 @@ int agent_tokens_trust(struct agent_tokens *tokens, const struct agent_token_tru
  * 0; -EINPROGRESS: it is being asked, or nobody has told us the keys yet, and agent_leaves_key() is woken; -ENOMEM or
  * -EIO.
  */
-int agent_tokens_check(struct agent_tokens *tokens, const char *token, size_t len,
+int agent_tokens_check(struct agent_tokens *tokens, const struct agent_token *token,
 		       const struct podcred_peer *peer, time_t now, enum agent_reason *ret);
+
+/* Of a token that was verified here; empty: not known, as of one that the API server has judged. */
+struct agent_token_claims {
+	char audience[AGENT_TOKENS_CLAIM_SIZE], issuer[AGENT_TOKENS_CLAIM_SIZE];
+};
+
+/* To be called after agent_tokens_check(). What does not fit is not known. */
+void agent_tokens_claims(struct agent_tokens *tokens, const struct agent_token *token,
+			 const struct podcred_peer *peer, struct agent_token_claims *ret);
 
 /* Whether somebody came with a key that is not known, and it is time to ask for newer ones. Asking counts. */
 bool agent_tokens_want_keys(struct agent_tokens *tokens, int64_t now_ms);

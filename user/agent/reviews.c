@@ -123,9 +123,12 @@ int agent_reviews_ask(struct agent_reviews *r, const struct agent_review *review
 static int send_question(void *arg, struct agent_question *q, uint64_t *ret_key)
 {
 	const struct agent_reviews *r = arg;
+	const struct question *question = (const struct question *)q;
 	const struct upstream_message m = {
 		.type = UPSTREAM_REVIEW,
-		.review = {.id = q->id, .token = ((const struct question *)q)->token},
+		.review = {.id = q->id,
+			   .token = question->token,
+			   .purpose = question->review.purpose},
 	};
 
 	(void)ret_key;

@@ -28,6 +28,7 @@ struct loop;
 struct agent_review {
 	struct podcred_peer peer;
 	uint8_t hash[CRYPTO_SHA256_SIZE]; /* of the token */
+	enum upstream_purpose purpose;
 	uint64_t trust; /* whoever asks knows what it is */
 };
 

@@ -9,8 +9,10 @@
 
 #include "agent/leaves.h"
 #include "agent/metrics.h"
+#include "agent/sts_request.h"
 #include "base/addr.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 
 #define SERVICE_PORT 80
 
@@ -25,6 +27,7 @@ static const struct agent_service *const services[] = {
 	&agent_pod_identity,
 	&agent_ecs,
 	&agent_imds,
+	&agent_sts,
 };
 
 _Static_assert(ARRAY_SIZE(services) < METRICS_SERVICES, "more services: more counters");
@@ -69,6 +72,24 @@ bool agent_service_host_ok(const struct agent_service *service, const struct htt
 	if (addr.port && addr.port != SERVICE_PORT)
 		return false;
 	return is_at(service, addr.ip);
+}
+
+int agent_service_check_token(const struct agent_exchange *x, const struct agent_token *token,
+			      enum agent_reason *ret)
+{
+	const struct agent_env *env = x->env;
+	int r;
+
+	*ret = AGENT_NO_REASON;
+	if (!env->tokens)
+		return 0;
+	r = agent_tokens_check(env->tokens, token, x->req->peer, x->req->now, ret);
+	if (env->want_keys &&
+	    agent_tokens_want_keys(env->tokens, (int64_t)(x->req->since_ns / CLOCK_MS)))
+		env->want_keys(env->want_keys_arg);
+	if (r == -EIO)
+		*ret = AGENT_TOKEN_NOT_VERIFIED;
+	return r == -EIO ? 0 : r;
 }
 
 /* ---- what needs no service ---- */
@@ -204,7 +225,8 @@ static void take_told(struct agent_exchange *x)
 				      .arn = told->role_arn,
 				      .account_id = told->account_id,
 				      .session_name = told->session_name,
-				      .source = told->source};
+				      .source = told->source,
+				      .id = told->role_id};
 }
 
 static enum agent_reason reason_of(const struct agent_told *told)
@@ -231,8 +253,10 @@ static enum agent_reason reason_of(const struct agent_told *told)
 static int ask_fetch(struct agent_exchange *x)
 {
 	const struct http_head *head = &x->req->head;
-	int r = agent_leaves_get(x->env->leaves, x->req->peer, head->authorization_text,
-				 head->authorization_len, x->req->now, &x->told);
+	bool token = x->service->authorization_is_token;
+	int r = agent_leaves_get(x->env->leaves, x->req->peer,
+				 token ? head->authorization_text : NULL,
+				 token ? head->authorization_len : 0, x->req->now, &x->told);
 
 	if (r < 0)
 		return r;
@@ -326,6 +350,7 @@ static void exchange_done(struct agent_exchange *x)
 {
 	agent_told_unref(x->told);
 	cred_done(&x->credentials);
+	agent_sts_request_free(x->sts);
 }
 
 int agent_dispatch(const struct agent_env *env, const struct agent_request *req,

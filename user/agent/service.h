@@ -14,6 +14,7 @@
 #include <podcred/podcred.h>
 
 #include "agent/answer.h"
+#include "agent/pod_token.h"
 #include "agent/told.h"
 #include "credentials/associations.h"
 #include "credentials/credentials.h"
@@ -27,10 +28,9 @@ enum {
 };
 struct agent_documents;
 struct agent_leaves;
+struct agent_sts_request;
 
 extern const char *const agent_headers[HTTP_EXTRA_MAX];
-
-struct agent_tokens;
 
 /* One request: plain values, no socket, nothing owned. */
 struct agent_request {
@@ -63,6 +63,7 @@ struct agent_env {
 /* Which role the pod gets. NULL: not known; name NULL: none. Borrowed. */
 struct agent_role {
 	const char *name, *arn, *account_id, *session_name, *source;
+	const char *id; /* of the session: "AROA...:SESSION" */
 };
 
 /* One request on its way through the steps. */
@@ -82,6 +83,7 @@ struct agent_exchange {
 	bool slash; /* it had one at its end */
 	time_t token_left;
 	bool token_checked;
+	struct agent_sts_request *sts; /* owned */
 };
 
 /* What a step makes of it, beside a negative errno. */
@@ -100,6 +102,8 @@ struct agent_service {
 	struct {
 		uint8_t ip[16];
 	} addresses[AGENT_SERVICE_ADDRESSES]; /* zero: no more */
+	size_t body_room; /* bytes of a body that it reads; 0: it has none */
+	bool authorization_is_token; /* a pod's own, which podcred fetch may have a use for */
 	unsigned wait_ms; /* in all: shorter than its SDKs wait for an answer */
 	/* What can be answered before the pod's name is known: what nobody may ask. */
 	agent_step_fn check;
@@ -113,7 +117,12 @@ struct agent_service {
 	int (*refuse)(struct agent_exchange *x, enum agent_reason reason);
 };
 
-extern const struct agent_service agent_pod_identity, agent_ecs, agent_imds;
+extern const struct agent_service agent_pod_identity, agent_ecs, agent_imds, agent_sts;
+
+/* Whether a token is that of the pod that sends it: *ret as agent_tokens_check() has it; AGENT_NO_REASON too when
+ * tokens are not verified. 0 or a negative errno for the steps. */
+int agent_service_check_token(const struct agent_exchange *x, const struct agent_token *token,
+			      enum agent_reason *ret);
 
 /* By the address that was dialled; NULL: none. */
 const struct agent_service *agent_service_of(const struct podcred_peer *peer);

@@ -17,8 +17,9 @@ struct agent_told {
 	/* granted */
 	const char *access_key_id, *secret_access_key, *session_token; /* the last may be empty */
 	time_t expiration; /* wall clock */
+	const char *previous_key_id; /* of the credentials before these; NULL: there were none */
 	const char *role;
-	const char *account_id, *session_name; /* NULL: not known */
+	const char *account_id, *session_name, *role_id; /* NULL: not known */
 	enum upstream_cache cache;
 	/* refused */
 	enum upstream_reason reason;
@@ -27,7 +28,8 @@ struct agent_told {
 	char text[];
 };
 
-/* m: a grant or a refusal. 0 or -ENOMEM. */
-int agent_told_new(const struct upstream_message *m, uint64_t token, struct agent_told **ret);
+/* m: a grant or a refusal. before: what it replaces; NULL: nothing. 0 or -ENOMEM. */
+int agent_told_new(const struct upstream_message *m, uint64_t token,
+		   const struct agent_told *before, struct agent_told **ret);
 struct agent_told *agent_told_ref(struct agent_told *told);
 void agent_told_unref(struct agent_told *told); /* NULL is fine */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +92,37 @@ void text_add_member(struct text *t, const char *key, const char *value)
 	text_add_string(t, key);
 	text_put(t, ":", 1);
 	text_add_string(t, value);
+}
+
+static const char *xml_entity(char c)
+{
+	switch (c) {
+	case '&':
+		return "&amp;";
+	case '<':
+		return "&lt;";
+	case '>':
+		return "&gt;";
+	case '"':
+		return "&quot;";
+	case '\'':
+		return "&apos;";
+	default:
+		return NULL;
+	}
+}
+
+void text_add_xml(struct text *t, const char *s)
+{
+	for (; *s; s++) {
+		const char *entity = xml_entity(*s);
+		bool fits = (*s >= ' ' && *s <= '~') || *s == '\t' || *s == '\n';
+
+		if (entity)
+			text_add(t, entity);
+		else
+			text_put(t, fits ? s : "?", 1);
+	}
 }
 
 int text_error(const struct text *t)

@@ -34,6 +34,9 @@ void text_add_member(struct text *t, const char *key, const char *value);
 /* "value" alone, escaped in the same way. */
 void text_add_string(struct text *t, const char *value);
 
+/* As character data of XML: escaped. What is neither printable ASCII, tab nor newline becomes a question mark. */
+void text_add_xml(struct text *t, const char *s);
+
 /* 0, -ENOMEM, or -E2BIG above its bound. */
 int text_error(const struct text *t);
 

@@ -12,9 +12,10 @@
 #define MAX_PENDING  128
 #define METRICS_PORT 7778
 
-/* IMDS, ECS and EKS Pod Identity. DNS, NTP and the rest of 169.254.0.0/16 are not ours. */
+/* IMDS, ECS, EKS Pod Identity, and STS at an address of podcred's own. DNS, NTP and the rest of 169.254.0.0/16 are not ours. */
 static const char *const guarded[] = {
-	"169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2::254", "fd00:ec2::23",
+	"169.254.169.254", "169.254.170.2", "169.254.170.23",	  "169.254.170.83",
+	"fd00:ec2::254",   "fd00:ec2::23",  "fd70:6f64:6372::83",
 };
 
 void config_default(struct config *ret)

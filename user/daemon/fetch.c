@@ -479,6 +479,7 @@ static int make_desk(struct daemon_fetch *d, struct pc_err *err)
 		.metadata = d->metadata,
 		.kube = d->kube,
 		.audience = d->config->credentials.tokens.audience,
+		.sts_audience = d->config->credentials.web_identity_audience,
 		.upstream = &d->upstream,
 	};
 	int r = daemon_desk_new(&options, &d->desk);

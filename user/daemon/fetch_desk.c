@@ -171,6 +171,7 @@ static void grant(const struct fetch_desk *desk, uint64_t id, const struct fetch
 				.role_arn = reply->role_arn,
 				.account_id = reply->account_id,
 				.session_name = reply->session_name,
+				.role_id = reply->role_id,
 				.source = reply->source,
 				.cache = cache_of(reply->answer.state),
 			},
@@ -292,9 +293,11 @@ static void on_review(void *arg, const struct kube_token_review_result *result)
 static void ask_review(struct question *q, const struct upstream_review *m)
 {
 	const struct fetch_desk_options *o = &q->desk->options;
+	const char *const audiences[] = {
+		o->audience, m->purpose == UPSTREAM_FOR_STS ? o->sts_audience : NULL, NULL};
 	struct upstream_refusal refusal = {.id = q->id, .retry_ms = 1000};
 	struct pc_err err = {};
-	int r = o->kube ? kube_token_review_start(o->kube, m->token, o->audience, on_review, q,
+	int r = o->kube ? kube_token_review_start(o->kube, m->token, audiences, on_review, q,
 						  &q->review, &err)
 			: pc_err_set(&err, -ENOENT, "podcred has no API server to ask");
 

@@ -17,6 +17,7 @@ struct fetch_desk_options {
 	struct fetch_metadata *metadata;
 	struct kube_client *kube; /* NULL: tokens cannot be reviewed */
 	const char *audience; /* of tokens that are reviewed */
+	const char *sts_audience; /* of those for STS, beside that */
 	struct upstream *const *upstream; /* where answers go; it is made later than this */
 };
 

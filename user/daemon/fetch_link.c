@@ -41,6 +41,7 @@ static void take_keys(const struct fetch_link *link, const struct upstream_keys 
 		.issuers = keys->issuers.v,
 		.n_issuers = keys->issuers.n,
 		.audience = keys->audience,
+		.sts_audience = keys->sts_audience,
 	};
 	struct agent_trusted trusted;
 	struct pc_err err = {};

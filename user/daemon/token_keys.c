@@ -32,6 +32,7 @@ int daemon_token_keys_read(struct agent_server *server, const char *path,
 		.issuers = issuers,
 		.n_issuers = config->tokens.n_issuers,
 		.audience = config->tokens.audience,
+		.sts_audience = config->web_identity_audience,
 	};
 	_cleanup_free_ char *text = NULL;
 	struct agent_trusted trusted;

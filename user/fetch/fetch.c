@@ -224,6 +224,7 @@ static bool reply(struct fetch_pending *pending, const struct fetch_answer *answ
 	reply.role_arn = or_null(pending->role_arn) ?: value ? value->role_arn : NULL;
 	reply.account_id = (value ? value->account_id : NULL) ?: or_null(pending->account_id);
 	reply.session_name = value ? value->session_name : NULL;
+	reply.role_id = value ? value->role_id : NULL;
 	pending->done(pending->arg, &reply);
 	pending_free(pending);
 	return true;

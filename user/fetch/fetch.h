@@ -63,7 +63,7 @@ struct fetch_reply {
 	struct fetch_answer answer;
 	const char *source; /* "sts"; NULL: it did not come to that */
 	const char *role; /* its name; NULL: not known */
-	const char *role_arn, *account_id, *session_name; /* NULL: not known */
+	const char *role_arn, *account_id, *session_name, *role_id; /* NULL: not known */
 };
 
 /* reply and what it points to are valid until it returns. */

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fetch/from_aws.h"
 
+#include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "aws/arn.h"
 #include "base/clock.h"
@@ -43,6 +45,16 @@ static void copy(char *ret, size_t size, struct aws_piece piece)
 	snprintf(ret, size, "%.*s", (int)piece.len, piece.text);
 }
 
+/* It is for people. What is not as STS documents it is not worth passing on. */
+static bool is_role_id(const char *id)
+{
+	size_t len = id ? strlen(id) : 0;
+
+	return len && len < sizeof(((struct fetch_aws_texts *)NULL)->role_id) &&
+	       strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+			  "0123456789_+=,.@:-") == len;
+}
+
 void fetch_from_session(const struct aws_session *session, time_t now,
 			struct fetch_aws_texts *texts, struct fetch_result *ret)
 {
@@ -60,6 +72,8 @@ void fetch_from_session(const struct aws_session *session, time_t now,
 				   : 1, /* nothing is left of it */
 		.role_arn = session->arn,
 	};
+	if (is_role_id(session->role_id))
+		ret->role_id = strcpy(texts->role_id, session->role_id);
 	if (!session->arn || aws_assumed_role_parse(session->arn, &role, &name) < 0)
 		return;
 	copy(texts->account, sizeof(texts->account), role.account);

@@ -9,7 +9,7 @@
 
 /* Texts that are taken out of an ARN. */
 struct fetch_aws_texts {
-	char account[13], session_name[65];
+	char account[13], session_name[65], role_id[194];
 };
 
 /* Of a call that has failed: its texts stay those of result. */

@@ -62,6 +62,7 @@ static int copy_result(struct later *later, const struct fetch_result *result)
 	r->role_arn = later->value->role_arn;
 	r->account_id = later->value->account_id;
 	r->session_name = later->value->session_name;
+	r->role_id = later->value->role_id;
 	return 0;
 }
 

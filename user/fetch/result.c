@@ -24,7 +24,7 @@ struct fetch_value *fetch_value_new(const struct fetch_result *r)
 	size_t size = sizeof(struct fetch_value) + pack_size(r->access_key_id) +
 		      pack_size(r->secret_access_key) + pack_size(r->session_token) +
 		      pack_size(r->role_arn) + pack_size(r->account_id) +
-		      pack_size(r->session_name);
+		      pack_size(r->session_name) + pack_size(r->role_id);
 	struct fetch_value *value = secret_pool_alloc(size);
 	char *at;
 
@@ -39,6 +39,7 @@ struct fetch_value *fetch_value_new(const struct fetch_result *r)
 	value->role_arn = pack_put(&at, r->role_arn);
 	value->account_id = pack_put(&at, r->account_id);
 	value->session_name = pack_put(&at, r->session_name);
+	value->role_id = pack_put(&at, r->role_id);
 	return value;
 }
 

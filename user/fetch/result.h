@@ -38,6 +38,7 @@ struct fetch_result {
 		role_arn; /* as they were granted: "arn:aws:sts::...:assumed-role/R/S"; NULL: unknown */
 	const char *account_id; /* NULL: unknown */
 	const char *session_name; /* NULL: none */
+	const char *role_id; /* "AROA...:SESSION"; NULL: unknown */
 };
 
 /* Credentials, counted, in memory for secrets that is wiped with the last reference. */
@@ -45,7 +46,7 @@ struct fetch_value {
 	unsigned refs;
 	time_t expiration;
 	const char *access_key_id, *secret_access_key, *session_token; /* the last may be NULL */
-	const char *role_arn, *account_id, *session_name; /* NULL: unknown */
+	const char *role_arn, *account_id, *session_name, *role_id; /* NULL: unknown */
 };
 
 /* A copy of what was granted. NULL: no memory, or far too much. */

@@ -110,7 +110,8 @@ void fetch_trust_now(const struct fetch_trust *trust, struct upstream_keys *ret)
 	const struct config_credentials *config = trust->options.config;
 
 	*ret = (struct upstream_keys){.verify = UPSTREAM_VERIFY_REVIEW,
-				      .audience = config->tokens.audience};
+				      .audience = config->tokens.audience,
+				      .sts_audience = config->web_identity_audience};
 	if (config->tokens.verify == CONFIG_VERIFY_OFF || !trust->options.kube)
 		ret->verify = UPSTREAM_VERIFY_OFF;
 	else if (config->tokens.verify == CONFIG_VERIFY_JWKS && trust->jwks)

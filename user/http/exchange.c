@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/secret.h"
 #include "http/internal.h"
 #include "http/tls_internal.h"
 
@@ -117,11 +118,12 @@ void *http_exchange_on_uri(void *cls, const char *uri, struct MHD_Connection *co
 		free(req);
 		return NULL;
 	}
+	req->raw = (char *)uri;
+	req->raw_len = strlen(uri);
 	req->server = server;
 	req->headers.extra_names = server->options.extra_headers;
 	req->headers.authorization_max = server->options.authorization_max;
 	req->headers.bodies = server->options.body_max;
-	req->body.max = server->options.body_max + 1; /* room for a NUL */
 	req->parked.connection = connection;
 	req->parked.fd = fd_of(connection);
 	return req;
@@ -152,8 +154,9 @@ void http_exchange_on_completed(void *cls, struct MHD_Connection *connection, vo
 	MHD_get_connection_values_n(connection, MHD_HEADER_KIND, wipe_secret, NULL);
 	if (req->slot)
 		http_desk_gone(req->slot);
+	explicit_bzero(req->raw, req->raw_len);
 	text_done(&req->body);
-	free(req->target);
+	secret_free(req->target);
 	free(req);
 	*con_cls = NULL;
 }
@@ -247,26 +250,38 @@ static enum MHD_Result answer(struct http_request *req)
 	return send_response(connection, &resp);
 }
 
+/* How much of the body the handler sees, and what is read in any case. */
+static void make_room(struct http_request *req)
+{
+	const struct http_options *o = &req->server->options;
+	size_t room = o->body_max;
+
+	if (o->body_room && !req->head.ambiguous && !http_is_read(&req->head) &&
+	    http_headers_length_above(&req->headers, 0))
+		room = o->body_room(o->ctx, req);
+	req->body_room = room;
+	req->body_max = room ?: UNREAD_BODY_MAX;
+	req->body.max = room + 1; /* room for a NUL */
+}
+
 /* An answer already here costs the client its connection, so only those that are refused get one. */
 static enum MHD_Result on_headers(struct http_request *req)
 {
 	MHD_get_connection_values_n(req->parked.connection, MHD_HEADER_KIND, on_header,
 				    &req->headers);
 	http_headers_apply(&req->headers, &req->head);
-	req->head.too_large = http_headers_length_above(&req->headers, req->server->options.body_max
-									       ?: UNREAD_BODY_MAX);
+	make_room(req);
+	req->head.too_large = http_headers_length_above(&req->headers, req->body_max);
 	return req->head.ambiguous || req->head.too_large ? answer(req) : MHD_YES;
 }
 
 /* A piece of a body, in libmicrohttpd's memory: whoever keeps it wipes it there. */
 static enum MHD_Result on_body(struct http_request *req, const char *data, size_t len)
 {
-	size_t max = req->server->options.body_max;
-
 	req->body_len += len;
-	if (req->body_len > (max ?: UNREAD_BODY_MAX))
+	if (req->body_len > req->body_max)
 		return MHD_NO;
-	if (!max)
+	if (!req->body_room)
 		return MHD_YES;
 	text_add_bytes(&req->body, data, len);
 	explicit_bzero((char *)data, len);
@@ -299,6 +314,8 @@ enum MHD_Result http_exchange_on_request(void *cls, struct MHD_Connection *conne
 		*upload_data_size = 0;
 		return on_body(req, upload_data, len);
 	}
+	req->head.body = req->body.data;
+	req->head.body_len = req->body.len;
 	http_conns_whole(&server->conns, conn_of(connection));
 	return answer(req);
 }

@@ -7,6 +7,7 @@
 #include <microhttpd.h>
 
 #include "base/addr.h"
+#include "base/text.h"
 #include "http/conns.h"
 #include "http/headers.h"
 #include "http/parked.h"
@@ -31,9 +32,13 @@ struct http_request {
 	struct http_server *server;
 	struct parked_request parked;
 	char *target;
+	char *raw; /* the target in libmicrohttpd's memory, to be wiped, as its query may be a secret */
+	size_t raw_len;
 	struct headers headers;
 	struct http_head head;
 	bool headers_seen;
+	size_t body_room; /* how much of it the handler may see */
+	size_t body_max; /* of what is read; more ends the connection */
 	size_t body_len;
 	struct text body; /* what the handler may see of it */
 	void *slot; /* of desk.c */

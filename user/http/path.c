@@ -5,16 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -EINVAL;
-}
+#include "http/percent.h"
 
 /* One byte of a segment; moves *s behind it. */
 static int next_byte(const char **s)
@@ -22,12 +13,9 @@ static int next_byte(const char **s)
 	int c = (unsigned char)*(*s)++;
 
 	if (c == '%') {
-		int high = hex_digit((*s)[0]);
-		int low = high < 0 ? high : hex_digit((*s)[1]);
-
-		if (low < 0)
+		c = http_percent_byte(*s);
+		if (c < 0)
 			return -EINVAL;
-		c = high << 4 | low;
 		*s += 2;
 		if (c == '/')
 			return -EINVAL;

@@ -20,6 +20,9 @@ struct http_head {
 	/* Its text, if http_options.authorization_max has room for it, wiped after the request; else NULL. */
 	const char *authorization_text;
 	size_t authorization_len;
+	/* What http_options.body_room let in, wiped after the request; NULL: none. No NUL behind it. */
+	const char *body;
+	size_t body_len;
 	bool forwarded; /* X-Forwarded-For and the like: somebody relays for somebody else */
 	bool ambiguous; /* another parser might read another request */
 	bool too_large; /* it announces a body that no request may have, which is not read */

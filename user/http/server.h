@@ -65,6 +65,8 @@ struct http_options {
 	http_handler_fn handle;
 	/* Whose share a new connection takes. Default: HTTP_SHARE_UNKNOWN. */
 	uint64_t (*share)(void *ctx, int fd);
+	/* In place of body_max, for a request that announces a body, before the handler is called. */
+	size_t (*body_room)(void *ctx, const struct http_request *req);
 	/* A connection there was no room for, before it is shut down. */
 	void (*refused)(void *ctx, int fd);
 	/* Asked every poll_ms while requests wait, once for each key whatever number waits for it,

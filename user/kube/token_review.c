@@ -21,7 +21,7 @@
 
 struct kube_token_review {
 	struct kube_ask ask;
-	char *audience;
+	const char *audiences[KUBE_AUDIENCES_MAX + 1]; /* up to NULL */
 	void (*done)(void *arg, const struct kube_token_review_result *result);
 	void *arg;
 	char name_space[K8S_LABEL_SIZE];
@@ -33,7 +33,6 @@ struct kube_token_review *kube_token_review_cancel(struct kube_token_review *rev
 	if (!review)
 		return NULL;
 	kube_ask_cancel(&review->ask);
-	free(review->audience);
 	free(review);
 	return NULL;
 }
@@ -73,6 +72,14 @@ static bool has(const struct yml_node *list, const char *text)
 		return false;
 	for (const struct yml_node *node = list->first; node; node = node->next)
 		if (yml_text(node) && !strcmp(yml_text(node), text))
+			return true;
+	return false;
+}
+
+static bool is_for_us(const struct kube_token_review *review, const struct yml_node *audiences)
+{
+	for (const char *const *audience = review->audiences; *audience; audience++)
+		if (has(audiences, *audience))
 			return true;
 	return false;
 }
@@ -125,10 +132,10 @@ static int read_status(struct kube_token_review *review, const struct yml_node *
 		return 0;
 	}
 	/* an authenticator that knows no audiences takes any token, and says so by leaving them out */
-	if (!has(member(status, "audiences"), review->audience)) {
+	if (!is_for_us(review, member(status, "audiences"))) {
 		snprintf(review->why, sizeof(review->why),
 			 "the API server does not say that the token is for the audience %.128s",
-			 review->audience);
+			 review->audiences[0]);
 		return 0;
 	}
 	ret->authenticated = true;
@@ -174,7 +181,7 @@ static bool is_token(const char *token)
 	return len && len <= KUBE_TOKEN_MAX && !token[len];
 }
 
-static void write_body(struct text *t, const char *token, const char *audience)
+static void write_body(struct text *t, const char *token, const char *const *audiences)
 {
 	text_add(t, "{");
 	text_add_member(t, "apiVersion", "authentication.k8s.io/v1");
@@ -182,11 +189,15 @@ static void write_body(struct text *t, const char *token, const char *audience)
 	text_add(t, ",\"spec\":{");
 	text_add_member(t, "token", token);
 	text_add(t, ",\"audiences\":[");
-	text_add_string(t, audience);
+	for (const char *const *audience = audiences; *audience; audience++) {
+		text_add(t, audience == audiences ? "" : ",");
+		text_add_string(t, *audience);
+	}
 	text_add(t, "]}}");
 }
 
-int kube_token_review_start(struct kube_client *client, const char *token, const char *audience,
+int kube_token_review_start(struct kube_client *client, const char *token,
+			    const char *const *audiences,
 			    void (*done)(void *arg, const struct kube_token_review_result *result),
 			    void *arg, struct kube_token_review **ret, struct pc_err *err)
 {
@@ -197,15 +208,15 @@ int kube_token_review_start(struct kube_client *client, const char *token, const
 	if (!is_token(token))
 		return pc_err_set(err, -EINVAL, "not a token");
 	review = calloc(1, sizeof(*review));
-	if (review)
-		review->audience = strdup(audience);
-	if (!review || !review->audience)
+	if (!review)
 		return pc_err_set(err, -ENOMEM, "no memory");
+	for (size_t i = 0; i < KUBE_AUDIENCES_MAX && audiences[i]; i++)
+		review->audiences[i] = audiences[i];
 	review->done = done;
 	review->arg = arg;
 	review->ask.done = on_done;
 	review->ask.arg = review;
-	write_body(&body, token, audience);
+	write_body(&body, token, review->audiences);
 	r = kube_ask_start(&review->ask, client, PATH, NULL, &body, MAX_ANSWER, err);
 	if (r == 0)
 		*ret = TAKE_PTR(review);

@@ -12,7 +12,8 @@ struct kube_client;
 struct kube_token_review;
 struct pc_err;
 
-#define KUBE_TOKEN_MAX 8192 /* characters of a token */
+#define KUBE_TOKEN_MAX	   8192 /* characters of a token */
+#define KUBE_AUDIENCES_MAX 4
 
 struct kube_token_review_result {
 	/* 0: the API server has judged the token. Else as http_result has it; -EPERM: we may not ask; -EPROTO: what
@@ -29,11 +30,13 @@ struct kube_token_review_result {
 };
 
 /*
- * audience: what the token has to be for; an answer that does not repeat it does not count. done is called once,
+ * audiences: what the token has to be for, one of them, up to NULL; KUBE_AUDIENCES_MAX at most, and they have to
+ * outlive this. An answer that repeats none does not count. done is called once,
  * unless this is cancelled; the pointer is void then, and so is the result when done returns. Copies of the token are
  * wiped. -EINVAL: it has characters that no token has, or too many of them; -ENOMEM.
  */
-int kube_token_review_start(struct kube_client *client, const char *token, const char *audience,
+int kube_token_review_start(struct kube_client *client, const char *token,
+			    const char *const *audiences,
 			    void (*done)(void *arg, const struct kube_token_review_result *result),
 			    void *arg, struct kube_token_review **ret, struct pc_err *err);
 

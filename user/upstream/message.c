@@ -66,11 +66,16 @@ static const char *const verify_names[UPSTREAM_VERIFY_MAX] = {
 	[UPSTREAM_VERIFY_JWKS] = "jwks",
 	[UPSTREAM_VERIFY_REVIEW] = "review",
 };
+static const char *const purpose_names[UPSTREAM_PURPOSES] = {
+	[UPSTREAM_FOR_POD_IDENTITY] = "podIdentity",
+	[UPSTREAM_FOR_STS] = "sts",
+};
 
 static const struct words roles = {role_names, ARRAY_SIZE(role_names)};
 static const struct words reasons = {reason_names, ARRAY_SIZE(reason_names)};
 static const struct words caches = {cache_names, ARRAY_SIZE(cache_names)};
 static const struct words verifies = {verify_names, ARRAY_SIZE(verify_names)};
+static const struct words purposes = {purpose_names, ARRAY_SIZE(purpose_names)};
 
 const char *upstream_type_name(enum upstream_type type)
 {
@@ -137,6 +142,7 @@ static const struct member credentials[] = {
 static const struct member review[] = {
 	ID(review),
 	A_TEXT("token", review.token, UPSTREAM_TOKEN_SIZE),
+	A_WORD("for", review.purpose, purposes),
 	END,
 };
 static const struct member metadata[] = {
@@ -155,6 +161,7 @@ static const struct member grant[] = {
 	MAY("roleArn", grant.role_arn, UPSTREAM_ARN_SIZE),
 	MAY("accountId", grant.account_id, UPSTREAM_ACCOUNT_SIZE),
 	MAY("sessionName", grant.session_name, UPSTREAM_SESSION_SIZE),
+	MAY("roleId", grant.role_id, UPSTREAM_ROLE_ID_SIZE),
 	A_TEXT("source", grant.source, UPSTREAM_SOURCE_SIZE),
 	A_WORD("cache", grant.cache, caches),
 	END,
@@ -191,6 +198,7 @@ static const struct member keys[] = {
 	 .max = UPSTREAM_URL_SIZE,
 	 .optional = true},
 	MAY("audience", keys.audience, UPSTREAM_URL_SIZE),
+	MAY("stsAudience", keys.sts_audience, UPSTREAM_URL_SIZE),
 	A_BODY("jwks", keys.jwks, true),
 	END,
 };

@@ -31,6 +31,7 @@ struct text;
 #define UPSTREAM_ARN_SIZE     2049
 #define UPSTREAM_ACCOUNT_SIZE 13
 #define UPSTREAM_SESSION_SIZE 65
+#define UPSTREAM_ROLE_ID_SIZE 194 /* STS's own bound */
 #define UPSTREAM_SOURCE_SIZE  33
 #define UPSTREAM_NAME_SIZE    254
 #define UPSTREAM_UID_SIZE     64
@@ -102,6 +103,13 @@ enum upstream_verify {
 	UPSTREAM_VERIFY_MAX,
 };
 
+/* What a pod's token is for, by the service that it was sent to. */
+enum upstream_purpose {
+	UPSTREAM_FOR_POD_IDENTITY,
+	UPSTREAM_FOR_STS,
+	UPSTREAM_PURPOSES,
+};
+
 /* As the kernel says it, not as the pod does. */
 struct upstream_pod {
 	const char *name_space, *name, *uid, *service_account;
@@ -121,6 +129,7 @@ struct upstream_credentials {
 struct upstream_review {
 	uint64_t id;
 	const char *token;
+	enum upstream_purpose purpose;
 };
 
 struct upstream_metadata {
@@ -136,6 +145,7 @@ struct upstream_grant {
 	uint64_t refresh_ms; /* ask again from then on, while this is served */
 	const char *role; /* the name alone, as IMDS lists it */
 	const char *role_arn, *account_id, *session_name; /* NULL: not known */
+	const char *role_id; /* "AROA...:SESSION", as AWS calls the session; NULL: not known */
 	const char *source; /* "sts", for the audit line */
 	enum upstream_cache cache;
 };
@@ -171,7 +181,8 @@ struct upstream_list {
 struct upstream_keys {
 	enum upstream_verify verify;
 	struct upstream_list issuers; /* any of them */
-	const char *audience; /* NULL: any */
+	const char *audience; /* NULL: EKS Pod Identity's */
+	const char *sts_audience; /* at STS, beside that; NULL: STS's */
 	const char *jwks; /* text of the document; NULL unless UPSTREAM_VERIFY_JWKS */
 };
 
