@@ -4,7 +4,7 @@
 # The agent and podcred fetch on the node of env.sh, each as a user of its own. Sourced after env.sh and aws.sh. They read
 # $ENV_TMP/config.yaml and associations.yaml, and write serve.log and fetch.log there.
 #
-#   serve_start                      the agent, ready when this returns
+#   serve_start [OPTION...]          the agent, ready when this returns
 #   fetch_start [WORD...]            fetch, connected when this returns; WORD: variables of its environment, NAME=VALUE, and
 #                                    options. FETCH_PID
 #   fetch_stop
@@ -21,7 +21,7 @@ FETCH_STARTS=0
 
 serve_start() {
   in_agent "$PODCRED" serve --config "$ENV_TMP/config.yaml" --associations "$ENV_TMP/associations.yaml" \
-    --user "$ENV_UID" --fetch-socket "$ENV_TMP/fetch.sock" --fetch-user "$FETCH_UID" >>"$ENV_TMP/serve.log" 2>&1 &
+    --user "$ENV_UID" --fetch-socket "$ENV_TMP/fetch.sock" --fetch-user "$FETCH_UID" "$@" >>"$ENV_TMP/serve.log" 2>&1 &
   wait_for 10 agent_is_up || env_fail "the agent is not up: $(cat "$ENV_TMP/serve.log")"
 }
 

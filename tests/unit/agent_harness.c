@@ -58,9 +58,11 @@ int fake_peer(int fd, struct podcred_peer *ret, size_t size)
 		peer.address[14] = 169;
 		peer.address[15] = 254;
 	}
+	if (kind == STS_NAMED)
+		peer.address[15] = 83;
 	if (kind == OTHER_POD || kind == OTHER_UNNAMED)
 		peer.pod_cgroup_id = 78;
-	if (kind == NAMED || kind == IMDS_NAMED || kind == DIRECT || kind == OTHER_POD ||
+	if (kind == NAMED || kind == IMDS_NAMED || kind == STS_NAMED || kind == DIRECT || kind == OTHER_POD ||
 	    (after && count > after))
 		set_name(&peer);
 	*ret = peer;

@@ -33,6 +33,7 @@ enum identity {
 	DIRECT,
 	IMDS_NAMED,
 	IMDS_UNNAMED,
+	STS_NAMED,
 	OTHER_POD,
 	OTHER_UNNAMED
 };

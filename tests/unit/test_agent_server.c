@@ -276,6 +276,85 @@ static void test_large_body(void **state)
 	assert_int_equal(a.status, 200);
 }
 
+#define HOST83 "Host: 169.254.170.83\r\n"
+#define ASSUME                                                                                     \
+	"Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleSessionName=web&"                 \
+	"RoleArn=arn:aws:iam::111122223333:role/web-role&WebIdentityToken=a.b.c"
+
+static void post(int fd, const char *headers, size_t len)
+{
+	char text[300];
+
+	snprintf(text, sizeof(text), "POST / HTTP/1.1\r\n%sContent-Length: %zu\r\n\r\n", headers,
+		 len);
+	send_text(fd, text);
+}
+
+/* What a parameter that is there says: the whole body was read. The association has no account. */
+static void assert_read(const struct answer *a)
+{
+	assert_int_equal(a->status, 403);
+	assert_string_equal(find_header(a, "Content-Type"), "text/xml");
+	assert_non_null(strstr(a->body, "needs an accountId"));
+}
+
+/* In pieces, and in one with its head. */
+static void test_body(void **state)
+{
+	_cleanup_close_ int fd = dial(), other = dial();
+	struct answer a;
+
+	(void)state;
+	atomic_store(&identity, STS_NAMED);
+	post(fd, HOST83, strlen(ASSUME));
+	send_all(fd, ASSUME, 60);
+	send_all(fd, ASSUME + 60, strlen(ASSUME) - 60);
+	assert_true(read_answer(fd, false, &a));
+	assert_read(&a);
+	post(other, HOST83 "Expect: 100-continue\r\n", strlen(ASSUME));
+	assert_true(read_answer(other, true, &a));
+	assert_int_equal(a.status, 100);
+	send_text(other, ASSUME);
+	assert_true(read_answer(other, false, &a));
+	assert_read(&a);
+	a = ask("GET /?" ASSUME " HTTP/1.1\r\n" HOST83 "\r\n");
+	assert_read(&a);
+}
+
+/* Who has no service with bodies must not fill the memory. */
+static void test_body_bounds(void **state)
+{
+	static const struct {
+		int identity;
+		size_t len;
+		int status;
+		const char *text;
+	} cases[] = {
+		{STS_NAMED, 16384, 400, "MalformedQueryString"},
+		{STS_NAMED, 16385, 413, ""},
+		{NAMED, 4096, 404, ""},
+		{NAMED, 4097, 413, ""},
+		{UNSTAMPED, 4096, 403, ""},
+		{UNSTAMPED, 4097, 413, ""},
+	};
+	static char body[16385];
+
+	(void)state;
+	memset(body, 'x', sizeof(body));
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_close_ int fd = dial();
+		struct answer a;
+
+		atomic_store(&identity, cases[i].identity);
+		post(fd, cases[i].identity == STS_NAMED ? HOST83 : HOST23, cases[i].len);
+		if (cases[i].status != 413)
+			send_all(fd, body, cases[i].len);
+		assert_true(read_answer(fd, false, &a));
+		if (a.status != cases[i].status || !strstr(a.body, cases[i].text))
+			fail_msg("%zu: %d %s", i, a.status, a.body);
+	}
+}
+
 static void test_outsiders(void **state)
 {
 	static const int kinds[] = {UNSTAMPED, DIRECT};
@@ -341,11 +420,21 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_container),	 TEST(test_keep_alive),		  TEST(test_pipelined),
-		TEST(test_http10),	 TEST(test_large_headers),	  TEST(test_odd_requests),
-		TEST(test_token),	 TEST(test_large_body),		  TEST(test_outsiders),
-		TEST(test_stalled_loop), TEST(test_identity_per_request), TEST(test_relayed),
+		TEST(test_container),
+		TEST(test_keep_alive),
+		TEST(test_pipelined),
+		TEST(test_http10),
+		TEST(test_large_headers),
+		TEST(test_odd_requests),
+		TEST(test_token),
+		TEST(test_large_body),
+		TEST(test_outsiders),
+		TEST(test_stalled_loop),
+		TEST(test_identity_per_request),
+		TEST(test_relayed),
 		TEST(test_ambiguous),
+		TEST(test_body),
+		TEST(test_body_bounds),
 	};
 
 	return run_agent_tests(tests, ARRAY_SIZE(tests));
