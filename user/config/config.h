@@ -106,7 +106,7 @@ struct config {
 
 #define CONFIG_FILE_MAX (1 << 20) /* bytes */
 
-/* What podcred does without a file: the three AWS credential services, no agent yet. */
+/* What podcred does without a file: the AWS credential services, no agent yet. */
 void config_default(struct config *ret);
 
 /* The file's settings over the defaults; a list of destinations replaces the default one.
