@@ -214,11 +214,11 @@ static void ask(const char *target, const char *authorization, const char *body,
 	const struct agent_request req = {
 		.head = {.method = len ? "POST" : "GET",
 			 .target = target,
-			 .body = len ? body : NULL,
-			 .body_len = len,
 			 .authorization = *authorization,
 			 .authorization_text = *authorization ? authorization : NULL,
 			 .authorization_len = strlen(authorization)},
+		.body = len ? body : NULL,
+		.body_len = len,
 		.peer = &web,
 		.now = NOW,
 	};

@@ -198,6 +198,7 @@ int agent_handler_handle(void *ctx, struct http_request *http, struct http_respo
 		req.peer_error = -ENODATA;
 	else
 		identify(server, http_request_fd(http), &peer, &req);
+	req.body = http_request_body(http, &req.body_len);
 	req.client = http_request_client(http, client, sizeof(client));
 	r = dispatch(server, http, &req, &answer);
 	/* Nobody tells unknown callers apart: one request each, so that they take turns. */

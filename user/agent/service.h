@@ -35,6 +35,8 @@ extern const char *const agent_headers[HTTP_EXTRA_MAX];
 /* One request: plain values, no socket, nothing owned. */
 struct agent_request {
 	struct http_head head;
+	const char *body; /* for services that read one; NULL: none. No NUL behind it */
+	size_t body_len;
 	const struct podcred_peer *peer; /* NULL: nobody vouches for the caller */
 	int peer_error; /* then why, a negative errno */
 	const char *client; /* remote address, for the audit line of unknown callers */

@@ -31,7 +31,8 @@ static int refuse_with(struct agent_exchange *x, unsigned status, const char *co
 static int read_request(struct agent_exchange *x)
 {
 	struct agent_sts_error error;
-	int r = agent_sts_request_read(&x->req->head, &x->sts, &error);
+	int r = agent_sts_request_read(&x->req->head, x->req->body, x->req->body_len, &x->sts,
+				       &error);
 
 	if (r == -EINVAL)
 		return refuse_with(x, error.status, error.code, error.message, error.reason);

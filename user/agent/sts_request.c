@@ -260,8 +260,8 @@ static void cleanup_request(struct agent_sts_request **request)
 	agent_sts_request_free(*request);
 }
 
-int agent_sts_request_read(const struct http_head *head, struct agent_sts_request **ret,
-			   struct agent_sts_error *error)
+int agent_sts_request_read(const struct http_head *head, const char *body, size_t len,
+			   struct agent_sts_request **ret, struct agent_sts_error *error)
 {
 	_cleanup_(cleanup_request) struct agent_sts_request *request = NULL;
 	const char *query = strchr(head->target, '?');
@@ -270,11 +270,10 @@ int agent_sts_request_read(const struct http_head *head, struct agent_sts_reques
 	int r;
 
 	*error = (struct agent_sts_error){};
-	if (head->body_len && query_len)
+	if (len && query_len)
 		return refuse(error, "MalformedQueryString", AGENT_BAD_PARAMETERS,
 			      "parameters are in the query and in the body");
-	r = head->body_len ? begin(head->body, head->body_len, &request)
-			   : begin(query, query_len, &request);
+	r = len ? begin(body, len, &request) : begin(query, query_len, &request);
 	r = r ?: parse(request, &form, error) ?: read_action(request, head, &form, error);
 	if (r == 0)
 		*ret = TAKE_PTR(request);

@@ -32,8 +32,8 @@ struct agent_sts_error {
 	enum agent_reason reason;
 };
 
-/* 0; -EINVAL with *error filled; -ENOMEM. */
-int agent_sts_request_read(const struct http_head *head, struct agent_sts_request **ret,
-			   struct agent_sts_error *error);
+/* body may be NULL. 0; -EINVAL with *error filled; -ENOMEM. */
+int agent_sts_request_read(const struct http_head *head, const char *body, size_t len,
+			   struct agent_sts_request **ret, struct agent_sts_error *error);
 
 void agent_sts_request_free(struct agent_sts_request *request); /* NULL is fine */

@@ -314,8 +314,6 @@ enum MHD_Result http_exchange_on_request(void *cls, struct MHD_Connection *conne
 		*upload_data_size = 0;
 		return on_body(req, upload_data, len);
 	}
-	req->head.body = req->body.data;
-	req->head.body_len = req->body.len;
 	http_conns_whole(&server->conns, conn_of(connection));
 	return answer(req);
 }

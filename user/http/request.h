@@ -20,9 +20,6 @@ struct http_head {
 	/* Its text, if http_options.authorization_max has room for it, wiped after the request; else NULL. */
 	const char *authorization_text;
 	size_t authorization_len;
-	/* What http_options.body_room let in, wiped after the request; NULL: none. No NUL behind it. */
-	const char *body;
-	size_t body_len;
 	bool forwarded; /* X-Forwarded-For and the like: somebody relays for somebody else */
 	bool ambiguous; /* another parser might read another request */
 	bool too_large; /* it announces a body that no request may have, which is not read */
@@ -44,7 +41,7 @@ uint64_t http_request_share(const struct http_request *req);
 /* The common name in the client's certificate, if http_options.tls believes that now; else NULL. */
 const char *http_request_peer(const struct http_request *req, char *buf, size_t size);
 
-/* http_options.body_max bytes at most; wiped after the request. Not NUL-terminated; NULL when it is empty. */
+/* http_options.body_max bytes at most, or what body_room has said; wiped after the request. Not NUL-terminated; NULL when it is empty. */
 const char *http_request_body(const struct http_request *req, size_t *ret_len);
 
 /* Of each header, as it was sent, without blanks around the value. Neither is NUL-terminated. */
