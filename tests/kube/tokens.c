@@ -113,8 +113,8 @@ static int ask(struct run *run, char **argv, struct pc_err *err)
 		return r;
 	if (run->keys)
 		verify(run);
-	return kube_token_review_start(run->client, run->token, audiences, on_review, run,
-				       &review, err)
+	return kube_token_review_start(run->client, run->token, audiences, on_review, run, &review,
+				       err)
 		       ?: loop_run(run->loop);
 }
 

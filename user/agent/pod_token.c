@@ -624,7 +624,7 @@ void agent_tokens_claims(struct agent_tokens *tokens, const struct agent_token *
 			    .purpose = token->purpose};
 
 	*ret = (struct agent_token_claims){};
-	if (take_trust(tokens, peer, &trust) < 0 ||
+	if (take_trust(tokens, peer, &trust) < 0 || !trust ||
 	    crypto_sha256(token->text, token->len, v.hash) < 0)
 		return;
 	v.trust = trust->number;
