@@ -106,15 +106,16 @@ from botocore.exceptions import ClientError
 
 url, file, *cases = sys.argv[1:]
 once = Config(retries={"max_attempts": 0})
+sts = boto3.client("sts", endpoint_url=url, config=once)
 with open(file, encoding="utf-8") as lines:
     tokens = dict(line.rstrip("\n").split("=", 1) for line in lines)
 
 
 def identify(keys):
-    sts = boto3.client("sts", endpoint_url=url, config=once, aws_access_key_id=keys["AccessKeyId"],
-                       aws_secret_access_key=keys["SecretAccessKey"], aws_session_token=keys["SessionToken"])
+    mine = boto3.client("sts", endpoint_url=url, config=once, aws_access_key_id=keys["AccessKeyId"],
+                        aws_secret_access_key=keys["SecretAccessKey"], aws_session_token=keys["SessionToken"])
     try:
-        me = sts.get_caller_identity()
+        me = mine.get_caller_identity()
     except ClientError as error:
         return error.response["Error"]["Code"]
     return f"{me['Arn']} {me['Account']} {me['UserId'].startswith('AROA')}"
@@ -123,8 +124,8 @@ def identify(keys):
 def answer(token, role, *more):
     parameters = {key: json.loads(value) for key, value in (word.split("=", 1) for word in more if "=" in word)}
     try:
-        got = boto3.client("sts", endpoint_url=url, config=once).assume_role_with_web_identity(
-            RoleArn=role, RoleSessionName="me", WebIdentityToken=tokens[token], **parameters)
+        got = sts.assume_role_with_web_identity(RoleArn=role, RoleSessionName="me", WebIdentityToken=tokens[token],
+                                                **parameters)
     except ClientError as error:
         return error.response["Error"]["Code"]
     text = got.get("AssumedRoleUser", {}).get("Arn")
