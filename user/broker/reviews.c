@@ -286,12 +286,13 @@ static int start(struct review *entry, struct pc_err *err)
 {
 	struct broker_reviews *reviews = entry->of;
 	const struct broker_reviews_options *o = &reviews->options;
+	const char *const audiences[] = {o->audience[entry->audience], NULL};
 
 	reviews->counts.asked++;
 	if (o->keys_may_do)
 		loop_timer_after(entry->patience, PATIENCE_NS);
-	return kube_token_review_start(o->kube, entry->token, o->audience[entry->audience],
-				       on_review, entry, &entry->review, err);
+	return kube_token_review_start(o->kube, entry->token, audiences, on_review, entry,
+				       &entry->review, err);
 }
 
 static struct review *find(struct broker_reviews *reviews, const char *name)
