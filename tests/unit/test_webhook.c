@@ -170,7 +170,7 @@ static void web_identity_has_irsas_variables_and_our_address(void **state)
 		"'/var/run/secrets/eks.amazonaws.com/serviceaccount/"
 		"token'},{'name':'AWS_ENDPOINT_URL_STS','value':"
 		"'http://"
-		"169.254.170.23'}],'volumeMounts':[{'name':'aws-iam-token','readOnly':true,'"
+		"169.254.170.83'}],'volumeMounts':[{'name':'aws-iam-token','readOnly':true,'"
 		"mountPath':"
 		"'/var/run/secrets/eks.amazonaws.com/serviceaccount'}]}]}}",
 		CONTROL_INJECTED, NULL);
@@ -207,7 +207,7 @@ static void irsa_is_respected_or_overridden(void **state)
 		"'/var/run/secrets/eks.amazonaws.com/serviceaccount/"
 		"token'},{'name':'AWS_ENDPOINT_URL_STS','value':"
 		"'http://"
-		"169.254.170.23'}],'volumeMounts':[{'name':'aws-iam-token','readOnly':true,'"
+		"169.254.170.83'}],'volumeMounts':[{'name':'aws-iam-token','readOnly':true,'"
 		"mountPath':"
 		"'/var/run/secrets/eks.amazonaws.com/serviceaccount'}]}]}}",
 		CONTROL_INJECTED, "taken out");
@@ -480,7 +480,7 @@ static json_t *some_text(void)
 		"",
 		"AWS_ACCESS_KEY_ID",
 		ROLE,
-		"http://169.254.170.23",
+		"http://169.254.170.83",
 		"/var/run/secrets/eks.amazonaws.com/serviceaccount",
 		"/var/run/secrets/eks.amazonaws.com/serviceaccount/token",
 	};
