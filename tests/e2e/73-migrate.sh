@@ -49,7 +49,7 @@ namespace bank '{"iam.amazonaws.com/permitted": ".*/pay-.*"}'
 namespace 123 '{}'
 account shop irsa "{\"eks.amazonaws.com/role-arn\": \"$ROLE/irsa\"}"
 account shop broken '{"eks.amazonaws.com/role-arn": "irsa\n- injected"}'
-account shop done "{\"eks.amazonaws.com/role-arn\": \"$ROLE/done\"}"
+account shop "done" "{\"eks.amazonaws.com/role-arn\": \"$ROLE/done\"}"
 pod shop web-1 web "$(role team/web)"
 pod shop web-2 web "$(role "$ROLE/team/web")"
 pod shop admin admin "$(role admin)"

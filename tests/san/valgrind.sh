@@ -100,6 +100,14 @@ associations:
 YAML
 printf 'credentials: {cluster: {name: demo}, nodeCredentials: [{exec: {command: [/a]}}, imds], migration: {irsa: true}}\n' >"$ENV_TMP/section.yaml"
 clean 0 'check-config: roles' vg check-config "$ENV_TMP/section.yaml" --associations "$ENV_TMP/roles.yaml"
+web=(--namespace shop --service-account vg)
+clean 0 'association create in a file' vg association create --file "$ENV_TMP/edited.yaml" "${web[@]}" \
+  --role-arn arn:aws:iam::111122223333:role/app --tags a=b
+clean 0 'association list' vg association list --file "$ENV_TMP/edited.yaml"
+clean 1 'association create twice' vg association create --file "$ENV_TMP/edited.yaml" "${web[@]}" --role-arn arn:aws:iam::111122223333:role/b
+clean 0 'association untag' vg association untag --file "$ENV_TMP/edited.yaml" "${web[@]}" --tag-keys a
+clean 0 'association delete' vg association delete --file "$ENV_TMP/edited.yaml" "${web[@]}"
+clean 1 'migrate without a cluster' vg migrate --kubeconfig "$ENV_TMP/none"
 clean 0 'trust-policy' vg trust-policy --associations "$ENV_TMP/roles.yaml" --principal arn:x app there
 clean 1 'trust-policy without a principal' vg trust-policy --associations "$ENV_TMP/roles.yaml" app
 vg trust-policy --source eksAuth --service-account shop/web arn:aws:iam::111122223333:role/app >"$ENV_TMP/policy.json"

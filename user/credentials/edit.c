@@ -206,7 +206,7 @@ static int check_comments(const struct cred_edit *edit, struct range range, unsi
 static int change(const struct cred_edit *edit, const struct place *place, struct text *ret,
 		  struct pc_err *err)
 {
-	struct range range;
+	struct range range = {};
 	int columns = range_of(edit, place->entry, place->after, &range, err);
 
 	if (columns < 0)
@@ -241,7 +241,7 @@ static int add_first(const struct cred_edit *edit, const struct yml_node *list, 
 static int add(const struct cred_edit *edit, const struct place *place, struct text *ret,
 	       struct pc_err *err)
 {
-	struct range range;
+	struct range range = {};
 	int columns;
 
 	if (!place->list) {

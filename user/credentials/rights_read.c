@@ -95,7 +95,7 @@ static int read_match_label(const struct yml_source *src, const struct yml_node 
 		return yml_bad(src, name,
 			       "bad label in 'matchLabels'; write key: value, as a label is");
 	error = add_requirement(src, name, p, &r);
-	if (error < 0)
+	if (!r)
 		return error;
 	r->key = key;
 	r->values = calloc(2, sizeof(*r->values));
@@ -146,7 +146,9 @@ static int read_expression(const struct yml_source *src, const struct yml_node *
 	struct rights_requirement *r = NULL;
 	int error = add_requirement(src, node, target, &r);
 
-	error = error ?: yml_mapping(src, node, keys, ARRAY_SIZE(keys), r);
+	if (!r)
+		return error;
+	error = yml_mapping(src, node, keys, ARRAY_SIZE(keys), r);
 	if (error < 0)
 		return error;
 	if (!r->n_values != (r->operator== RIGHTS_EXISTS || r->operator== RIGHTS_DOES_NOT_EXIST))

@@ -129,8 +129,10 @@ static int on_put(void *arg, const struct kube_object_id *id, const json_t *obje
 	struct cred_role_policy *policy;
 	int r = text_of(object, &text, err);
 
-	if (r < 0 || cred_rights_has(p->rights, id->name, id->uid, text))
+	if (!text)
 		return r;
+	if (cred_rights_has(p->rights, id->name, id->uid, text))
+		return 0;
 	r = cred_role_policy_parse(id->name, text, strlen(text), &policy, err);
 	if (r < 0)
 		return r;
