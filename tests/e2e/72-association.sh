@@ -36,6 +36,16 @@ object() { kubectl --kubeconfig "$WORK/kube/kubeconfig" get pia -n shop "$1" -o 
 line() { "$@" 2>&1 | head -n 1; }
 
 # ---- by the API ----
+same 'what no policy allows is written, and said' "podcred: pods get nothing by it yet: role $ROLE/early is not allowed: there is no \
+PodIdentityRolePolicy; write one for namespace shop" \
+  "$(pia create --namespace shop --service-account early --role-arn "$ROLE/early" | grep ^podcred:)"
+api '{"set": {"denied": ["list podidentityrolepolicies"]}}'
+same 'but not to those who may not read policies' '' \
+  "$(pia update --namespace shop --service-account early --role-arn "$ROLE/late" | grep ^podcred:)"
+api '{"set": {"denied": []}, "delete": ["podidentityassociations", "shop", "early"],
+  "put": {"kind": "PodIdentityRolePolicy", "apiVersion": "podcred.io/v1alpha1", "metadata": {"name": "all"},
+    "spec": {"namespaceSelector": {}, "roleArns": ["arn:aws:iam::*:role/*"]}}}'
+api '{"put": {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "shop"}}}'
 pia create "${web[@]}" --cluster-name demo --role-arn "$ROLE/web" --target-role-arn arn:aws:iam::444455556666:role/data \
   --tags team=shop,tier=a --tags 'owner=a b' --duration-seconds 3600 >"$WORK/created"
 same 'create prints the association as EKS has it' "demo shop web $ROLE/web arn:aws:iam::444455556666:role/data" \

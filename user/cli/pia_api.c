@@ -11,6 +11,7 @@
 #include "cli/api.h"
 #include "cli/pia.h"
 #include "kube/objects.h"
+#include "kube/role_policies.h"
 
 #define LIST_MAX ((size_t)64 << 20)
 
@@ -103,6 +104,57 @@ static int get(struct session *s, struct pc_err *err)
 		snprintf(s->name, sizeof(s->name), "%s", s->pia->service_account);
 	}
 	return ask(s, one(s, KUBE_GET), err) ?: check(s, err);
+}
+
+/* ---- may its namespace have the role ---- */
+
+struct right {
+	struct session *session;
+	struct kube_role_policies *policies;
+	struct cred_rights_answer answer;
+};
+
+static const char *spec_text(const struct session *s, const char *key)
+{
+	return json_string_value(json_object_get(json_object_get(s->answer.object, "spec"), key));
+}
+
+static void on_policies(void *arg)
+{
+	struct right *right = arg;
+	struct session *s = right->session;
+
+	kube_role_policies_ask(right->policies, metadata(s->answer.object, "namespace"),
+			       spec_text(s, "roleArn") ?: "", spec_text(s, "targetRoleArn"),
+			       &right->answer);
+	if (right->answer.right != CRED_RIGHT_UNKNOWN)
+		cli_api_done(&s->api, NULL);
+}
+
+static void on_policies_state(void *arg, const struct kube_watch_state *state)
+{
+	struct right *right = arg;
+
+	if (*state->why)
+		cli_api_done(&right->session->api, state->why);
+}
+
+/* It was written, and gives nothing. Whoever may not read policies is not told. */
+static void warn_if_refused(struct session *s)
+{
+	static const struct kube_role_policies_events events = {.changed = on_policies,
+								.state = on_policies_state,
+								.namespaces_state =
+									on_policies_state};
+	struct right right = {.session = s, .answer.right = CRED_RIGHT_UNKNOWN};
+
+	if (kube_role_policies_new(s->api.loop, s->api.client, NULL, &events, &right,
+				   &right.policies) < 0)
+		return;
+	cli_api_wait(&s->api);
+	kube_role_policies_free(right.policies);
+	if (right.answer.right == CRED_RIGHT_REFUSED)
+		fprintf(stderr, "podcred: pods get nothing by it yet: %s\n", right.answer.why);
 }
 
 /* ---- verbs ---- */
@@ -203,6 +255,8 @@ static int run(struct session *s, json_t **ret, struct pc_err *err)
 	};
 	int r = verbs[s->pia->verb](s, err);
 
+	if (r == 0 && (s->pia->verb == PIA_CREATE || s->pia->verb == PIA_UPDATE))
+		warn_if_refused(s);
 	if (r == 0)
 		*ret = s->pia->verb == PIA_LIST ? show_list(s)
 						: pia_answer(s->pia, s->answer.object);
