@@ -74,7 +74,7 @@ for pod in "${SHARERS[@]}"; do
   POD_ACCOUNT[$pod]=shared
 done
 env_load >/dev/null || env_fail 'load failed'
-env_resolve
+env_resolve --fetch-socket "$ENV_TMP/fetch.sock"
 chmod 711 "$ENV_TMP"
 aws_up
 write_program
@@ -123,6 +123,30 @@ aws_do '{"release": []}' >/dev/null
 wait "${sharers[@]}"
 same 'five pods of one key get the same credentials' "$(issued /shared)" "$(sort -u "$ENV_TMP"/key.s*)"
 same 'by one call' 1 "$(assumed /shared length)"
+
+# ---- until all of them are gone ----
+granted() { in_host curl -s "http://127.0.0.1:7778/metrics" | sed -n 's/^podcred_agent_leaves{state="granted"} //p'; }
+granted_are() { [ "$(granted)" = "$1" ]; }
+# What serve has forgotten it has passed on, before the next question.
+pods_end() {
+  local left=$(($(granted) - $#)) pod
+  for pod; do pod_end "$pod"; done
+  check "$# pods end, and the agent forgets them" wait_for 10 granted_are $left || note "$(granted), not $left"
+}
+shared=$(key s5)
+aws_do '{"credentials": {"who": "'"$shared"'"}}' | jq '[.secretAccessKey, .sessionToken]' >"$ENV_TMP/shared"
+has_forgotten() { "$ENV_ROOT/tests/lib/secrets.py" "$ENV_TMP/shared" "memory:$1"; }
+pods_end s1 s2 s3 s4
+pod_new s6 shared
+same 'as long as one is left, others of its account get the same' "$shared 1" "$(key s6) $(assumed /shared length)"
+check_not 'which fetch has' has_forgotten "$FETCH_PID"
+pods_end s5 s6
+pod_new s7 shared
+new=$(key s7)
+same 'after the last one, there are new ones' "$(issued /shared) 2" "$new $(assumed /shared length)"
+check_not 'others than before' [ "$new" = "$shared" ]
+check 'and the old ones are wiped: fetch' has_forgotten "$FETCH_PID"
+check 'and serve' has_forgotten "$(head -n 1 "$AGENT_CGROUP/cgroup.procs")"
 
 # ---- a program ----
 # the last descriptor is that of ls

@@ -7,6 +7,7 @@
 #
 #   env_up [LAYOUT]           node namespace, bridge, kubepods cgroups (LAYOUT: cgroupfs | systemd)
 #   pod_add NAME QOS [host]   QOS: guaranteed burstable besteffort; host: on the node's network
+#   pod_end NAME              its cgroup goes; the next PodList does not have it
 #   env_podlist FILE          PodList of all pods so far
 #   in_pod NAME CMD...        run in the pod's cgroup (a container in it) and network namespace
 #   in_agent CMD...           run in the agent's cgroup and the node's network namespace
@@ -121,6 +122,11 @@ pod_add() {
   in_netns "${POD_NETNS[$name]}" ip addr add "${POD_IP[$name]}/16" dev eth0
   in_netns "${POD_NETNS[$name]}" ip -6 addr add "${POD_IP6[$name]}/64" dev eth0 nodad
   in_netns "${POD_NETNS[$name]}" ip route add default via "$NODE_V4"
+}
+
+pod_end() {
+  find "${POD_CGROUP[$1]}" -depth -type d -exec rmdir {} +
+  unset "POD_UID[$1]"
 }
 
 # Namespace shop, service account = POD_ACCOUNT[NAME] (empty: none), else the name of the pod. POD_META[NAME]: more of its metadata, as JSON, like
