@@ -253,8 +253,7 @@ int daemon_resolve(const struct resolver_options *options, struct pc_err *err)
 	bool stopped = false;
 	int r = daemon_privileges_drop(NULL, needed_capabilities(), err);
 
-	if (resolver_source_kind(&options->source) == RESOLVER_SOURCE_API)
-		daemon_privileges_hide_memory(); /* it holds a token */
+	daemon_privileges_hide_memory(); /* a token, and the environment of podcred run */
 	if (r == 0)
 		r = resolver_source_check(&options->source, err);
 	if (r == 0)

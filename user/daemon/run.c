@@ -422,6 +422,7 @@ int daemon_run(const struct run_options *options, struct pc_err *err)
 	struct layout place;
 	int r = open_loop(&run, &loop); /* from now on no signal ends what is half done */
 
+	daemon_privileges_hide_memory(); /* keys in the environment, for fetch */
 	if (r == 0)
 		r = prepare(&run, &resolver_lock, err);
 	if (r < 0)
