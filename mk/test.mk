@@ -6,12 +6,10 @@ UNIT_SRCS := $(wildcard tests/unit/test_*.c)
 UNIT_BINS := $(patsubst tests/unit/%.c,$(O)/unit/%,$(UNIT_SRCS))
 TEST_TOOLS := $(patsubst tests/e2e/%.c,$(O)/tests/%,$(wildcard tests/e2e/*.c)) $(O)/tests/follow $(O)/tests/tokens \
 	$(O)/tests/clock.so $(O)/tests/pause.so
-# Searches memory for secrets, and its last start of podcred run does not always get credentials within a minute: not known why.
-E2E_LONG := tests/e2e/93-secrets.sh
 # Those that take longest start first, so that none of them is left to run alone at the end.
-E2E_FIRST := $(patsubst %,tests/e2e/%.sh,50-lifecycle 55-degraded 46-policy 28-truth 76-fetch 80-image 40-attack 48-clock 63-names-stay \
+E2E_FIRST := $(patsubst %,tests/e2e/%.sh,50-lifecycle 55-degraded 46-policy 28-truth 76-fetch 93-secrets 80-image 40-attack 48-clock 63-names-stay \
 	86-fetch-link 27-doctor 49-resolver 65-kube-names 45-starve 83-update 39-path-shapes 47-log)
-E2E := $(E2E_FIRST) $(sort $(filter-out $(E2E_FIRST) $(E2E_LONG),$(wildcard tests/e2e/*.sh)))
+E2E := $(E2E_FIRST) $(sort $(filter-out $(E2E_FIRST),$(wildcard tests/e2e/*.sh)))
 BPF_TESTS := $(patsubst tests/bpf/%.c,$(O)/bpftest/%,$(wildcard tests/bpf/test_*.c))
 
 UNIT_INC := -Iuser -Iuser/lib/include $(BPF_API)
@@ -162,10 +160,6 @@ docs/faults.md: all $(O)/tests/bypass $(O)/tests/who $(O)/tests/exclusive
 test-cluster-faults: all $(O)/tests/follow $(O)/tests/tokens ## an API server that is away, slow, cut off, out of order: no pod is lost
 	$(Q)O=$(abspath $(O)) CACHE='$(CACHE)' tests/run.sh tests/kube/faults.sh tests/kube/resolve.sh
 
-.PHONY: test-secrets
-test-secrets: test-e2e-build ## planted secrets are looked for in logs, metrics, /proc and memory
-	$(Q)O=$(abspath $(O)) tests/run.sh $(E2E_LONG)
-
 # What is built here, on the kernels of these Debian releases.
 KERNELS ?= bullseye bookworm trixie sid
 KERNEL_LOGS := $(KERNELS:%=$(O)/kernels/%.log)
@@ -218,7 +212,7 @@ docs/clients.md: all $(CLIENT_STAMPS)
 # Before a change is called done. CI runs a part of it (.ci/run).
 .PHONY: test-all
 test-all: ## every suite, including lint; more than an hour
-	$(Q)tests/suites.sh lint test test-secrets test-fuzz test-bypass test-faults test-cluster-faults test-asan test-tsan test-valgrind \
+	$(Q)tests/suites.sh lint test test-fuzz test-bypass test-faults test-cluster-faults test-asan test-tsan test-valgrind \
 		test-kernels test-arm64 test-manifests
 
 .PHONY: demo

@@ -33,13 +33,17 @@ def memory(pid):
             yield from pieces(mem, start, end)
 
 
-def pieces(mem, start, end, size=1 << 24):
+def pieces(mem, start, end, size=1 << 18):
+    """But for those in which nothing was ever written: stacks are mostly such."""
+    nothing = bytes(size + 4096)
     for at in range(start, end, size):
         try:
             mem.seek(at)
-            yield mem.read(min(size + 4096, end - at))
+            piece = mem.read(min(size + 4096, end - at))
         except (OSError, OverflowError):
             return
+        if piece != nothing[:len(piece)]:
+            yield piece
 
 
 def places(where):
