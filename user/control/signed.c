@@ -305,6 +305,7 @@ static bool asks_for_keys(const char *form)
 
 void signed_exchange(struct eks_call *call)
 {
+	static const char *const audiences[] = {SIGNED_AUDIENCE, NULL};
 	const struct http_ask *ask = http_ticket_ask(call->ticket);
 	char token[KUBE_TOKEN_MAX + 1];
 	const char *value;
@@ -323,7 +324,7 @@ void signed_exchange(struct eks_call *call)
 	}
 	memcpy(token, value, len);
 	token[len] = '\0';
-	r = kube_token_review_start(call->api->options.kube, token, SIGNED_AUDIENCE, on_token, call,
+	r = kube_token_review_start(call->api->options.kube, token, audiences, on_token, call,
 				    &call->token, NULL);
 	explicit_bzero(token, sizeof(token));
 	if (r < 0)
