@@ -673,7 +673,8 @@ def _(bench):
                    '"spec":{"roleArn":"ROLE"}}')
     role = "arn:aws:iam::111122223333:role/app"
     run("create", "--validate=false", "-f", "-", text=association.replace("ROLE", role))
-    assert "is invalid: spec.roleArn" in run("create", "--validate=false", "-f", "-", ok=False, text=association.replace("web", "api"))
+    refused = run("create", "--validate=false", "-f", "-", ok=False, text=association.replace("web", "api"))
+    assert "is invalid" in refused and "spec.roleArn: " in refused, refused
     assert run("get", "pia", "-A", "-o", "jsonpath={.items[*].spec.roleArn}") == role
     run("label", "pod", "made", "a=b")
     watch = subprocess.Popen([kubectl, "get", "pods", "-A", "--watch", "--output-watch-events", "--no-headers",
