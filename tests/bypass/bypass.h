@@ -28,6 +28,8 @@
 #define POD4  "169.254.170.23"
 #define IMDS6 "fd00:ec2::254"
 #define POD6  "fd00:ec2::23"
+#define STS4  "169.254.170.83"
+#define STS6  "fd70:6f64:6372::83"
 /* not guarded: another address of the same machine, and one that only a DNAT rule leads from */
 #define OTHER4	 "10.98.0.2"
 #define OTHER6	 "fd98::2"

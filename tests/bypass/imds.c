@@ -38,7 +38,7 @@ static void serve_fd(int fd)
 
 static bool is_guarded4(const uint8_t *addr)
 {
-	static const char *const all[] = {IMDS4, ECS4, POD4};
+	static const char *const all[] = {IMDS4, ECS4, POD4, STS4};
 	struct in_addr want;
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
@@ -49,7 +49,7 @@ static bool is_guarded4(const uint8_t *addr)
 
 static bool is_guarded6(const uint8_t *addr)
 {
-	static const char *const all[] = {IMDS6, POD6, "::ffff:" IMDS4};
+	static const char *const all[] = {IMDS6, POD6, STS6, "::ffff:" IMDS4};
 	struct in6_addr want;
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)

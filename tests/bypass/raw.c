@@ -32,6 +32,15 @@ static int tcp4(struct row *row)
 	return send_raw(AF_INET, IPPROTO_TCP, &p, IMDS4);
 }
 
+static int tcp4_sts(struct row *row)
+{
+	struct packet p = {0};
+
+	(void)row;
+	put_syn4(&p, STS4);
+	return send_raw(AF_INET, IPPROTO_TCP, &p, STS4);
+}
+
 static int connect4(struct row *row)
 {
 	int fd = socket(AF_INET, SOCK_RAW, IPPROTO_TCP), r = dial(fd, IMDS4, 0, false);
@@ -258,6 +267,7 @@ static int listener_answers(struct row *row)
 
 const struct vector raw_vectors[] = {
 	{"raw TCP, sendto", tcp4, .want = "EPERM"},
+	{"raw TCP, sendto STS address", tcp4_sts, .want = "EPERM"},
 	{"raw TCP, connect+send", connect4, .want = "EPERM"},
 	{"raw UDP", udp4, .want = "EPERM"},
 	{"raw ICMP", icmp4, .want = "EPERM"},

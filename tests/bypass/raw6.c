@@ -26,6 +26,15 @@ static int tcp6(struct row *row)
 	return send_raw6(IPPROTO_TCP, &p, IMDS6);
 }
 
+static int tcp6_sts(struct row *row)
+{
+	struct packet p = {0};
+
+	(void)row;
+	put_syn6(&p, STS6);
+	return send_raw6(IPPROTO_TCP, &p, STS6);
+}
+
 static int connect6(struct row *row)
 {
 	int fd = socket(AF_INET6, SOCK_RAW, IPPROTO_TCP), r = dial(fd, IMDS6, 0, false);
@@ -205,6 +214,7 @@ static int segment_option(struct row *row)
 
 const struct vector raw6_vectors[] = {
 	{"raw v6 TCP, sendto", tcp6, .want = "EPERM"},
+	{"raw v6 TCP, sendto STS address", tcp6_sts, .want = "EPERM"},
 	{"raw v6 TCP, connect+send", connect6, .want = "EPERM"},
 	{"raw v6 ICMPv6", icmp6, .want = "EPERM"},
 	{"raw v6, v4-mapped address", mapped, .without = "D|EINVAL|ENETUNREACH|EHOSTUNREACH"},

@@ -26,6 +26,10 @@ TO(mapped, IMDS4, 80, true)
 TO(mapped_pod, POD4, 80, true)
 TO(imds6, IMDS6, 80, false)
 TO(pod6, POD6, 80, false)
+TO(sts4, STS4, 80, false)
+TO(sts6, STS6, 80, false)
+TO(sts4_443, STS4, 443, false)
+TO(sts6_443, STS6, 443, false)
 TO(port81, IMDS4, 81, false)
 TO(port81_mapped, IMDS4, 81, true)
 TO(port443_6, IMDS6, 443, false)
@@ -286,6 +290,10 @@ const struct vector tcp_vectors[] = {
 	{"connect v4-mapped, Pod Identity address", mapped_pod, .want = "A", .answers = true},
 	{"connect v6", imds6, .want = "A", .answers = true},
 	{"connect v6, Pod Identity address", pod6, .want = "A", .answers = true},
+	{"connect v4, STS address", sts4, .want = "A", .answers = true},
+	{"connect v6, STS address", sts6, .want = "A", .answers = true},
+	{"connect v4, STS address, port 443", sts4_443, .want = "EACCES"},
+	{"connect v6, STS address, port 443", sts6_443, .want = "EACCES"},
 	{"connect v6 V6ONLY", v6only, .want = "A", .answers = true},
 	{"connect v4, port 81", port81, .want = "EACCES"},
 	{"connect v4-mapped, port 81", port81_mapped, .want = "EACCES"},
