@@ -15,6 +15,8 @@ set -u
 
 ROLE=arn:aws:iam::111122223333:role
 
+ANYWHERE=arn:aws:rolesanywhere:eu-west-1:111122223333 ID=01234567-89ab-cdef-0123-456789abcdef
+
 stock() { in_node /usr/bin/python3 "$ENV_ROOT/tests/lib/stock_agent.py" "$BROKER_URL" "$BROKER_CA" demo eu-west-1 "$@" 2>&1; } # OWN POD [FAULT]
 result() { stock "$@" | jq -r 'if .error then "\(.status)/\(.error)/\(.reason // "")" else .assumedRoleUser.arn | split("/")[1] end'; }
 is() { [ "$(result "${@:2}")" = "$1" ]; }
@@ -55,11 +57,18 @@ same "no keys for a pod's token" '403/InvalidIdentityToken/' "$(result "$web" "$
 same "nor for a pod's token for the broker" '403/AccessDenied/' "$(result "$(token_of web shop podcred-broker)" "$web")"
 check_not 'no secret is in the log' grep -qF -e "$(jq -r .credentials.secretAccessKey "$ENV_TMP/answer")" -e "$a1" "$ENV_TMP/broker.log"
 
-# what was sealed with a key that is gone opens nothing
+# what was sealed with a key that is gone opens nothing; and there are no keys of AWS, but a certificate
 broker_stop
 sed -i 2d "$ENV_TMP/sealing"
+aws_do "{\"anchor\": {\"file\": \"$BROKER_CA\"}}" >/dev/null
+broker_config | sed "s|nodeCredentials: .*|nodeCredentials: [rolesAnywhere: {certificate: $ENV_TMP/certs/client.pem, key: $ENV_TMP/certs/client.key,\
+    trustAnchorArn: '$ANYWHERE:trust-anchor/$ID', profileArn: '$ANYWHERE:profile/$ID', roleArn: '$ROLE/broker'}]|
+  s|endpoints: {|&rolesAnywhere: \"$ROLES_ANYWHERE_URL\", |" >"$ENV_TMP/broker.yaml"
 broker_up --sealing-keys "$ENV_TMP/sealing"
+aws_since
 check 'with the other key alone' wait_for 10 is web "$a1" "$web"
+same 'as whom IAM Roles Anywhere lets it be' "CreateSession AssumeRole arn:aws:sts::111122223333:assumed-role/broker" \
+  "$(aws_calls '"\(map(.action) | join(" ")) \(last | .caller | sub("/[0-9]*$"; ""))"')"
 api '{"delete": ["pods", "podcred", "agent1"]}'
 check 'keys end with the pod of the agent' wait_for 10 is '403/InvalidIdentityToken/' "$a1" "$web"
 tap_done

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""STS, EKS Auth and the metadata service of an EC2 node, for tests: strict, and with faults on demand.
+"""STS, EKS Auth, IAM Roles Anywhere and the metadata service of an EC2 node, for tests: strict, and with faults on demand.
 
 aws.py DIR [--address 127.0.0.1] [--sts PORT] [--eks-auth PORT] [--imds [ADDRESS:]PORT] [--tls CERTS] [--region eu-west-1]
            [--account 111122223333] [--strict] [--stdin]
@@ -14,7 +14,7 @@ It says "sts URL", "eks-auth URL", "imds URL", then "ready". --tls: with ok.pem 
 service never has TLS. --strict: only roles that were made exist; otherwise each role of the account does and trusts the account,
 every issuer, and EKS. --stdin: it ends with its standard input. It writes into DIR
 
-  urls                 STS_URL=, EKS_AUTH_URL=, IMDS_URL= for the shell
+  urls                 STS_URL=, EKS_AUTH_URL=, IMDS_URL=, ROLES_ANYWHERE_URL= for the shell
   user.env, node.env   AWS_ACCESS_KEY_ID= and so on: of a user (no token), and of the node's role (as IMDS has them)
   calls.jsonl          a line for each call, written before it is answered: n, id, service, action, caller (ARN), accessKeyId,
                        parameters, roleArn, sessionName, tags, transitive, subject, status, error, issued (the new access key id),
@@ -33,6 +33,7 @@ Commands
        keep-alive. certificate: of new connections, a name of certs.sh. null: as at the start.
   role {arn, max_session, trust, deny}   trust: [{"aws": [account or ARN or "*"]} | {"oidc": issuer} | {"service": name}, each with
        actions, external_id, request_tags {key: value or values}, session_name, sub, aud (with * and ?)]. deny: it trusts nobody.
+  anchor {file}   the authority (PEM) of those who may ask IAM Roles Anywhere, for each role there is
   forbid {who, action}, permit {who, action}     who: ARN of a role or user; action: like "sts:TagSession"
   issuer {url, jwks or jwks_file, audiences}   of service account tokens
   token {namespace, service_account, pod, uid, audience, seconds}   one of the issuer of its own
@@ -74,12 +75,13 @@ import http.server
 import eks_auth
 import imds
 import jwt
+import roles_anywhere
 import service
 import sts
 import world as worlds
 
 ISSUER = "https://oidc.test/id/FAKE"
-SERVICES = {"sts": sts.Sts, "eks-auth": eks_auth.EksAuth, "imds": imds.Imds}
+SERVICES = {"sts": sts.Sts, "eks-auth": eks_auth.EksAuth, "imds": imds.Imds, "roles-anywhere": roles_anywhere.RolesAnywhere}
 
 
 class Aws:
@@ -146,6 +148,10 @@ class Aws:
         self.tls = tls
         for each, listener in self.listeners.items():
             listener.tls = None if each == "imds" else tls
+
+    def anchor(self, file):
+        with open(file, encoding="ascii") as pem:
+            self.listeners["roles-anywhere"].service.anchor = pem.read()
 
     def role(self, arn, max_session=3600, trust=None, deny=False):
         every = [{"aws": [self.world.account]}, {"oidc": "*"}, {"service": eks_auth.AUDIENCE}]
@@ -234,7 +240,7 @@ class Aws:
                 "tags": found.tags, "transitive": sorted(found.transitive),
                 "expiration": worlds.stamp(found.expires) if found.expires else None}
 
-    COMMANDS = ("set", "role", "forbid", "permit", "issuer", "token", "cluster", "associate", "dissociate", "node", "expire", "revoke", "fault",
+    COMMANDS = ("set", "anchor", "role", "forbid", "permit", "issuer", "token", "cluster", "associate", "dissociate", "node", "expire", "revoke", "fault",
                 "clear", "release", "away", "back", "drop", "wait", "state", "secrets", "credentials")
 
     def command(self, commands):

@@ -18,7 +18,7 @@
 #include "base/file.h"
 #include "fake_server.h"
 
-#define SERVICES 3
+#define SERVICES 4
 #define MAX_FILE (16U << 20)
 
 static struct service {

@@ -8,7 +8,7 @@
 void fake_aws_start(void);
 void fake_aws_stop(void);
 
-/* Of "sts", "eks-auth" or "imds". */
+/* Of "sts", "eks-auth", "imds" or "roles-anywhere". */
 const char *fake_aws_url(const char *service);
 
 /* The authority of their certificates, as PEM. */

@@ -20,6 +20,7 @@
 
 #include "aws/eks_auth.h"
 #include "aws/imds.h"
+#include "aws/roles_anywhere.h"
 #include "aws/sts.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -1320,6 +1321,42 @@ static void test_cancel_those_who_wait(void **state)
 	assert_int_equal(waiting_for_token[1].dones + waiting_for_token[2].dones, 0);
 }
 
+#define ANYWHERE "arn:aws:rolesanywhere:eu-west-1:111122223333:"
+
+static int create_session(const struct aws_roles_anywhere *params)
+{
+	struct aws_call *call = NULL;
+	struct pc_err err = {};
+	int r = aws_create_session(client, params, on_session, NULL, &call, &err);
+
+	assert_null(call);
+	assert_non_null(strchr(err.msg, ' '));
+	return r;
+}
+
+/* What cannot be signed with, or asked for, is not sent. tests/e2e/97-broker-signed.sh has what is. */
+static void test_no_roles_anywhere(void **state)
+{
+	struct aws_roles_anywhere p = {.certificate = fake_aws_ca(),
+				       .key = "no key",
+				       .trust_anchor_arn = ANYWHERE "trust-anchor/1",
+				       .profile_arn = ANYWHERE "profile/1",
+				       .role_arn = ROLE};
+
+	(void)state;
+	assert_int_equal(create_session(&p), -ENOKEY);
+	p.certificate = "";
+	assert_int_equal(create_session(&p), -ENOKEY);
+	p.profile_arn = ROLE;
+	assert_int_equal(create_session(&p), -EINVAL);
+	p.profile_arn = ANYWHERE "profile/1";
+	p.role_arn = "app";
+	assert_int_equal(create_session(&p), -EINVAL);
+	p.role_arn = ROLE;
+	p.session_name = "a b";
+	assert_int_equal(create_session(&p), -EINVAL);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 
 int main(void)
@@ -1348,6 +1385,7 @@ int main(void)
 		T(client_options),
 		T(eks_auth),
 		T(no_eks_auth),
+		T(no_roles_anywhere),
 		T(imds_credentials),
 		T(imds_bad_credentials),
 		T(imds_place),

@@ -117,7 +117,7 @@ static const struct {
 	const char *lines, *want;
 } bad[] = {
 	{"  sauce: sts\n", ":2: unknown key \"sauce\""},
-	{"  source: iam\n", ":2: source \"iam\" is not sts, webIdentity or eksAuth"},
+	{"  source: iam\n", ":2: source \"iam\" is not sts, webIdentity, eksAuth or broker"},
 	{"  source: eksAuth\n", "the source eksAuth needs the cluster's name"},
 	{"  region: Europe\n", ":2: bad value of 'region'"},
 	{"  region:\n", ":2: bad value of 'region'"},
@@ -145,6 +145,20 @@ static const struct {
 	{"  nodeCredentials: [{file: {}, exec: {command: [/a]}}]\n", "has one key"},
 	{"  nodeCredentials: [{file: {path: keys}}]\n", "bad value of 'path'"},
 	{"  nodeCredentials: [{imds: {}}]\n", "unknown key \"imds\""},
+	{"  nodeCredentials: [rolesAnywhere]\n", "rolesAnywhere needs to be told more"},
+	{"  nodeCredentials: [{rolesAnywhere: {certificate: /c}}]\n", "missing key"},
+	{"  nodeCredentials: [{rolesAnywhere: {certificate: c, key: /k}}]\n",
+	 "bad value of 'certificate'"},
+	{"  nodeCredentials: [{rolesAnywhere: {certificate: /c, key: /k, trustAnchorArn: x}}]\n",
+	 "bad value of 'trustAnchorArn'"},
+	{"  source: broker\n", "the source broker needs the cluster's name"},
+	{"  source: broker\n  cluster: {name: demo}\n", "needs to know where it is"},
+	{"  source: broker\n  cluster: {name: demo}\n  broker: {url: 'http://broker:8443'}\n",
+	 "is not https"},
+	{"  source: broker\n  cluster: {name: demo}\n  broker: {url: 'https://b'}\n  objects: "
+	 "true\n",
+	 "it is the broker that reads objects"},
+	{"  broker: {url: 'https://b', token: /t}\n", "unknown key \"token\""},
 	{"  tokens: {verify: never}\n", "verify \"never\" is not jwks, review or off"},
 	{"  tokens: {audience: a b}\n", "bad value of 'audience'"},
 	{"  tokens: {issuers: [issuer]}\n", "bad entry of 'issuers'"},
@@ -178,6 +192,71 @@ static void test_bad(void **state)
 	}
 }
 
+#define ANYWHERE "arn:aws:rolesanywhere:eu-west-1:111122223333:"
+
+static void test_roles_anywhere(void **state)
+{
+	const struct config_credentials *c =
+		section("  nodeCredentials:\n"
+			"    - rolesAnywhere: {certificate: /c, key: /k, trustAnchorArn: '" ANYWHERE
+			"trust-anchor/0-1',\n        profileArn: '" ANYWHERE
+			"profile/2', roleArn: '" ROLE "broker'}\n");
+
+	(void)state;
+	assert_int_equal(c->n_node, 1);
+	assert_int_equal(c->node[0].kind, CONFIG_NODE_ROLES_ANYWHERE);
+	assert_string_equal(c->node[0].path, "/c");
+	assert_string_equal(c->node[0].key, "/k");
+	assert_string_equal(c->node[0].trust_anchor_arn, ANYWHERE "trust-anchor/0-1");
+	assert_string_equal(c->node[0].profile_arn, ANYWHERE "profile/2");
+	assert_string_equal(c->node[0].role_arn, ROLE "broker");
+}
+
+static void test_source_broker(void **state)
+{
+	const struct config_credentials *c =
+		section("  source: broker\n  cluster: {name: demo}\n"
+			"  broker: {url: 'https://b:8443', caBundle: /ca}\n");
+
+	(void)state;
+	assert_int_equal(c->source, CONFIG_SOURCE_BROKER);
+	assert_string_equal(c->broker.url, "https://b:8443");
+	assert_string_equal(c->broker.ca_bundle, "/ca");
+	assert_string_equal(c->broker.token_file, "/var/run/secrets/podcred/broker/token");
+}
+
+/* The section broker, of podcred broker itself. */
+static void test_broker(void **state)
+{
+	static const char *const wrong[] = {
+		"broker: {}\n",
+		"broker: {agents: podcred}\n",
+		"broker: {agents: [podcred]}\n",
+		"broker: {agents: [A/b]}\n",
+		"broker: {agents: [a/b/c]}\n",
+		"broker: {agents: [a/b], audience: 'a b'}\n",
+		"broker: {agents: [a/b], whenApiIsAway: allow}\n",
+		"broker: {agents: [a/b], roles: all}\n",
+	};
+	struct pc_err err = {};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+		if (load(wrong[i], &err) != -EINVAL)
+			fail_msg("accepted: %s", wrong[i]);
+	assert_int_equal(load("broker: {agents: [podcred/agent, b/c.d], control: [e/f], "
+			      "whenApiIsAway: jwks}\n",
+			      &err),
+			 0);
+	assert_true(config.broker.given);
+	assert_int_equal(config.broker.agents.n, 2);
+	assert_string_equal(config.broker.agents.v[1].name_space, "b");
+	assert_string_equal(config.broker.agents.v[1].name, "c.d");
+	assert_string_equal(config.broker.control.v[0].name, "f");
+	assert_string_equal(config.broker.audience, "podcred-broker");
+	assert_int_equal(config.broker.when_api_is_away, CONFIG_API_AWAY_KEYS);
+}
+
 /* What does not fit is refused, and what just fits is all there. */
 static void test_long(void **state)
 {
@@ -206,9 +285,9 @@ static void test_long(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_everything),
-		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_defaults),       cmocka_unit_test(test_everything),
+		cmocka_unit_test(test_roles_anywhere), cmocka_unit_test(test_source_broker),
+		cmocka_unit_test(test_broker),	       cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_long),
 	};
 

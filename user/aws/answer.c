@@ -207,6 +207,23 @@ static char *text_of(const json_t *value)
 }
 
 static int take_json(struct aws_answer *answer, const char *parent, const json_t *object,
+		     unsigned depth);
+
+/* As if each were there by itself: two with the same member are one too many. */
+static int take_json_list(struct aws_answer *answer, const char *name, const json_t *list,
+			  unsigned depth)
+{
+	const json_t *value;
+	size_t i;
+	int r = 0;
+
+	json_array_foreach (list, i, value)
+		if (r == 0 && json_is_object(value))
+			r = take_json(answer, name, value, depth);
+	return r;
+}
+
+static int take_json(struct aws_answer *answer, const char *parent, const json_t *object,
 		     unsigned depth)
 {
 	const char *name;
@@ -220,6 +237,8 @@ static int take_json(struct aws_answer *answer, const char *parent, const json_t
 
 		if (json_is_object(value))
 			r = take_json(answer, name, value, depth + 1);
+		else if (json_is_array(value))
+			r = take_json_list(answer, name, value, depth + 1);
 		else if (field && !*field)
 			*field = text_of(value);
 		else if (field && !may_come_twice(answer, field))

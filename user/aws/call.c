@@ -45,6 +45,8 @@ static void free_call(struct aws_call *call)
 	secret_free(call->secret_access_key);
 	secret_free(call->session_token);
 	secret_free(call->token);
+	crypto_certificate_free(call->certificate);
+	crypto_key_free(call->key);
 	aws_session_done(&call->session);
 	free(call->identity.account);
 	free(call->identity.arn);
@@ -366,15 +368,31 @@ static void on_done(void *arg, const struct http_result *result)
 
 /* ---- an attempt ---- */
 
+/* Headers that are signed, beside those that the signature brings. */
+static size_t list_headers(const struct aws_call *call, struct aws_header ret[4])
+{
+	const char *chain = call->certificate ? crypto_certificate_chain(call->certificate) : "";
+	size_t n = 0;
+
+	ret[n++] = (struct aws_header){"Host", call->endpoint->host};
+	if (call->content_type)
+		ret[n++] = (struct aws_header){"Content-Type", call->content_type};
+	if (call->certificate)
+		ret[n++] = (struct aws_header){"X-Amz-X509",
+					       crypto_certificate_text(call->certificate)};
+	if (*chain)
+		ret[n++] = (struct aws_header){"X-Amz-X509-Chain", chain};
+	return n;
+}
+
 static int sign(struct aws_call *call, const char *target, struct aws_signed *ret)
 {
-	const struct aws_header headers[] = {{"Host", call->endpoint->host},
-					     {"Content-Type", call->content_type}};
+	struct aws_header headers[4];
 	const struct aws_request request = {
 		.method = call->method,
 		.target = target,
 		.headers = headers,
-		.n_headers = call->content_type ? 2 : 1,
+		.n_headers = list_headers(call, headers),
 		.body = call->body.data,
 		.body_len = call->body.len,
 	};
@@ -383,6 +401,9 @@ static int sign(struct aws_call *call, const char *target, struct aws_signed *re
 	const struct aws_scope scope = {call->region, call->service};
 
 	call->signed_at = time(NULL) + call->origin->skew;
+	if (call->certificate)
+		return aws_sign_x509(&request, call->certificate, call->key, &scope,
+				     call->signed_at, ret);
 	return aws_sign(&request, &keys, &scope, call->signed_at, ret);
 }
 
@@ -391,6 +412,13 @@ static void add_line(struct text *t, const char *name, const char *value)
 	text_add(t, name);
 	text_add(t, value);
 	text_add_bytes(t, "", 1);
+}
+
+static void add_certificate(struct text *t, const struct crypto_certificate *certificate)
+{
+	add_line(t, "X-Amz-X509: ", crypto_certificate_text(certificate));
+	if (*crypto_certificate_chain(certificate))
+		add_line(t, "X-Amz-X509-Chain: ", crypto_certificate_chain(certificate));
 }
 
 /* The headers one after the other, each with a NUL at its end. */
@@ -411,6 +439,8 @@ static int write_headers(struct aws_call *call, const char *target, struct text 
 		add_line(t, "Authorization: ", s.authorization);
 		if (call->session_token)
 			add_line(t, "X-Amz-Security-Token: ", call->session_token);
+		if (call->certificate)
+			add_certificate(t, call->certificate);
 	}
 	return text_error(t);
 }
@@ -419,7 +449,7 @@ static int request(struct aws_call *call, uint64_t ns, struct pc_err *err)
 {
 	const struct aws_origin *origin = call->origin;
 	_cleanup_(text_done) struct text headers = {};
-	const char *lines[6] = {};
+	const char *lines[8] = {};
 	char target[AWS_URL_SIZE + AWS_TARGET_SIZE], url[2 * AWS_URL_SIZE + AWS_TARGET_SIZE];
 	const struct http_tls tls = {.ca = origin->ca};
 	const struct http_call_options options = {

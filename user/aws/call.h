@@ -11,6 +11,7 @@
 #include "aws/imds.h"
 #include "aws/sts.h"
 #include "base/text.h"
+#include "crypto/certificate.h"
 #include "http/client.h"
 
 #define AWS_TARGET_SIZE 1024
@@ -45,6 +46,9 @@ struct aws_call {
 	struct text body;
 	char *header; /* one more line; NULL: none */
 	char *access_key_id, *secret_access_key, *session_token; /* with AWS_CALL_SIGNED */
+	struct crypto_certificate
+		*certificate; /* signs, with its key, in place of those; NULL: none */
+	struct crypto_key *key;
 	char *token; /* with AWS_CALL_TOKEN */
 	unsigned kind; /* AWS_CALL_... */
 	size_t max_answer;

@@ -37,6 +37,7 @@ int aws_client_new(struct loop *loop, struct http_client *http,
 		return pc_err_set(err, -ENOMEM, "no memory");
 	r = find(client, AWS_STS, options, options->sts_url, err);
 	r = r ?: find(client, AWS_EKS_AUTH, options, options->eks_auth_url, err);
+	r = r ?: find(client, AWS_ROLES_ANYWHERE, options, options->roles_anywhere_url, err);
 	if (r < 0)
 		return r;
 	aws_answer_prepare();

@@ -31,7 +31,8 @@ struct pc_err;
 /* Copied. */
 struct aws_client_options {
 	const char *region;
-	const char *sts_url, *eks_auth_url; /* endpoints of one's own; NULL: AWS's */
+	const char *sts_url, *eks_auth_url,
+		*roles_anywhere_url; /* endpoints of one's own; NULL: AWS's */
 	bool fips, dual_stack; /* of AWS's endpoints */
 	const char *ca; /* PEM: who is trusted, and nobody else; NULL: whom the system trusts */
 	const char *proxy, *no_proxy; /* as http_call_options has them */

@@ -170,7 +170,13 @@ int aws_endpoint_parse(const char *url, struct aws_endpoint *ret, struct pc_err 
 
 const char *aws_service_name(enum aws_service service)
 {
-	return service == AWS_STS ? "sts" : "eks-auth";
+	static const char *const names[] = {
+		[AWS_STS] = "sts",
+		[AWS_EKS_AUTH] = "eks-auth",
+		[AWS_ROLES_ANYWHERE] = "rolesanywhere",
+	};
+
+	return names[service];
 }
 
 /* EKS Auth has dual-stack names only. STS of us-gov has no name of its own for FIPS, unless

@@ -41,6 +41,8 @@ struct aws_endpoint {
 enum aws_service {
 	AWS_STS,
 	AWS_EKS_AUTH,
+	AWS_ROLES_ANYWHERE,
+	AWS_SERVICES,
 };
 
 /* As it is signed: "sts". */

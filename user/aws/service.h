@@ -8,7 +8,7 @@
 
 struct aws_client {
 	struct aws_origin origin;
-	struct aws_endpoint endpoints[2]; /* by enum aws_service */
+	struct aws_endpoint endpoints[AWS_SERVICES];
 	char region[64];
 };
 

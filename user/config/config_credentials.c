@@ -33,6 +33,7 @@ static const char *const node_words[] = {
 	[CONFIG_NODE_WEB_IDENTITY] = "webIdentity",
 	[CONFIG_NODE_IMDS] = "imds",
 	[CONFIG_NODE_EXEC] = "exec",
+	[CONFIG_NODE_ROLES_ANYWHERE] = "rolesAnywhere",
 };
 
 void config_credentials_default(struct config_credentials *ret)
@@ -262,6 +263,44 @@ static int node_exec(const struct yml_source *src, const struct yml_node *node, 
 	return yml_mapping(src, node, keys, ARRAY_SIZE(keys), target);
 }
 
+/* arn:aws:rolesanywhere:REGION:ACCOUNT:trust-anchor/ID or profile/ID */
+static bool is_anywhere_arn(const char *s)
+{
+	char partition[32], region[64], account[16];
+	int at = 0;
+
+	if (sscanf(s, "arn:%31[a-z0-9-]:rolesanywhere:%63[a-z0-9-]:%15[0-9]:%n", partition, region,
+		   account, &at) != 3 ||
+	    !at)
+		return false;
+	return strlen(account) == 12 && s[at] &&
+	       strspn(s + at, LETTERS_AND_DIGITS "-/") == strlen(s + at);
+}
+
+#define ANYWHERE(name_, member_, valid_, wants_)                                                   \
+	{                                                                                          \
+		.name = (name_), YML_MEMBER(struct config_node_credentials, member_),              \
+		.valid = (valid_), .wants = (wants_), .copied = true, .required = true             \
+	}
+
+static int node_roles_anywhere(const struct yml_source *src, const struct yml_node *node,
+			       void *target)
+{
+	static const struct yml_key keys[] = {
+		ANYWHERE("certificate", path, is_path, "an absolute path"),
+		ANYWHERE("key", key, is_path, "an absolute path"),
+		ANYWHERE("trustAnchorArn", trust_anchor_arn, is_anywhere_arn,
+			 "an ARN as arn:aws:rolesanywhere:REGION:ACCOUNT:trust-anchor/ID"),
+		ANYWHERE("profileArn", profile_arn, is_anywhere_arn,
+			 "an ARN as arn:aws:rolesanywhere:REGION:ACCOUNT:profile/ID"),
+		ANYWHERE("roleArn", role_arn, is_role_arn,
+			 "an ARN as arn:aws:iam::111122223333:role/NAME"),
+	};
+
+	((struct config_node_credentials *)target)->kind = CONFIG_NODE_ROLES_ANYWHERE;
+	return yml_mapping(src, node, keys, ARRAY_SIZE(keys), target);
+}
+
 /* A word, or a mapping with one key that says more. */
 static int read_node(const struct yml_source *src, const struct yml_node *node,
 		     struct config_node_credentials *ret)
@@ -270,6 +309,7 @@ static int read_node(const struct yml_source *src, const struct yml_node *node,
 		YML_KEY("file", node_file),
 		YML_KEY("webIdentity", node_web_identity),
 		YML_KEY("exec", node_exec),
+		YML_KEY("rolesAnywhere", node_roles_anywhere),
 	};
 	uint64_t kind = 0;
 	int r;
@@ -282,6 +322,10 @@ static int read_node(const struct yml_source *src, const struct yml_node *node,
 	r = yml_word(src, node, "nodeCredentials", node_words, ARRAY_SIZE(node_words), &kind);
 	if (r == 0 && kind == CONFIG_NODE_EXEC)
 		return yml_bad(src, node, "exec needs a program; write exec: {command: [PATH]}");
+	if (r == 0 && kind == CONFIG_NODE_ROLES_ANYWHERE)
+		return yml_bad(src, node,
+			       "rolesAnywhere needs to be told more; write rolesAnywhere: "
+			       "{certificate, key, trustAnchorArn, profileArn, roleArn}");
 	ret->kind = (uint8_t)kind;
 	return r;
 }
@@ -344,6 +388,7 @@ static int read_endpoints(const struct yml_source *src, const struct yml_node *n
 	static const struct yml_key keys[] = {
 		URL("sts", sts_endpoint),
 		URL("eksAuth", eks_auth_endpoint),
+		URL("rolesAnywhere", roles_anywhere_endpoint),
 		URL("imds", imds_endpoint),
 	};
 
@@ -528,7 +573,8 @@ static int check_section(const struct yml_source *src, const struct yml_node *no
 			       "NAME}");
 	if (credentials->source == CONFIG_SOURCE_BROKER)
 		return check_broker(src, node, credentials);
-	if ((credentials->sts_endpoint[0] || credentials->eks_auth_endpoint[0]) &&
+	if ((credentials->sts_endpoint[0] || credentials->eks_auth_endpoint[0] ||
+	     credentials->roles_anywhere_endpoint[0]) &&
 	    (credentials->fips || credentials->dual_stack))
 		return yml_bad(src, node,
 			       "fips and dualStack choose among AWS's own endpoints; remove them, "

@@ -25,6 +25,7 @@ enum config_node_kind {
 	CONFIG_NODE_WEB_IDENTITY, /* a token file, and a role */
 	CONFIG_NODE_IMDS,
 	CONFIG_NODE_EXEC, /* a program */
+	CONFIG_NODE_ROLES_ANYWHERE, /* IAM Roles Anywhere: a certificate */
 	CONFIG_NODE_KINDS,
 };
 
@@ -37,6 +38,9 @@ struct config_node_credentials {
 	char path
 		[CONFIG_PATH_SIZE]; /* file: of the file; webIdentity: of the token. Empty: what the
 				      * environment says, as SDKs have it */
+	/* rolesAnywhere: path is the certificate's */
+	char key[CONFIG_PATH_SIZE];
+	char trust_anchor_arn[256], profile_arn[256];
 	char profile[128]; /* file; empty: AWS_PROFILE, else default */
 	char role_arn[CONFIG_ARN_SIZE]; /* webIdentity; empty: AWS_ROLE_ARN */
 	char command[4096]; /* exec: program and arguments, each with its NUL; then an empty one */
@@ -64,6 +68,7 @@ struct config_credentials {
 	char cluster_name[101]; /* of EKS, or what tags and session names are to say */
 	char cluster_arn[256]; /* arn:aws:eks:REGION:ACCOUNT:cluster/NAME; NAME is cluster_name */
 	char sts_endpoint[CONFIG_URL_SIZE], eks_auth_endpoint[CONFIG_URL_SIZE],
+		roles_anywhere_endpoint[CONFIG_URL_SIZE],
 		imds_endpoint[CONFIG_URL_SIZE]; /* empty: AWS's own for the region */
 	bool fips, dual_stack;
 	char proxy

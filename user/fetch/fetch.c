@@ -460,6 +460,7 @@ static int make_client(struct fetch *fetch, const char *region, struct pc_err *e
 		.region = region,
 		.sts_url = or_null(c->sts_endpoint),
 		.eks_auth_url = or_null(c->eks_auth_endpoint),
+		.roles_anywhere_url = or_null(c->roles_anywhere_endpoint),
 		.fips = c->fips,
 		.dual_stack = c->dual_stack,
 		.ca = fetch->ca,

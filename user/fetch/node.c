@@ -21,6 +21,7 @@ static const struct fetch_place *const places[] = {
 	[CONFIG_NODE_WEB_IDENTITY] = &fetch_place_web_identity,
 	[CONFIG_NODE_IMDS] = &fetch_place_imds,
 	[CONFIG_NODE_EXEC] = &fetch_place_exec,
+	[CONFIG_NODE_ROLES_ANYWHERE] = &fetch_place_roles_anywhere,
 };
 
 struct fetch_node {

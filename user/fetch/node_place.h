@@ -29,3 +29,4 @@ extern const struct fetch_place fetch_place_file;
 extern const struct fetch_place fetch_place_web_identity;
 extern const struct fetch_place fetch_place_imds;
 extern const struct fetch_place fetch_place_exec;
+extern const struct fetch_place fetch_place_roles_anywhere;
