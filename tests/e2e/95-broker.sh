@@ -125,6 +125,11 @@ a4=$(token_of agent4 podcred podcred-broker)
 check 'the node is where the pod of the token is' wait_for 10 is 403/other_node for_pod "$a4" "${POD_UIDS[web]}"
 same 'for its own pods too' 404/no_association "$(result for_pod "$a4" "${POD_UIDS[till]}")"
 
+# ---- how it is confined ----
+confined() { awk -v key="$1:" '$1 == key { print $2 }' "/proc/$BROKER_PID/status"; }
+same 'a user of its own, no capability, no new privileges, a seccomp filter' "$BROKER_UID 0000000000000000 1 2" \
+  "$(confined Uid) $(confined CapEff) $(confined NoNewPrivs) $(confined Seccomp)"
+
 # ---- what is no request ----
 same 'another cluster' 404/other_cluster "$(result post ../../clusters/prod/assume-role-for-pod "$a3" '{"podUid": "'"${POD_UIDS[web]}"'"}' --path-as-is)"
 same 'a member that nobody knows' 400/bad_request "$(result post assume-role-for-pod "$a3" '{"podUid": "'"${POD_UIDS[web]}"'", "policy": "{}"}')"
