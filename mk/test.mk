@@ -193,6 +193,10 @@ test-cluster: all image | $(O)/.deps-cluster ## a real Kubernetes with podcred i
 # Real clients in their newest versions, from the registries of their languages; and moto, an AWS that others wrote.
 CLIENT_BUILDS := python javascript go1 go2 java rust
 CLIENT_STAMPS := $(CLIENT_BUILDS:%=$(O)/clients/%/.built)
+.PHONY: test-associations
+test-associations: all $(O)/clients/python/.built ## the API of associations by the AWS CLI and boto3, at a real API server, which make test-cluster builds
+	$(Q)CACHE='$(CACHE)' tests/run.sh tests/kube/associations.sh
+
 .PHONY: test-clients docs/clients.md
 $(CLIENT_STAMPS): $(O)/clients/%/.built: tests/clients/build.sh | $(CLIENTS) $(O)/.deps-clients
 	$(call msg,CLIENT,$(@D))

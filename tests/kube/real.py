@@ -123,8 +123,8 @@ class Real:
             self.processes[name] = subprocess.Popen([os.path.join(self.programs, program), *args], stdout=log, stderr=log,
                                                     start_new_session=True, preexec_fn=end_with_us)
 
-    def start(self, name):
-        """Another API server, or the same again."""
+    def start(self, name, *more):
+        """Another API server, or the same again. more: flags."""
         port = self.ports.setdefault(name, free_port())
         self.run(name, "kube-apiserver", f"--etcd-servers=http://127.0.0.1:{self.etcd}", "--service-cluster-ip-range=10.96.0.0/16",
                  "--bind-address=127.0.0.1", "--advertise-address=192.0.2.1", "--endpoint-reconciler-type=none",
@@ -133,7 +133,7 @@ class Real:
                  f"--token-auth-file={self.path('tokens.csv')}", "--service-account-issuer=https://kubernetes.default.svc",
                  f"--service-account-signing-key-file={self.path('accounts.key')}",
                  f"--service-account-key-file={self.path('accounts.key')}", "--authorization-mode=RBAC",
-                 "--disable-admission-plugins=ServiceAccount")
+                 "--disable-admission-plugins=ServiceAccount", *more)
         api = Api(port, self.path("ca.crt"))
 
         def ready():

@@ -147,11 +147,12 @@ static void on_review(void *arg, const struct kube_access_result *result)
 	if (result->error)
 		eks_call_refuse(call, 500, "ServerException", "it is not known who may do this: %s",
 				result->why);
-	else if (!result->allowed)
-		eks_call_refuse(call, 403, "AccessDeniedException",
-				"%s may not do %s here: %s; grant the verb on "
-				"podidentityassociations.podcred.io in the namespace",
-				call->caller.user, eks_op_name(call->request.op), result->why);
+	else if (!result->allowed) /* not which object it is: who may not read it, may not know */
+		eks_call_refuse(
+			call, 403, "AccessDeniedException",
+			"User: %s is not authorized to perform: eks:%s; it takes the verb %s on "
+			"podidentityassociations.podcred.io, in the namespace",
+			call->caller.user, eks_op_name(call->request.op), call->verb);
 	else
 		call->next(call);
 }
@@ -174,6 +175,7 @@ void eks_call_authorize(struct eks_call *call, const char *verb,
 	struct pc_err err = {};
 
 	call->next = next;
+	call->verb = verb;
 	if (kube_access_review_start(call->api->options.kube, &question, on_review, call,
 				     &call->review, &err) < 0)
 		eks_call_refuse(call, 500, "ServerException", "%s", err.msg);
@@ -340,7 +342,7 @@ static void open_door(struct eks_call *call)
 	const struct http_ask *ask = http_ticket_ask(call->ticket);
 	int r = control_front_proxy_caller(call->api->front_proxy, ask, &call->caller);
 
-	call->door = "aggregated";
+	call->door = r == -ENOENT ? "none" : "aggregated";
 	if (r == 0) {
 		parse(call);
 	} else if (r == -EINVAL) {

@@ -24,6 +24,12 @@ bool control_discovery_answer(const struct http_ask *ask, struct http_response *
 {
 	size_t len = strcspn(ask->target, "?");
 
+	/* an API server looks for it again and again */
+	if (!strncmp(ask->target, "/openapi/", strlen("/openapi/"))) {
+		http_response_begin(resp, 404, "text/plain");
+		text_add(&resp->body, "there is no schema of this API\n");
+		return true;
+	}
 	if (len > 1 && ask->target[len - 1] == '/')
 		len--;
 	for (size_t i = 0; i < ARRAY_SIZE(documents); i++) {

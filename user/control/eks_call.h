@@ -38,6 +38,7 @@ struct eks_call {
 	json_t *answered; /* of a delete: what it has deleted; owned */
 	/* The object that it is about. */
 	char name_space[64], name[EKS_NAME_SIZE], id[EKS_ID_SIZE], uid[EKS_UID_SIZE];
+	const char *verb; /* that it takes */
 	void (*next)(struct eks_call *call); /* once it may */
 };
 
