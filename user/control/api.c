@@ -331,7 +331,7 @@ static void open_signed(struct eks_call *call)
 	struct eks_error error = {};
 
 	call->door = "sigv4";
-	if (signed_caller(call, time(NULL), &error) < 0)
+	if (eks_signed_caller(call, time(NULL), &error) < 0)
 		refuse(call, &error);
 	else
 		parse(call);
@@ -348,11 +348,11 @@ static void open_door(struct eks_call *call)
 	} else if (r == -EINVAL) {
 		eks_call_refuse(call, 403, "AccessDeniedException",
 				"the API server's proxy does not say who asks, or says it twice");
-	} else if (signed_is(ask)) {
+	} else if (eks_signed_is(ask)) {
 		open_signed(call);
-	} else if (signed_is_exchange(ask)) {
+	} else if (eks_signed_is_exchange(ask)) {
 		call->door = "sts";
-		signed_exchange(call);
+		eks_signed_exchange(call);
 	} else {
 		eks_call_refuse(call, 403, "MissingAuthenticationTokenException",
 				"nobody has said who asks; come by the API server (kubectl proxy, "

@@ -30,7 +30,7 @@ static struct aws_sealed_scope scope_of(const struct control_api *api)
 
 /* ---- who has signed ---- */
 
-bool signed_is(const struct http_ask *ask)
+bool eks_signed_is(const struct http_ask *ask)
 {
 	const char *text = http_ask_get(ask, "Authorization", NULL);
 
@@ -129,7 +129,7 @@ static int check(struct eks_call *call, const struct aws_claim *claim, const cha
 	return unpack(call, sealed) < 0 ? unknown(error) : 0;
 }
 
-int signed_caller(struct eks_call *call, time_t now, struct eks_error *error)
+int eks_signed_caller(struct eks_call *call, time_t now, struct eks_error *error)
 {
 	const struct http_ask *ask = http_ticket_ask(call->ticket);
 	struct aws_sealed_identity sealed = {};
@@ -259,7 +259,7 @@ static void on_token(void *arg, const struct kube_token_review_result *result)
 
 /* ---- the form ---- */
 
-bool signed_is_exchange(const struct http_ask *ask)
+bool eks_signed_is_exchange(const struct http_ask *ask)
 {
 	return !strcmp(ask->method, "POST") && !strcmp(ask->target, "/");
 }
@@ -303,7 +303,7 @@ static bool asks_for_keys(const char *form)
 	return action && len == strlen(ACTION) && !strncmp(action, ACTION, len);
 }
 
-void signed_exchange(struct eks_call *call)
+void eks_signed_exchange(struct eks_call *call)
 {
 	static const char *const audiences[] = {SIGNED_AUDIENCE, NULL};
 	const struct http_ask *ask = http_ticket_ask(call->ticket);

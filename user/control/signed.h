@@ -17,13 +17,13 @@
 #define SIGNED_SECONDS 3600 /* how long keys are good */
 
 /* Whether the request is for STS: POST / with a form. */
-bool signed_is_exchange(const struct http_ask *ask);
+bool eks_signed_is_exchange(const struct http_ask *ask);
 
 /* Whether it says that it is signed. */
-bool signed_is(const struct http_ask *ask);
+bool eks_signed_is(const struct http_ask *ask);
 
 /* Who has signed it, into call->caller. -EINVAL: nobody that is known; error says what to answer. */
-int signed_caller(struct eks_call *call, time_t now, struct eks_error *error);
+int eks_signed_caller(struct eks_call *call, time_t now, struct eks_error *error);
 
 /* Answers the call, now or later. */
-void signed_exchange(struct eks_call *call);
+void eks_signed_exchange(struct eks_call *call);
