@@ -12,6 +12,7 @@ import os
 import sys
 import urllib.parse
 
+OVERLAP = 8192  # of pieces of memory: no secret is longer, in whatever spelling
 SHORTEST = 16  # nothing shorter is a secret; a prefix of this length gives one away
 
 
@@ -23,7 +24,7 @@ def spellings(secret):
 
 
 def memory(pid):
-    """Each mapping that can be read, a piece at a time; pieces overlap."""
+    """Each mapping that can be read, a piece at a time, and how much of it is not in the next one as well."""
     with open(f"/proc/{pid}/maps", encoding="utf-8") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as mem:
         for line in maps:
             words = line.split()
@@ -35,38 +36,40 @@ def memory(pid):
 
 def pieces(mem, start, end, size=1 << 18):
     """But for those in which nothing was ever written: stacks are mostly such."""
-    nothing = bytes(size + 4096)
+    nothing = bytes(size + OVERLAP)
     for at in range(start, end, size):
         try:
             mem.seek(at)
-            piece = mem.read(min(size + 4096, end - at))
+            piece = mem.read(min(size + OVERLAP, end - at))
         except (OSError, OverflowError):
             return
         if piece != nothing[:len(piece)]:
-            yield piece
+            yield piece, size
 
 
 def places(where):
-    """Name and bytes of what is to be searched."""
+    """Name and bytes of what is to be searched, and before where it is to begin."""
     kind, _, pid = where.partition(":")
     if kind == "memory" and pid.isdigit():
-        yield from ((where, piece) for piece in memory(pid))
+        yield from ((where, *piece) for piece in memory(pid))
     elif kind == "proc" and pid.isdigit():
         for name in ("cmdline", "environ", "comm", "status"):
             with open(f"/proc/{pid}/{name}", "rb") as file:
-                yield f"{where} {name}", file.read()
+                data = file.read()
+                yield f"{where} {name}", data, len(data)
     else:
         with open(where, "rb") as file:
-            yield where, file.read()
+            data = file.read()
+            yield where, data, len(data)
 
 
 def search(secrets, where):
     """{(place, number of the secret, spelling): times}"""
     found = {}
-    for place, data in places(where):
+    for place, data, own in places(where):
         for number, secret in enumerate(secrets):
             for how, text in spellings(secret).items():
-                times = data.count(text)
+                times = data.count(text, 0, own + len(text) - 1)
                 if times:
                     found[place, number, how] = found.get((place, number, how), 0) + times
     return found
