@@ -83,7 +83,10 @@ same "a pod's token is no agent's" 403/caller_refused "$(result for_pod "$web" "
 same "nor is a pod's for the broker" 403/caller_not_listed "$(result for_pod "$(token_of web shop podcred-broker)" "${POD_UIDS[web]}")"
 same 'nor none' 403/no_token "$(result for_pod '' "${POD_UIDS[web]}")"
 same "an agent's token for somebody else" 403/caller_refused "$(result for_pod "$(token_of agent1 podcred https://kubernetes.default.svc)" "${POD_UIDS[web]}")"
+reviews() { in_node curl -s http://127.0.0.1:9465/metrics | sed -n 's/^podcred_broker_reviews_total{result="asked"} //p'; }
+asked=$(reviews)
 same 'a token that was changed' 403/caller_refused "$(result for_pod "${a1%????}AAAA" "${POD_UIDS[web]}")"
+same 'of which the API server hears nothing' "$asked" "$(reviews)"
 same 'one that has expired' 403/caller_refused "$(result for_pod "$(token_of agent1 podcred podcred-broker -5)" "${POD_UIDS[web]}")"
 same "the pod's, which has expired" 400/pod_token_refused "$(result for_token "$a1" "$(token_of web shop $POD_AUDIENCE -5)")"
 same "the pod's, for another audience" 400/pod_token_refused "$(result for_token "$a1" "$(token_of web shop sts.amazonaws.com)")"

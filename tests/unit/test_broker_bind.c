@@ -87,7 +87,7 @@ static void test_callers_pod(void **state)
 
 static void test_pod(void **state)
 {
-	const struct broker_node rebuilt = {"n1", OTHER}, n2 = {"n2", OTHER};
+	const struct broker_node rebuilt = {"n1", OTHER}, n2 = {"n2", OTHER}, alias = {"n2", NODE};
 	struct kube_cluster_pod pod = web;
 
 	(void)state;
@@ -100,6 +100,7 @@ static void test_pod(void **state)
 	assert_reason(BROKER_OTHER_NODE, broker_bind_pod(&rebuilt, &pod, NULL, NODE));
 	assert_reason(BROKER_OTHER_NODE, broker_bind_pod(&rebuilt, &pod, &web_token, OTHER));
 	assert_reason(BROKER_OTHER_NODE, broker_bind_pod(&n1, &pod, NULL, NULL));
+	assert_reason(BROKER_OTHER_NODE, broker_bind_pod(&alias, &pod, NULL, NODE));
 	pod.ended = true;
 	assert_reason(BROKER_POD_ENDED, broker_bind_pod(&n1, &pod, NULL, NODE));
 	assert_reason(BROKER_OTHER_NODE, broker_bind_pod(&n2, &pod, NULL, NODE));

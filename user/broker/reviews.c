@@ -19,6 +19,7 @@
 #include "broker/judge.h"
 #include "crypto/hash.h"
 #include "crypto/jwks.h"
+#include "crypto/jwt.h"
 #include "kube/token_review.h"
 
 #define MAX_ENTRIES 32768
@@ -316,6 +317,16 @@ static bool say(int error, const char *why, struct broker_verdict *ret)
 	return true;
 }
 
+/* Whether it is worth a question. Whoever can reach us may send tokens that nobody has signed, as many as he likes; a key
+ * that is not known may be a new one. */
+static bool may_be_signed(const struct broker_reviews *reviews, const char *token)
+{
+	_cleanup_(crypto_jwt_freep) struct crypto_jwt *jwt = NULL;
+	int r = reviews->keys ? crypto_jwt_verify(reviews->keys, token, strlen(token), &jwt) : 0;
+
+	return r != -EKEYREJECTED && r != -EINVAL;
+}
+
 bool broker_reviews_ask(struct broker_reviews *reviews, enum broker_audience audience,
 			const char *token, broker_verdict_fn *fn, void *arg,
 			struct broker_verdict *ret, struct broker_review_wait **ret_wait)
@@ -334,6 +345,8 @@ bool broker_reviews_ask(struct broker_reviews *reviews, enum broker_audience aud
 	}
 	if (entry)
 		return !wait_for(entry, fn, arg, ret_wait) && say(-ENOMEM, "no memory", ret);
+	if (!may_be_signed(reviews, token))
+		return say(0, "it is no token that the cluster has signed", ret);
 	entry = review_new(reviews, audience, token, name);
 	if (!entry)
 		return say(-ENOMEM, "too many tokens are being judged", ret);
