@@ -136,6 +136,21 @@ for case in cases:
     print(answer(*case.split()))
 PY
 }
+# cut END TEXT: a request that pod web does not end, once the agent has the end of its token in memory. In front of the FIN:
+# libmicrohttpd does not see one that comes with the text, and has to be timed out.
+cut() {
+  # shellcheck disable=SC2016 # expanded by the inner shell
+  in_pod web bash -c 'exec 3<>/dev/tcp/169.254.170.83/80 && printf "%b" "$1" >&3 && read -r _ <"$2"' _ "$2" "$ENV_TMP/fifo" &
+  check 'half a request is in memory while it lasts' wait_for 10 has_in_memory "$1"
+  echo >"$ENV_TMP/fifo"
+  wait $!
+  check 'the agent is rid of it' wait_for 10 nobody_is_connected
+}
+has_in_memory() { [ "$(in_memory "$1")" -gt 0 ]; }
+is_logged() { tail -n 1 "$ENV_TMP/serve.log" | grep -q 'result=granted .*pod=web '; }
+nobody_is_connected() {
+  in_host curl -s http://127.0.0.1:7778/metrics | grep -qx 'podcred_agent_connections{owner="pod"} 0'
+}
 # How often what a token ends with is in the memory of the agent.
 in_memory() {
   python3 - "$(head -n 1 "$AGENT_CGROUP/cgroup.procs")" "$1" <<'PY'
@@ -223,10 +238,17 @@ same 'no role was assumed but each pod its own' "$ROLE/db db|$ROLE/web web" \
 # In the query, too, however the connection ends.
 in_pod web curl -s --max-time 5 -o /dev/null -H 'Connection: close' \
   "$STS/?Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleSessionName=me&RoleArn=$ROLE/web&WebIdentityToken=$WEB"
-same 'the log has that one, too' 1 "$(tail -n 1 "$ENV_TMP/serve.log" | grep -c 'result=granted')"
+check 'the log has that one, too' wait_for 10 is_logged
 check 'what is in memory is found' test "$(in_memory associations.yaml)" -gt 0
 same 'no token is left in memory' 0 "$(in_memory "${WEB##*.}")"
 same 'nor one that was refused' 0 "$(in_memory "${DB##*.}")"
+mkfifo "$ENV_TMP/fifo"
+END=$(token eks | sed 's/.*\.//')
+cut "$END" "POST / HTTP/1.1\\r\\nHost: 169.254.170.83\\r\\nContent-Length: 9999\\r\\n\\r\\nWebIdentityToken=$(token eks)"
+same 'nor one in half a body' 0 "$(in_memory "$END")"
+END=$(token evil | sed 's/.*\.//')
+cut "$END" "GET /?WebIdentityToken=$(token evil) HTTP/1.1\\r\\nHost: 169"
+same 'nor one in a query without an end' 0 "$(in_memory "$END")"
 # shellcheck disable=SC2016 # expanded by the inner shell
 check 'no token is in a log' bash -c '! grep -nF -e "$1" -e "$2" "$3" "$4"' _ "${WEB##*.}" "${DB##*.}" "$ENV_TMP/serve.log" "$ENV_TMP/fetch.log"
 same 'another port is refused' 7 "$(in_pod web curl -s --max-time 5 -o /dev/null http://169.254.170.83:443/; echo $?)"
