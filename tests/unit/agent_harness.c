@@ -62,8 +62,8 @@ int fake_peer(int fd, struct podcred_peer *ret, size_t size)
 		peer.address[15] = 83;
 	if (kind == OTHER_POD || kind == OTHER_UNNAMED)
 		peer.pod_cgroup_id = 78;
-	if (kind == NAMED || kind == IMDS_NAMED || kind == STS_NAMED || kind == DIRECT || kind == OTHER_POD ||
-	    (after && count > after))
+	if (kind == NAMED || kind == IMDS_NAMED || kind == STS_NAMED || kind == DIRECT ||
+	    kind == OTHER_POD || (after && count > after))
 		set_name(&peer);
 	*ret = peer;
 	return 0;

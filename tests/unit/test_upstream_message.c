@@ -22,7 +22,7 @@ static const char *const complete[UPSTREAM_TYPES] = {
 	[UPSTREAM_HELLO] = "{\"type\":\"hello\",\"version\":1,\"role\":\"fetch\"}",
 	[UPSTREAM_CREDENTIALS] = "{\"type\":\"credentials\",\"id\":7," POD ",\"token\":\"a.b.c\"}",
 	[UPSTREAM_REVIEW] = "{\"type\":\"review\",\"id\":9223372036854775807,\"token\":\"a.b.c\","
-			   "\"for\":\"sts\"}",
+			    "\"for\":\"sts\"}",
 	[UPSTREAM_METADATA] = "{\"type\":\"metadata\",\"id\":0,\"path\":\"/latest/meta-data/mac\"}",
 	[UPSTREAM_GRANT] =
 		"{\"type\":\"grant\",\"id\":7,\"accessKeyId\":\"ASIAX\",\"secretAccessKey\":"

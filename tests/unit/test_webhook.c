@@ -139,7 +139,7 @@ static void what_is_configured_is_injected(void **state)
 	try.inject.expiration = 3600;
 	becomes(&try,
 		"{'metadata':{" LABELS ",'annotations':{'eks.amazonaws.com/"
-				       "token-expiration':'700'}},'spec':{'containers':[{}]}}",
+		"token-expiration':'700'}},'spec':{'containers':[{}]}}",
 		"{'metadata':{" LABELS
 		",'annotations':{'eks.amazonaws.com/token-expiration':'700'}},'spec':{"
 		"'volumes':[{'name':'eks-pod-identity-token','projected':{'defaultMode':420,'"
@@ -149,7 +149,7 @@ static void what_is_configured_is_injected(void **state)
 		"'containers':[{'env':[{'name':'AWS_CONTAINER_CREDENTIALS_FULL_URI','value':'http:/"
 		"/[fd00:ec2::23]/v1/credentials'},"
 		"{" TOKEN_FILE "},{'name':'AWS_REGION','value':'eu-west-1'},{'name':'AWS_DEFAULT_"
-			       "REGION','value':'eu-west-1'}],"
+		"REGION','value':'eu-west-1'}],"
 		"'volumeMounts':[{" MOUNT "}]}]}}",
 		CONTROL_INJECTED, NULL);
 }
@@ -278,7 +278,7 @@ static void people_are_told(void **state)
 	struct webhook_try try = usual();
 	static const char after[] =
 		"{'metadata':{" LABELS ",'annotations':{'eks.amazonaws.com/"
-				       "token-expiration':'9'}},'spec':{'volumes':[{" VOLUME
+		"token-expiration':'9'}},'spec':{'volumes':[{" VOLUME
 		"}],'containers':[{'env':[{'name':'AWS_ACCESS_KEY_ID','value':'A'},{" FULL_URI
 		"},{" TOKEN_FILE "}],'volumeMounts':[{" MOUNT "}]}]}}";
 	static const char before[] = "{'metadata':{'annotations':{'eks.amazonaws.com/"
@@ -361,7 +361,7 @@ static void what_is_no_new_pod_is_let_through(void **state)
 		REVIEW(),
 		REVIEW("," POD_KIND ",'operation':'UPDATE','namespace':'shop'," POD),
 		REVIEW("," POD_KIND ",'operation':'CREATE','subResource':'ephemeralcontainers','"
-				    "namespace':'shop'," POD),
+		       "namespace':'shop'," POD),
 		REVIEW(",'kind':{'group':'apps','version':'v1','kind':'Pod'},'operation':'CREATE','"
 		       "namespace':'shop'," POD),
 		REVIEW("," POD_KIND ",'operation':'CREATE','namespace':'shop','object':null"),

@@ -207,7 +207,7 @@ static void bind_pod(struct broker_ask *ask, const struct broker_token *token)
 		&node, pod, token, pod ? kube_cluster_pods_node(pods, pod->node) : NULL);
 
 	snprintf(ask->of.uid, sizeof(ask->of.uid), "%s", uid);
-	if (reason == BROKER_GRANTED)
+	if (pod && reason == BROKER_GRANTED)
 		fetch_for(ask, pod);
 	else
 		refuse(ask, reason, NULL);

@@ -373,14 +373,14 @@ static void tell(struct control_certificates *c, const json_t *object)
 	if (target->published || index < 0 || !bundle) {
 		if (index < 0)
 			say(c, "the MutatingWebhookConfiguration has no webhook of podcred's name; "
-			       "apply "
-			       "the manifests again");
+			       "apply the manifests again");
 		json_decref(bundle);
 		c->at++;
 		next_target(c);
 		return;
 	}
-	request.body = body = patch_of(c, index, bundle);
+	body = patch_of(c, index, bundle);
+	request.body = body;
 	ask(c, &request, on_told);
 }
 
