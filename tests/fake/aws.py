@@ -61,17 +61,15 @@ As a module: Aws(dir) has the same commands as methods. tests/lib/aws.sh is for 
 import contextlib
 import json
 import os
-import socketserver
 import ssl
 import sys
 import threading
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:] = [os.path.join(HERE, "aws")] + [path for path in sys.path if os.path.abspath(path or ".") != HERE]  # not http.py here
+sys.path[:] = [os.path.join(HERE, "aws"), os.path.join(HERE, "lib")] + [path for path in sys.path if os.path.abspath(path or ".") != HERE]  # not http.py here
 # pylint: disable=wrong-import-position
-import http.server
-
+import control
 import eks_auth
 import imds
 import jwt
@@ -189,6 +187,9 @@ class Aws:
         del self.world.clusters[cluster]["associations"][namespace, service_account]
 
     def node(self, seconds=21600, role="node", instance="i-0123456789abcdef0"):
+        if seconds is None:  # "node": null
+            self.no_node()
+            return
         self.world.node = self.world.add_node(seconds, role, instance)
         self.write_env("node")
 
@@ -244,45 +245,7 @@ class Aws:
                 "clear", "release", "away", "back", "drop", "wait", "state", "secrets", "credentials")
 
     def command(self, commands):
-        """{"skew": 3, "fault": {...}}: one after the other. The result is that of the last one."""
-        result = None
-        for name, args in commands.items():
-            if name not in self.COMMANDS:
-                raise ValueError(f"no command {name}; there are {', '.join(self.COMMANDS)}")
-            if name == "node" and args is None:
-                self.no_node()
-            else:
-                method = getattr(self, name)
-                result = method(**args) if isinstance(args, dict) else method(*args)
-        return result
-
-
-class Control(http.server.BaseHTTPRequestHandler):
-    """Commands on the socket."""
-
-    aws = None
-
-    def do_POST(self):  # pylint: disable=invalid-name
-        try:
-            commands = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            code, body = 200, self.aws.command(commands)
-        except (ValueError, TypeError, KeyError, OSError, AttributeError) as error:
-            code, body = 400, {"error": f"{type(error).__name__}: {error}"}
-        text = json.dumps(body).encode() + b"\n"
-        self.send_response(code)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def address_string(self):
-        return "control"
-
-    def log_message(self, *_args):
-        pass
-
-
-class ControlServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    daemon_threads = True
+        return control.run(self, commands, ("node",) if commands.get("node", 0) is None else ())
 
 
 def address_of(text, default):
@@ -312,18 +275,16 @@ def main():
     except (IndexError, ValueError, StopIteration):
         sys.exit(__doc__)
     aws = Aws(folder, **more)
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(aws.path("control"))
-    control = ControlServer(aws.path("control"), type("Bound", (Control,), {"aws": aws}))
+    server = control.serve(aws)
     for name, listener in aws.listeners.items():
         print(name, listener.url)
     print("ready", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
         if stdin:
-            threading.Thread(target=control.serve_forever, daemon=True).start()
+            threading.Thread(target=server.serve_forever, daemon=True).start()
             sys.stdin.read()
         else:
-            control.serve_forever()
+            server.serve_forever()
 
 
 if __name__ == "__main__":

@@ -25,7 +25,6 @@ import json
 import os
 import re
 import socket
-import socketserver
 import ssl
 import struct
 import subprocess
@@ -35,6 +34,9 @@ import time
 import urllib.parse
 import uuid
 import zlib
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../fake/lib"))
+import control  # pylint: disable=wrong-import-position
 
 RESOURCES = {  # name: kind, is it in a namespace
     "pods": ("Pod", True),
@@ -1109,45 +1111,7 @@ class Server:
                 "issuer", "rotate_keys", "account_token", "state")
 
     def command(self, commands):
-        """{"pod": {"name": "web"}, "delete": ["pods", "default", "web"], "compact": []}: one after the other."""
-        result = None
-        for name, args in commands.items():
-            if name not in self.COMMANDS:
-                raise ValueError(f"no command {name}; there are {', '.join(self.COMMANDS)}")
-            method = getattr(self, name)
-            if name == "put":
-                result = method(args)
-            else:
-                result = method(**args) if isinstance(args, dict) else method(*args)
-        return result
-
-
-class Control(http.server.BaseHTTPRequestHandler):
-    """Commands on the socket."""
-
-    api = None
-
-    def do_POST(self):  # pylint: disable=invalid-name
-        try:
-            commands = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            code, body = 200, self.api.command(commands)
-        except (ValueError, TypeError, KeyError, OSError) as error:
-            code, body = 400, {"error": str(error)}
-        text = json.dumps(body).encode() + b"\n"
-        self.send_response(code)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def address_string(self):
-        return "control"
-
-    def log_message(self, *_args):
-        pass
-
-
-class ControlServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    daemon_threads = True
+        return control.run(self, commands, ("put",))
 
 
 def main():
@@ -1158,12 +1122,10 @@ def main():
     if len(sys.argv) < 2 or len(words) % 2 or set(args) - {"--address", "--port", "--host"}:
         sys.exit(__doc__)
     server = Server(sys.argv[1], (args["--address"] or ["127.0.0.1"])[-1], int((args["--port"] or ["0"])[-1]), args["--host"])
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(server.path("control"))
-    control = ControlServer(server.path("control"), type("Bound", (Control,), {"api": server}))
+    commands = control.serve(server)
     print("ready", server.url(), flush=True)
     with contextlib.suppress(KeyboardInterrupt):
-        control.serve_forever()
+        commands.serve_forever()
 
 
 if __name__ == "__main__":
