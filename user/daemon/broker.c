@@ -33,6 +33,7 @@
 #include "upstream/upstream.h"
 
 #define SEALING_MAX   4096
+#define PODS	      250000
 #define REREAD_NS     (30 * CLOCK_S)
 #define DRAIN_NS      (8 * CLOCK_S)
 #define DRAIN_LOOK_NS (100 * CLOCK_MS)
@@ -251,6 +252,7 @@ static int make_fetch(struct daemon_broker *d, struct pc_err *err)
 		.http = d->http,
 		.kube = d->kube,
 		.config = c,
+		.max_pods = PODS,
 		.events = {.arg = d,
 			   .said = on_said,
 			   .tried = on_tried,

@@ -577,7 +577,7 @@ static int make_cache(struct fetch *fetch)
 		.start = start,
 		.cancel = cancel,
 		.free_request = fetch_request_free,
-		.max_pods = MAX_PODS,
+		.max_pods = fetch->options.max_pods ?: MAX_PODS,
 		.max_flights = MAX_FLIGHTS,
 		.max_waits = MAX_WAITS,
 	};

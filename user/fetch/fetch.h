@@ -47,6 +47,7 @@ struct fetch_options {
 	const struct config_credentials *config;
 	struct cred_store *associations; /* NULL: there is no file */
 	const char *node_name; /* NULL: not known */
+	size_t max_pods; /* then the one that has not asked for longest is forgotten; 0: what a node has room for */
 	struct fetch_events events;
 };
 
