@@ -36,17 +36,20 @@ static const struct kube_kind kind_configuration = {"admissionregistration.k8s.i
 						    "MutatingWebhookConfiguration", false};
 static const struct kube_kind kind_api_service = {"apiregistration.k8s.io/v1", "apiservices",
 						  "APIService", false};
+static const struct kube_kind kind_config_map = {"v1", "configmaps", "ConfigMap", true};
 
 /* Something that has to trust the authority. */
 struct target {
 	const struct kube_kind *kind;
 	const char *name; /* NULL: there is none */
+	const char *name_space; /* NULL: it is in none */
 	bool published;
 };
 
 enum target_number {
 	TARGET_WEBHOOK,
 	TARGET_API,
+	TARGET_CONFIG_MAP,
 	TARGETS,
 };
 
@@ -243,7 +246,8 @@ static void adopt(struct control_certificates *c, time_t now)
 	crypto_pem_validity(server->certificate, &validity);
 	c->state.expires = validity.to;
 	c->state.ready = true;
-	c->events.changed(c->arg, server->certificate, server->key);
+	if (c->events.changed)
+		c->events.changed(c->arg, server->certificate, server->key);
 }
 
 static void on_secret(void *arg, const struct kube_object_result *result)
@@ -289,8 +293,9 @@ static void finish(struct control_certificates *c)
 	time_t now = time(NULL);
 	enum chain_step step;
 
-	c->state.published =
-		c->targets[TARGET_WEBHOOK].published && c->targets[TARGET_API].published;
+	c->state.published = true;
+	for (unsigned i = 0; i < TARGETS; i++)
+		c->state.published &= c->targets[i].published;
 	step = chain_next(&c->chain, &c->rules, now, c->state.published);
 	if (step != CHAIN_KEEP && step != CHAIN_WAIT) {
 		write_step(c, step, now);
@@ -332,56 +337,71 @@ static json_int_t index_of(const struct control_certificates *c, const json_t *o
 	return -1;
 }
 
+/* What it has now, as it is written there: base64, but of a ConfigMap. */
 static const char *bundle_in(const struct control_certificates *c, const json_t *object,
 			     json_int_t index)
 {
-	const json_t *in =
-		c->at == TARGET_API
-			? json_object_get(object, "spec")
-			: json_object_get(json_array_get(json_object_get(object, "webhooks"),
-							 (size_t)index),
-					  "clientConfig");
+	const json_t *webhooks = json_object_get(object, "webhooks");
 
-	return json_string_value(json_object_get(in, "caBundle")) ?: "";
+	switch (c->at) {
+	case TARGET_API:
+		object = json_object_get(json_object_get(object, "spec"), "caBundle");
+		break;
+	case TARGET_CONFIG_MAP:
+		object = json_object_get(json_object_get(object, "data"), "ca.crt");
+		break;
+	default:
+		object = json_object_get(json_array_get(webhooks, (size_t)index), "clientConfig");
+		object = json_object_get(object, "caBundle");
+	}
+	return json_string_value(object) ?: "";
 }
 
 /* By number, as a list has nothing better; the name says that it is still that one. */
-static json_t *patch_of(const struct control_certificates *c, json_int_t index, json_t *bundle)
+static json_t *webhook_patch(const struct control_certificates *c, json_int_t index, json_t *bundle)
 {
 	char name[64], path[64];
 
-	if (c->at == TARGET_API)
-		return json_pack("[{s:s, s:s, s:o}]", "op", "add", "path", "/spec/caBundle",
-				 "value", bundle);
 	snprintf(name, sizeof(name), "/webhooks/%lld/name", (long long)index);
 	snprintf(path, sizeof(path), "/webhooks/%lld/clientConfig/caBundle", (long long)index);
-	return json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:o}]", "op", "test", "path", name, "value",
+	return json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:O}]", "op", "test", "path", name, "value",
 			 c->options.webhook, "op", "add", "path", path, "value", bundle);
+}
+
+static json_t *patch_of(const struct control_certificates *c, json_int_t index, json_t *bundle)
+{
+	if (c->at == TARGET_WEBHOOK)
+		return webhook_patch(c, index, bundle);
+	return c->at == TARGET_API ? json_pack("{s:{s:O}}", "spec", "caBundle", bundle)
+				   : json_pack("{s:{s:O}}", "data", "ca.crt", bundle);
 }
 
 static void tell(struct control_certificates *c, const json_t *object)
 {
 	struct target *target = &c->targets[c->at];
-	json_int_t index = c->at == TARGET_API ? 0 : index_of(c, object);
-	json_t *bundle = encoded(c->chain.bundle);
+	json_int_t index = c->at == TARGET_WEBHOOK ? index_of(c, object) : 0;
+	_cleanup_json_ json_t *bundle = c->at == TARGET_CONFIG_MAP ? json_string(c->chain.bundle)
+								   : encoded(c->chain.bundle);
 	_cleanup_json_ json_t *body = NULL;
-	struct kube_object_request request = {
-		.verb = KUBE_JSON_PATCH, .kind = target->kind, .name = target->name};
+	struct kube_object_request request = {.verb = c->at == TARGET_WEBHOOK ? KUBE_JSON_PATCH
+									      : KUBE_MERGE,
+					      .kind = target->kind,
+					      .name_space = target->name_space,
+					      .name = target->name};
 
 	target->published = index >= 0 && bundle &&
 			    !strcmp(bundle_in(c, object, index), json_string_value(bundle));
-	if (target->published || index < 0 || !bundle) {
-		if (index < 0)
-			say(c, "the MutatingWebhookConfiguration has no webhook of podcred's name; "
-			       "apply the manifests again");
-		json_decref(bundle);
-		c->at++;
-		next_target(c);
+	if (!target->published && index >= 0 && bundle) {
+		body = patch_of(c, index, bundle);
+		request.body = body;
+		ask(c, &request, on_told);
 		return;
 	}
-	body = patch_of(c, index, bundle);
-	request.body = body;
-	ask(c, &request, on_told);
+	if (index < 0)
+		say(c, "the MutatingWebhookConfiguration has no webhook of podcred's name; apply "
+		       "the manifests again");
+	c->at++;
+	next_target(c);
 }
 
 static void on_target(void *arg, const struct kube_object_result *result)
@@ -412,6 +432,7 @@ static void next_target(struct control_certificates *c)
 		return;
 	}
 	request.kind = c->targets[c->at].kind;
+	request.name_space = c->targets[c->at].name_space;
 	request.name = c->targets[c->at].name;
 	ask(c, &request, on_target);
 }
@@ -436,6 +457,8 @@ static void set_defaults(struct control_certificates *c)
 	c->targets[TARGET_WEBHOOK] =
 		(struct target){.kind = &kind_configuration, .name = o->configuration};
 	c->targets[TARGET_API] = (struct target){.kind = &kind_api_service, .name = o->api_service};
+	c->targets[TARGET_CONFIG_MAP] = (struct target){
+		.kind = &kind_config_map, .name = o->config_map, .name_space = o->name_space};
 }
 
 int control_certificates_new(struct loop *loop, struct kube_client *client,

@@ -22,6 +22,8 @@ struct control_certificates_options {
 	/* A MutatingWebhookConfiguration, and the webhook in it; NULL: none */
 	const char *configuration, *webhook;
 	const char *api_service; /* "v1.eks.podcred.io"; NULL: none */
+	const char *
+		config_map; /* of the Secret's namespace: gets the authority as ca.crt; NULL: none */
 	/* 0: as everybody should have it */
 	unsigned every_ms; /* how often it is looked at: 30 s */
 	unsigned settle_s; /* between steps of a change of the authority: 300 */
@@ -40,7 +42,7 @@ struct control_certificates_state {
 };
 
 struct control_certificates_events {
-	/* PEM texts to serve with from now on; valid during the call. */
+	/* PEM texts to serve with from now on; valid during the call. May be NULL. */
 	void (*changed)(void *arg, const char *certificate, const char *key);
 	/* A line for the log: what this process has changed, or found. */
 	void (*note)(void *arg, const char *line);
