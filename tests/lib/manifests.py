@@ -67,7 +67,7 @@ def unresolved(paths):
 # ---- comparison ----
 
 # kustomize gives generated objects the hash of their contents; helm annotates the pod with one instead.
-HASHED = re.compile(r"^(podcred-[a-z]+)-[a-z0-9]{10}$")
+HASHED = re.compile(r"^(podcred-[a-z-]+)-[a-z0-9]{10}$")
 OF_HELM = ("helm.sh/chart", "app.kubernetes.io/managed-by", "app.kubernetes.io/instance", "app.kubernetes.io/version",
            "helm.sh/resource-policy",
            "checksum/config", "checksum/associations")

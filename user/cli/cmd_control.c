@@ -31,6 +31,22 @@ static int check(const struct daemon_control_options *o, struct pc_err *err)
 	if (!o->certificate != !o->key)
 		return pc_err_set(err, -EINVAL,
 				  "--certificate and --key belong together; give both or none");
+	if (o->certificate && *o->certificates.name)
+		return pc_err_set(
+			err, -EINVAL,
+			"--certificates makes what --certificate and --key would name; give "
+			"one of them");
+	return 0;
+}
+
+static int parse_secret(const char *option, const char *text, struct daemon_secret *ret,
+			struct pc_err *err)
+{
+	if (text && daemon_secret_parse(text, ret) < 0)
+		return pc_err_set(err, -EINVAL,
+				  "--%s: '%.200s' is not NAMESPACE/NAME of a Secret; write it like "
+				  "podcred/podcred-control-certificates",
+				  option, text);
 	return 0;
 }
 
@@ -38,7 +54,7 @@ int cmd_control(const struct cli_command *self, int argc, char **argv)
 {
 	struct daemon_control_options control = {};
 	struct cli_setup setup = {};
-	const char *listen = NULL, *health = NULL;
+	const char *listen = NULL, *health = NULL, *certificates = NULL, *broker = NULL;
 	const struct cli_option options[] = {
 		{"config", "FILE", "configuration: its section credentials", &setup.config_path,
 		 NULL, NULL},
@@ -51,6 +67,14 @@ int cmd_control(const struct cli_command *self, int argc, char **argv)
 		 &control.certificate, NULL, NULL},
 		{"key", "FILE", "the key for it", &control.key, NULL, NULL},
 		{"sealing-keys", "FILE", "master keys for callers that sign", &control.sealing_keys,
+		 NULL, NULL},
+		{"certificates", "NAMESPACE/SECRET",
+		 "make and renew that pair in a Secret, and tell the API server whom to trust",
+		 &certificates, NULL, NULL},
+		{"server-name", "NAME",
+		 "the DNS name in it (default podcred-control.NAMESPACE.svc)", &control.server_name,
+		 NULL, NULL},
+		{"broker-certificates", "NAMESPACE/SECRET", "the same for podcred broker", &broker,
 		 NULL, NULL},
 		{"kubeconfig", "FILE", "the Kubernetes API (default: the pod's service account)",
 		 &control.kubeconfig, NULL, NULL},
@@ -68,6 +92,10 @@ int cmd_control(const struct cli_command *self, int argc, char **argv)
 	log_queue();
 	r = cli_setup_finish(&setup, &err);
 	control.config = &setup.config;
+	if (r == 0)
+		r = parse_secret("certificates", certificates, &control.certificates, &err);
+	if (r == 0)
+		r = parse_secret("broker-certificates", broker, &control.broker_certificates, &err);
 	if (r == 0)
 		r = check(&control, &err);
 	if (r == 0)

@@ -48,6 +48,7 @@ struct daemon_control {
 	struct kube_client *kube;
 	struct http_tls *tls;
 	struct control_api *api;
+	struct daemon_control_webhook *webhook;
 	struct http_desk *desk, *health;
 	struct loop_timer *drain; /* set: it is about to end */
 	uint64_t drain_until_ns; /* 0: it is not */
@@ -138,7 +139,8 @@ static void on_request(void *arg, struct http_ticket *ticket)
 {
 	const struct daemon_control *d = arg;
 
-	control_api_handle(d->api, ticket);
+	if (!daemon_control_webhook_handle(d->webhook, ticket))
+		control_api_handle(d->api, ticket);
 }
 
 static void say(struct http_response *resp, unsigned status, const char *text)
@@ -153,7 +155,8 @@ static void answer_ready(const struct daemon_control *d, struct http_response *r
 
 	if (d->drain_until_ns)
 		say(resp, 503, "it is about to end\n");
-	else if (control_api_is_ready(d->api, &why))
+	else if (control_api_is_ready(d->api, &why) &&
+		 daemon_control_webhook_is_ready(d->webhook, &why))
 		say(resp, 200, "ok\n");
 	else
 		say(resp, 503, why);
@@ -164,6 +167,7 @@ static void answer_metrics(struct daemon_control *d, struct http_response *resp)
 	http_response_begin(resp, 200, "text/plain; version=0.0.4; charset=utf-8");
 	resp->body.max = METRICS_MAX;
 	control_api_metrics(d->api, &resp->body);
+	daemon_control_webhook_metrics(d->webhook, &resp->body);
 }
 
 /* For the kubelet and for Prometheus: nothing here is secret, and nothing is changed. */
@@ -314,6 +318,22 @@ static int make_api(struct daemon_control *d, struct pc_err *err)
 	return control_api_new(&options, &d->api, err);
 }
 
+static int make_webhook(struct daemon_control *d, struct pc_err *err)
+{
+	const struct daemon_control_options *o = d->options;
+	const struct daemon_control_webhook_options options = {
+		.loop = d->loop,
+		.kube = d->kube,
+		.tls = d->tls,
+		.config = &o->config->webhook,
+		.certificates = o->certificates,
+		.server_name = o->server_name,
+		.broker_certificates = o->broker_certificates,
+	};
+
+	return daemon_control_webhook_new(&options, &d->webhook, err);
+}
+
 static int make_clients(struct daemon_control *d, struct pc_err *err)
 {
 	int r = http_client_new(d->loop, &d->http);
@@ -338,6 +358,7 @@ static int start(struct daemon_control *d, struct pc_err *err)
 	r = r ?: read_pair(d, err);
 	r = r ?: make_api(d, err);
 	r = r ?: read_sealing(d, err);
+	r = r ?: make_webhook(d, err);
 	return r ?: start_desks(d, err);
 }
 
@@ -345,6 +366,7 @@ static void finish(struct daemon_control *d)
 {
 	http_desk_stop(d->desk);
 	http_desk_stop(d->health);
+	daemon_control_webhook_free(d->webhook);
 	control_api_free(d->api);
 	kube_client_free(d->kube);
 	kube_config_free(d->kube_config);

@@ -46,7 +46,7 @@ _podcred() {
   serve) options="--config --agent --metrics-address --associations --node-metrics --user --token-key --fetch-socket --fetch-user --pod-uid --handover --require-authorization --jwks $log" ;;
   fetch) options="--socket --config --associations --kubeconfig --context --node --user $log" ;;
   broker) options="--config --listen --health --certificate --key --sealing-keys --insecure --kubeconfig --context --user $log" ;;
-  control) options="--config --listen --health --certificate --key --sealing-keys --kubeconfig --context --user $log" ;;
+  control) options="--config --listen --health --certificate --key --certificates --server-name --broker-certificates --sealing-keys --kubeconfig --context --user $log" ;;
   status) options='--kubepods --json --pin-dir' ;;
   pods | peers | flows | targets) options='--json --pin-dir' ;;
   explain) options='--pod --to --protocol --associations --config --kubeconfig --context --json --pin-dir' ;;

@@ -77,14 +77,55 @@ $(HOST_IP):7778
 {{- end -}}
 {{- end }}
 
+{{/* Not empty: the control plane is part of it. */}}
+{{- define "podcred.hasControl" -}}
+{{- or .Values.control.enabled (eq .Values.mode "broker") | ternary "yes" "" -}}
+{{- end }}
+
+{{/* Name and ARN, as far as they are given. */}}
+{{- define "podcred.cluster" -}}
+{{- range $key := list "name" "arn" }}
+{{- with get $.Values.cluster $key }}
+{{ $key }}: {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* What the mode says of the nodes' configuration. */}}
+{{- define "podcred.modeConfig" -}}
+{{- $credentials := dict -}}
+{{- with include "podcred.cluster" . | fromYaml }}{{ $_ := set $credentials "cluster" . }}{{ end -}}
+{{- if eq .Values.mode "eks" -}}
+{{- $_ := set $credentials "source" "eksAuth" -}}
+{{- else if eq .Values.mode "broker" -}}
+{{- $url := printf "https://podcred-broker.%s.svc:8443" .Release.Namespace -}}
+{{- $_ := set $credentials "source" "broker" -}}
+{{- $_ := set $credentials "broker" (dict "url" $url "caBundle" "/etc/podcred-broker/ca.crt") -}}
+{{- else if .Values.control.enabled -}}
+{{- $_ := set $credentials "objects" true -}}
+{{- end -}}
+{{- if $credentials }}{{ toYaml (dict "credentials" $credentials) }}{{ end -}}
+{{- end }}
+
 {{/* The file as it is, unless a value replaces a part of it. */}}
 {{- define "podcred.config" -}}
-{{- $file := .Files.Get "files/config.yaml" -}}
-{{- if .Values.config -}}
-{{ toYaml (merge (deepCopy .Values.config) (fromYaml $file)) }}
+{{- $file := .Files.Get "files/config.yaml" | replace "namespace: podcred\n" (printf "namespace: %s\n" .Release.Namespace) -}}
+{{- $mode := include "podcred.modeConfig" . | fromYaml -}}
+{{- if or .Values.config $mode -}}
+{{ toYaml (merge (deepCopy .Values.config) $mode (fromYaml $file)) }}
 {{- else -}}
 {{ $file }}
 {{- end -}}
+{{- end }}
+
+{{/* The broker's own. */}}
+{{- define "podcred.brokerConfig" -}}
+{{- $credentials := dict "source" "sts" "objects" true -}}
+{{- with include "podcred.cluster" . | fromYaml }}{{ $_ := set $credentials "cluster" . }}{{ end -}}
+{{- $agents := list (printf "%s/podcred" .Release.Namespace) -}}
+{{- $control := list (printf "%s/podcred-control" .Release.Namespace) -}}
+{{- $base := dict "credentials" $credentials "broker" (dict "agents" $agents "control" $control) -}}
+{{ toYaml (merge (deepCopy .Values.broker.config) $base) }}
 {{- end }}
 
 {{- define "podcred.associations" -}}
