@@ -160,6 +160,10 @@ docs/faults.md: all $(O)/tests/bypass $(O)/tests/who $(O)/tests/exclusive
 test-cluster-faults: all $(O)/tests/follow $(O)/tests/tokens ## an API server that is away, slow, cut off, out of order: no pod is lost
 	$(Q)O=$(abspath $(O)) CACHE='$(CACHE)' tests/run.sh tests/kube/faults.sh tests/kube/resolve.sh
 
+.PHONY: test-webhook
+test-webhook: all ## the webhook, its certificates and its rights at a real API server, which make test-cluster builds; two minutes
+	$(Q)O=$(abspath $(O)) CACHE='$(CACHE)' tests/run.sh tests/kube/webhook.sh
+
 # What is built here, on the kernels of these Debian releases.
 KERNELS ?= bullseye bookworm trixie sid
 KERNEL_LOGS := $(KERNELS:%=$(O)/kernels/%.log)
@@ -216,7 +220,7 @@ docs/clients.md: all $(CLIENT_STAMPS)
 # Before a change is called done. CI runs a part of it (.ci/run).
 .PHONY: test-all
 test-all: ## every suite, including lint; more than an hour
-	$(Q)tests/suites.sh lint test test-fuzz test-bypass test-faults test-cluster-faults test-asan test-tsan test-valgrind \
+	$(Q)tests/suites.sh lint test test-fuzz test-bypass test-faults test-cluster-faults test-webhook test-asan test-tsan test-valgrind \
 		test-kernels test-arm64 test-manifests
 
 .PHONY: demo

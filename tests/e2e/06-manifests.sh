@@ -55,7 +55,8 @@ known_reasons() {
   exit 1
 }
 
-WORKLOADS=("$BASE/daemonset.yaml" deploy/kubernetes/uninstall/daemonset.yaml)
+WORKLOADS=("$BASE/daemonset.yaml" deploy/kubernetes/uninstall/daemonset.yaml
+  deploy/kubernetes/components/control/deployment.yaml deploy/kubernetes/components/broker/deployment.yaml)
 check 'the DaemonSet has five containers' test "$(contexts "$BASE/daemonset.yaml" | wc -l)" -eq 5
 for file in "${WORKLOADS[@]}"; do
   same "$file: every option is one of the program" '' "$(unknown_options "$file")"
@@ -66,6 +67,7 @@ same 'no container is privileged' '' "$(grep -rn 'privileged: true' deploy/kuber
 
 check 'podcred takes the configuration and the associations of the base' \
   "$PODCRED" check-config $BASE/config.yaml --associations $BASE/associations.yaml
+check 'and the configuration of the broker' "$PODCRED" check-config deploy/kubernetes/components/broker/broker.yaml
 check 'and the associations of the example' \
   "$PODCRED" check-config --associations deploy/kubernetes/example/associations.yaml
 version=$("$PODCRED" version | sed -n '1s/^podcred \([^ ]*\).*/\1/p')

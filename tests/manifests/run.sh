@@ -77,6 +77,15 @@ overlay base objects objects-before-1.25 >"$WORK/objects-old.yaml"
 check 'the schema of associations has expressions' grep x-kubernetes-validations: "$WORK/objects.yaml"
 same 'for an older API server they are taken out' '' "$(grep x-kubernetes-validations: "$WORK/objects-old.yaml")"
 
+overlay base objects control >"$WORK/control.yaml"
+overlay base objects control broker ipv6 >"$WORK/broker.yaml"
+for name in control broker; do
+  for version in $OLDEST $NEWEST; do
+    same "with $name too, strictly valid in Kubernetes $version" '' "$(strict "$version" "$WORK/$name.yaml")"
+  done
+  same "$name: no variable is used before it is defined" '' "$(manifests unresolved "$WORK/$name.yaml")"
+done
+
 overlay base prometheus >"$WORK/prometheus.yaml"
 same 'prometheus: no variable is used before it is defined' '' "$(manifests unresolved "$WORK/prometheus.yaml")"
 
@@ -102,6 +111,26 @@ render $NEWEST --set-json 'associations=[{"namespace":"shop","serviceAccount":"w
   >"$WORK/helm.yaml"
 same 'an association with a web identity brings the right to make tokens' podcred-token-request \
   "$(manifests compare "$WORK/base.yaml" "$WORK/helm.yaml" | sed -n 's/^ClusterRole\/\([a-z-]*\).*/\1/p')"
+CLUSTER=cluster.name=demo,cluster.arn=arn:aws:eks:eu-west-1:111122223333:cluster/demo
+render $NEWEST --set control.enabled=true,$CLUSTER >"$WORK/helm.yaml"
+same 'for the control plane too, with what the nodes have to know' ConfigMap/podcred-config \
+  "$(manifests compare "$WORK/control.yaml" "$WORK/helm.yaml" | sed 's/[.:].*//' | sort -u)"
+manifests data config.yaml "$WORK/helm.yaml" >"$WORK/config.yaml"
+check 'and podcred takes it' "$PODCRED" check-config "$WORK/config.yaml"
+render $NEWEST --set mode=broker,agent.ipFamily=IPv6,$CLUSTER >"$WORK/helm.yaml"
+same 'for the broker too, whose nodes follow no associations themselves' \
+  "$(printf 'ClusterRole/podcred-objects\nClusterRoleBinding/podcred-objects\nConfigMap/podcred-broker-config\nConfigMap/podcred-config')" \
+  "$(manifests compare "$WORK/broker.yaml" "$WORK/helm.yaml" | sed 's/[.:].*//' | sort -u)"
+for key in config.yaml broker.yaml; do
+  manifests data $key "$WORK/helm.yaml" >"$WORK/$key"
+  check "and podcred takes its $key" "$PODCRED" check-config "$WORK/$key"
+done
+render $NEWEST --set mode=eks,cluster.name=demo >"$WORK/helm.yaml"
+same 'with EKS, its own service, and the right to make tokens for it' eksAuth,podcred-token-request \
+  "$(manifests data config.yaml "$WORK/helm.yaml" | sed -n 's/^ *source: //p'),$(sed -n 's/^  name: \(podcred-token-request\)$/\1/p' "$WORK/helm.yaml" | sort -u)"
+"$TOOLS/helm" template podcred "$CHART" -n elsewhere --set mode=broker,$CLUSTER >"$WORK/helm.yaml" 2>"$WORK/err"
+same 'in another namespace nothing refers to the one of the manifests' '' \
+  "$(grep -nE 'namespace: podcred$|podcred\.svc|, podcred\]|podcred/podcred' "$WORK/helm.yaml")"
 render $NEWEST --set containerRuntime=cri-o >"$WORK/helm.yaml"
 same 'for CRI-O too' '' "$(manifests compare "$WORK/cri-o.yaml" "$WORK/helm.yaml")"
 render $NEWEST --set seLinuxType=super_t --set hostInstall=false --set-json \
@@ -126,6 +155,11 @@ refused() {
   check "refused by the schema: $1" grep -F "$2" "$WORK/err"
 }
 refused agent.port=0 'agent.port: Must be greater than or equal to 1'
+refused mode=broker 'Must validate at least one schema'
+refused mode=both 'mode must be one of the following'
+refused cluster.arn=demo 'cluster.arn: Does not match pattern'
+refused control.replicas=0 'control.replicas: Must be greater than or equal to 1'
+refused broker.replica=1 'replica'
 refused agent.prot=7777 'Additional property prot is not allowed'
 refused image.repository=podcred 'image.repository: Does not match pattern'
 refused config.agent=10.0.0.1:7777 'config: Must not validate the schema'
