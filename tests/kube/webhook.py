@@ -201,6 +201,14 @@ def injection(tap, bed):
             {"name": "AWS_ROLE_ARN", "value": "r"}, {"name": "AWS_WEB_IDENTITY_TOKEN_FILE", "value": "/t"}]}])
         done = bed.kubectl("create", "-f", "-", text=json.dumps(obj))
         assert done.returncode == 0 and "Warning: container c has IRSA's variables" in done.stderr, done.stderr
+    with tap.check("that no policy allows the role is said, and no longer when one does"):
+        done = bed.kubectl("create", "-f", "-", text=json.dumps(pod("denied")))
+        assert done.returncode == 0 and "Warning: the association gives no credentials" in done.stderr, done.stderr
+        code, answer = bed.api.ask("/apis/podcred.io/v1alpha1/podidentityrolepolicies", "POST", {
+            "apiVersion": "podcred.io/v1alpha1", "kind": "PodIdentityRolePolicy", "metadata": {"name": "web"},
+            "spec": {"namespaces": ["default"], "roleArns": ["arn:aws:iam::111122223333:role/web"]}})
+        assert code == 201, answer
+        real.wait_for("the policy is known", lambda: not bed.kubectl("create", "--dry-run=server", "-f", "-", text=json.dumps(pod("try"))).stderr)
     with tap.check("a pod that has been changed already is made as it is"):
         made = bed.made(pod("first"))
         again = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "second", "labels": made["metadata"]["labels"]}, "spec": made["spec"]}

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "control/eks_call.h"
 #include "http/desk.h"
 #include "http/response.h"
-#include "kube/associations.h"
 
 bool control_admission_is(const struct http_ask *ask)
 {
@@ -65,31 +65,25 @@ void control_admission_answer(struct control_admission *admission, const struct 
 	admission->counts[ret_outcome->verdict]++;
 }
 
-static void take_role(const struct cred_association *a, struct control_found *ret)
-{
-	const char *arn = a->target_role_arn ?: a->role_arn;
-
-	if (arn && strlen(arn) < sizeof(ret->role_arn))
-		snprintf(ret->role_arn, sizeof(ret->role_arn), "%s", arn);
-}
-
 int control_find_association(void *arg, const char *name_space, const char *service_account,
 			     struct control_found *ret)
 {
-	struct cred_facts facts = {.namespace = name_space, .service_account = service_account};
-	struct cred_table *table = NULL;
+	const struct control_api *api = arg;
+	const struct eks_object *object = eks_store_find(api->store, name_space, service_account);
+	const json_t *spec = object ? json_object_get(object->object, "spec") : NULL;
+	const char *role = json_string_value(json_object_get(spec, "roleArn")),
+		   *target = json_string_value(json_object_get(spec, "targetRoleArn"));
+	struct cred_rights_answer answer = {};
 
-	kube_associations_find(arg, name_space, service_account, &facts, &table);
-	if (facts.object_known == CRED_NOT_KNOWN)
+	if (!eks_store_state(api->store)->listed)
 		return -EAGAIN;
-	if (facts.object_known == CRED_INVALID) {
-		ret->exists = true;
-		snprintf(ret->trouble, sizeof(ret->trouble), "%s", facts.object_why ?: "");
-	} else if (facts.object) {
-		ret->exists = true;
-		take_role(facts.object, ret);
-	}
-	if (table)
-		cred_table_unref(table);
+	ret->exists = object;
+	if (!role)
+		return 0;
+	kube_role_policies_ask(api->policies, name_space, role, target, &answer);
+	if (answer.right == CRED_RIGHT_REFUSED)
+		snprintf(ret->trouble, sizeof(ret->trouble), "%.159s", answer.why);
+	if (strlen(target ?: role) < sizeof(ret->role_arn))
+		snprintf(ret->role_arn, sizeof(ret->role_arn), "%s", target ?: role);
 	return 0;
 }

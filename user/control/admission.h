@@ -11,7 +11,6 @@
 
 struct http_ask;
 struct http_response;
-struct kube_associations;
 
 struct control_admission {
 	struct control_inject inject;
@@ -27,6 +26,7 @@ bool control_admission_is(const struct http_ask *ask);
 void control_admission_answer(struct control_admission *admission, const struct http_ask *ask,
 			      struct http_response *resp, struct control_outcome *ret_outcome);
 
-/* A control_find_fn; arg: a struct kube_associations. Knows nothing of annotations, and of what policies allow. */
+/* A control_find_fn; arg: a struct control_api, whose associations and role policies it looks at. Knows nothing of the
+ * annotations of service accounts. */
 int control_find_association(void *arg, const char *name_space, const char *service_account,
 			     struct control_found *ret);

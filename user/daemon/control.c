@@ -326,6 +326,7 @@ static int make_webhook(struct daemon_control *d, struct pc_err *err)
 		.kube = d->kube,
 		.tls = d->tls,
 		.config = &o->config->webhook,
+		.api = d->api,
 		.certificates = o->certificates,
 		.server_name = o->server_name,
 		.broker_certificates = o->broker_certificates,

@@ -16,7 +16,6 @@
 #include "control/certificates.h"
 #include "http/desk.h"
 #include "http/tls.h"
-#include "kube/associations.h"
 
 /* As the manifests have them. */
 #define CONFIGURATION	"podcred"
@@ -45,7 +44,6 @@ struct pair {
 };
 
 struct daemon_control_webhook {
-	struct kube_associations *associations;
 	struct control_admission admission;
 	struct pair control, broker;
 	uint64_t answered_ns; /* all reviews together */
@@ -139,13 +137,6 @@ static int start_certificates(struct daemon_control_webhook *w,
 
 /* ---- reviews ---- */
 
-static void on_associations(void *arg, const struct kube_watch_state *state)
-{
-	(void)arg;
-	if (*state->why)
-		log_warn("associations: %s", state->why);
-}
-
 static void audit(const struct control_outcome *o)
 {
 	bool quiet = o->verdict == CONTROL_NO_ASSOCIATION || o->verdict == CONTROL_FOREIGN;
@@ -178,14 +169,10 @@ bool daemon_control_webhook_handle(struct daemon_control_webhook *w, struct http
 int daemon_control_webhook_new(const struct daemon_control_webhook_options *o,
 			       struct daemon_control_webhook **ret, struct pc_err *err)
 {
-	static const struct kube_associations_events events = {.state = on_associations};
 	struct daemon_control_webhook *w = calloc(1, sizeof(*w));
 	const struct config_webhook *c = o->config;
 	int r = w ? start_certificates(w, o) : -ENOMEM;
 
-	r = r
-		    ?: kube_associations_new(o->loop, o->kube, CRED_SOURCE_STS, NULL, &events, w,
-					     &w->associations);
 	if (r < 0) {
 		daemon_control_webhook_free(w);
 		return pc_err_set(err, r, "no memory");
@@ -199,7 +186,7 @@ int daemon_control_webhook_new(const struct daemon_control_webhook_options *o,
 		.expiration = c->expiration,
 	};
 	w->admission.find = control_find_association;
-	w->admission.arg = w->associations;
+	w->admission.arg = o->api;
 	*ret = w;
 	return 0;
 }
@@ -210,7 +197,6 @@ void daemon_control_webhook_free(struct daemon_control_webhook *w)
 		return;
 	control_certificates_free(w->control.certificates);
 	control_certificates_free(w->broker.certificates);
-	kube_associations_free(w->associations);
 	free(w);
 }
 
@@ -218,12 +204,9 @@ bool daemon_control_webhook_is_ready(struct daemon_control_webhook *w, const cha
 {
 	const struct control_certificates *own = w->control.certificates;
 
-	if (own && !control_certificates_state(own)->ready)
-		*ret_why = "it has no certificate yet\n";
-	else if (!kube_associations_state(w->associations)->listed)
-		*ret_why = "the associations have not been listed yet\n";
-	else
+	if (!own || control_certificates_state(own)->ready)
 		return true;
+	*ret_why = "it has no certificate yet\n";
 	return false;
 }
 

@@ -8,6 +8,7 @@
 #include "base/k8s_name.h"
 
 struct config_webhook;
+struct control_api;
 struct http_ticket;
 struct http_tls;
 struct kube_client;
@@ -23,7 +24,8 @@ struct daemon_control_webhook_options {
 	struct loop *loop;
 	struct kube_client *kube;
 	struct http_tls *tls; /* gets the certificate, if certificates has a name */
-	const struct config_webhook *config; /* outlives it */
+	const struct config_webhook *config; /* outlives it, as api does */
+	struct control_api *api; /* knows the associations */
 	struct daemon_secret certificates; /* the control plane's; none: it does not make its own */
 	const char *server_name; /* NULL: podcred-control.NAMESPACE.svc */
 	struct daemon_secret
@@ -42,7 +44,7 @@ void daemon_control_webhook_free(struct daemon_control_webhook *webhook);
 bool daemon_control_webhook_handle(struct daemon_control_webhook *webhook,
 				   struct http_ticket *ticket);
 
-/* Whether it has a certificate, and knows the associations. If not, *ret_why is a line for people. */
+/* Whether it has a certificate, if it makes its own. If not, *ret_why is a line for people. */
 bool daemon_control_webhook_is_ready(struct daemon_control_webhook *webhook, const char **ret_why);
 
 /* In the format of Prometheus. */
