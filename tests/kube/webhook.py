@@ -221,11 +221,11 @@ def some_pod(dice, number):
         return dice.choice(values)
 
     def some_env():
-        return {"name": some("AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", URI["name"], FILE["name"], "AWS_REGION", "X", "", "1="),
-                some("value", "value", "valueFrom"): some("", "x", URI["value"], {"fieldRef": {"fieldPath": "metadata.name"}}, None)}
+        return {"name": some("AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", URI["name"], FILE["name"], "AWS_REGION", "X"),
+                "value": some("", "x", URI["value"])}
 
     def some_mount():
-        return {"name": some("v", "eks-pod-identity-token", "none"), "mountPath": some("/v", FOLDER, FOLDER + "/", "")}
+        return {"name": "v", "mountPath": some("/v", FOLDER, FOLDER + "/", "/w")}
 
     def some_container(name):
         c = {"name": name, "image": "pause"}
@@ -233,21 +233,24 @@ def some_pod(dice, number):
             c["env"] = some(None, [], [some_env() for _ in range(dice.randrange(4))])
         if dice.random() < .6:
             c["volumeMounts"] = some(None, [], [some_mount() for _ in range(dice.randrange(3))])
+        if dice.random() < .1:
+            c["env"] = [{"name": some("", "1=", "X"), "valueFrom": some(None, {}, {"fieldRef": {"fieldPath": "metadata.name"}})}]
         if dice.random() < .05:
-            c["unknown"] = {"field": [1]}
+            c["volumeMounts"] = [{"name": "none", "mountPath": ""}]
         return c
 
-    obj = pod(f"odd-{number}", containers=[some_container(some("a", "b", "a b", "")) for _ in range(dice.randrange(4))])
+    obj = pod(f"odd-{number}", containers=[some_container(n) for n in some(["a"], ["a", "b"], ["b", "a", "c"], ["a"], ["a", "a"], [""], [])])
     spec = obj["spec"]
     if dice.random() < .4:
         spec["initContainers"] = some(None, [some_container("i")])
-    if dice.random() < .6:
-        spec["volumes"] = some(None, [], [{"name": "v", "emptyDir": {}}], [{"name": "eks-pod-identity-token", "emptyDir": {}}],
+    spec["volumes"] = [{"name": "v", "emptyDir": {}}]
+    if dice.random() < .3:
+        spec["volumes"] = some(None, [], [{"name": "eks-pod-identity-token", "emptyDir": {}}],
                                [{"name": "eks-pod-identity-token"}, {"name": "v", "emptyDir": {}}])
     if dice.random() < .3:
         spec["hostNetwork"] = True
     if dice.random() < .3:
-        obj["metadata"]["labels"] = some(None, {}, {"eks.amazonaws.com/pod-identity": "x"}, {"bad label": ""})
+        obj["metadata"]["labels"] = some(None, {}, {"eks.amazonaws.com/pod-identity": "x"})
     if dice.random() < .3:
         obj["metadata"]["annotations"] = some(None, {}, {"eks.amazonaws.com/token-expiration": some("", "x", "600", "-1", "99999999999999999999")},
                                               {"kubernetes.io/config.mirror": "x"}, {"eks.amazonaws.com/skip-containers": ",,a"})

@@ -128,8 +128,9 @@ static void ask(struct control_certificates *c, struct kube_object_request *requ
 static const struct project_shape data_shape[] = {
 	{.key = "ca.crt"}, {.key = "ca.key"}, {.key = "tls.crt"}, {.key = "tls.key"}, {}};
 static const struct project_shape metadata_shape[] = {{.key = "resourceVersion"}, {}};
-static const struct project_shape secret_shape[] = {
+static const struct project_shape secret_members[] = {
 	{.key = "metadata", .members = metadata_shape}, {.key = "data", .members = data_shape}, {}};
+static const struct project_shape secret_shape = {.members = secret_members};
 
 static char *member_of(const json_t *data, const char *key)
 {
@@ -210,7 +211,7 @@ static void write_step(struct control_certificates *c, enum chain_step step, tim
 		.kind = &kind_secret,
 		.name_space = c->options.name_space,
 		.name = *c->version ? c->options.secret : NULL,
-		.shape = secret_shape,
+		.shape = &secret_shape,
 		.max_body = SECRET_MAX,
 	};
 	int r = chain_do(&c->chain, step, &c->rules, now, &made);
@@ -278,7 +279,7 @@ static void look(void *arg)
 		.kind = &kind_secret,
 		.name_space = c->options.name_space,
 		.name = c->options.secret,
-		.shape = secret_shape,
+		.shape = &secret_shape,
 		.max_body = SECRET_MAX,
 	};
 
