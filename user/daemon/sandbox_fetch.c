@@ -89,7 +89,6 @@ static const struct seccomp_rule executes[] = {
 	ALWAYS(getrlimit),
 	ALWAYS(setrlimit),
 	ALWAYS(capget),
-	ALWAYS(getgroups),
 	ALWAYS(getresuid),
 	ALWAYS(getresgid),
 	ALWAYS(getrusage),

@@ -126,6 +126,7 @@ static const struct seccomp_rule common[] = {
 	ALWAYS(geteuid),
 	ALWAYS(getgid),
 	ALWAYS(getegid),
+	ALWAYS(getgroups), /* whose file the associations are */
 	ALWAYS(uname),
 	ALWAYS(sysinfo), /* qsort asks how much memory there is */
 	EQUALS(prlimit64, 0, 0),
