@@ -422,6 +422,35 @@ static void test_slow(void **state)
 	}
 }
 
+/* One address that takes all connections there are costs another one none. */
+static void test_shares(void **state)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET,
+				 .sin_port = htons(port),
+				 .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK + 1)}};
+	struct got got;
+	CURL *curl = make_client("/", "ca.pem", &got);
+	long new_ones;
+	int fds[40];
+
+	(void)state;
+	assert_int_equal(curl_easy_perform(curl), CURLE_OK);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		assert_int_equal(bind(fds[i], (struct sockaddr *)&from, sizeof(from)), 0);
+		assert_int_equal(connect(fds[i], (struct sockaddr *)&to, sizeof(to)), 0);
+	}
+	assert_int_equal(get("/", "ca.pem", &got), CURLE_OK);
+	memset(&got, 0, sizeof(got));
+	assert_int_equal(curl_easy_perform(curl), CURLE_OK);
+	curl_easy_getinfo(curl, CURLINFO_NUM_CONNECTS, &new_ones);
+	assert_int_equal(new_ones, 0);
+	curl_easy_cleanup(curl);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		close(fds[i]);
+}
+
 static int begin(void **state)
 {
 	(void)state;
@@ -446,6 +475,7 @@ int main(void)
 		TEST(test_clients),	TEST(test_as_sent),
 		TEST(test_bodies),	TEST(test_waiting),
 		TEST(test_client_goes), TEST(test_slow),
+		TEST(test_shares),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);

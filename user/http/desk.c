@@ -10,6 +10,7 @@
 #include <strings.h>
 #include <sys/eventfd.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/addr.h"
@@ -354,13 +355,30 @@ static void on_turn(void *arg, unsigned ready)
 	turn(arg);
 }
 
+/* Each address has its own, so that no single client takes the connections of the others. */
+static uint64_t share_of(void *ctx, int fd)
+{
+	struct sockaddr_storage sa = {};
+	socklen_t len = sizeof(sa);
+	uint64_t share = 14695981039346656037U;
+	struct net_addr addr;
+
+	(void)ctx;
+	if (getpeername(fd, (struct sockaddr *)&sa, &len) < 0 ||
+	    net_addr_from_sockaddr((struct sockaddr *)&sa, &addr) < 0)
+		return HTTP_SHARE_UNKNOWN;
+	for (size_t i = 0; i < sizeof(addr.ip); i++) /* FNV-1a */
+		share = (share ^ addr.ip[i]) * 1099511628211U;
+	return http_share_is_known(share) ? share : 1;
+}
+
 static int start_server(struct http_desk *desk, struct pc_err *err)
 {
 	struct http_options o = desk->options.server;
 
 	o.ctx = desk;
 	o.handle = on_request;
-	o.share = NULL;
+	o.share = share_of;
 	o.refused = NULL;
 	o.poll = NULL;
 	o.tick = NULL;

@@ -45,7 +45,8 @@ const char *http_ask_get(const struct http_ask *ask, const char *name, size_t *r
 
 struct http_desk_options {
 	struct loop *loop;
-	/* handle, ctx, poll, tick, refused and share are not used; body_max may be 0. */
+	/* handle, ctx, poll, tick, refused and share are not used; body_max may be 0. Each client address has a share of
+	 * the connections of its own. */
 	struct http_options server;
 	unsigned waiting_max; /* requests that are not answered yet; one more gets 503. Not 0 */
 	unsigned deadline_ms; /* for the answer; then it is 503. Not 0 */
