@@ -184,7 +184,8 @@ static bool finish_server(X509 *x, X509 *issuer, EVP_PKEY *issuer_key, const cha
 	       add(x, &ctx, NID_ext_key_usage, "serverAuth") &&
 	       add(x, &ctx, NID_subject_alt_name, names) &&
 	       add(x, &ctx, NID_subject_key_identifier, "hash") &&
-	       add(x, &ctx, NID_authority_key_identifier, "keyid:always") &&
+	       (!X509_get0_subject_key_id(issuer) ||
+		add(x, &ctx, NID_authority_key_identifier, "keyid")) &&
 	       X509_sign(x, issuer_key, EVP_sha256()) > 0;
 }
 
