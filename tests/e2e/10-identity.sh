@@ -93,10 +93,11 @@ run_listings() {
   check 'targets: the credential services are redirected' listing_has targets \
     'map(select(.action == "redirect") | "\(.address):\(.port)/\(.protocol)") | sort ==
     ["169.254.169.254:80/tcp", "169.254.170.23:80/tcp", "169.254.170.2:80/tcp",
-     "fd00:ec2::23:80/tcp", "fd00:ec2::254:80/tcp"]'
+     "169.254.170.83:80/tcp", "fd00:ec2::23:80/tcp", "fd00:ec2::254:80/tcp", "fd70:6f64:6372::83:80/tcp"]'
   check 'targets: everything else on those addresses is denied' listing_has targets \
     'map(select(.action == "deny" and (has("port") | not)).address) | sort ==
-    ["169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2::23", "fd00:ec2::254"]'
+    ["169.254.169.254", "169.254.170.2", "169.254.170.23", "169.254.170.83",
+     "fd00:ec2::23", "fd00:ec2::254", "fd70:6f64:6372::83"]'
   check "targets: the agent's own address is stamped" listing_has targets \
     "map(select(.action == \"stamp\") | \"\(.address):\(.port)\") | sort ==
     [\"$NODE_V4:$AGENT_PORT\", \"$NODE_V6:$AGENT_PORT\"]"
