@@ -64,7 +64,7 @@ lines() { grep -c -e "$1" "$ENV_TMP/serve.log"; }
 env_up
 SOCKET=$ENV_TMP/fetch.sock FETCH=$ENV_TMP/fetch
 for pod in web db many mute none gone boto role wait static; do pod_add $pod burstable; done
-POD_ACCOUNT[static]= POD_META[static]="\"annotations\":{\"kubernetes.io/config.mirror\":\"${POD_UID[static]}\"}"
+POD_ACCOUNT[static]='' POD_META[static]="\"annotations\":{\"kubernetes.io/config.mirror\":\"${POD_UID[static]}\"}"
 env_load >/dev/null || env_fail 'load failed'
 env_resolve --fetch-socket "$SOCKET"
 chmod 711 "$ENV_TMP"
