@@ -120,10 +120,10 @@ static char *sign(const char *patch)
 	return token;
 }
 
-/* Overwritten by the next call. */
+/* Overwritten by the next call of this thread. */
 static const struct agent_token *sent_to(enum upstream_purpose purpose, const char *text)
 {
-	static struct agent_token token;
+	static _Thread_local struct agent_token token;
 
 	token = (struct agent_token){purpose, text, text ? strlen(text) : 0};
 	return &token;
