@@ -13,6 +13,7 @@ import sys
 import urllib.parse
 
 OVERLAP = 8192  # of pieces of memory: no secret is longer, in whatever spelling
+LARGEST = 1 << 40  # bytes of a mapping: a larger one is the shadow of ASan, which has nothing of what it shadows
 SHORTEST = 16  # nothing shorter is a secret; a prefix of this length gives one away
 
 
@@ -31,6 +32,8 @@ def memory(pid):
             if "r" not in words[1] or line.rstrip().endswith(("[vvar]", "[vsyscall]", "[vvar_vclock]")):
                 continue
             start, end = (int(part, 16) for part in words[0].split("-"))
+            if end - start > LARGEST:
+                continue
             yield from pieces(mem, start, end)
 
 
