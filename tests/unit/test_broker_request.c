@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* MODULES: broker crypto yaml base */
+/* MODULES: broker credentials crypto yaml base */
 /* LIBS: -lyaml -lcrypto */
 #include <errno.h>
 #include <setjmp.h>
@@ -12,8 +12,8 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
-#include "broker/identifier.h"
 #include "broker/request.h"
+#include "credentials/association_id.h"
 
 #define UID "01234567-89ab-cdef-0123-456789abcdef"
 
@@ -185,24 +185,24 @@ static void test_sts(void **state)
 
 static void test_identifiers(void **state)
 {
-	char a[BROKER_IDENTIFIER_SIZE], b[BROKER_IDENTIFIER_SIZE], arn[256];
+	char a[CRED_ASSOCIATION_ID_SIZE], b[CRED_ASSOCIATION_ID_SIZE], arn[256];
 
 	(void)state;
-	broker_identifier(UID, a);
+	(void)cred_association_id(UID, a);
 	assert_int_equal(strlen(a), 19);
 	assert_int_equal(strncmp(a, "a-", 2), 0);
 	assert_int_equal(strspn(a + 2, "0123456789abcdefghijklmnopqrstuvwxyz"), 17);
-	broker_identifier("another", b);
+	(void)cred_association_id("another", b);
 	assert_string_not_equal(a, b);
-	broker_identifier("", b);
+	(void)cred_association_id("", b);
 	assert_string_equal(b, "a-00000000000000000");
-	broker_identifier_arn("arn:aws:eks:eu-west-1:111122223333:cluster/demo", a, arn,
-			      sizeof(arn));
+	cred_association_arn("arn:aws:eks:eu-west-1:111122223333:cluster/demo", a, arn,
+			     sizeof(arn));
 	assert_int_equal(
 		strncmp(arn, "arn:aws:eks:eu-west-1:111122223333:podidentityassociation/demo/a-",
 			64),
 		0);
-	broker_identifier_arn("", a, arn, sizeof(arn));
+	cred_association_arn("", a, arn, sizeof(arn));
 	assert_string_equal(arn, "");
 }
 

@@ -195,12 +195,12 @@ static void test_id(void **state)
 	char a[EKS_ID_SIZE], b[EKS_ID_SIZE];
 
 	(void)state;
-	assert_int_equal(eks_id_of("5f1b0c1e-6d3a-4f0e-8d61-0a4b2d7e9c11", a), 0);
-	assert_int_equal(eks_id_of("5f1b0c1e-6d3a-4f0e-8d61-0a4b2d7e9c12", b), 0);
+	assert_int_equal(cred_association_id("5f1b0c1e-6d3a-4f0e-8d61-0a4b2d7e9c11", a), 0);
+	assert_int_equal(cred_association_id("5f1b0c1e-6d3a-4f0e-8d61-0a4b2d7e9c12", b), 0);
 	assert_int_equal(strlen(a), EKS_ID_SIZE - 1);
 	assert_memory_equal(a, "a-", 2);
 	assert_string_not_equal(a, b);
-	assert_int_equal(eks_id_of("5f1b0c1e-6d3a-4f0e-8d61-0a4b2d7e9c11", b), 0);
+	assert_int_equal(cred_association_id("5f1b0c1e-6d3a-4f0e-8d61-0a4b2d7e9c11", b), 0);
 	assert_string_equal(a, b);
 }
 

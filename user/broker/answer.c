@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "broker/identifier.h"
+#include "credentials/association_id.h"
 #include "fetch/fetch.h"
 #include "kube/cluster_pods.h"
 
@@ -21,10 +21,11 @@ static void begin(struct text *t, const char *name)
 /* Made of the object's uid, which both replicas and the control plane know. */
 static void add_association(struct text *t, const char *uid, const char *cluster_arn)
 {
-	char id[BROKER_IDENTIFIER_SIZE], arn[512];
+	char id[CRED_ASSOCIATION_ID_SIZE], arn[512];
 
-	broker_identifier(uid, id);
-	broker_identifier_arn(cluster_arn, id, arn, sizeof(arn));
+	if (cred_association_id(uid, id) < 0)
+		(void)cred_association_id("", id);
+	cred_association_arn(cluster_arn, id, arn, sizeof(arn));
 	begin(t, "podIdentityAssociation");
 	text_add_member(t, "associationArn", arn);
 	text_add_member(t, "associationId", id);

@@ -75,7 +75,7 @@ json_t *pia_show(const struct pia *pia, const json_t *object, bool summary)
 	snprintf(o.name_space, sizeof(o.name_space), "%s", metadata(object, "namespace"));
 	snprintf(o.name, sizeof(o.name), "%s", metadata(object, "name"));
 	if (*metadata(object, "uid"))
-		eks_id_of(metadata(object, "uid"), o.id);
+		cred_association_id(metadata(object, "uid"), o.id);
 	shown = summary ? eks_summary(&pia->cluster, &o) : eks_association(&pia->cluster, &o);
 	if (!pia->cluster.arn || !o.id[0])
 		json_object_del(shown, "associationArn");

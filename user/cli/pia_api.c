@@ -69,7 +69,7 @@ static int find_id(struct session *s, struct pc_err *err)
 	if (r < 0)
 		return r;
 	json_array_foreach (json_object_get(s->answer.object, "items"), i, item)
-		if (eks_id_of(metadata(item, "uid"), id) == 0 && !strcmp(id, s->pia->id))
+		if (cred_association_id(metadata(item, "uid"), id) == 0 && !strcmp(id, s->pia->id))
 			found = item;
 	if (!found)
 		return pc_err_set(err, -ENOENT,

@@ -8,6 +8,8 @@
 #include <jansson.h>
 #include <stddef.h>
 
+#include "credentials/association_id.h"
+
 enum eks_op {
 	EKS_CREATE,
 	EKS_LIST,
@@ -25,7 +27,7 @@ enum eks_op {
 const char *eks_op_name(enum eks_op op);
 
 #define EKS_CLUSTER_SIZE  101
-#define EKS_ID_SIZE	  20 /* a- and 17 digits or letters */
+#define EKS_ID_SIZE	  CRED_ASSOCIATION_ID_SIZE
 #define EKS_NAME_SIZE	  254
 #define EKS_LIST_MAX	  100 /* of one page */
 #define EKS_TAGS_MAX	  50

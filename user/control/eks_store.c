@@ -11,7 +11,7 @@
 #include "base/err.h"
 #include "base/k8s_name.h"
 #include "base/parse.h"
-#include "crypto/hash.h"
+#include "credentials/association_id.h"
 #include "kube/associations.h"
 #include "kube/client.h"
 
@@ -74,31 +74,6 @@ static const struct project_shape list_members[] = {
 const struct project_shape eks_shape = {.members = members};
 const struct project_shape eks_list_shape = {.members = list_members};
 
-int eks_id_of(const char *uid, char ret[EKS_ID_SIZE])
-{
-	static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
-	uint8_t hash[CRYPTO_SHA256_SIZE];
-	int r = crypto_sha256(uid, strlen(uid), hash);
-
-	if (r < 0)
-		return r;
-	strcpy(ret, "a-");
-	/* the hash as a number in base 36, its last digit first */
-	for (size_t i = 2; i < EKS_ID_SIZE - 1; i++) {
-		unsigned rest = 0;
-
-		for (size_t j = 0; j < sizeof(hash); j++) {
-			unsigned value = rest * 256 + hash[j];
-
-			hash[j] = (uint8_t)(value / 36);
-			rest = value % 36;
-		}
-		ret[i] = digits[rest];
-	}
-	ret[EKS_ID_SIZE - 1] = '\0';
-	return 0;
-}
-
 /* ---- the trees ---- */
 
 static void free_object(struct eks_object *o)
@@ -122,7 +97,7 @@ static struct eks_object *make_object(const struct kube_object_id *id)
 	if (!o)
 		return NULL;
 	o->by_id = calloc(1, sizeof(*o->by_id));
-	if (!o->by_id || eks_id_of(id->uid, o->id) < 0) {
+	if (!o->by_id || cred_association_id(id->uid, o->id) < 0) {
 		free_object(o);
 		return NULL;
 	}

@@ -68,6 +68,3 @@ int eks_store_put(struct eks_store *store, const json_t *object);
 
 /* It was deleted; what comes of it later is late. */
 void eks_store_drop(struct eks_store *store, const char *uid);
-
-/* a- and 17 digits and letters that follow from the uid of an object. 0, or -EIO. */
-int eks_id_of(const char *uid, char ret[EKS_ID_SIZE]);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "broker/identifier.h"
+#include "credentials/association_id.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -25,26 +25,27 @@ static unsigned divide(uint8_t *number, size_t len)
 	return rest;
 }
 
-void broker_identifier(const char *uid, char ret[BROKER_IDENTIFIER_SIZE])
+int cred_association_id(const char *uid, char ret[CRED_ASSOCIATION_ID_SIZE])
 {
 	static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
 	uint8_t hash[CRYPTO_SHA256_SIZE] = {};
+	int r = *uid ? crypto_sha256(uid, strlen(uid), hash) : 0;
 
-	if (*uid && crypto_sha256(uid, strlen(uid), hash) < 0)
-		memset(hash, 0, sizeof(hash));
+	if (r < 0)
+		return r;
 	strcpy(ret, "a-");
 	for (size_t i = 0; i < DIGITS; i++)
 		ret[2 + i] = digits[divide(hash, sizeof(hash))];
 	ret[2 + DIGITS] = '\0';
+	return 0;
 }
 
-void broker_identifier_arn(const char *cluster_arn, const char *identifier, char *ret, size_t size)
+void cred_association_arn(const char *cluster_arn, const char *id, char *ret, size_t size)
 {
 	const char *cluster = cluster_arn ? strstr(cluster_arn, CLUSTER) : NULL;
 
 	ret[0] = '\0';
 	if (cluster)
 		snprintf(ret, size, "%.*s:podidentityassociation/%s/%s",
-			 (int)(cluster - cluster_arn), cluster_arn, cluster + strlen(CLUSTER),
-			 identifier);
+			 (int)(cluster - cluster_arn), cluster_arn, cluster + strlen(CLUSTER), id);
 }
