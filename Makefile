@@ -117,7 +117,7 @@ cli_PREFIX         := cli_ cmd_ main migrate_ pia_
 
 http_API        := client.h desk.h form.h path.h request.h response.h server.h tls.h
 upstream_API    := upstream.h message.h
-aws_API         := arn.h client.h eks_auth.h endpoint.h error.h imds.h roles_anywhere.h sealed_keys.h sigv4.h sts.h
+aws_API         := arn.h client.h eks_auth.h endpoint.h error.h imds.h roles_anywhere.h sealed_keys.h sealed_sts.h sigv4.h sts.h
 kube_API        := access_review.h annotations.h associations.h client.h cluster_pods.h kubeconfig.h objects.h podlist.h pods.h project.h \
                    role_policies.h token_keys.h token_request.h token_review.h watch.h
 credentials_API := association_id.h associations.h choose.h credentials.h edit.h rights.h session.h store.h trust.h

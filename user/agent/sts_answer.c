@@ -29,11 +29,8 @@ static void close_tag(struct text *t, const char *tag)
 
 static void element(struct text *t, const char *tag, const char *value)
 {
-	if (!value)
-		return;
-	open_tag(t, tag, "");
-	text_add_xml(t, value);
-	close_tag(t, tag);
+	if (value)
+		text_add_xml_element(t, tag, value);
 }
 
 /* A UUID of version 4. Nobody here looks it up: SDKs show it. Random bytes that are not there yet leave zeros. */

@@ -125,6 +125,17 @@ void text_add_xml(struct text *t, const char *s)
 	}
 }
 
+void text_add_xml_element(struct text *t, const char *tag, const char *value)
+{
+	text_add(t, "<");
+	text_add(t, tag);
+	text_add(t, ">");
+	text_add_xml(t, value);
+	text_add(t, "</");
+	text_add(t, tag);
+	text_add(t, ">");
+}
+
 int text_error(const struct text *t)
 {
 	return t->error;

@@ -37,6 +37,9 @@ void text_add_string(struct text *t, const char *value);
 /* As character data of XML: escaped. What is neither printable ASCII, tab nor newline becomes a question mark. */
 void text_add_xml(struct text *t, const char *s);
 
+/* <tag>value</tag>, with value escaped in that way. */
+void text_add_xml_element(struct text *t, const char *tag, const char *value);
+
 /* 0, -ENOMEM, or -E2BIG above its bound. */
 int text_error(const struct text *t);
 

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "aws/sealed_keys.h"
+#include "aws/sealed_sts.h"
 #include "aws/sigv4.h"
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -18,9 +19,7 @@
 #define SERVICE	    "eks"
 #define FIELDS_MAX  64
 #define ACCOUNTS    "system:serviceaccounts"
-#define ANSWER_MAX  (64 << 10)
-#define NAMESPACE   "https://sts.amazonaws.com/doc/2011-06-15/"
-#define ACTION	    "AssumeRoleWithWebIdentity"
+#define ACTION	    AWS_STS_EXCHANGE
 #define TOKEN_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 
 static struct aws_sealed_scope scope_of(const struct control_api *api)
@@ -151,74 +150,31 @@ int eks_signed_caller(struct eks_call *call, time_t now, struct eks_error *error
 
 /* ---- a token for keys: answers of STS ---- */
 
-static void add(struct text *t, const char *name, const char *value)
-{
-	text_add(t, "<");
-	text_add(t, name);
-	text_add(t, ">");
-	for (; *value; value++)
-		if (*value == '<' || *value == '&' || *value == '>')
-			text_addf(t, "&#%d;", *value);
-		else
-			text_add_bytes(t, value, 1);
-	text_add(t, "</");
-	text_add(t, name);
-	text_add(t, ">");
-}
-
 static void refuse(struct eks_call *call, unsigned status, const char *code, const char *message)
 {
 	struct http_response resp = {};
 
-	http_response_begin(&resp, status, "text/xml");
-	text_add(&resp.body, "<ErrorResponse xmlns=\"" NAMESPACE "\"><Error>");
-	add(&resp.body, "Type", status < 500 ? "Sender" : "Receiver");
-	add(&resp.body, "Code", code);
-	add(&resp.body, "Message", message);
-	text_add(&resp.body, "</Error></ErrorResponse>");
+	aws_sealed_sts_refuse(&resp, status, code, message);
 	eks_call_end(call, &resp, code, message);
-}
-
-static void add_keys(struct text *t, const struct aws_sealed_keys *keys, time_t expires)
-{
-	char when[TIMESTAMP_SIZE] = "";
-
-	(void)timestamp_format(expires, when);
-	text_add(t, "<Credentials>");
-	add(t, "AccessKeyId", keys->access_key_id);
-	add(t, "SecretAccessKey", keys->secret_access_key);
-	add(t, "SessionToken", keys->session_token);
-	add(t, "Expiration", when);
-	text_add(t, "</Credentials>");
-}
-
-static void add_user(struct text *t, const struct eks_call *call, const char *name)
-{
-	char arn[512], id[300];
-
-	snprintf(arn, sizeof(arn), "arn:%s:sts::%s:assumed-role/podcred-control/%s",
-		 call->api->cluster.partition, call->api->cluster.account, name);
-	snprintf(id, sizeof(id), "AROAPODCREDCONTROL:%s", name);
-	text_add(t, "<AssumedRoleUser>");
-	add(t, "Arn", arn);
-	add(t, "AssumedRoleId", id);
-	text_add(t, "</AssumedRoleUser>");
 }
 
 static void grant(struct eks_call *call, const char *name, const struct aws_sealed_keys *keys,
 		  time_t expires)
 {
+	const struct aws_sealed_grant grant = {
+		.keys = keys,
+		.expires = expires,
+		.partition = call->api->cluster.partition,
+		.account = call->api->cluster.account,
+		.role = "podcred-control",
+		.role_id = "AROAPODCREDCONTROL",
+		.session = name,
+		.subject = call->user,
+		.audience = SIGNED_AUDIENCE,
+	};
 	struct http_response resp = {};
-	struct text *t = &resp.body;
 
-	http_response_begin(&resp, 200, "text/xml");
-	t->max = ANSWER_MAX;
-	text_add(t, "<" ACTION "Response xmlns=\"" NAMESPACE "\"><" ACTION "Result>");
-	add_keys(t, keys, expires);
-	add_user(t, call, name);
-	add(t, "SubjectFromWebIdentityToken", call->user);
-	add(t, "Audience", SIGNED_AUDIENCE);
-	text_add(t, "</" ACTION "Result></" ACTION "Response>");
+	aws_sealed_sts_grant(&resp, &grant);
 	eks_call_end(call, &resp, NULL, NULL);
 }
 

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "aws/sealed_sts.h"
+
+#include <stdio.h>
+
+#include "aws/sealed_keys.h"
+#include "base/text.h"
+#include "base/timestamp.h"
+#include "http/response.h"
+
+#define TYPE	   "text/xml"
+#define NAMESPACE  "https://sts.amazonaws.com/doc/2011-06-15/"
+#define ANSWER_MAX (64 << 10)
+
+static void add_keys(struct text *t, const struct aws_sealed_grant *grant)
+{
+	char when[TIMESTAMP_SIZE] = "";
+
+	(void)timestamp_format(grant->expires, when);
+	text_add(t, "<Credentials>");
+	text_add_xml_element(t, "AccessKeyId", grant->keys->access_key_id);
+	text_add_xml_element(t, "SecretAccessKey", grant->keys->secret_access_key);
+	text_add_xml_element(t, "SessionToken", grant->keys->session_token);
+	text_add_xml_element(t, "Expiration", when);
+	text_add(t, "</Credentials>");
+}
+
+static void add_user(struct text *t, const struct aws_sealed_grant *grant)
+{
+	char arn[512], id[300];
+
+	snprintf(arn, sizeof(arn), "arn:%s:sts::%s:assumed-role/%s/%s", grant->partition,
+		 grant->account, grant->role, grant->session);
+	snprintf(id, sizeof(id), "%s:%s", grant->role_id, grant->session);
+	text_add(t, "<AssumedRoleUser>");
+	text_add_xml_element(t, "Arn", arn);
+	text_add_xml_element(t, "AssumedRoleId", id);
+	text_add(t, "</AssumedRoleUser>");
+}
+
+void aws_sealed_sts_grant(struct http_response *resp, const struct aws_sealed_grant *grant)
+{
+	struct text *t = &resp->body;
+
+	http_response_begin(resp, 200, TYPE);
+	t->max = ANSWER_MAX;
+	text_add(t, "<" AWS_STS_EXCHANGE "Response xmlns=\"" NAMESPACE "\"><" AWS_STS_EXCHANGE
+		    "Result>");
+	add_keys(t, grant);
+	add_user(t, grant);
+	text_add_xml_element(t, "SubjectFromWebIdentityToken", grant->subject);
+	if (grant->audience)
+		text_add_xml_element(t, "Audience", grant->audience);
+	text_add(t, "</" AWS_STS_EXCHANGE "Result></" AWS_STS_EXCHANGE "Response>");
+}
+
+void aws_sealed_sts_refuse(struct http_response *resp, unsigned status, const char *code,
+			   const char *message)
+{
+	struct text *t = &resp->body;
+
+	http_response_begin(resp, status, TYPE);
+	text_add(t, "<ErrorResponse xmlns=\"" NAMESPACE "\"><Error>");
+	text_add_xml_element(t, "Type", status < 500 ? "Sender" : "Receiver");
+	text_add_xml_element(t, "Code", code);
+	text_add_xml_element(t, "Message", message);
+	text_add(t, "</Error></ErrorResponse>");
+}
