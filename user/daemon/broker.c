@@ -9,21 +9,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <unistd.h>
 
 #include "aws/sealed_keys.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/loop.h"
-#include "base/secret.h"
 #include "broker/broker.h"
 #include "daemon/broker_door.h"
-#include "daemon/landlock.h"
 #include "daemon/privileges.h"
-#include "daemon/sandbox.h"
-#include "daemon/sandbox_fetch.h"
+#include "daemon/service.h"
 #include "daemon/signals.h"
 #include "fetch/fetch.h"
 #include "fetch/trust.h"
@@ -32,7 +27,6 @@
 #include "kube/kubeconfig.h"
 #include "upstream/upstream.h"
 
-#define SEALING_MAX   4096
 #define PODS	      250000
 #define REREAD_NS     (30 * CLOCK_S)
 #define DRAIN_NS      (8 * CLOCK_S)
@@ -55,12 +49,6 @@ struct daemon_broker {
 };
 
 /* ---- what is said ---- */
-
-static void on_said(void *arg, bool bad, const char *line)
-{
-	(void)arg;
-	log_line(bad ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "%s", line);
-}
 
 static void on_tried(void *arg, const struct fetch_report *report)
 {
@@ -184,32 +172,6 @@ static int check_programs(const struct daemon_broker *d, struct pc_err *err)
 		    : 0;
 }
 
-static int drop(const struct daemon_broker *d, struct pc_err *err)
-{
-	const struct daemon_broker_options *o = d->options;
-	struct privileges_user user;
-	int r = o->user ? daemon_privileges_find_fetch_user(o->user, &user, err) : 0;
-
-	if (r == 0)
-		r = daemon_privileges_drop(o->user ? &user : NULL, 0, err);
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* again: a change of user resets it */
-	return r;
-}
-
-static void confine(void)
-{
-	int r = SANDBOX_REFUSES ? daemon_landlock_read_only(false) : 0;
-
-	if (r < 0)
-		log_debug("no Landlock: %s", strerror(-r));
-	r = daemon_sandbox_service_enter(SANDBOX_REFUSES);
-	if (r < 0)
-		log_warn("no seccomp filter: %s; the broker runs without one", strerror(-r));
-	if (geteuid() == 0)
-		log_warn("broker runs as root, though without capabilities; give it a user of its "
-			 "own with --user");
-}
-
 /* ---- the beginning ---- */
 
 static int find_api(struct daemon_broker *d, struct pc_err *err)
@@ -254,7 +216,7 @@ static int make_fetch(struct daemon_broker *d, struct pc_err *err)
 		.config = c,
 		.max_pods = PODS,
 		.events = {.arg = d,
-			   .said = on_said,
+			   .said = daemon_service_said,
 			   .tried = on_tried,
 			   .changed = ignore,
 			   .ready = ignore},
@@ -262,7 +224,7 @@ static int make_fetch(struct daemon_broker *d, struct pc_err *err)
 	const struct fetch_trust_options trust = {.loop = d->loop,
 						  .kube = d->kube,
 						  .config = c,
-						  .said = on_said,
+						  .said = daemon_service_said,
 						  .changed = take_keys,
 						  .arg = d};
 	int r = fetch_new(&options, &d->fetch, err);
@@ -273,22 +235,6 @@ static int make_fetch(struct daemon_broker *d, struct pc_err *err)
 	return r < 0 ? pc_err_set(err, r, "no memory") : 0;
 }
 
-static int read_sealing(struct daemon_broker *d, struct pc_err *err)
-{
-	const char *path = d->options->sealing;
-	_cleanup_secret_ char *text = NULL;
-	size_t len = 0;
-	int r = path ? secret_read(path, SEALING_MAX, &text, &len) : 0;
-
-	if (r < 0)
-		return pc_err_set(err, r, "cannot read %s: %s; check the path and its permissions",
-				  path, strerror(-r));
-	if (!path)
-		return 0;
-	r = aws_sealing_parse(text, len, &d->sealing, err);
-	return r < 0 ? pc_err_prefix(err, r, "%s", path) : 0;
-}
-
 static int make_broker(struct daemon_broker *d, struct pc_err *err)
 {
 	const struct broker_options options = {
@@ -297,7 +243,7 @@ static int make_broker(struct daemon_broker *d, struct pc_err *err)
 		.fetch = d->fetch,
 		.config = d->options->config,
 		.sealing = d->sealing,
-		.events = {.arg = d, .said = on_said, .answered = on_answered},
+		.events = {.arg = d, .said = daemon_service_said, .answered = on_answered},
 	};
 	int r = broker_new(&options, &d->broker);
 
@@ -317,16 +263,16 @@ static int start(struct daemon_broker *d, struct pc_err *err)
 	int r = find_api(d, err);
 
 	r = r ?: check_programs(d, err);
-	r = r ?: drop(d, err);
+	r = r ?: daemon_service_drop(d->options->user, daemon_privileges_find_fetch_user, err);
 	if (r < 0)
 		return r;
 	r = log_start(); /* its thread has no more rights than we have now */
 	if (r < 0)
 		return pc_err_set(err, r, "cannot start a thread: %s", strerror(-r));
-	confine();
+	daemon_service_confine("broker");
 	r = make_kube(d, err);
 	r = r ?: make_fetch(d, err);
-	r = r ?: read_sealing(d, err);
+	r = r ?: daemon_service_read_sealing(d->options->sealing, &d->sealing, err);
 	r = r ?: make_broker(d, err);
 	return r ?: open_door(d, err);
 }

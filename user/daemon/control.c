@@ -8,8 +8,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <unistd.h>
 
 #include "aws/sealed_keys.h"
 #include "base/cleanup.h"
@@ -18,10 +16,8 @@
 #include "base/loop.h"
 #include "base/secret.h"
 #include "control/api.h"
-#include "daemon/landlock.h"
 #include "daemon/privileges.h"
-#include "daemon/sandbox.h"
-#include "daemon/sandbox_fetch.h"
+#include "daemon/service.h"
 #include "daemon/signals.h"
 #include "http/client.h"
 #include "http/desk.h"
@@ -30,7 +26,6 @@
 #include "kube/kubeconfig.h"
 
 #define PEM_MAX	     (256 * 1024)
-#define SEALING_MAX  4096
 #define REQUEST_MS   10000
 #define DEADLINE_MS  25000
 #define WAITING_MAX  256
@@ -55,12 +50,6 @@ struct daemon_control {
 };
 
 /* ---- what is said ---- */
-
-static void on_said(void *arg, bool bad, const char *line)
-{
-	(void)arg;
-	log_line(bad ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "%s", line);
-}
 
 /* Who has changed what, and who was refused. */
 static void on_audited(void *arg, const struct control_audit *a)
@@ -101,22 +90,12 @@ static int read_pair(struct daemon_control *d, struct pc_err *err)
 
 static int read_sealing(struct daemon_control *d, struct pc_err *err)
 {
-	const char *path = d->options->sealing_keys;
-	_cleanup_secret_ char *text = NULL;
 	struct aws_sealing *sealing;
-	size_t len = 0;
-	int r = path ? secret_read(path, SEALING_MAX, &text, &len) : 0;
+	int r = daemon_service_read_sealing(d->options->sealing_keys, &sealing, err);
 
-	if (!path)
-		return 0;
-	if (r < 0)
-		return pc_err_set(err, r, "%s: %s; check the path and its permissions", path,
-				  strerror(-r));
-	r = aws_sealing_parse(text, len, &sealing, err);
-	if (r < 0)
-		return pc_err_prefix(err, r, "%s", path);
-	control_api_seal(d->api, sealing);
-	return 0;
+	if (sealing)
+		control_api_seal(d->api, sealing);
+	return r;
 }
 
 static void on_reload(void *arg, int sig)
@@ -275,32 +254,6 @@ static int find_kube(struct daemon_control *d, struct pc_err *err)
 	return 0;
 }
 
-static int drop(const struct daemon_control *d, struct pc_err *err)
-{
-	const char *name = d->options->user;
-	struct privileges_user user;
-	int r = name ? daemon_privileges_find_user(name, &user, err) : 0;
-
-	if (r == 0)
-		r = daemon_privileges_drop(name ? &user : NULL, 0, err);
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* again: a change of user resets it */
-	return r;
-}
-
-static void confine(void)
-{
-	int r = SANDBOX_REFUSES ? daemon_landlock_read_only(false) : 0;
-
-	if (r < 0)
-		log_debug("no Landlock: %s", strerror(-r));
-	r = daemon_sandbox_service_enter(SANDBOX_REFUSES);
-	if (r < 0)
-		log_warn("no seccomp filter: %s; it runs without one", strerror(-r));
-	if (geteuid() == 0)
-		log_warn("control runs as root, though without capabilities; give it a user of its "
-			 "own with --user");
-}
-
 static int make_api(struct daemon_control *d, struct pc_err *err)
 {
 	const struct config_credentials *c = &d->options->config->credentials;
@@ -310,7 +263,7 @@ static int make_api(struct daemon_control *d, struct pc_err *err)
 		.tls = d->tls,
 		.cluster_name = c->cluster_name,
 		.cluster_arn = c->cluster_arn,
-		.said = on_said,
+		.said = daemon_service_said,
 		.audited = on_audited,
 		.arg = d,
 	};
@@ -348,13 +301,13 @@ static int start(struct daemon_control *d, struct pc_err *err)
 {
 	int r = find_kube(d, err);
 
-	r = r ?: drop(d, err);
+	r = r ?: daemon_service_drop(d->options->user, daemon_privileges_find_user, err);
 	if (r < 0)
 		return r;
 	r = log_start(); /* its thread has no more rights than we have now */
 	if (r < 0)
 		return pc_err_set(err, r, "cannot start a thread: %s", strerror(-r));
-	confine();
+	daemon_service_confine("control");
 	r = make_clients(d, err);
 	r = r ?: read_pair(d, err);
 	r = r ?: make_api(d, err);

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -23,6 +22,7 @@
 #include "daemon/privileges.h"
 #include "daemon/sandbox.h"
 #include "daemon/sandbox_fetch.h"
+#include "daemon/service.h"
 #include "daemon/signals.h"
 #include "daemon/supervised.h"
 #include "fetch/fetch.h"
@@ -56,12 +56,6 @@ struct daemon_fetch {
 };
 
 /* ---- what is said ---- */
-
-static void on_said(void *arg, bool bad, const char *line)
-{
-	(void)arg;
-	log_line(bad ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "%s", line);
-}
 
 /* One line for each attempt: who audits AWS's own log finds the other half here. */
 static void on_tried(void *arg, const struct fetch_report *report)
@@ -350,18 +344,6 @@ static bool runs_programs(const struct daemon_fetch *d)
 	return runs;
 }
 
-static int drop(const struct daemon_fetch *d, struct pc_err *err)
-{
-	const struct daemon_fetch_options *o = d->options;
-	struct privileges_user user;
-	int r = o->user ? daemon_privileges_find_fetch_user(o->user, &user, err) : 0;
-
-	if (r == 0)
-		r = daemon_privileges_drop(o->user ? &user : NULL, 0, err);
-	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* again: a change of user resets it */
-	return r;
-}
-
 static void confine(const struct daemon_fetch *d)
 {
 	bool runs = runs_programs(d);
@@ -452,7 +434,7 @@ static int make_fetch(struct daemon_fetch *d, struct pc_err *err)
 		.associations = d->associations,
 		.node_name = d->options->node ?: getenv("NODE_NAME"),
 		.events = {.arg = d,
-			   .said = on_said,
+			   .said = daemon_service_said,
 			   .tried = on_tried,
 			   .changed = on_changed,
 			   .ready = on_ready},
@@ -460,7 +442,7 @@ static int make_fetch(struct daemon_fetch *d, struct pc_err *err)
 	const struct fetch_trust_options trust = {.loop = d->loop,
 						  .kube = d->kube,
 						  .config = c,
-						  .said = on_said,
+						  .said = daemon_service_said,
 						  .changed = on_trust_changed,
 						  .arg = d};
 	int r = fetch_new(&options, &d->fetch, err);
@@ -495,7 +477,7 @@ static int start(struct daemon_fetch *d, struct pc_err *err)
 
 	r = r ?: find_api(d, err);
 	r = r ?: open_associations(d, err);
-	r = r ?: drop(d, err);
+	r = r ?: daemon_service_drop(d->options->user, daemon_privileges_find_fetch_user, err);
 	if (r < 0)
 		return r;
 	r = log_start(); /* its thread has no more rights than we have now */
