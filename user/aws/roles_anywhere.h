@@ -5,7 +5,7 @@
 #include "aws/client.h"
 
 struct aws_roles_anywhere {
-	const char *certificate; /* PEM, with those that vouch for it behind it */
+	const char *certificate; /* PEM, followed by its chain */
 	const char *key; /* for it; PEM, RSA or EC */
 	const char *trust_anchor_arn, *profile_arn, *role_arn;
 	const char *session_name; /* NULL: the serial number, as the profile may not take one */

@@ -103,7 +103,7 @@ int cmd_broker(const struct cli_command *self, int argc, char **argv)
 		{"health", "ADDRESS:PORT",
 		 "where probes and metrics are answered, without TLS (default: " DEFAULT_HEALTH ")",
 		 &health, NULL, NULL},
-		{"certificate", "FILE", "of the server, with those that vouch for it (PEM)",
+		{"certificate", "FILE", "the server's certificate, with its chain (PEM)",
 		 &broker.certificate, NULL, NULL},
 		{"key", "FILE", "its private key (PEM)", &broker.key, NULL, NULL},
 		{"sealing-keys", "FILE", "master keys for agents that sign, as that of EKS",

@@ -9,7 +9,7 @@
 struct crypto_certificate;
 struct crypto_key;
 
-/* PEM: the first certificate, and behind it those that vouch for it. -EINVAL, -ENOMEM. */
+/* PEM: the certificate, followed by its chain. -EINVAL, -ENOMEM. */
 int crypto_certificate_parse(const char *pem, struct crypto_certificate **ret);
 
 /* Returns NULL; NULL is fine. */

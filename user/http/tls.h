@@ -20,7 +20,7 @@ static inline void http_tls_freep(struct http_tls **tls)
 	http_tls_free(*tls);
 }
 
-/* The certificate, with those that vouch for it behind it, and its key; PEM. -EINVAL: not that, or no pair;
+/* The certificate, followed by its chain, and its key; PEM. -EINVAL: not that, or no pair;
  * then what was there stays. -ENOMEM. */
 int http_tls_set_pair(struct http_tls *tls, const char *certificate, const char *key,
 		      struct pc_err *err);
