@@ -19,16 +19,6 @@ static bool is_loopback(const struct net_addr *addr)
 	return net_addr_is_v4(addr->ip) ? addr->ip[12] == 127 : !memcmp(addr->ip, v6, sizeof(v6));
 }
 
-static int read_address(const char *option, const char *text, struct net_addr *ret,
-			struct pc_err *err)
-{
-	if (net_addr_parse(text, ret) == 0 && ret->port)
-		return 0;
-	return pc_err_set(err, -EINVAL,
-			  "--%s \"%.64s\" is not ADDRESS:PORT; write 0.0.0.0:8443 or [::]:8443",
-			  option, text);
-}
-
 static int check_tls(const struct daemon_broker_options *broker, bool insecure, struct pc_err *err)
 {
 	if (!broker->certificate != !broker->key)
@@ -77,13 +67,13 @@ static int take_addresses(const struct cli_values *texts, const char *health,
 			  struct net_addr listen[CLI_MAX_VALUES],
 			  struct daemon_broker_options *broker, struct pc_err *err)
 {
-	int r = read_address("health", health ?: DEFAULT_HEALTH, &broker->health, err);
+	int r = cli_read_address("health", health ?: DEFAULT_HEALTH, &broker->health, err);
 
 	broker->listen = listen;
 	broker->n_listen = texts->n ?: 1;
 	for (size_t i = 0; r == 0 && i < broker->n_listen; i++)
-		r = read_address("listen", texts->n ? texts->v[i] : DEFAULT_LISTEN, &listen[i],
-				 err);
+		r = cli_read_address("listen", texts->n ? texts->v[i] : DEFAULT_LISTEN, &listen[i],
+				     err);
 	return r;
 }
 

@@ -10,16 +10,6 @@
 #define LISTEN "0.0.0.0:8443"
 #define HEALTH "0.0.0.0:8080"
 
-static int parse_address(const char *option, const char *text, struct net_addr *ret,
-			 struct pc_err *err)
-{
-	if (net_addr_parse(text, ret) < 0 || !ret->port)
-		return pc_err_set(err, -EINVAL,
-				  "--%s: '%s' is not ADDRESS:PORT; write it like " LISTEN, option,
-				  text);
-	return 0;
-}
-
 static int check(const struct daemon_control_options *o, struct pc_err *err)
 {
 	const struct config_credentials *c = &o->config->credentials;
@@ -99,9 +89,9 @@ int cmd_control(const struct cli_command *self, int argc, char **argv)
 	if (r == 0)
 		r = check(&control, &err);
 	if (r == 0)
-		r = parse_address("listen", listen ?: LISTEN, &control.listen, &err);
+		r = cli_read_address("listen", listen ?: LISTEN, &control.listen, &err);
 	if (r == 0)
-		r = parse_address("health", health ?: HEALTH, &control.health, &err);
+		r = cli_read_address("health", health ?: HEALTH, &control.health, &err);
 	if (r == 0)
 		r = daemon_control(&control, &err);
 	return r < 0 ? cli_fail(false, r, &err) : r;

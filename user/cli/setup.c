@@ -15,6 +15,15 @@ void cli_setup_log(const struct cli_setup *setup)
 		  setup->log_json);
 }
 
+int cli_read_address(const char *option, const char *text, struct net_addr *ret, struct pc_err *err)
+{
+	if (net_addr_parse(text, ret) == 0 && ret->port)
+		return 0;
+	return pc_err_set(err, -EINVAL,
+			  "--%s \"%.64s\" is not ADDRESS:PORT; write 0.0.0.0:8443 or [::]:8443",
+			  option, text);
+}
+
 int cli_setup_finish(struct cli_setup *setup, struct pc_err *err)
 {
 	int r = 0;

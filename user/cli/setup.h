@@ -76,4 +76,8 @@ struct cli_setup {
 /* Read the configuration, lay the options over it, set up the log. -errno. */
 int cli_setup_finish(struct cli_setup *setup, struct pc_err *err);
 
+/* The value of an option that is an address to listen on. -EINVAL. */
+int cli_read_address(const char *option, const char *text, struct net_addr *ret,
+		     struct pc_err *err);
+
 void cli_setup_log(const struct cli_setup *setup);
