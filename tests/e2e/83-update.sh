@@ -124,7 +124,8 @@ keep_asking
 find "${POD_CGROUP[agent3]}" -depth -type d -exec rmdir {} +
 keep_asking
 check 'the new pod goes before its agent has come: the old one is the agent again' wait_for 10 is_complete
-check_not 'there is no agent before it' test -e "$PIN_DIR/links/podcred_claim_before"
+is_alone() { ! test -e "$PIN_DIR/links/podcred_claim_before"; }
+check 'there is no agent before it' wait_for 10 is_alone # its pin goes after that
 ask_slowly
 agent_up agent4
 keep_asking
