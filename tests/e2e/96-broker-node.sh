@@ -19,7 +19,7 @@ set -u
 ROLE=arn:aws:iam::111122223333:role
 POD_IDENTITY=http://169.254.170.23/v1/credentials
 
-config() {
+config() { # [LINE...]: more of the section credentials
   cat <<YAML
 agent: ["$NODE_V4:$AGENT_PORT", "[$NODE_V6]:$AGENT_PORT"]
 credentials:
@@ -27,6 +27,7 @@ credentials:
   cluster: {name: demo}
   broker: {url: "$BROKER_URL", caBundle: "$ENV_TMP/certs/ca.pem", tokenFile: "$ENV_TMP/token"}
 YAML
+  [ $# -eq 0 ] || printf '  %s\n' "$@"
 }
 
 # both NAME [ACCOUNT]: a real pod here, which the API knows as well
@@ -102,6 +103,26 @@ check 'without the own token nobody is asked' wait_for 10 status_is 503 other
 check 'and the log says which file is missing' grep -q "podcred's own token for the broker, $ENV_TMP/token" "$ENV_TMP/fetch.log"
 own_token
 check 'which is read anew for each question' wait_for 40 status_is 200 other
+
+# ---- a node that follows the objects itself: their end is the end of what came of them ----
+fetch_stop
+config 'objects: true' >"$ENV_TMP/config.yaml"
+fetch_start --kubeconfig "$KUBE/kubeconfig" --node n1
+object live "$ROLE/live"
+both live
+check 'by an object that the node follows, too' wait_for 15 status_is 200 live
+kill -STOP "$BROKER_PID"
+api '{"delete": ["podidentityassociations", "shop", "live"]}'
+check 'an object that is deleted ends what it gave, and the broker need not be asked' wait_for 15 answers 404/NoCredentialsAssociated live
+kill -CONT "$BROKER_PID"
+object live "$ROLE/next"
+role_is() { [ "$(role_of "$(key "$2")")" = "$1" ]; }
+check 'one that is made gives at once' wait_for 15 role_is "$ROLE/next" live
+object live "$ROLE/last"
+check 'and one that changes, what it says now' wait_for 15 role_is "$ROLE/last" live
+both nobody
+same 'nothing is associated' 404/NoCredentialsAssociated "$(status nobody)/$(key nobody)"
+same 'which the broker was not asked' 0 "$(brokered 'map(select(.pod == "nobody")) | length')"
 check_not 'no secret is in a log' grep -qF -e "$token" -e "$(cat "$ENV_TMP/token")" -e "$(ask web | head -n 1 | jq -r .SecretAccessKey)" \
   "$ENV_TMP"/{serve,fetch,broker}.log
 tap_done

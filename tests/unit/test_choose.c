@@ -218,6 +218,41 @@ static void test_eks(void **state)
 	cred_choice_done(&choice);
 }
 
+/* A node that follows objects, and asks the broker, which has the last word. */
+static void test_broker(void **state)
+{
+	const struct cred_rules rules = {.default_source = CRED_SOURCE_BROKER, .objects = true},
+				alone = {.default_source = CRED_SOURCE_BROKER};
+	struct cred_facts f = facts(NULL);
+	struct cred_choice choice;
+
+	(void)state;
+	/* what is gone is not asked for */
+	assert_int_equal(choose(&rules, &f, &choice), 0);
+	assert_null(choice.association);
+	assert_non_null(strstr(choice.why, "no role is associated"));
+	f.object = &object;
+	assert_int_equal(choose(&rules, &f, &choice), 0);
+	assert_ptr_equal(choice.association, &object);
+	f.object_right = CRED_RIGHT_REFUSED;
+	assert_int_equal(choose(&rules, &f, &choice), 0);
+	assert_true(choice.not_allowed);
+	/* what is not known here the broker may know */
+	f.object_right = CRED_RIGHT_UNKNOWN;
+	assert_int_equal(choose(&rules, &f, &choice), 0);
+	assert_ptr_equal(choice.association, &object);
+	f.object = NULL;
+	f.object_known = CRED_NOT_KNOWN;
+	assert_int_equal(choose(&rules, &f, &choice), 0);
+	assert_int_equal(choice.association->source, CRED_SOURCE_BROKER);
+	cred_choice_done(&choice);
+	/* without objects it always is */
+	f.object_known = CRED_KNOWN;
+	assert_int_equal(choose(&alone, &f, &choice), 0);
+	assert_int_equal(choice.association->source, CRED_SOURCE_BROKER);
+	cred_choice_done(&choice);
+}
+
 #define EXPECT(rules, text, ...)                                                                   \
 	do {                                                                                       \
 		const struct cred_annotations v = {__VA_ARGS__};                                   \
@@ -332,6 +367,7 @@ int main(void)
 		cmocka_unit_test(test_invalid_object),
 		cmocka_unit_test(test_right),
 		cmocka_unit_test(test_eks),
+		cmocka_unit_test(test_broker),
 		cmocka_unit_test(test_irsa),
 		cmocka_unit_test(test_kube2iam),
 		cmocka_unit_test(test_default_role),

@@ -155,9 +155,9 @@ static const struct {
 	{"  source: broker\n  cluster: {name: demo}\n", "needs to know where it is"},
 	{"  source: broker\n  cluster: {name: demo}\n  broker: {url: 'http://broker:8443'}\n",
 	 "is not https"},
-	{"  source: broker\n  cluster: {name: demo}\n  broker: {url: 'https://b'}\n  objects: "
-	 "true\n",
-	 "it is the broker that reads objects"},
+	{"  source: broker\n  cluster: {name: demo}\n  broker: {url: 'https://b'}\n  migration: "
+	 "{irsa: true}\n",
+	 "it is the broker that reads annotations"},
 	{"  broker: {url: 'https://b', token: /t}\n", "unknown key \"token\""},
 	{"  tokens: {verify: never}\n", "verify \"never\" is not jwks, review or off"},
 	{"  tokens: {audience: a b}\n", "bad value of 'audience'"},

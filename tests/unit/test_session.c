@@ -309,13 +309,59 @@ static void test_conflicts(void **state)
 	}
 }
 
+static void plan_object(const char *spec, struct cred_session *ret)
+{
+	struct cred_table *t;
+	struct pc_err err = {};
+
+	assert_int_equal(cred_table_parse_spec("o", CRED_ORIGIN_OBJECT, "shop", "web", spec,
+					       strlen(spec), &t, &err),
+			 0);
+	assert_int_equal(cred_session_plan(cred_table_at(t, 0), CRED_SOURCE_BROKER, &web_0, &demo,
+					   ret, &err),
+			 0);
+	cred_table_unref(t);
+}
+
+/* The broker makes the session. An object that changed is another question to it, and nothing but that. */
+static void test_object_of_broker(void **state)
+{
+	static const char *const specs[] = {
+		"{roleArn: '" ARN "'}",
+		"{roleArn: '" ARN "2'}",
+		"{roleArn: '" ARN "', targetRoleArn: '" ARN "2'}",
+		"{roleArn: '" ARN "', tags: {a: b}}",
+		"{roleArn: '" ARN "', durationSeconds: 900}",
+		"{roleArn: '" ARN "', disableSessionTags: true}",
+		"{roleArn: '" ARN "', disableSessionTags: true, policy: '{}'}",
+	};
+	struct cred_session s[ARRAY_SIZE(specs)];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(specs); i++) {
+		plan_object(specs[i], &s[i]);
+		assert_int_equal(s[i].source, CRED_SOURCE_BROKER);
+		assert_int_equal(s[i].n_hops + s[i].n_tags, 0);
+		assert_string_equal(s[i].name, "");
+		for (size_t j = 0; j < i; j++)
+			assert_string_not_equal(s[i].key, s[j].key);
+	}
+	plan_object(specs[0], &s[1]);
+	assert_string_equal(s[0].key, s[1].key);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sts),	     cmocka_unit_test(test_target),
-		cmocka_unit_test(test_web_identity), cmocka_unit_test(test_names),
-		cmocka_unit_test(test_given_name),   cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_shared),	     cmocka_unit_test(test_conflicts),
+		cmocka_unit_test(test_sts),
+		cmocka_unit_test(test_target),
+		cmocka_unit_test(test_web_identity),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_given_name),
+		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_shared),
+		cmocka_unit_test(test_conflicts),
+		cmocka_unit_test(test_object_of_broker),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,7 +25,7 @@ static bool consists_of(struct aws_piece piece, const char *chars)
 	return true;
 }
 
-static bool is(struct aws_piece piece, const char *text)
+bool aws_piece_is(struct aws_piece piece, const char *text)
 {
 	return piece.len == strlen(text) && !memcmp(piece.text, text, piece.len);
 }
@@ -70,9 +70,9 @@ int aws_arn_parse(const char *text, struct aws_arn *ret)
 
 	if (strnlen(text, AWS_ARN_MAX + 1) > AWS_ARN_MAX || !is_printable(text))
 		return -EINVAL;
-	if (!take(&text, ':', &first) || !is(first, "arn") || !take(&text, ':', &arn.partition) ||
-	    !take(&text, ':', &arn.service) || !take(&text, ':', &arn.region) ||
-	    !take(&text, ':', &arn.account))
+	if (!take(&text, ':', &first) || !aws_piece_is(first, "arn") ||
+	    !take(&text, ':', &arn.partition) || !take(&text, ':', &arn.service) ||
+	    !take(&text, ':', &arn.region) || !take(&text, ':', &arn.account))
 		return -EINVAL;
 	arn.resource = (struct aws_piece){text, strlen(text)};
 	if (!arn.partition.len || !arn.service.len || !arn.resource.len)
@@ -90,8 +90,8 @@ static int parse_of(const char *text, const char *service, const char *kind, str
 
 	if (r < 0)
 		return r;
-	if (!is(ret->service, service) || ret->region.len || ret->account.len != ACCOUNT_LEN ||
-	    !consists_of(ret->account, DIGITS) ||
+	if (!aws_piece_is(ret->service, service) || ret->region.len ||
+	    ret->account.len != ACCOUNT_LEN || !consists_of(ret->account, DIGITS) ||
 	    !aws_partition_named(ret->partition.text, ret->partition.len))
 		return -EINVAL;
 	if (resource->len <= len || memcmp(resource->text, kind, len) != 0)

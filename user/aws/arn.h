@@ -13,6 +13,8 @@ struct aws_piece {
 	size_t len;
 };
 
+bool aws_piece_is(struct aws_piece piece, const char *text);
+
 struct aws_arn {
 	struct aws_piece partition, service, region, account,
 		resource; /* region and account may be empty */

@@ -556,11 +556,11 @@ static int check_broker(const struct yml_source *src, const struct yml_node *nod
 		return yml_bad(src, node,
 			       "the broker's url is not https, and credentials come from there; "
 			       "write https://");
-	if (credentials->objects || credentials->migration.irsa ||
-	    credentials->migration.kube2iam || credentials->migration.kiam)
+	if (credentials->migration.irsa || credentials->migration.kube2iam ||
+	    credentials->migration.kiam)
 		return yml_bad(src, node,
-			       "with the source broker it is the broker that reads objects and "
-			       "annotations; remove 'objects' and 'migration' here");
+			       "with the source broker it is the broker that reads annotations; "
+			       "remove 'migration' here");
 	return 0;
 }
 

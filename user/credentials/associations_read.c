@@ -274,7 +274,8 @@ const char *cred_association_conflict(const struct cred_association *a,
 			       "remove it, or name another source";
 		return NULL;
 	case CRED_SOURCE_BROKER:
-		if (a->role_arn)
+		/* an object is the broker's as well, and says here only when to ask it anew */
+		if (a->role_arn && a->origin != CRED_ORIGIN_OBJECT)
 			return "'roleArn' does not go with the source broker, as the broker knows "
 			       "the role; remove it, or name another source";
 		return NULL;

@@ -72,6 +72,12 @@ static const struct cred_association *look_file(struct look *look)
 	return a;
 }
 
+/* The broker follows objects and policies too, and has the last word. What is not known here it may know. */
+static bool asks_broker(const struct look *look)
+{
+	return look->rules->default_source == CRED_SOURCE_BROKER;
+}
+
 /* Whoever may write the object does not say by that which roles its namespace may have. */
 static void judge_object(struct look *look)
 {
@@ -79,8 +85,9 @@ static void judge_object(struct look *look)
 	const char *why = facts->right_why;
 
 	if (!why || facts->object_right == CRED_RIGHT_UNKNOWN) {
-		say(look, CRED_UNKNOWN, "PodIdentityAssociation %s/%s, role %s: %s",
-		    facts->namespace, facts->service_account, role_text(facts->object),
+		say(look, asks_broker(look) ? CRED_CHOSEN : CRED_UNKNOWN,
+		    "PodIdentityAssociation %s/%s, role %s: %s", facts->namespace,
+		    facts->service_account, role_text(facts->object),
 		    why ?: "nobody has said whether it is allowed");
 		return;
 	}
@@ -100,7 +107,8 @@ static const struct cred_association *look_object(struct look *look)
 	if (!look->rules->objects)
 		say(look, CRED_OFF, "objects: true is not in the configuration");
 	else if (facts->object_known == CRED_NOT_KNOWN)
-		say(look, CRED_UNKNOWN, "the API server has not been asked");
+		say(look, asks_broker(look) ? CRED_ABSENT : CRED_UNKNOWN,
+		    "the API server has not been asked");
 	else if (facts->object_known == CRED_INVALID)
 		say(look, CRED_REFUSED, "PodIdentityAssociation %s/%s cannot be used: %s",
 		    facts->namespace, facts->service_account, facts->object_why);
@@ -120,8 +128,13 @@ static const struct cred_association *look_eks(struct look *look)
 		say(look, CRED_OFF, "neither source: eksAuth nor broker is in the configuration");
 		return NULL;
 	}
+	if (asks_broker(look) && look->rules->objects &&
+	    look->facts->object_known != CRED_NOT_KNOWN) {
+		say(look, CRED_OFF, "objects: true is in the configuration, so only objects count");
+		return NULL;
+	}
 	say(look, CRED_CHOSEN, "%s is asked, which has associations of its own",
-	    source == CRED_SOURCE_BROKER ? "the broker" : "EKS");
+	    asks_broker(look) ? "the broker" : "EKS");
 	look->made = (struct cred_association){.source = source};
 	return &look->made;
 }

@@ -221,8 +221,10 @@ static void put_all(struct text *t, const struct cred_association *a, const stru
 	case CRED_SOURCE_EXEC:
 		put_exec(t, &a->exec);
 		break;
-	case CRED_SOURCE_EKS_AUTH:
 	case CRED_SOURCE_BROKER:
+		put_session(t, s);
+		/* fall through */
+	case CRED_SOURCE_EKS_AUTH:
 		put(t, cluster->name);
 		put(t, pod->name);
 		put(t, pod->uid);
@@ -247,6 +249,18 @@ static int make_key(const struct cred_association *a, const struct cred_pod *pod
 
 /* ---- all of it ---- */
 
+/* Of an object that is followed on the node: the broker will make the same, and is asked anew when it changes. */
+static bool is_made_elsewhere(const struct cred_association *a, const struct cred_session *s)
+{
+	return s->source == CRED_SOURCE_BROKER && a->role_arn;
+}
+
+static void leave_to_broker(struct cred_session *s)
+{
+	s->n_hops = s->n_tags = 0;
+	s->name[0] = s->external_id[0] = '\0';
+}
+
 int cred_session_plan(const struct cred_association *a, enum cred_source default_source,
 		      const struct cred_pod *pod, const struct cred_cluster *cluster,
 		      struct cred_session *ret, struct pc_err *err)
@@ -263,10 +277,13 @@ int cred_session_plan(const struct cred_association *a, enum cred_source default
 				  "the source %s needs the cluster's name; add credentials: "
 				  "{cluster: {name: NAME}} to the configuration",
 				  cred_source_name(ret->source));
-	if (ret->source == CRED_SOURCE_STS || ret->source == CRED_SOURCE_WEB_IDENTITY)
+	if (ret->source == CRED_SOURCE_STS || ret->source == CRED_SOURCE_WEB_IDENTITY ||
+	    is_made_elsewhere(a, ret))
 		r = make_session(a, pod, cluster, ret);
 	if (r == 0)
 		r = make_key(a, pod, cluster, ret);
+	if (is_made_elsewhere(a, ret))
+		leave_to_broker(ret);
 	return r < 0 ? pc_err_set(err, r, "association of %s/%s: %s", a->namespace,
 				  a->service_account, strerror(-r))
 		     : 0;

@@ -127,16 +127,38 @@ static bool retry_with_an_hour(struct fetch_aws_job *job)
 	return true;
 }
 
+/* True: it has failed by that. */
+static bool is_misfit(struct fetch_aws_job *job, const struct aws_session *session)
+{
+	enum fetch_class class = FETCH_TOKEN;
+	const char *why = NULL;
+
+	if (!job->hop && job->kind.misfit)
+		why = job->kind.misfit(job->request, session, &class);
+	if (why)
+		fail(job, class, why);
+	return why;
+}
+
+/* What the broker's word means more here. */
+static void judge_brokered(const struct fetch_aws_job *job, const struct aws_result *aws,
+			   struct fetch_result *result)
+{
+	if (!strcmp(aws->code, ROLE_NOT_ALLOWED))
+		result->class = FETCH_NOT_ALLOWED;
+	/* there is an object, which this node has seen a moment earlier */
+	if (result->class == FETCH_ABSENT && job->request->association->role_arn)
+		result->class = FETCH_UNAVAILABLE;
+}
+
 void fetch_aws_on_session(void *arg, const struct aws_result *aws, struct aws_session *session)
 {
 	struct fetch_aws_job *job = arg;
 	struct fetch_result result;
 
 	job->call = NULL;
-	if (session && !job->hop && job->kind.fits && !job->kind.fits(job->request, session)) {
-		fail(job, FETCH_TOKEN, "the token is another service account's");
+	if (session && is_misfit(job, session))
 		return;
-	}
 	if (session && job->hop + 1 < job->request->session.n_hops) {
 		next_hop(job, session);
 		return;
@@ -149,8 +171,8 @@ void fetch_aws_on_session(void *arg, const struct aws_result *aws, struct aws_se
 	    (aws->class == AWS_CHAINED && retry_with_an_hour(job)))
 		return;
 	fetch_from_result(aws, &result);
-	if (job->kind.brokered && !strcmp(aws->code, ROLE_NOT_ALLOWED))
-		result.class = FETCH_NOT_ALLOWED;
+	if (job->kind.brokered)
+		judge_brokered(job, aws, &result);
 	if (result.class == FETCH_NODE && job->hop)
 		result.class = FETCH_UNAVAILABLE; /* these were not the node's */
 	if (result.class == FETCH_TOKEN && job->token)

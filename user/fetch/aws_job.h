@@ -15,8 +15,10 @@ struct fetch_aws_kind {
 		token_audience; /* a token of the pod is asked for first; NULL: none, or there is one already */
 	bool with_node; /* the first call is signed by the node's credentials */
 	bool brokered; /* the first call is the broker's, not one of AWS */
-	/* Whether what the first call gave is for the pod that it was asked for. NULL: it cannot be another's. */
-	bool (*fits)(const struct fetch_request *request, const struct aws_session *session);
+	/* What is wrong with what the first call gave, which may be meant for another pod: *ret_class and the reason;
+	 * NULL: nothing. NULL itself: it cannot be another's. */
+	const char *(*misfit)(const struct fetch_request *request,
+			      const struct aws_session *session, enum fetch_class *ret_class);
 	/* The first call, which ends in fetch_aws_on_session(). keys: NULL unless with_node. */
 	int (*call)(struct fetch_aws_job *job, const struct aws_keys *keys, struct pc_err *err);
 };

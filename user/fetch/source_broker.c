@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "aws/arn.h"
 #include "aws/eks_auth.h"
 #include "base/err.h"
 #include "base/secret.h"
@@ -46,18 +47,41 @@ static int call(struct fetch_aws_job *job, const struct aws_keys *keys, struct p
 				       &job->call, err);
 }
 
-/* Whatever the broker says: what is meant for another service account is not handed on. */
-static bool fits(const struct fetch_request *request, const struct aws_session *session)
+static bool same(const char *a, const char *b)
 {
-	return session->subject_namespace && session->subject &&
-	       !strcmp(session->subject_namespace, request->pod.namespace) &&
-	       !strcmp(session->subject, request->pod.service_account);
+	return a && b && !strcmp(a, b);
+}
+
+static bool is_role(const struct cred_association *a, const char *assumed)
+{
+	struct aws_piece session;
+	struct aws_role role;
+
+	return assumed && aws_assumed_role_parse(assumed, &role, &session) == 0 &&
+	       aws_piece_is(role.name, a->role) && aws_piece_is(role.account, a->account_id);
+}
+
+/* Whatever the broker says: what is meant for another service account is not handed on. Nor is what comes of an object as
+ * it was before this node heard that it has changed: it would be kept for as long as it lives. */
+static const char *misfit(const struct fetch_request *request, const struct aws_session *session,
+			  enum fetch_class *ret_class)
+{
+	const struct cred_association *a = request->association;
+
+	*ret_class = FETCH_TOKEN;
+	if (!same(session->subject_namespace, request->pod.namespace) ||
+	    !same(session->subject, request->pod.service_account))
+		return "the token is another service account's";
+	*ret_class = FETCH_UNAVAILABLE;
+	return !a->role_arn || is_role(a, session->arn)
+		       ? NULL
+		       : "the broker does not know yet that the association has changed";
 }
 
 int fetch_source_broker(const struct fetch_env *env, const struct fetch_request *request,
 			fetch_done_fn *done, void *arg, struct fetch_job **ret, struct pc_err *err)
 {
-	const struct fetch_aws_kind kind = {.brokered = true, .fits = fits, .call = call};
+	const struct fetch_aws_kind kind = {.brokered = true, .misfit = misfit, .call = call};
 
 	return fetch_aws_start(env, request, &kind, done, arg, ret, err);
 }

@@ -32,10 +32,14 @@ static bool same(const char *a, const char *b)
 }
 
 /* EKS Auth grants what the token is good for, whoever has it: a pod that shows another's is to get nothing. */
-static bool fits(const struct fetch_request *request, const struct aws_session *session)
+static const char *misfit(const struct fetch_request *request, const struct aws_session *session,
+			  enum fetch_class *ret_class)
 {
+	*ret_class = FETCH_TOKEN;
 	return same(session->subject_namespace, request->pod.namespace) &&
-	       same(session->subject, request->pod.service_account);
+			       same(session->subject, request->pod.service_account)
+		       ? NULL
+		       : "the token is another service account's";
 }
 
 int fetch_source_eks_auth(const struct fetch_env *env, const struct fetch_request *request,
@@ -45,7 +49,7 @@ int fetch_source_eks_auth(const struct fetch_env *env, const struct fetch_reques
 	const struct fetch_aws_kind kind = {
 		.token_audience = request->token ? NULL : AUDIENCE,
 		.with_node = true,
-		.fits = fits,
+		.misfit = misfit,
 		.call = call,
 	};
 
