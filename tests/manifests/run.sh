@@ -79,7 +79,8 @@ same 'for an older API server they are taken out' '' "$(grep x-kubernetes-valida
 
 overlay base objects control >"$WORK/control.yaml"
 overlay base objects control broker ipv6 >"$WORK/broker.yaml"
-for name in control broker; do
+overlay base objects control broker sealing-keys >"$WORK/sealed.yaml"
+for name in control broker sealed; do
   for version in $OLDEST $NEWEST; do
     same "with $name too, strictly valid in Kubernetes $version" '' "$(strict "$version" "$WORK/$name.yaml")"
   done
@@ -118,13 +119,15 @@ same 'for the control plane too, with what the nodes have to know' ConfigMap/pod
 manifests data config.yaml "$WORK/helm.yaml" >"$WORK/config.yaml"
 check 'and podcred takes it' "$PODCRED" check-config "$WORK/config.yaml"
 render $NEWEST --set mode=broker,agent.ipFamily=IPv6,$CLUSTER >"$WORK/helm.yaml"
-same 'for the broker too, whose nodes follow no associations themselves' \
-  "$(printf 'ClusterRole/podcred-objects\nClusterRoleBinding/podcred-objects\nConfigMap/podcred-broker-config\nConfigMap/podcred-config')" \
+same 'for the broker too, with what both have to know' "$(printf 'ConfigMap/podcred-broker-config\nConfigMap/podcred-config')" \
   "$(manifests compare "$WORK/broker.yaml" "$WORK/helm.yaml" | sed 's/[.:].*//' | sort -u)"
 for key in config.yaml broker.yaml; do
   manifests data $key "$WORK/helm.yaml" >"$WORK/$key"
   check "and podcred takes its $key" "$PODCRED" check-config "$WORK/$key"
 done
+render $NEWEST --set mode=broker,existingSealingKeysSecret=podcred-sealing-keys,$CLUSTER >"$WORK/helm.yaml"
+same 'and for callers that sign' "$(printf 'ConfigMap/podcred-broker-config\nConfigMap/podcred-config')" \
+  "$(manifests compare "$WORK/sealed.yaml" "$WORK/helm.yaml" | sed 's/[.:].*//' | sort -u)"
 render $NEWEST --set mode=eks,cluster.name=demo >"$WORK/helm.yaml"
 same 'with EKS, its own service, and the right to make tokens for it' eksAuth,podcred-token-request \
   "$(manifests data config.yaml "$WORK/helm.yaml" | sed -n 's/^ *source: //p'),$(sed -n 's/^  name: \(podcred-token-request\)$/\1/p' "$WORK/helm.yaml" | sort -u)"

@@ -100,6 +100,7 @@ $(HOST_IP):7778
 {{- else if eq .Values.mode "broker" -}}
 {{- $url := printf "https://podcred-broker.%s.svc:8443" .Release.Namespace -}}
 {{- $_ := set $credentials "source" "broker" -}}
+{{- $_ := set $credentials "objects" true -}}
 {{- $_ := set $credentials "broker" (dict "url" $url "caBundle" "/etc/podcred-broker/ca.crt") -}}
 {{- else if .Values.control.enabled -}}
 {{- $_ := set $credentials "objects" true -}}
