@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Debian packages. Every build target depends on DEPS_STAMP: it costs one check when all is there. Only the
 # targets below install; all others name what is missing. One list after another, also with -j: apt has a lock.
-deps demo test test-cluster test-clients: export INSTALL_DEPS := 1
+deps demo demo-cluster test test-cluster test-clients: export INSTALL_DEPS := 1
 
 DEPS_LIBS := libbpf-dev libelf-dev zlib1g-dev libmicrohttpd-dev libgnutls28-dev libcurl4-openssl-dev libjansson-dev libexpat1-dev libyaml-dev libpcre2-dev \
 	libmnl-dev libssl-dev
@@ -9,7 +9,7 @@ DEPS_BUILD := gcc make clang-14 llvm-14 bpftool ca-certificates $(DEPS_LIBS) pkg
 DEPS_TEST := g++ libcmocka-dev libclang-rt-14-dev iproute2 iptables ipvsadm nftables procps curl openssl python3 python3-boto3 python3-cryptography python3-yaml \
 	awscli haproxy default-jdk-headless buildah debootstrap runc nodejs npm jq mandoc systemd
 DEPS_KERNELS := qemu-system-x86 cpio kmod
-DEPS_CLUSTER := qemu-system-x86 cpio kmod debootstrap buildah e2fsprogs golang-go openssh-client openssl xz-utils gcc libc6-dev
+DEPS_CLUSTER := qemu-system-x86 cpio kmod debootstrap buildah e2fsprogs golang-go openssh-client openssl xz-utils gcc libc6-dev dnsmasq-base
 DEPS_EMULATE := qemu-user qemu-system-arm cpio kmod
 # The cross compiler brings its own; libraries are in the sysroot, and tests are emulated.
 ifneq ($(CROSS),)

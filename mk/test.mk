@@ -191,8 +191,14 @@ test-arm64: all ## the arm64 build, emulated: unit tests, then a node on Debian'
 # CLUSTER_TESTS: numbered tests, without path and .sh; CLUSTER_NODES: machines to run them on.
 .PHONY: test-cluster
 CLUSTER_NODES ?= trixie-systemd bookworm-cgroupfs
-test-cluster: all image | $(O)/.deps-cluster ## a real Kubernetes with podcred installed; the first time it is built: half an hour
-	$(Q)O=$(abspath $(O)) NODES='$(CLUSTER_NODES)' tests/cluster/run.sh $(CLUSTER_TESTS)
+CLUSTER_TOOLS = $(MANIFEST_TOOLS)/bin/helm $(O)/clients/python/.built
+CLUSTER_RUN = O=$(abspath $(O)) HELM='$(abspath $(MANIFEST_TOOLS))/bin/helm' AWS_CLI=$(abspath $(O))/clients/python/bin/aws tests/cluster/run.sh
+test-cluster: all image $(CLUSTER_TOOLS) | $(O)/.deps-cluster ## a real Kubernetes with podcred installed; the first time it is built: half an hour
+	$(Q)NODES='$(CLUSTER_NODES)' $(CLUSTER_RUN) $(CLUSTER_TESTS)
+
+.PHONY: demo-cluster
+demo-cluster: all image $(CLUSTER_TOOLS) | $(O)/.deps-cluster ## a whole cluster from one helm install, and the AWS CLI unmodified; step by step
+	$(Q)NODES='$(firstword $(CLUSTER_NODES))' $(CLUSTER_RUN) --demo
 
 # Real clients in their newest versions, from the registries of their languages; and moto, an AWS that others wrote.
 CLIENT_BUILDS := python javascript go1 go2 java rust

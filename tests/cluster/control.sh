@@ -49,6 +49,10 @@ api_up() {
     --service-account-issuer=https://kubernetes.default.svc --api-audiences=https://kubernetes.default.svc \
     --service-account-signing-key-file="$CLUSTER/pki/service-accounts.key" \
     --service-account-key-file="$CLUSTER/pki/service-accounts.key" --authorization-mode=Node,RBAC \
+    --requestheader-client-ca-file="$CLUSTER/pki/front.crt" --requestheader-allowed-names=front-proxy-client \
+    --requestheader-username-headers=X-Remote-User --requestheader-group-headers=X-Remote-Group \
+    --requestheader-extra-headers-prefix=X-Remote-Extra- --enable-aggregator-routing=true \
+    --proxy-client-cert-file="$CLUSTER/pki/proxy.crt" --proxy-client-key-file="$CLUSTER/pki/proxy.key" \
     --enable-admission-plugins=NodeRestriction --allow-privileged=true --kubelet-preferred-address-types=InternalIP
   wait_for 120 k get --raw /readyz
 }

@@ -5,6 +5,7 @@
 #
 #   pod NAME ACCOUNT CLASS [FIELD...]   the manifest of a pod of namespace shop that asks all the time.
 #                                       CLASS: guaranteed | burstable | besteffort; FIELD: more of its spec
+#   plain NAME ACCOUNT CLASS            the same as people write it, without the token that webhooks add
 #   container NAME CLASS ARGUMENT...    a container of it
 #   start                               the manifest on stdin; one pod at a time, then wait for what it does
 #   told POD                            every different line of what it was told: CONTAINER WHAT ANSWER
@@ -61,6 +62,8 @@ pod() {
   printf -- '---\napiVersion: v1\nkind: Pod\nmetadata: {name: %s, namespace: shop}\nspec:\n' "$1"
   spec "$2" "- $(container main "$3" watch main 10000)" "${@:4}" | sed 's/^/  /'
 }
+
+plain() { pod "$@" | sed -e 's/, {name: token, projected: .*\]}}\]$/]/' -e 's/, {name: token, mountPath: [^}]*}//'; }
 
 namespace() {
   printf -- '---\napiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n' "$1"

@@ -212,6 +212,11 @@ static void ask(struct endpoint *endpoint, char *answer)
 		credentials(endpoint->address, answer);
 }
 
+static bool is_key(const char *answer)
+{
+	return strncmp(answer, "AKIA", 4) == 0 || strncmp(answer, "ASIA", 4) == 0;
+}
+
 /* True when all three had credentials or a role for it. */
 static bool ask_all(const char *container)
 {
@@ -226,7 +231,7 @@ static bool ask_all(const char *container)
 		if (strcmp(answer, endpoints[i].last) != 0)
 			note(container, endpoints[i].name, answer);
 		memcpy(endpoints[i].last, answer, ANSWER);
-		all = all && (strncmp(answer, "AKIA", 4) == 0 || strstr(answer, "role"));
+		all = all && (is_key(answer) || strstr(answer, "role"));
 	}
 	return all;
 }

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # make test-cluster: podcred on a real Kubernetes. README.md has the picture.
 #
-#   O=BUILD [NODES='KERNEL-DRIVER...'] run.sh [FILE...]
+#   O=BUILD HELM=PROGRAM AWS_CLI=PROGRAM [NODES='KERNEL-DRIVER...'] run.sh [FILE...]
+#   ... run.sh --demo    demo/cluster.sh in place of the tests, on the first of them
 #
 # FILE: one of the numbered tests, without path and .sh (default: all of them). 10-up comes first
 # always. NODES: machines to run them on, one after the other. The cluster is gone when this ends,
@@ -69,19 +70,31 @@ program() {
   programs+=("$file")
 }
 
-all=("$CLUSTER_HERE"/[0-9]*.sh)
-all=("${all[@]##*/}")
-files=("$@")
-[ $# -gt 0 ] || files=("${all[@]%.sh}")
-for node in $NODES; do
-  [ "${files[0]}" = 10-up ] || program "$node" 10-up
-  for file in "${files[@]}"; do program "$node" "$file"; done
-done
+tests() {
+  local all files node file
+  all=("$CLUSTER_HERE"/[0-9]*.sh)
+  all=("${all[@]##*/}")
+  files=("$@")
+  [ $# -gt 0 ] || files=("${all[@]%.sh}")
+  for node in $NODES; do
+    [ "${files[0]}" = 10-up ] || program "$node" 10-up
+    for file in "${files[@]}"; do program "$node" "$file"; done
+  done
+  JOBS=1 tests/run.sh "${programs[@]}" &
+  wait $!
+}
+
+demo() {
+  local node=${NODES%% *}
+  export CLUSTER_ROOT NODE_KERNEL=${node%-*} NODE_DRIVER=${node##*-}
+  "$CLUSTER_ROOT/demo/cluster.sh" &
+  wait $!
+}
+
 built
 "$CLUSTER_HERE/pki.sh"
 set -m # in a process group of its own: in the background of ours it would not hear Ctrl-C
-JOBS=1 tests/run.sh "${programs[@]}" &
-wait $!
+if [ "${1:-}" = --demo ]; then demo; else tests "$@"; fi
 result=$?
 [ "${HOLD:-0}" != 1 ] || hold
 [ "$result" -eq 0 ]
