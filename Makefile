@@ -122,7 +122,7 @@ kube_API        := access_review.h annotations.h associations.h client.h cluster
                    role_policies.h token_keys.h token_request.h token_review.h watch.h
 credentials_API := association_id.h associations.h choose.h credentials.h edit.h rights.h session.h store.h trust.h
 fetch_API       := fetch.h cache.h result.h metadata.h rules.h trust.h
-control_API     := admission.h api.h certificates.h eks_answer.h eks_request.h eks_store.h webhook.h
+control_API     := admission.h api.h assumable.h certificates.h eks_answer.h eks_request.h eks_store.h webhook.h
 broker_API      := broker.h reason.h
 kernel_API      := load.h status.h features.h maps.h events.h
 agent_API       := agent.h

@@ -26,9 +26,10 @@ static void test_route(void **state)
 		{"POST", "/clusters/demo/assume-role-for-pod", "demo", BROKER_ASSUME_FOR_POD},
 		{"POST", "/clusters/a-B_9/assume-role-for-pod-identity", "a-B_9",
 		 BROKER_ASSUME_FOR_TOKEN},
-		{"GET", "/clusters/demo/assumable", "demo", BROKER_ASSUMABLE},
+		{"POST", "/clusters/demo/assumable", "demo", BROKER_ASSUMABLE},
 		{"POST", "/", "", BROKER_STS},
 		{"GET", "/healthz", "", BROKER_HEALTHZ},
+		{"GET", "/clusters/demo/assumable", NULL, BROKER_NOTHING},
 		{"GET", "/clusters/demo/assume-role-for-pod", NULL, BROKER_NOTHING},
 		{"POST", "/clusters/demo/assume-role-for-pod/", NULL, BROKER_NOTHING},
 		{"POST", "/clusters/demo/assume-role-for-pod?x=1", NULL, BROKER_NOTHING},
@@ -57,9 +58,9 @@ static void test_long_cluster(void **state)
 
 	(void)state;
 	snprintf(target, sizeof(target), "/clusters/%0100d/assumable", 0);
-	assert_int_equal(broker_request_route("GET", target, cluster), BROKER_ASSUMABLE);
+	assert_int_equal(broker_request_route("POST", target, cluster), BROKER_ASSUMABLE);
 	snprintf(target, sizeof(target), "/clusters/%0101d/assumable", 0);
-	assert_int_equal(broker_request_route("GET", target, cluster), BROKER_NOTHING);
+	assert_int_equal(broker_request_route("POST", target, cluster), BROKER_NOTHING);
 }
 
 static int body(enum broker_operation operation, const char *text, struct broker_body *ret)
@@ -86,6 +87,11 @@ static void test_bodies(void **state)
 			 0);
 	assert_string_equal(b.token, "a.b.c");
 	assert_string_equal(b.pod_uid, "");
+	assert_int_equal(body(BROKER_ASSUMABLE,
+			      "{\"namespace\":\"shop\",\"serviceAccount\":\"web.v1\"}", &b),
+			 0);
+	assert_string_equal(b.name_space, "shop");
+	assert_string_equal(b.service_account, "web.v1");
 }
 
 static void test_bad_bodies(void **state)
@@ -94,6 +100,9 @@ static void test_bad_bodies(void **state)
 		enum broker_operation operation;
 		const char *text;
 	} rows[] = {
+		{BROKER_ASSUMABLE, "{\"namespace\":\"shop\"}"},
+		{BROKER_ASSUMABLE, "{\"namespace\":\"shop\",\"serviceAccount\":\"a/b\"}"},
+		{BROKER_ASSUMABLE, "{\"namespace\":\"a.b\",\"serviceAccount\":\"web\"}"},
 		{BROKER_ASSUME_FOR_POD, ""},
 		{BROKER_ASSUME_FOR_POD, "{}"},
 		{BROKER_ASSUME_FOR_POD, "null"},

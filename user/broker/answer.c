@@ -72,6 +72,33 @@ void broker_answer_grant(struct http_response *resp, const struct kube_cluster_p
 	text_add(t, "}");
 }
 
+/* What says nothing about the role leaves it open. */
+static const char *tried_status(enum fetch_class class)
+{
+	switch (class) {
+	case FETCH_GRANTED:
+		return "True";
+	case FETCH_DENIED:
+	case FETCH_INVALID:
+		return "False";
+	default:
+		return "Unknown";
+	}
+}
+
+void broker_answer_tried(struct http_response *resp, const struct fetch_reply *reply)
+{
+	const struct fetch_answer *answer = &reply->answer;
+	struct text *t = &resp->body;
+
+	http_response_begin(resp, 200, TYPE);
+	text_add(t, "{");
+	text_add_member(t, "assumable", tried_status(answer->class));
+	text_add_member(t, "reason", fetch_class_name(answer->class));
+	text_add_member(t, "message", answer->why ?: "");
+	text_addf(t, ",\"packedPercent\":%u}", answer->value ? answer->value->packed_percent : 0);
+}
+
 void broker_answer_refusal(struct http_response *resp, enum broker_reason reason, const char *why)
 {
 	const struct broker_refusal *refusal = broker_reason_refusal(reason);

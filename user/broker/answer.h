@@ -21,5 +21,8 @@ struct broker_answer_about {
 void broker_answer_grant(struct http_response *resp, const struct kube_cluster_pod *pod,
 			 const struct fetch_reply *reply, const struct broker_answer_about *about);
 
+/* {"assumable": "True", "False" or "Unknown", "reason", "message", "packedPercent": 0 where it is not known} */
+void broker_answer_tried(struct http_response *resp, const struct fetch_reply *reply);
+
 /* why: one line, in place of the usual one; NULL: that. */
 void broker_answer_refusal(struct http_response *resp, enum broker_reason reason, const char *why);

@@ -22,6 +22,7 @@
 
 #define SHORT_LIFE_S 900 /* of what was given without the API server's word */
 #define NODE_SIZE    254
+#define TRIED_POD    "podcred-check"
 #define UID_SIZE     64
 
 struct broker_ask {
@@ -168,15 +169,14 @@ static void on_reply(void *arg, const struct fetch_reply *reply)
 	enum broker_reason reason = reason_of(answer->class);
 
 	ask->pending = NULL;
-	broker_outcomes_put(ask->broker->outcomes, ask->of.name_space, ask->of.account,
-			    answer->class, reply->role_arn, answer->why);
 	if (reason == BROKER_GRANTED)
 		grant(ask, reply);
 	else
 		refuse(ask, reason, answer->why);
 }
 
-static void fetch_for(struct broker_ask *ask, const struct kube_cluster_pod *known)
+static void fetch_for(struct broker_ask *ask, const struct kube_cluster_pod *known,
+		      fetch_reply_fn *done)
 {
 	struct cred_pod pod;
 	struct fetch_pending *pending;
@@ -189,7 +189,7 @@ static void fetch_for(struct broker_ask *ask, const struct kube_cluster_pod *kno
 				.name = ask->of.name,
 				.uid = ask->of.uid,
 				.service_account = ask->of.account};
-	fetch_credentials(ask->broker->options.fetch, &pod, NULL, on_reply, ask, &pending);
+	fetch_credentials(ask->broker->options.fetch, &pod, NULL, done, ask, &pending);
 	if (pending)
 		ask->pending = pending;
 }
@@ -208,7 +208,7 @@ static void bind_pod(struct broker_ask *ask, const struct broker_token *token)
 
 	snprintf(ask->of.uid, sizeof(ask->of.uid), "%s", uid);
 	if (pod && reason == BROKER_GRANTED)
-		fetch_for(ask, pod);
+		fetch_for(ask, pod, on_reply);
 	else
 		refuse(ask, reason, NULL);
 }
@@ -272,15 +272,36 @@ static enum broker_reason bind_caller(struct broker_ask *ask, const struct broke
 	return reason;
 }
 
-static void answer_outcomes(struct broker_ask *ask)
+/* ---- whether a role can be had ---- */
+
+static void on_tried(void *arg, const struct fetch_reply *reply)
 {
+	struct broker_ask *ask = arg;
 	struct http_response resp = {};
 
-	http_response_begin(&resp, 200, "application/json");
-	resp.body.max = 8U << 20;
-	broker_outcomes_write(ask->broker->outcomes, &resp.body);
+	ask->pending = NULL;
+	/* nobody is given what came of it */
+	fetch_gone(ask->broker->options.fetch, ask->of.uid);
+	broker_answer_tried(&resp, reply);
 	http_ticket_answer(ask->ticket, &resp);
 	ask_free(ask);
+}
+
+/* By the way that credentials of a pod take. The pod does not exist: its name says so, its uid is that of the association. */
+static void try_role(struct broker_ask *ask)
+{
+	struct fetch *fetch = ask->broker->options.fetch;
+	const struct broker_body *body = &ask->body;
+	const struct kube_cluster_pod pod = {
+		.name_space = body->name_space,
+		.service_account = body->service_account,
+		.name = TRIED_POD,
+		.uid = fetch_association_uid(fetch, body->name_space, body->service_account)};
+
+	if (*pod.uid)
+		fetch_for(ask, &pod, on_tried);
+	else
+		refuse(ask, BROKER_NO_ASSOCIATION, NULL);
 }
 
 static struct broker_sealing sealing_of(const struct broker_ask *ask)
@@ -315,16 +336,16 @@ static void answer_keys(struct broker_ask *ask, const struct broker_token *token
 static void use_caller(struct broker_ask *ask, const struct broker_token *token)
 {
 	const struct config_broker *config = &ask->broker->options.config->broker;
-	bool reads = ask->operation == BROKER_ASSUMABLE;
+	bool tries = ask->operation == BROKER_ASSUMABLE;
 	enum broker_reason reason = BROKER_CALLER_NOT_LISTED;
 
 	remember_caller(ask, token);
-	if (is_listed(reads ? &config->control : &config->agents, token))
-		reason = reads ? BROKER_GRANTED : bind_caller(ask, token);
+	if (is_listed(tries ? &config->control : &config->agents, token))
+		reason = tries ? BROKER_GRANTED : bind_caller(ask, token);
 	if (reason != BROKER_GRANTED)
 		refuse(ask, reason, NULL);
-	else if (reads)
-		answer_outcomes(ask);
+	else if (tries)
+		try_role(ask);
 	else if (ask->operation == BROKER_STS)
 		answer_keys(ask, token);
 	else
@@ -414,8 +435,6 @@ static enum broker_reason read_request(struct broker_ask *ask, const struct http
 		return ask->broker->options.sealing ? BROKER_GRANTED : BROKER_NO_OPERATION;
 	if (strcmp(cluster, name) != 0)
 		return BROKER_OTHER_CLUSTER;
-	if (ask->operation == BROKER_ASSUMABLE)
-		return BROKER_GRANTED;
 	return broker_request_body(ask->operation, http->body, http->body_len, &ask->body) < 0
 		       ? BROKER_BAD_REQUEST
 		       : BROKER_GRANTED;

@@ -113,7 +113,6 @@ struct broker *broker_free(struct broker *broker)
 		return NULL;
 	broker_asks_end(broker);
 	broker_reviews_free(broker->reviews);
-	broker_outcomes_free(broker->outcomes);
 	kube_cluster_pods_free(broker->pods);
 	free(broker);
 	return NULL;
@@ -133,7 +132,6 @@ static int make(struct broker *broker)
 	};
 	int r = broker_reviews_new(&reviews, &broker->reviews);
 
-	r = r ?: broker_outcomes_new(&broker->outcomes);
 	return r ?: kube_cluster_pods_new(o->loop, o->kube, NULL, &events, broker, &broker->pods);
 }
 

@@ -5,7 +5,6 @@
 #include <sys/queue.h>
 
 #include "broker/broker.h"
-#include "broker/outcomes.h"
 #include "broker/reviews.h"
 #include "kube/cluster_pods.h"
 
@@ -18,7 +17,6 @@ struct broker {
 	struct broker_options options;
 	struct kube_cluster_pods *pods;
 	struct broker_reviews *reviews;
-	struct broker_outcomes *outcomes;
 	struct broker_asks asks; /* that are not answered yet */
 	uint64_t reasons[BROKER_REASONS];
 	uint64_t buckets[BROKER_BUCKETS], sum_ns; /* of requests for credentials, granted or not */

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "base/k8s_name.h"
 #include "yaml/read.h"
 
 #define LETTERS	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -35,7 +36,7 @@ static const struct {
 } cluster_rows[] = {
 	{"POST", "/assume-role-for-pod-identity", BROKER_ASSUME_FOR_TOKEN},
 	{"POST", "/assume-role-for-pod", BROKER_ASSUME_FOR_POD},
-	{"GET", "/assumable", BROKER_ASSUMABLE},
+	{"POST", "/assumable", BROKER_ASSUMABLE},
 };
 
 /* "/clusters/NAME/OPERATION": what is behind NAME, or NULL. Nothing in it needs an escape, so none is understood. */
@@ -83,6 +84,16 @@ static bool is_uid(const char *text)
 	return strlen(text) == 36 && strspn(text, "0123456789abcdef-") == 36;
 }
 
+static bool is_namespace(const char *text)
+{
+	return k8s_is_label(text, strlen(text));
+}
+
+static bool is_account(const char *text)
+{
+	return k8s_is_subdomain(text, strlen(text));
+}
+
 /* Of the instance: what a node says of itself is not looked at, and only has to be printable. */
 static bool is_printable(const char *text)
 {
@@ -110,6 +121,33 @@ static const struct yml_key pod_keys[] = {
 	MEMBER("podUid", struct eks_body, body.pod_uid, is_uid),
 };
 
+static const struct yml_key account_keys[] = {
+	MEMBER("namespace", struct eks_body, body.name_space, is_namespace),
+	MEMBER("serviceAccount", struct eks_body, body.service_account, is_account),
+};
+
+static const struct {
+	const struct yml_key *keys;
+	size_t n;
+} keys_of[] = {
+	[BROKER_ASSUME_FOR_TOKEN] = {eks_keys, ARRAY_SIZE(eks_keys)},
+	[BROKER_ASSUME_FOR_POD] = {pod_keys, ARRAY_SIZE(pod_keys)},
+	[BROKER_ASSUMABLE] = {account_keys, ARRAY_SIZE(account_keys)},
+};
+
+/* Whether what the operation cannot do without is there. */
+static bool is_whole(enum broker_operation operation, const struct broker_body *body)
+{
+	switch (operation) {
+	case BROKER_ASSUME_FOR_POD:
+		return *body->pod_uid;
+	case BROKER_ASSUMABLE:
+		return *body->name_space && *body->service_account;
+	default:
+		return *body->token;
+	}
+}
+
 /* YAML is more than JSON, and takes the body of no client of ours. */
 static bool is_object(const char *text, size_t len)
 {
@@ -123,16 +161,14 @@ static bool is_object(const char *text, size_t len)
 static int read_body(enum broker_operation operation, const struct yml_source *src,
 		     const struct yml_node *root, struct eks_body *ret)
 {
-	bool pod = operation == BROKER_ASSUME_FOR_POD;
 	int r;
 
 	if (!root || root->kind != YML_MAPPING)
 		return -EINVAL;
-	r = yml_mapping(src, root, pod ? pod_keys : eks_keys,
-			pod ? ARRAY_SIZE(pod_keys) : ARRAY_SIZE(eks_keys), ret);
+	r = yml_mapping(src, root, keys_of[operation].keys, keys_of[operation].n, ret);
 	if (r < 0)
 		return r;
-	return *(pod ? ret->body.pod_uid : ret->body.token) ? 0 : -EINVAL;
+	return is_whole(operation, &ret->body) ? 0 : -EINVAL;
 }
 
 int broker_request_body(enum broker_operation operation, const char *text, size_t len,

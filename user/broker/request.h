@@ -8,7 +8,7 @@ enum broker_operation {
 	BROKER_NOTHING, /* there is no such operation */
 	BROKER_ASSUME_FOR_TOKEN, /* POST /clusters/NAME/assume-role-for-pod-identity, of EKS Auth */
 	BROKER_ASSUME_FOR_POD, /* POST /clusters/NAME/assume-role-for-pod */
-	BROKER_ASSUMABLE, /* GET /clusters/NAME/assumable */
+	BROKER_ASSUMABLE, /* POST /clusters/NAME/assumable */
 	BROKER_STS, /* POST / */
 	BROKER_HEALTHZ, /* GET */
 	BROKER_READYZ,
@@ -27,6 +27,7 @@ enum broker_operation broker_request_route(const char *method, const char *targe
 struct broker_body {
 	char token[BROKER_TOKEN_SIZE]; /* empty: none */
 	char pod_uid[BROKER_UID_SIZE]; /* in lower case with dashes; empty: none */
+	char name_space[64], service_account[254]; /* BROKER_ASSUMABLE */
 };
 
 /* -EINVAL: not a body of that operation, a member that it does not have, one that is missing or unusable. Whoever calls

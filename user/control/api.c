@@ -449,7 +449,7 @@ static int make_parts(struct control_api *api)
 	r = r ?: control_front_proxy_new(o->loop, o->kube, o->tls, &proxy, &api->front_proxy);
 	return r
 		       ?: control_status_new(o->loop, o->kube, api->store, api->policies,
-					     &api->cluster, &api->status);
+					     &api->cluster, o->broker, &api->status);
 }
 
 static int make(struct control_api *api, const struct control_api_options *options,

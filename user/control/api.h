@@ -20,6 +20,7 @@
 
 struct aws_sealing;
 struct control_api;
+struct control_broker;
 struct http_ticket;
 struct http_tls;
 struct kube_client;
@@ -44,6 +45,8 @@ struct control_api_options {
 	struct kube_client *kube; /* outlives the API */
 	struct http_tls *
 		tls; /* of the server: it is told whose certificate the API server shows; outlives the API */
+	const struct control_broker
+		*broker; /* who knows whether roles can be had; NULL: nobody. Outlives the API */
 	const char *cluster_name, *cluster_arn; /* arn:PARTITION:eks:REGION:ACCOUNT:cluster/NAME */
 	void (*said)(void *arg, bool bad, const char *line); /* for the log */
 	void (*audited)(void *arg,

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/loop.h"
 #include "base/timestamp.h"
+#include "control/assumable.h"
 #include "credentials/associations.h"
 #include "kube/objects.h"
 #include "kube/project.h"
@@ -22,6 +23,9 @@
 #define EVERY_NS     (30 * CLOCK_S)
 #define ACCOUNT_NS   (300 * CLOCK_S) /* how long an account's annotation is believed */
 #define RETRY_NS     (5 * CLOCK_S)
+#define TRY_NS	     (600 * CLOCK_S) /* how long it is believed that a role can be had, or not */
+#define FRESH_NS     (10 * CLOCK_S) /* what contradicts another replica must be no older */
+#define HURRY_TRIES  6 /* the broker may hear of an object later than we do */
 #define JOBS_MAX     8 /* requests in flight */
 #define IRSA	     "eks.amazonaws.com/role-arn"
 #define MESSAGE_SIZE 512
@@ -33,6 +37,20 @@ enum account {
 	ACCOUNT_IRSA,
 };
 
+struct finding {
+	const char *status, *reason; /* True, False, Unknown; one word */
+	char message[MESSAGE_SIZE]; /* never empty: older API servers do not take that */
+};
+
+/* What came of the last try to have the role; all zero: nobody has tried. */
+struct attempt {
+	uint64_t at_ns;
+	json_int_t generation;
+	char status[8], reason[16], message[MESSAGE_SIZE];
+	unsigned packed_percent;
+	unsigned unknown; /* how often in a row */
+};
+
 /* What is known beside the object. */
 struct item {
 	struct keyed key; /* in text */
@@ -42,7 +60,9 @@ struct item {
 	uint64_t asked_ns; /* when the account was read */
 	uint64_t wait_ns; /* nothing is done before */
 	uint64_t pass; /* the last one that has seen it */
-	struct kube_object_call *call; /* NULL: it rests */
+	struct kube_object_call *call;
+	struct control_assumable_call *trying; /* both NULL: it rests */
+	struct attempt attempt;
 };
 
 struct control_status {
@@ -51,19 +71,16 @@ struct control_status {
 	struct eks_store *store;
 	const struct kube_role_policies *policies;
 	const struct eks_cluster *cluster;
+	const struct control_broker *broker; /* NULL: whether a role can be had is not known here */
 	struct loop_timer *timer;
 	void *items; /* tree of struct item */
 	size_t n_jobs;
 	uint64_t pass;
+	bool hurries; /* something is looked at again soon */
 	struct control_status_counts counts;
 };
 
 /* ---- what is to be said ---- */
-
-struct finding {
-	const char *status, *reason; /* True, False, Unknown; one word */
-	char message[MESSAGE_SIZE]; /* never empty: older API servers do not take that */
-};
 
 __attribute__((format(printf, 4, 5))) static void find_that(struct finding *f, const char *status,
 							    const char *reason, const char *fmt,
@@ -135,13 +152,35 @@ static void find_shadowed(const struct item *item, struct finding *ret)
 	}
 }
 
+/* Since another replica may have said the same in other words, or know what we do not, that stays. */
+static void find_assumable(const struct item *item, const json_t *before, const json_t *generation,
+			   struct finding *ret)
+{
+	const struct attempt *attempt = &item->attempt;
+	const char *status = json_string_value(json_object_get(before, "status"));
+	const char *reason = json_string_value(json_object_get(before, "reason"));
+	const char *message = json_string_value(json_object_get(before, "message"));
+	bool known = status && reason && message && *message &&
+		     json_equal(json_object_get(before, "observedGeneration"), generation);
+
+	if (known && (!strcmp(attempt->status, "Unknown") ||
+		      (!strcmp(attempt->status, status) && !strcmp(attempt->reason, reason))))
+		find_that(ret, status, reason, "%s", message);
+	else
+		find_that(ret, attempt->status, attempt->reason, "%s", attempt->message);
+}
+
+/* assumable: NULL, nobody can say. */
 static void find_ready(const struct pc_err *invalid, const struct finding *allowed,
-		       const struct finding *shadowed, struct finding *ret)
+		       const struct finding *assumable, const struct finding *shadowed,
+		       struct finding *ret)
 {
 	if (invalid->msg[0])
 		find_that(ret, "False", "Invalid", "%.500s", invalid->msg);
 	else if (strcmp(allowed->status, "True") != 0)
 		find_that(ret, allowed->status, "RoleNotAllowed", "%.500s", allowed->message);
+	else if (assumable && !strcmp(assumable->status, "False"))
+		find_that(ret, "False", "NotAssumable", "%.500s", assumable->message);
 	else if (!strcmp(shadowed->status, "True"))
 		find_that(ret, "False", "Shadowed", "%.500s", shadowed->message);
 	else
@@ -184,7 +223,7 @@ static void put_condition(json_t *ret, const json_t *conditions, const char *typ
 			       since(before, f->status, now), "observedGeneration", generation));
 }
 
-/* What other writers have said, Assumable for one. */
+/* What other writers have said. */
 static void keep_foreign(json_t *ret, const json_t *conditions)
 {
 	json_t *found;
@@ -202,7 +241,7 @@ static json_t *make_conditions(const struct control_status *s, const struct item
 			       const struct eks_object *o, const json_t *generation)
 {
 	const json_t *before = json_object_get(json_object_get(o->object, "status"), "conditions");
-	struct finding ready, allowed, shadowed;
+	struct finding ready, allowed, assumable, shadowed;
 	struct pc_err invalid = {};
 	char now[TIMESTAMP_SIZE];
 	json_t *ret = json_array();
@@ -212,9 +251,13 @@ static json_t *make_conditions(const struct control_status *s, const struct item
 	check_spec(o, &invalid);
 	find_role_allowed(s, o, &allowed);
 	find_shadowed(item, &shadowed);
-	find_ready(&invalid, &allowed, &shadowed, &ready);
+	if (s->broker)
+		find_assumable(item, condition(before, "Assumable"), generation, &assumable);
+	find_ready(&invalid, &allowed, s->broker ? &assumable : NULL, &shadowed, &ready);
 	put_condition(ret, before, "Ready", &ready, generation, now);
 	put_condition(ret, before, "RoleAllowed", &allowed, generation, now);
+	if (s->broker)
+		put_condition(ret, before, "Assumable", &assumable, generation, now);
 	put_condition(ret, before, "Shadowed", &shadowed, generation, now);
 	keep_foreign(ret, before);
 	return ret;
@@ -237,6 +280,9 @@ static json_t *make_status(const struct control_status *s, const struct item *it
 			make_conditions(s, item, o, generation));
 	if (ret && external_id[0])
 		json_object_set_new(ret, "externalId", json_string(external_id));
+	if (ret && item->attempt.packed_percent)
+		json_object_set_new(ret, "packedPolicySize",
+				    json_integer(item->attempt.packed_percent));
 	return ret;
 }
 
@@ -317,6 +363,75 @@ static void ask_account(struct control_status *s, struct item *item, const struc
 	start_job(s, item, &request);
 }
 
+/* ---- whether the role can be had ---- */
+
+static void note_attempt(struct item *item, const char *status, const char *reason,
+			 const char *message)
+{
+	struct attempt *attempt = &item->attempt;
+
+	attempt->at_ns = clock_mono_ns();
+	attempt->packed_percent = 0;
+	attempt->unknown = strcmp(status, "Unknown") ? 0 : attempt->unknown + 1;
+	snprintf(attempt->status, sizeof(attempt->status), "%s", status);
+	snprintf(attempt->reason, sizeof(attempt->reason), "%s", reason);
+	snprintf(attempt->message, sizeof(attempt->message), "%s", message);
+}
+
+static void on_tried(void *arg, const struct control_assumable *answer)
+{
+	struct item *item = arg;
+
+	item->trying = NULL;
+	note_attempt(item, answer->status, answer->reason, answer->message);
+	item->attempt.packed_percent = answer->packed_percent;
+	rest(item, 0);
+}
+
+static json_int_t generation_of(const struct eks_object *o)
+{
+	return json_integer_value(
+		json_object_get(json_object_get(o->object, "metadata"), "generation"));
+}
+
+static bool is_due(const struct control_status *s, const struct item *item,
+		   const struct eks_object *o, uint64_t now)
+{
+	const struct attempt *attempt = &item->attempt;
+	uint64_t wait = !attempt->unknown		 ? TRY_NS
+			: attempt->unknown < HURRY_TRIES ? RETRY_NS
+							 : 2 * EVERY_NS;
+
+	return s->broker && (!attempt->at_ns || attempt->generation != generation_of(o) ||
+			     now - attempt->at_ns >= wait);
+}
+
+static void try_role(struct control_status *s, struct item *item, const struct eks_object *o)
+{
+	struct pc_err err = {};
+	int r = control_assumable_ask(s->broker, o->name_space, o->name, on_tried, item,
+				      &item->trying, &err);
+
+	if (item->attempt.generation != generation_of(o))
+		item->attempt = (struct attempt){.generation = generation_of(o)};
+	if (r < 0)
+		note_attempt(item, "Unknown", "NotKnown", err.msg);
+	else
+		s->n_jobs++;
+}
+
+/* Two replicas that have tried at different times would overwrite each other. */
+static bool contradicts(const struct item *item, const struct eks_object *o, json_t *wanted,
+			uint64_t now)
+{
+	const json_t *have = json_object_get(json_object_get(o->object, "status"), "conditions");
+	const json_t *theirs = condition(have, "Assumable");
+	const json_t *ours = condition(json_object_get(wanted, "conditions"), "Assumable");
+
+	return theirs && ours && now - item->attempt.at_ns > FRESH_NS &&
+	       !json_equal(json_object_get(theirs, "status"), json_object_get(ours, "status"));
+}
+
 static void on_written(void *arg, const struct kube_object_result *result)
 {
 	struct item *item = arg;
@@ -376,6 +491,7 @@ static struct item *find_item(struct control_status *s, const struct eks_object 
 	    0) { /* another one of the name: its account is asked for anew */
 		strcpy(item->uid, o->uid);
 		item->asked_ns = item->wait_ns = 0;
+		item->attempt = (struct attempt){};
 	}
 	return item;
 }
@@ -390,14 +506,23 @@ static void look_at(void *arg, const struct eks_object *o)
 	if (!item)
 		return;
 	item->pass = s->pass;
-	if (item->call || now < item->wait_ns || s->n_jobs >= JOBS_MAX)
+	if (item->call || item->trying || now < item->wait_ns || s->n_jobs >= JOBS_MAX)
 		return;
 	if (!item->asked_ns || now - item->asked_ns > ACCOUNT_NS) {
 		ask_account(s, item, o);
 		return;
 	}
+	if (is_due(s, item, o, now))
+		try_role(s, item, o);
+	if (item->trying)
+		return;
+	s->hurries = s->hurries || (item->attempt.unknown && item->attempt.unknown < HURRY_TRIES);
 	wanted = make_status(s, item, o);
-	if (wanted && differs(wanted, json_object_get(o->object, "status")))
+	if (!wanted || !differs(wanted, json_object_get(o->object, "status")))
+		return;
+	if (contradicts(item, o, wanted, now))
+		try_role(s, item, o);
+	else
 		write_status(s, item, o, wanted);
 }
 
@@ -412,7 +537,7 @@ static void find_gone(const void *node, VISIT visit, void *closure)
 	struct sweep *sweep = closure;
 
 	if ((visit == leaf || visit == postorder) && item->pass != sweep->status->pass &&
-	    !item->call)
+	    !item->call && !item->trying)
 		sweep->gone = item;
 }
 
@@ -437,8 +562,11 @@ static void look(void *arg)
 	if (!eks_store_state(s->store)->listed || !kube_role_policies_state(s->policies)->listed)
 		return;
 	s->pass++;
+	s->hurries = false;
 	eks_store_each(s->store, look_at, s);
 	drop_gone(s);
+	if (s->hurries)
+		loop_timer_after(s->timer, RETRY_NS);
 }
 
 void control_status_look(struct control_status *s)
@@ -458,6 +586,7 @@ static void free_item(void *node)
 	struct item *item = node;
 
 	kube_object_cancel(item->call);
+	control_assumable_cancel(item->trying);
 	free(item);
 }
 
@@ -473,7 +602,7 @@ struct control_status *control_status_free(struct control_status *s)
 
 int control_status_new(struct loop *loop, struct kube_client *client, struct eks_store *store,
 		       const struct kube_role_policies *policies, const struct eks_cluster *cluster,
-		       struct control_status **ret)
+		       const struct control_broker *broker, struct control_status **ret)
 {
 	struct control_status *s = calloc(1, sizeof(*s));
 
@@ -483,7 +612,8 @@ int control_status_new(struct loop *loop, struct kube_client *client, struct eks
 				     .client = client,
 				     .store = store,
 				     .policies = policies,
-				     .cluster = cluster};
+				     .cluster = cluster,
+				     .broker = broker};
 	if (loop_timer_new(loop, look, s, &s->timer) < 0) {
 		free(s);
 		return -ENOMEM;

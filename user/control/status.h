@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The status of associations: identifiers, and the conditions RoleAllowed, Shadowed and Ready. Conditions of others stay as
- * they are. Several replicas write the same, and only what differs, each on top of the version that it has read: who comes
+ * The status of associations: identifiers, and the conditions RoleAllowed, Assumable, Shadowed and Ready. Conditions of
+ * others stay as they are. Several replicas write the same, and only what differs, each on top of the version that it has read: who comes
  * second is refused, reads again, and finds it done.
  */
 #pragma once
@@ -11,15 +11,16 @@
 #include "control/eks_answer.h"
 #include "control/eks_store.h"
 
+struct control_broker;
 struct control_status;
 struct kube_client;
 struct kube_role_policies;
 struct loop;
 
-/* All outlive it. -ENOMEM. */
+/* All outlive it. broker: NULL, nobody says whether roles can be had, and nor does the status. -ENOMEM. */
 int control_status_new(struct loop *loop, struct kube_client *client, struct eks_store *store,
 		       const struct kube_role_policies *policies, const struct eks_cluster *cluster,
-		       struct control_status **ret);
+		       const struct control_broker *broker, struct control_status **ret);
 
 /* Returns NULL; NULL is fine. */
 struct control_status *control_status_free(struct control_status *status);

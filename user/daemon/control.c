@@ -16,6 +16,7 @@
 #include "base/loop.h"
 #include "base/secret.h"
 #include "control/api.h"
+#include "control/assumable.h"
 #include "daemon/privileges.h"
 #include "daemon/service.h"
 #include "daemon/signals.h"
@@ -43,6 +44,7 @@ struct daemon_control {
 	struct kube_client *kube;
 	struct http_tls *tls;
 	struct control_api *api;
+	struct control_broker broker;
 	struct daemon_control_webhook *webhook;
 	struct http_desk *desk, *health;
 	struct loop_timer *drain; /* set: it is about to end */
@@ -260,6 +262,7 @@ static int make_api(struct daemon_control *d, struct pc_err *err)
 	const struct control_api_options options = {
 		.loop = d->loop,
 		.kube = d->kube,
+		.broker = *c->broker.url ? &d->broker : NULL,
 		.tls = d->tls,
 		.cluster_name = c->cluster_name,
 		.cluster_arn = c->cluster_arn,
@@ -268,6 +271,13 @@ static int make_api(struct daemon_control *d, struct pc_err *err)
 		.arg = d,
 	};
 
+	d->broker = (struct control_broker){
+		.http = d->http,
+		.url = c->broker.url,
+		.cluster = c->cluster_name,
+		.token_file = c->broker.token_file,
+		.ca_file = *c->broker.ca_bundle ? c->broker.ca_bundle : NULL,
+	};
 	return control_api_new(&options, &d->api, err);
 }
 

@@ -98,10 +98,14 @@ static const struct aws_client *client_of(const struct fetch_aws_job *job)
 
 static void grant(struct fetch_aws_job *job, const struct aws_session *session)
 {
+	unsigned first = fetch_packed_percent(&job->session);
 	struct fetch_aws_texts texts;
 	struct fetch_result result;
 
 	fetch_from_session(session, aws_client_now(client_of(job)), &texts, &result);
+	/* with two roles, the tags go with the first */
+	if (first > result.packed_percent)
+		result.packed_percent = first;
 	report(job, &result);
 }
 

@@ -55,6 +55,11 @@ static bool is_role_id(const char *id)
 			  "0123456789_+=,.@:-") == len;
 }
 
+unsigned fetch_packed_percent(const struct aws_session *session)
+{
+	return session->packed_policy_size > 0 ? (unsigned)session->packed_policy_size : 0;
+}
+
 void fetch_from_session(const struct aws_session *session, time_t now,
 			struct fetch_aws_texts *texts, struct fetch_result *ret)
 {
@@ -71,6 +76,7 @@ void fetch_from_session(const struct aws_session *session, time_t now,
 				   ? (uint64_t)(session->expiration - now) * CLOCK_S
 				   : 1, /* nothing is left of it */
 		.role_arn = session->arn,
+		.packed_percent = fetch_packed_percent(session),
 	};
 	if (is_role_id(session->role_id))
 		ret->role_id = strcpy(texts->role_id, session->role_id);

@@ -12,6 +12,9 @@ struct fetch_aws_texts {
 	char account[13], session_name[65], role_id[194];
 };
 
+/* 0: the service does not say. */
+unsigned fetch_packed_percent(const struct aws_session *session);
+
 /* Of a call that has failed: its texts stay those of result. */
 void fetch_from_result(const struct aws_result *result, struct fetch_result *ret);
 

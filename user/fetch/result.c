@@ -32,6 +32,7 @@ struct fetch_value *fetch_value_new(const struct fetch_result *r)
 		return NULL;
 	at = (char *)(value + 1);
 	value->refs = 1;
+	value->packed_percent = r->packed_percent;
 	value->expiration = r->expiration;
 	value->access_key_id = pack_put(&at, r->access_key_id);
 	value->secret_access_key = pack_put(&at, r->secret_access_key);

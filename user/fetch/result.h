@@ -39,11 +39,13 @@ struct fetch_result {
 	const char *account_id; /* NULL: unknown */
 	const char *session_name; /* NULL: none */
 	const char *role_id; /* "AROA...:SESSION"; NULL: unknown */
+	unsigned packed_percent; /* of what AWS allows for tags and policy together; 0: unknown */
 };
 
 /* Credentials, counted, in memory for secrets that is wiped with the last reference. */
 struct fetch_value {
 	unsigned refs;
+	unsigned packed_percent; /* as in the result */
 	time_t expiration;
 	const char *access_key_id, *secret_access_key, *session_token; /* the last may be NULL */
 	const char *role_arn, *account_id, *session_name, *role_id; /* NULL: unknown */
