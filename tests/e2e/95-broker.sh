@@ -61,6 +61,8 @@ till=$(token_of till shop $POD_AUDIENCE)
 check 'a pod of the own node, by its uid' wait_for 10 is 200/web for_pod "$a1" "${POD_UIDS[web]}"
 same 'by its token' 200/web "$(result for_token "$a1" "$web")"
 same 'by both' 200/web "$(result for_pod "$a1" "${POD_UIDS[web]}" "$web")"
+check 'with the id that STS has given the session' grep -qE '^AROA[A-Z0-9]{10,}:shop\.web\.web$' \
+  <(for_pod "$a1" "${POD_UIDS[web]}" | head -n 1 | jq -r .assumedRoleUser.assumeRoleId)
 same 'the other node, its pod' 200/till "$(result for_pod "$a2" "${POD_UIDS[till]}")"
 same 'STS was asked once for each' 2 "$(aws_calls 'map(select(.action == "AssumeRole")) | length')"
 same 'with the six tags of EKS, all of them transitive' \

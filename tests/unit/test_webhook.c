@@ -191,8 +191,6 @@ static void irsa_is_respected_or_overridden(void **state)
 
 	(void)state;
 	becomes(&try, pod, NULL, CONTROL_UNFIT, "container a has IRSA's variables");
-	try.found.irsa = true;
-	becomes(&try, "{'spec':{'containers':[{}]}}", NULL, CONTROL_OPTED_OUT, "IRSA's annotation");
 	try.inject.override_irsa = true;
 	becomes(&try, pod, overridden, CONTROL_INJECTED,
 		"container a: IRSA's variables are taken out");

@@ -34,12 +34,9 @@ static void add_association(struct text *t, const char *uid, const char *cluster
 
 static void add_role(struct text *t, const struct fetch_value *value)
 {
-	char id[128];
-
-	snprintf(id, sizeof(id), "AROAUNKNOWN:%s", value->session_name ?: "session");
 	begin(t, "assumedRoleUser");
 	text_add_member(t, "arn", value->role_arn ?: "");
-	text_add_member(t, "assumeRoleId", id);
+	text_add_member(t, "assumeRoleId", value->role_id ?: "");
 	text_add(t, "}");
 }
 

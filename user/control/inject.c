@@ -488,11 +488,6 @@ static enum control_verdict unfit(struct injection *injection, const struct reci
 		     *volumes = json_object_get(spec, "volumes"),
 		     *volume = entry_named(volumes, recipe->volume);
 
-	if (injection->found->irsa && !injection->inject->override_irsa) {
-		injection_warn(injection, "the service account has IRSA's annotation, so the "
-					  "association is not used");
-		return CONTROL_OPTED_OUT;
-	}
 	if (!is_list(volumes) ||
 	    json_array_size(json_object_get(spec, "containers")) > CONTAINERS_MAX ||
 	    json_array_size(json_object_get(spec, "initContainers")) > CONTAINERS_MAX)

@@ -29,7 +29,7 @@ enum control_style {
 /* Strings are the owner's. */
 struct control_inject {
 	enum control_style style;
-	bool override_irsa; /* take IRSA's variables out; else such containers, and service accounts, stay as they are */
+	bool override_irsa; /* take IRSA's variables out; else such containers stay as they are */
 	bool ipv6; /* pods reach the agent by IPv6 */
 	const char *region; /* AWS_REGION and AWS_DEFAULT_REGION; NULL: not set */
 	unsigned expiration; /* of the token, in seconds; 0: CONTROL_EXPIRATION_MAX */
@@ -41,7 +41,6 @@ struct control_inject {
 /* What is known of a service account. */
 struct control_found {
 	bool exists; /* there is an association, one that cannot be used included */
-	bool irsa; /* the service account has IRSA's annotation */
 	char role_arn[CONTROL_ARN_SIZE]; /* empty: not known */
 	char trouble
 		[CONTROL_TROUBLE_SIZE]; /* why its pods get nothing as yet, for people; empty: nothing is */
