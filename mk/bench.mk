@@ -31,5 +31,9 @@ docs/bench/fetch.md: all $(BENCH_TOOLS) | $(O)/.deps-bench $(O)/.deps-test
 bench-broker: all $(BENCH_TOOLS) | $(O)/.deps-bench $(O)/.deps-test ## answers of podcred broker, cached and not (PODS, MS)
 	$(Q)O=$(abspath $(O)) tests/bench/broker.sh
 
+.PHONY: bench-control
+bench-control: all $(BENCH_TOOLS) | $(O)/.deps-bench $(O)/.deps-test ## answers of the webhook and of the API of podcred control (ASSOCIATIONS, MS)
+	$(Q)O=$(abspath $(O)) tests/bench/control.sh
+
 docs/bench: bench ## the same, and the results become those of docs/bench
 	$(Q)cp $(BENCH_OUT)/*.svg $(BENCH_OUT)/results.json $(BENCH_OUT)/results.md $@

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Asks podcred broker as agents do: over TLS, on connections that are kept, for one pod after the other.
- * usage: ask URL CA WORKERS MS <REQUESTS      MS 0: for each pod once
- * REQUESTS: a line with a bearer token, then one with the uid of a pod for each. Prints answers a second, the median, the
- * 99th percentile (microseconds), and how many answers were none of credentials.
+ * Asks podcred broker as agents do, and podcred control as the API server does: over TLS, on connections that are kept.
+ * usage: ask URL CA WORKERS MS <REQUESTS      MS 0: each request once
+ * REQUESTS: a line with a bearer token, then one with the JSON body of each request. Prints answers a second, the median, the
+ * 99th percentile (microseconds), and how many answers were not 200.
  */
 #include <curl/curl.h>
 #include <pthread.h>
@@ -14,17 +14,18 @@
 #include <string.h>
 #include <time.h>
 
-#define MAX_PODS    20000
-#define MAX_ANSWERS 2000000
-#define MAX_WORKERS 64
+#define MAX_REQUESTS 20000
+#define MAX_BODY     65536
+#define MAX_ANSWERS  2000000
+#define MAX_WORKERS  64
 
 static const char *url, *authority;
 static char token[8300];
-static char (*uids)[48];
-static size_t n_uids;
+static char **bodies;
+static size_t n_bodies;
 static unsigned long long end_ns;
 static bool once;
-static atomic_size_t next_pod, n_answers, n_others;
+static atomic_size_t next_body, n_answers, n_others;
 static unsigned *took_us;
 
 static unsigned long long now_ns(void)
@@ -41,15 +42,13 @@ static size_t drop(char *data, size_t size, size_t n, void *arg)
 	return size * n;
 }
 
-static void ask(CURL *curl, const char *uid)
+static void ask(CURL *curl, const char *body)
 {
 	unsigned long long from = now_ns();
-	char body[96];
 	long status = 0;
 	size_t i;
 
-	snprintf(body, sizeof(body), "{\"podUid\":\"%s\"}", uid);
-	curl_easy_setopt(curl, CURLOPT_COPYPOSTFIELDS, body);
+	curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
 	if (curl_easy_perform(curl) == CURLE_OK)
 		curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
 	if (status != 200)
@@ -71,11 +70,11 @@ static void *work(void *arg)
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, drop);
 	for (;;) {
-		size_t i = atomic_fetch_add(&next_pod, 1);
+		size_t i = atomic_fetch_add(&next_body, 1);
 
-		if (once ? i >= n_uids : now_ns() >= end_ns)
+		if (once ? i >= n_bodies : now_ns() >= end_ns)
 			break;
-		ask(curl, uids[i % n_uids]);
+		ask(curl, bodies[i % n_bodies]);
 	}
 	curl_easy_cleanup(curl);
 	curl_slist_free_all(headers);
@@ -91,17 +90,19 @@ static int compare(const void *a, const void *b)
 
 static bool read_requests(void)
 {
-	char line[8200];
+	static char line[MAX_BODY];
 
 	if (!fgets(line, sizeof(line), stdin))
 		return false;
 	line[strcspn(line, "\n")] = '\0';
-	snprintf(token, sizeof(token), "Authorization: Bearer %s", line);
-	while (n_uids < MAX_PODS && fgets(line, sizeof(line), stdin)) {
+	snprintf(token, sizeof(token), "Authorization: Bearer %.8192s", line);
+	while (n_bodies < MAX_REQUESTS && fgets(line, sizeof(line), stdin)) {
 		line[strcspn(line, "\n")] = '\0';
-		snprintf(uids[n_uids++], sizeof(uids[0]), "%.47s", line);
+		bodies[n_bodies] = strdup(line);
+		if (!bodies[n_bodies++])
+			return false;
 	}
-	return n_uids;
+	return n_bodies;
 }
 
 int main(int argc, char **argv)
@@ -111,9 +112,9 @@ int main(int argc, char **argv)
 	unsigned long long from;
 	size_t n;
 
-	uids = calloc(MAX_PODS, sizeof(*uids));
+	bodies = calloc(MAX_REQUESTS, sizeof(*bodies));
 	took_us = calloc(MAX_ANSWERS, sizeof(*took_us));
-	if (!workers || workers > MAX_WORKERS || !uids || !took_us || !read_requests())
+	if (!workers || workers > MAX_WORKERS || !bodies || !took_us || !read_requests())
 		return 2;
 	url = argv[1];
 	authority = argv[2];

@@ -37,7 +37,7 @@ known() { [ "$(in_node curl -s http://127.0.0.1:9465/metrics | sed -n 's/^podcre
 wait_for 20 known || env_fail 'not all pods are known'
 {
   token_of agent1 podcred podcred-broker
-  printf '%s\n' "${POD_UIDS[@]}" | grep -vx "${POD_UIDS[agent1]}"
+  printf '%s\n' "${POD_UIDS[@]}" | grep -vx "${POD_UIDS[agent1]}" | sed 's/.*/{"podUid":"&"}/'
 } >"$ENV_TMP/requests"
 aws_do '{"fault": {"service": "sts", "do": "delay", "seconds": 0.05, "times": 0}}' >/dev/null
 printf '| | at a time | answers/s | median, ms | 99 %%, ms | no credentials |\n| --- | --- | --- | --- | --- | --- |\n'
