@@ -81,7 +81,7 @@ sees cart-2 eks 'ASIA[A-Z0-9]+'
 run kubectl get pod -n shop cart-2 -o 'jsonpath={range .spec.containers[0].env[*]}{.name}{"\n"}{end}'
 
 say 'STS was told whose session it is, so that one policy can serve all namespaces (aws:PrincipalTag/kubernetes-namespace)'
-cloud_calls 'map(select(.action == "AssumeRole" and .status == 200)) | last | .sessionName, .tags'
+cloud_calls 'map(select(.sessionName == "shop.cart.cart-2" and .status == 200)) | last | .sessionName, .tags'
 run kubectl get podidentityassociations -n shop
 
 say 'The association is deleted: nothing is handed out any more'

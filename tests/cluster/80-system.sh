@@ -20,7 +20,7 @@ told_none_again() { answered_again "$1" ecs "$NONE" && answered_again "$1" eks "
 condition() { k get podidentityassociation -n shop cart -o "jsonpath={.status.conditions[?(@.type=='$1')].status}"; }
 condition_is() { [ "$(condition "$1")" = "$2" ]; }
 variables() { k get pod -n shop "$1" -o 'jsonpath={.spec.containers[0].env[*].name}' | tr ' ' '\n' | grep '^AWS_' | sort | tr '\n' ' '; }
-tags() { cloud_calls 'map(select(.action == "AssumeRole" and .status == 200)) | last | .tags | to_entries | map(.key + "=" + .value) | sort | .[]'; }
+tags() { cloud_calls 'map(select(.sessionName == "shop.cart.new" and .status == 200)) | last | .tags | to_entries | map(.key + "=" + .value) | sort | .[]'; }
 
 policy() {
   cat <<YAML
@@ -60,7 +60,7 @@ check 'the pod that runs already gets its credentials' wait_for 120 own_answers 
 echo "# $((SECONDS - since)) s after it was asked for; the pod asks every ten, and twice a second while it has none"
 plain new cart burstable | start
 check 'a new one as well, at the address of EKS Pod Identity, by the token that the webhook gave it' wait_for 300 own_answers new
-same 'and the variables' 'AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE AWS_CONTAINER_CREDENTIALS_FULL_URI AWS_REGION ' "$(variables new)"
+same 'and the variables' 'AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE AWS_CONTAINER_CREDENTIALS_FULL_URI ' "$(variables new)"
 check 'who looks at the object sees that it is ready' wait_for 60 condition_is Ready True
 same 'STS was told whose session it is' "$(printf '%s\n' "eks-cluster-arn=$CLOUD_CLUSTER_ARN" eks-cluster-name=demo kubernetes-namespace=shop \
   kubernetes-pod-name=new "kubernetes-pod-uid=$(k get pod -n shop new -o 'jsonpath={.metadata.uid}')" kubernetes-service-account=cart)" "$(tags)"

@@ -20,6 +20,7 @@ CLOUD_CLUSTER_ARN=arn:aws:eks:eu-west-1:111122223333:cluster/demo
 
 cloud_up() {
   stop metadata
+  rm -f "$CLUSTER_LOG/cloud.log"
   run_as cloud python3 "$CLUSTER_ROOT/tests/fake/aws.py" "$CLUSTER/cloud" --address "$API_ADDRESS" --sts "${CLOUD_STS##*:}" \
     --imds "$METADATA_ADDRESS:80"
   wait_for 30 grep -q '^ready' "$CLUSTER_LOG/cloud.log"
@@ -66,6 +67,7 @@ system_uninstall() { helm uninstall podcred --wait --timeout 10m; }
 
 alice() { in_net "$CLUSTER_BIN/kubectl" --kubeconfig="$CLUSTER/pki/alice.kubeconfig" "$@"; }
 proxy_up() {
+  rm -f "$CLUSTER_LOG/proxy.log"
   run_as proxy "$CLUSTER_BIN/kubectl" --kubeconfig="$CLUSTER/pki/alice.kubeconfig" proxy --port=8001
   wait_for 30 grep -q 'Starting to serve' "$CLUSTER_LOG/proxy.log"
 }
