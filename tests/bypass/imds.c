@@ -134,16 +134,23 @@ static void bid_farewell(int i)
 	fds[i] = fds[--n_fds];
 }
 
+/* The client has ended it. What it has sent is still to be read then. */
+static bool is_over(int fd)
+{
+	char byte;
+	ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	return n == 0 || (n < 0 && errno == ECONNRESET);
+}
+
 /* It stays open then, and silent, until the client ends it: a FIN would be acknowledged much later, and
- * counted for another row. */
+ * counted for another row. Whatever else an early socket of MPTCP says, it is asked again. */
 static void answer(int i)
 {
-	if (send(fds[i].fd, "REAL service\n", 13, MSG_NOSIGNAL) < 0) {
-		if (errno != EAGAIN)
-			bid_farewell(i);
-		return;
-	}
-	fds[i].events = POLLIN;
+	if (send(fds[i].fd, "REAL service\n", 13, MSG_NOSIGNAL) >= 0)
+		fds[i].events = POLLIN;
+	else if (errno != EAGAIN && is_over(fds[i].fd))
+		bid_farewell(i);
 }
 
 /* A connection that was answered: wait for its end. */

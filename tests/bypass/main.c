@@ -14,7 +14,7 @@
  * bypass connect4 CGROUP HOST	a connect hook that sends what is for the agent to the one at HOST
  *
  * A row's outcome, one line: R reached the real address; "R mute" reached, but the answer that the row
- * waits for did not come; A redirected, stamped with this pod; "A direct"; "A seen", but the client
+ * waits for did not come, and what did; A redirected, stamped with this pod; "A direct"; "A seen", but the client
  * sees the agent's address; U reached the agent without a stamp; H came to a hijacker,
  * or his answer to the client. Of a neighbour on the bridge: "H read" he saw payload; "H seen" only frames;
  * "H taken" the agent took him for the victim; "H false" the victim read his answer; "H reached" what he
@@ -163,6 +163,14 @@ static const char *stamped(const char *line)
 	return field_is(line, "direct", "1") ? "A direct" : "A";
 }
 
+/* In place of the answer that was due. */
+static const char *heard(const struct outcome *out)
+{
+	if (out->result > 0)
+		return out->line;
+	return out->result ? strerrorname_np(-out->result) ?: "an unknown error" : "nothing";
+}
+
 static void judge(const struct vector *v, const struct outcome *out, uint64_t after)
 {
 	bool real = out->result > 0 && !strncmp(out->line, "REAL", 4);
@@ -179,8 +187,10 @@ static void judge(const struct vector *v, const struct outcome *out, uint64_t af
 		printf("H\n");
 	else if (real && after == out->before)
 		printf("BROKEN an answer, but nothing was counted\n");
+	else if (after != out->before && v->answers && !real)
+		printf("R mute (%s)\n", heard(out));
 	else if (after != out->before)
-		printf("R%s\n", v->answers && !real ? " mute" : "");
+		printf("R\n");
 	else if (out->result > 0 && !strncmp(out->line, "pod=", 4))
 		printf("%s\n", stamped(out->line));
 	else if (out->result > 0 && !strncmp(out->line, "peer=", 5))

@@ -374,7 +374,7 @@ goes_on 'open: that of the other goes on'
 in_host "$ENV_BUILD/tests/who" "$NODE_V4" "$AGENT_PORT" "$NODE_V6" "$AGENT_PORT" >/dev/null &
 sleep 3
 check 'open: somebody else on its port does not count' agent_gone
-kill %%
+kill %% && wait %%
 cgroup_signal "$ENV_CGROUP/host" KILL
 env_serve
 redirected() { [[ $(dial web plain $V4) != *REAL* ]]; }

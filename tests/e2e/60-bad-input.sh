@@ -389,7 +389,7 @@ since=$(resolver_since)
 check 'a broken pods file at the start: the resolver runs' resolver_wait "$since"
 check 'and warns, naming file, line and cause' grep -q 'pods.bad: line [0-9]*: not JSON: .*' \
   "$ENV_TMP/resolve2.log"
-kill %%
+kill %% && wait %%
 
 # Without events of the interfaces it looks for them itself: no pod's goes without its program.
 background "$ENV_TMP/resolve3.log" 'resolver ready' nsenter --net="/run/netns/$NODE_NETNS" \
@@ -403,7 +403,7 @@ before=$(interfaces)
 pod_add late burstable
 one_more() { [ "$(interfaces)" = $((before + 1)) ]; }
 check "and a new pod's interface has its program" wait_for 10 one_more
-kill %%
+kill %% && wait %%
 
 policy() { echo "policy: [{namespace: shop, serviceAccount: web, action: $1}]" >"$ENV_TMP/policy.yaml"; }
 policy_of() { podcred pods --json | jq -re '.[] | select(.name == "web") | .policy'; }

@@ -93,8 +93,8 @@ static size_t host_length(const char *host)
 static void check_host(const char *host)
 {
 	static const char *const services[] = {
-		"169.254.170.23",  "fd00:ec2::23",  "169.254.170.2",
-		"169.254.169.254", "fd00:ec2::254",
+		"169.254.170.23", "fd00:ec2::23",   "169.254.170.2",	  "169.254.169.254",
+		"fd00:ec2::254",  "169.254.170.83", "fd70:6f64:6372::83",
 	};
 	char name[INET6_ADDRSTRLEN] = "";
 	struct in6_addr in6;
