@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Make a client from its pinned packages. What cannot be made on this machine leaves the reason in DIR/missing: that is no
 # error, the test says that it is skipped.
-# usage: build.sh python|javascript|go1|go2|java|rust DIR
+# usage: build.sh python|javascript|policies|go1|go2|java|rust DIR
 set -eu -o pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -15,6 +15,8 @@ missing() {
 # at_least MINOR VERSION: of 1.x
 at_least() { [ "$(cut -d. -f2 <<<"$2")" -ge "$1" ]; }
 
+from_npm() { (cd "$dir" && npm ci --no-audit --no-fund --omit=dev --loglevel=error >/dev/null); }
+
 # The AWS CLI, boto3, the Common Runtime, and moto: in an environment of Debian's Python.
 python() {
   /usr/bin/python3 -m venv "$dir"
@@ -24,7 +26,13 @@ python() {
 javascript() {
   [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] || missing "Node.js $(node -v), and it needs 20"
   cp "$here"/javascript/package*.json "$here/credentials.mjs" "$dir"
-  (cd "$dir" && npm ci --no-audit --no-fund --omit=dev --loglevel=error >/dev/null)
+  from_npm
+}
+
+# What decides about policies in abac.sh.
+policies() {
+  cp "$here"/policies/package*.json "$here/policies/aws.mjs" "$dir"
+  from_npm
 }
 
 go_client() {
@@ -53,9 +61,9 @@ rust() {
 rm -rf "$dir"
 mkdir -p "$dir"
 case $1 in
-python | javascript | java | rust | go1 | go2) "$1" ;;
+python | javascript | policies | java | rust | go1 | go2) "$1" ;;
 *)
-  echo "usage: $0 python|javascript|go1|go2|java|rust DIR" >&2
+  echo "usage: $0 python|javascript|policies|go1|go2|java|rust DIR" >&2
   exit 2
   ;;
 esac

@@ -40,7 +40,7 @@ for variable in ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS LLVM_PROFILE_FILE; do
   [ -z "${!variable:-}" ] || ENV_EMPTY+=("$variable=${!variable}")
 done
 
-declare -A POD_UID POD_CGROUP POD_NETNS POD_IP POD_IP6 POD_HOST POD_CLASS POD_META POD_ACCOUNT
+declare -A POD_UID POD_CGROUP POD_NETNS POD_IP POD_IP6 POD_HOST POD_CLASS POD_META POD_ACCOUNT POD_NAMESPACE
 POD_COUNT=0
 
 note() { printf '# %s\n' "$*"; }
@@ -129,15 +129,15 @@ pod_end() {
   unset "POD_UID[$1]"
 }
 
-# Namespace shop, service account = POD_ACCOUNT[NAME] (empty: none), else the name of the pod. POD_META[NAME]: more of its metadata, as JSON, like
+# Namespace POD_NAMESPACE[NAME], else shop; service account = POD_ACCOUNT[NAME] (empty: none), else the name of the pod. POD_META[NAME]: more of its metadata, as JSON, like
 # '"labels":{"app":"web"}'.
 env_podlist() {
   local name sep=
   {
     printf '{"kind":"PodList","apiVersion":"v1","items":['
     for name in "${!POD_UID[@]}"; do
-      printf '%s{"metadata":{"name":"%s","namespace":"shop","uid":"%s"%s},' \
-        "$sep" "$name" "${POD_UID[$name]}" "${POD_META[$name]:+,${POD_META[$name]}}"
+      printf '%s{"metadata":{"name":"%s","namespace":"%s","uid":"%s"%s},' \
+        "$sep" "$name" "${POD_NAMESPACE[$name]:-shop}" "${POD_UID[$name]}" "${POD_META[$name]:+,${POD_META[$name]}}"
       printf '"spec":{"serviceAccountName":"%s","hostNetwork":%s}}' "${POD_ACCOUNT[$name]-$name}" "${POD_HOST[$name]}"
       sep=,
     done
@@ -325,7 +325,7 @@ env_clean() {
     [ ! -e "$ns" ] || ip netns del "${ns##*/}"
   done
   [ -z "${ENV_TMP:-}" ] || rm -rf "$ENV_TMP"
-  POD_UID=() POD_CGROUP=() POD_NETNS=() POD_IP=() POD_IP6=() POD_HOST=() POD_CLASS=() POD_META=() POD_ACCOUNT=()
+  POD_UID=() POD_CGROUP=() POD_NETNS=() POD_IP=() POD_IP6=() POD_HOST=() POD_CLASS=() POD_META=() POD_ACCOUNT=() POD_NAMESPACE=()
   POD_COUNT=0
 }
 
