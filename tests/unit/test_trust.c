@@ -125,9 +125,14 @@ static void test_target(void **state)
 	(void)state;
 	trust.cluster = eks.cluster;
 	is(policy(&trust, TARGET, ENTRY("shop", "web", ", targetRoleArn: '" TARGET "'")),
-	   "[{'Effect':'Allow','Principal':{'AWS':'" ROLE "'}," TAGGED
-	   ",'Condition':{'StringEquals':{"
+	   "[{'Effect':'Allow','Principal':{'AWS':'" ROLE "'},'Action':'sts:AssumeRole',"
+	   "'Condition':{'StringEquals':{"
 	   "'sts:ExternalId':'eu-west-1/111122223333/demo/shop/web',"
+	   "'aws:PrincipalTag/eks-cluster-arn':'" CLUSTER "',"
+	   "'aws:PrincipalTag/kubernetes-namespace':'shop',"
+	   "'aws:PrincipalTag/kubernetes-service-account':'web'}}},"
+	   "{'Effect':'Allow','Principal':{'AWS':'" ROLE "'},'Action':'sts:TagSession',"
+	   "'Condition':{'StringEquals':{"
 	   "'aws:PrincipalTag/eks-cluster-arn':'" CLUSTER "',"
 	   "'aws:PrincipalTag/kubernetes-namespace':'shop',"
 	   "'aws:PrincipalTag/kubernetes-service-account':'web'}}}]");

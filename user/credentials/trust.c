@@ -304,6 +304,38 @@ static int fill(struct draft *draft, const struct cred_trustee *trustees, size_t
 	return r;
 }
 
+static void forget_external_id(json_t *statement)
+{
+	json_t *condition = json_object_get(statement, "Condition");
+	json_t *keys = json_object_get(condition, "StringEquals");
+
+	json_object_del(keys, "sts:ExternalId");
+	if (!json_object_size(keys))
+		json_object_del(condition, "StringEquals");
+	if (!json_object_size(condition))
+		json_object_del(statement, "Condition");
+}
+
+/* AWS lists sts:ExternalId among the keys of sts:AssumeRole, and not of sts:TagSession, which a condition on it would
+ * never allow. */
+static void split_tagging(json_t *statements)
+{
+	for (size_t i = 0; i < json_array_size(statements); i++) {
+		json_t *statement = json_array_get(statements, i), *tagging;
+		const json_t *keys =
+			json_object_get(json_object_get(statement, "Condition"), "StringEquals");
+
+		if (!json_is_array(json_object_get(statement, "Action")) ||
+		    !json_object_get(keys, "sts:ExternalId"))
+			continue;
+		tagging = json_deep_copy(statement);
+		json_object_set_new(statement, "Action", json_string("sts:AssumeRole"));
+		json_object_set_new(tagging, "Action", json_string("sts:TagSession"));
+		forget_external_id(tagging);
+		json_array_insert_new(statements, ++i, tagging);
+	}
+}
+
 int cred_trust_policy(const struct cred_trust *trust, const char *role_arn,
 		      const struct cred_trustee *trustees, size_t n, json_t **ret,
 		      struct pc_err *err)
@@ -321,6 +353,7 @@ int cred_trust_policy(const struct cred_trust *trust, const char *role_arn,
 	r = fill(&draft, trustees, n, err);
 	if (r < 0)
 		return r;
+	split_tagging(statements);
 	*ret = json_pack("{sssO}", "Version", "2012-10-17", "Statement", statements);
 	return *ret ? 0 : pc_err_set(err, -ENOMEM, "no memory");
 }
