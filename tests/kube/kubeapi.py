@@ -1038,6 +1038,11 @@ class Server:
     def put(self, obj):
         return self.store.put(copy.copy(obj))
 
+    def copies(self, obj, count):
+        """As put, of as many, which have a number behind their names."""
+        for number in range(count):
+            self.put({**obj, "metadata": {**obj["metadata"], "name": f"{obj['metadata']['name']}{number}"}})
+
     def delete(self, resource, namespace, name):
         return self.store.delete((resource, namespace, name))
 
@@ -1107,7 +1112,7 @@ class Server:
                 "pods": [f'{o["metadata"]["uid"]} {space}/{name}' for (space, name), o in self.store.snapshot("pods").items()],
             }
 
-    COMMANDS = ("set", "fault", "pod", "put", "delete", "compact", "restore", "bookmark", "send", "end_watches", "away", "back", "new_token",
+    COMMANDS = ("set", "fault", "pod", "put", "copies", "delete", "compact", "restore", "bookmark", "send", "end_watches", "away", "back", "new_token",
                 "issuer", "rotate_keys", "account_token", "state")
 
     def command(self, commands):

@@ -80,7 +80,8 @@ same 'for an older API server they are taken out' '' "$(grep x-kubernetes-valida
 overlay base objects control >"$WORK/control.yaml"
 overlay base objects control broker ipv6 >"$WORK/broker.yaml"
 overlay base objects control broker sealing-keys >"$WORK/sealed.yaml"
-for name in control broker sealed; do
+overlay base objects control stock-webhook >"$WORK/stock.yaml"
+for name in control broker sealed stock; do
   for version in $OLDEST $NEWEST; do
     same "with $name too, strictly valid in Kubernetes $version" '' "$(strict "$version" "$WORK/$name.yaml")"
   done
@@ -118,6 +119,8 @@ same 'for the control plane too, with what the nodes have to know' ConfigMap/pod
   "$(manifests compare "$WORK/control.yaml" "$WORK/helm.yaml" | sed 's/[.:].*//' | sort -u)"
 manifests data config.yaml "$WORK/helm.yaml" >"$WORK/config.yaml"
 check 'and podcred takes it' "$PODCRED" check-config "$WORK/config.yaml"
+render $NEWEST --set control.enabled=true,config.webhook.stockConfigMap=kube-system/podcred-identities,$CLUSTER >"$WORK/helm.yaml"
+same "and with EKS's webhook beside it" ConfigMap/podcred-config "$(manifests compare "$WORK/stock.yaml" "$WORK/helm.yaml" | sed 's/[.:].*//' | sort -u)"
 render $NEWEST --set mode=broker,agent.ipFamily=IPv6,$CLUSTER >"$WORK/helm.yaml"
 same 'for the broker too, with what both have to know' "$(printf 'ConfigMap/podcred-broker-config\nConfigMap/podcred-config')" \
   "$(manifests compare "$WORK/broker.yaml" "$WORK/helm.yaml" | sed 's/[.:].*//' | sort -u)"

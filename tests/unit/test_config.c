@@ -225,6 +225,10 @@ static void webhook(void **state)
 					  "webhook: {region: Europe}\n",
 					  "webhook: {tokenExpirationSeconds: 599}\n",
 					  "webhook: {tokenExpirationSeconds: 86401}\n",
+					  "webhook: {stockConfigMap: identities}\n",
+					  "webhook: {stockConfigMap: A/identities}\n",
+					  "webhook: {stockConfigMap: a/b/c}\n",
+					  "webhook: {stockConfigMap: a/}\n",
 					  "webhook: {namespace: a}\n"};
 	struct pc_err err = {};
 
@@ -234,9 +238,10 @@ static void webhook(void **state)
 	assert_int_equal(config.webhook.style, CONFIG_WEBHOOK_CONTAINER);
 	assert_int_equal(load("webhook: {style: webIdentity, irsa: override, ipFamily: IPv6, "
 			      "region: eu-west-1,\n"
-			      "  tokenExpirationSeconds: 600}\n",
+			      "  tokenExpirationSeconds: 600, stockConfigMap: eks/a.b}\n",
 			      &err),
 			 0);
+	assert_string_equal(config.webhook.stock_config_map, "eks/a.b");
 	assert_int_equal(config.webhook.style, CONFIG_WEBHOOK_WEB_IDENTITY);
 	assert_true(config.webhook.override_irsa && config.webhook.ipv6);
 	assert_string_equal(config.webhook.region, "eu-west-1");

@@ -25,6 +25,14 @@ static bool is_region(const char *text)
 	return *text && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(text);
 }
 
+static bool is_config_map(const char *text)
+{
+	const char *slash = strchr(text, '/');
+
+	return slash && k8s_is_label(text, (size_t)(slash - text)) &&
+	       k8s_is_subdomain(slash + 1, strlen(slash + 1));
+}
+
 int config_webhook_read(const struct yml_source *src, const struct yml_node *node, void *target)
 {
 	static const struct yml_key keys[] = {
@@ -33,6 +41,8 @@ int config_webhook_read(const struct yml_source *src, const struct yml_node *nod
 		YML_WORD("ipFamily", struct config_webhook, ipv6, family_words),
 		YML_COPY("region", struct config_webhook, region, is_region,
 			 "the name of a region, as eu-west-1"),
+		YML_COPY("stockConfigMap", struct config_webhook, stock_config_map, is_config_map,
+			 "NAMESPACE/NAME of a ConfigMap"),
 		YML_NUMBER("tokenExpirationSeconds", struct config_webhook, expiration,
 			   EXPIRATION_MAX),
 	};

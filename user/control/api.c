@@ -394,6 +394,7 @@ static void look(const struct control_api *api)
 {
 	if (api->status)
 		control_status_look(api->status);
+	control_stock_look(api->stock);
 }
 
 static void on_policies_changed(void *arg)
@@ -404,6 +405,11 @@ static void on_policies_changed(void *arg)
 static void on_store_changed(void *arg, const struct eks_object *object)
 {
 	(void)object;
+	look(arg);
+}
+
+static void on_store_gone(void *arg)
+{
 	look(arg);
 }
 
@@ -435,11 +441,26 @@ static void on_policies_state(void *arg, const struct kube_watch_state *state)
 	say_once(api, api->policies_why, sizeof(api->policies_why), state->why);
 }
 
+static int make_stock(struct control_api *api)
+{
+	const struct control_api_options *o = &api->options;
+	const struct control_stock_options options = {.loop = o->loop,
+						      .kube = o->kube,
+						      .store = api->store,
+						      .config_map = api->stock_config_map,
+						      .said = o->said,
+						      .arg = o->arg};
+
+	return api->stock_config_map ? control_stock_new(&options, &api->stock) : 0;
+}
+
 static int make_parts(struct control_api *api)
 {
 	const struct control_api_options *o = &api->options;
-	const struct eks_store_events store = {
-		.changed = on_store_changed, .listed = on_store_listed, .state = on_store_state};
+	const struct eks_store_events store = {.changed = on_store_changed,
+					       .gone = on_store_gone,
+					       .listed = on_store_listed,
+					       .state = on_store_state};
 	const struct kube_role_policies_events policies = {.changed = on_policies_changed,
 							   .state = on_policies_state};
 	const struct control_front_proxy_events proxy = {.said = o->said, .arg = o->arg};
@@ -447,9 +468,10 @@ static int make_parts(struct control_api *api)
 
 	r = r ?: kube_role_policies_new(o->loop, o->kube, NULL, &policies, api, &api->policies);
 	r = r ?: control_front_proxy_new(o->loop, o->kube, o->tls, &proxy, &api->front_proxy);
-	return r
-		       ?: control_status_new(o->loop, o->kube, api->store, api->policies,
-					     &api->cluster, o->broker, &api->status);
+	r = r
+		    ?: control_status_new(o->loop, o->kube, api->store, api->policies,
+					  &api->cluster, o->broker, &api->status);
+	return r ?: make_stock(api);
 }
 
 static int make(struct control_api *api, const struct control_api_options *options,
@@ -457,7 +479,10 @@ static int make(struct control_api *api, const struct control_api_options *optio
 {
 	api->cluster_name = strdup(options->cluster_name);
 	api->cluster_arn = strdup(options->cluster_arn);
-	if (!api->cluster_name || !api->cluster_arn)
+	api->stock_config_map =
+		options->stock_config_map ? strdup(options->stock_config_map) : NULL;
+	if (!api->cluster_name || !api->cluster_arn ||
+	    (options->stock_config_map && !api->stock_config_map))
 		return pc_err_set(err, -ENOMEM, "no memory");
 	if (eks_cluster_parse(api->cluster_name, api->cluster_arn, &api->cluster) < 0)
 		return pc_err_set(err, -EINVAL,
@@ -503,6 +528,7 @@ struct control_api *control_api_free(struct control_api *api)
 	if (!api)
 		return NULL;
 	end_calls(api);
+	control_stock_free(api->stock);
 	control_status_free(api->status);
 	control_front_proxy_free(api->front_proxy);
 	kube_role_policies_free(api->policies);
@@ -510,6 +536,7 @@ struct control_api *control_api_free(struct control_api *api)
 	aws_sealing_free(api->sealing);
 	free(api->cluster_name);
 	free(api->cluster_arn);
+	free(api->stock_config_map);
 	free(api);
 	return NULL;
 }
@@ -585,9 +612,29 @@ static void add_status(const struct control_api *api, struct text *ret)
 		  (unsigned long long)counts.failed);
 }
 
+static void add_stock(const struct control_api *api, struct text *ret)
+{
+	struct control_stock_state state;
+
+	if (!api->stock)
+		return;
+	state = control_stock_state(api->stock);
+	text_add(ret, "# HELP podcred_control_stock_config_current Whether EKS's webhook can read "
+		      "there who has an association.\n"
+		      "# TYPE podcred_control_stock_config_current gauge\n");
+	text_addf(ret, "podcred_control_stock_config_current %d\n", state.current);
+	text_add(ret, "# HELP podcred_control_stock_config_total Writes of that ConfigMap.\n"
+		      "# TYPE podcred_control_stock_config_total counter\n");
+	text_addf(ret, "podcred_control_stock_config_total{result=\"written\"} %llu\n",
+		  (unsigned long long)state.written);
+	text_addf(ret, "podcred_control_stock_config_total{result=\"conflict\"} %llu\n",
+		  (unsigned long long)state.conflicts);
+}
+
 void control_api_metrics(struct control_api *api, struct text *ret)
 {
 	add_status(api, ret);
+	add_stock(api, ret);
 	add_requests(api, ret);
 	add_unreadable(api, ret);
 	add_watch("associations", eks_store_state(api->store), ret);

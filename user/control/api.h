@@ -47,6 +47,8 @@ struct control_api_options {
 		tls; /* of the server: it is told whose certificate the API server shows; outlives the API */
 	const struct control_broker
 		*broker; /* who knows whether roles can be had; NULL: nobody. Outlives the API */
+	const char *
+		stock_config_map; /* "NAMESPACE/NAME", for the webhook of EKS (stock.h); NULL: none */
 	const char *cluster_name, *cluster_arn; /* arn:PARTITION:eks:REGION:ACCOUNT:cluster/NAME */
 	void (*said)(void *arg, bool bad, const char *line); /* for the log */
 	void (*audited)(void *arg,

@@ -10,6 +10,7 @@
 #include "control/eks_store.h"
 #include "control/front_proxy.h"
 #include "control/status.h"
+#include "control/stock.h"
 #include "http/desk.h"
 #include "kube/access_review.h"
 #include "kube/objects.h"
@@ -47,11 +48,13 @@ TAILQ_HEAD(eks_calls, eks_call);
 struct control_api {
 	struct control_api_options options;
 	char *cluster_name, *cluster_arn;
+	char *stock_config_map; /* NULL: none */
 	struct eks_cluster cluster;
 	struct eks_store *store;
 	struct kube_role_policies *policies;
 	struct control_front_proxy *front_proxy;
 	struct control_status *status;
+	struct control_stock *stock; /* NULL: none */
 	struct aws_sealing *sealing; /* NULL: nobody signs */
 	LIST_HEAD(, eks_call) calls;
 	struct eks_calls waiting, listing; /* for the next list; for the one that is read */

@@ -194,13 +194,20 @@ static int on_put(void *arg, const struct kube_object_id *id, const json_t *obje
 	return 0;
 }
 
+static void lose(struct eks_store *s, struct eks_object *o)
+{
+	remove_object(s, o);
+	if (s->events.gone)
+		s->events.gone(s->arg);
+}
+
 static void on_gone(void *arg, const struct kube_object_id *id)
 {
 	struct eks_store *s = arg;
 	struct eks_object *o = find(s, id->name_space, id->name);
 
 	if (o && !strcmp(o->uid, id->uid))
-		remove_object(s, o);
+		lose(s, o);
 }
 
 static void on_listed(void *arg)
@@ -255,7 +262,7 @@ void eks_store_drop(struct eks_store *s, const char *uid)
 	twalk_r(s->keys, match_uid, &wanted);
 	snprintf(s->dropped[s->next_dropped++ % DROPPED_MAX], EKS_UID_SIZE, "%s", uid);
 	if (wanted.found)
-		remove_object(s, wanted.found);
+		lose(s, wanted.found);
 }
 
 /* ---- what is asked ---- */

@@ -40,6 +40,7 @@ extern const struct project_shape eks_shape, eks_list_shape;
 struct eks_store_events {
 	/* It is there, or is another one now. */
 	void (*changed)(void *arg, const struct eks_object *object);
+	void (*gone)(void *arg); /* one is not there any more */
 	void (*listed)(void *arg);
 	void (*state)(void *arg, const struct kube_watch_state *state);
 };

@@ -259,9 +259,11 @@ static int find_kube(struct daemon_control *d, struct pc_err *err)
 static int make_api(struct daemon_control *d, struct pc_err *err)
 {
 	const struct config_credentials *c = &d->options->config->credentials;
+	const char *stock = d->options->config->webhook.stock_config_map;
 	const struct control_api_options options = {
 		.loop = d->loop,
 		.kube = d->kube,
+		.stock_config_map = *stock ? stock : NULL,
 		.broker = *c->broker.url ? &d->broker : NULL,
 		.tls = d->tls,
 		.cluster_name = c->cluster_name,
