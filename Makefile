@@ -213,13 +213,13 @@ $(O)/libpodcred.pc: user/lib/libpodcred.pc.in Makefile
 	$(call msg,GEN,$@)
 	$(Q)$(SUBST) $< > $@
 
+include mk/manifests.mk
 include mk/test.mk
 include mk/fuzz.mk
 include mk/sanitize.mk
 include mk/bench.mk
 include mk/lint.mk
 include mk/install.mk
-include mk/manifests.mk
 
 # Always made anew: it has a line for each file there is.
 .PHONY: compile_commands.json clean
