@@ -16,6 +16,7 @@ MANDIR    ?= $(PREFIX)/share/man
 UNITDIR   ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 DESTDIR   ?=
+CACHE     ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/podcred
 V         ?= 0
 ifneq ($(CROSS),)
 include mk/cross.mk

@@ -10,7 +10,6 @@ ifeq ($(TRIPLET),)
 $(error ARCH=$(ARCH): podcred is built for x86 and arm64)
 endif
 
-CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/podcred
 SYSROOT ?= $(CACHE)/sysroot/$(DEB_ARCH)-dev
 CROSS_CC := $(TRIPLET)-gcc --sysroot=$(SYSROOT)
 CROSS_AR := $(TRIPLET)-ar
