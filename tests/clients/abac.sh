@@ -19,6 +19,7 @@ MOTO=http://$NODE_V4:5000
 FETCH_STS=http://$NODE_V4:5001
 HERE=123456789012 # moto's account
 THERE=222233334444
+PRINTED=("roleArn: arn:aws:iam::$HERE:role/printed" "targetRoleArn: arn:aws:iam::$THERE:role/printed")
 CLUSTER=arn:aws:eks:eu-west-1:$HERE:cluster/demo
 DOCS=$ENV_ROOT/docs/configuration.md
 
@@ -32,8 +33,16 @@ document() {
 }
 statement() { printf '{"Version":"2012-10-17","Statement":[{"Effect":"Allow",%s}]}' "$1"; }
 
+# printed ROLE-ARN: the trust policy that podcred says it needs, for shop/printed alone
+printed() {
+  { echo 'associations:' && entry shop printed "${PRINTED[@]}"; } >"$ENV_TMP/printed.yaml"
+  "$PODCRED" trust-policy --config "$ENV_TMP/config.yaml" --associations "$ENV_TMP/printed.yaml" \
+    --principal "arn:aws:iam::$HERE:user/podcred" "$1"
+}
+
 world() { # KEY-ID
-  jq -n --arg key "$1" --arg here "$HERE" --arg there "$THERE" --argjson tags "$(document 1)" --argjson trust "$(document 2)" \
+  jq -n --argjson printed "$(printed "arn:aws:iam::$HERE:role/printed")" --argjson target "$(printed "arn:aws:iam::$THERE:role/printed")" \
+    --arg key "$1" --arg here "$HERE" --arg there "$THERE" --argjson tags "$(document 1)" --argjson trust "$(document 2)" \
     --argjson partner "$(document 3)" --argjson assume "$(statement '"Action":["sts:AssumeRole","sts:TagSession"],"Resource":"*"')" \
     --argjson all "$(statement '"Action":"s3:*","Resource":["arn:aws:s3:::shared","arn:aws:s3:::shared/*"]')" \
     --argjson plain "$(statement "\"Action\":\"sts:AssumeRole\",\"Principal\":{\"AWS\":\"arn:aws:iam::$HERE:user/podcred\"}")" '
@@ -43,6 +52,8 @@ world() { # KEY-ID
        (role($here; "tenant")): {policy: ($tags * {Statement: ($tags.Statement + $assume.Statement)}), trust: $trust},
        (role($here; "foreign")): {policy: $tags, trust: ($trust | .Statement[0].Condition.StringEquals[] = "arn:aws:eks:eu-west-1:\($here):cluster/other")},
        (role($here; "wide")): {policy: $all, trust: $plain},
+       (role($here; "printed")): {policy: $assume, trust: $printed},
+       (role($there; "printed")): {policy: ($tags | (.. | strings) |= sub("s3:::shared"; "s3:::partner")), trust: $target},
        (role($there; "partner")): {policy: ($tags | (.. | strings) |= sub("s3:::shared"; "s3:::partner")), trust: $partner}}}'
 }
 
@@ -55,11 +66,11 @@ admin() {
 
 aws_up() {
   background "$ENV_TMP/moto.log" 'Running on' nsenter --net="/run/netns/$NODE_NETNS" "$PYTHON/moto_server" -H "$NODE_V4" -p 5000
-  admin admin admin '' user podcred bucket shared role tenant role foreign role wide session "arn:aws:iam::$THERE:role/admin"
+  admin admin admin '' user podcred bucket shared role tenant role foreign role wide role printed session "arn:aws:iam::$THERE:role/admin"
   world "$(jq -r .key.AccessKeyId "$ENV_TMP/admin.out")" >"$ENV_TMP/world.json" || env_fail 'no policies'
   jq -r '.key | "AWS_ACCESS_KEY_ID=\(.AccessKeyId)\nAWS_SECRET_ACCESS_KEY=\(.SecretAccessKey)"' "$ENV_TMP/admin.out" >"$ENV_TMP/user.env"
   mapfile -t there < <(jq -r '.session | .AccessKeyId, .SecretAccessKey, .SessionToken' "$ENV_TMP/admin.out")
-  admin "${there[@]}" bucket partner role partner
+  admin "${there[@]}" bucket partner role partner role printed
   in_node curl -sf -H 'Content-Type: text/plain' -d 0 -o "$ENV_TMP/moto.page" "$MOTO/moto-api/reset-auth" ||
     env_fail 'moto does not check signatures'
   background "$ENV_TMP/decisions" '^ready' nsenter --net="/run/netns/$NODE_NETNS" \
@@ -82,6 +93,7 @@ associations() {
   for namespace in shop bank; do
     entry $namespace web "$tenant"
     entry $namespace partner "$tenant" "targetRoleArn: arn:aws:iam::$THERE:role/partner"
+    entry $namespace printed "${PRINTED[@]}"
   done
   entry shop untagged "$tenant" 'disableSessionTags: true'
   entry shop foreign "roleArn: arn:aws:iam::$HERE:role/foreign"
@@ -111,10 +123,12 @@ pod web-shop shop web
 pod web-bank bank web
 pod partner-shop shop partner
 pod partner-bank bank partner
+pod printed-shop shop printed
+pod printed-bank bank printed
 for account in untagged foreign wide narrow; do pod $account shop $account; done
-aws_up
 fetch_config 'tokens: {verify: "off"}' "cluster: {name: demo, arn: \"$CLUSTER\"}"
 associations >"$ENV_TMP/associations.yaml"
+aws_up
 fetch_run "$ENV_TMP/user.env"
 
 # ---- one role, one policy, two namespaces ----
@@ -138,6 +152,11 @@ same 'the target role of another account, which has the tags of the first' \
   "$(does partner-shop put:partner/shop/note get:partner/shop/note put:partner/bank/note get:shared/shop/note)"
 same 'by its external id' "eu-west-1/$HERE/demo/shop/partner" "$(issued role/partner/shop.partner.partner-shop .externalId)"
 same 'the same account in another namespace has another one, which its trust policy refuses' AccessDenied "$(refused partner-bank)"
+
+# ---- podcred trust-policy ----
+same 'trust policies that podcred prints, of both roles' "$(lines 'put:partner/shop/printed done' 'get:shared/shop/note AccessDenied')" \
+  "$(does printed-shop put:partner/shop/printed get:shared/shop/note)"
+same 'are for nobody else' AccessDenied "$(refused printed-bank)"
 
 # ---- a session policy ----
 same 'a role that may do everything' "$(lines 'put:shared/shop/wide done' 'get:shared/bank/note from a pod')" \
