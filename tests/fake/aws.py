@@ -35,7 +35,8 @@ Commands
        actions, external_id, request_tags {key: value or values}, session_name, sub, aud (with * and ?)]. deny: it trusts nobody.
   anchor {file}   the authority (PEM) of those who may ask IAM Roles Anywhere, for each role there is
   forbid {who, action}, permit {who, action}     who: ARN of a role or user; action: like "sts:TagSession"
-  issuer {url, jwks or jwks_file, audiences}   of service account tokens
+  issuer {url, jwks or jwks_file or documents, audiences}   of service account tokens. documents: a folder as it is published below the
+       URL, with .well-known/openid-configuration and the keys that it names; it is read for each token
   token {namespace, service_account, pod, uid, audience, seconds}   one of the issuer of its own
   cluster {name, issuer}; associate {cluster, namespace, service_account, role, target_role, disable_session_tags};
        dissociate {cluster, namespace, service_account}
@@ -161,7 +162,10 @@ class Aws:
     def permit(self, who, action):
         self.world.forbidden.discard((who, action))
 
-    def issuer(self, url, audiences=("sts.amazonaws.com", eks_auth.AUDIENCE), jwks=None, jwks_file=None):
+    def issuer(self, url, audiences=("sts.amazonaws.com", eks_auth.AUDIENCE), jwks=None, jwks_file=None, documents=None):
+        if documents is not None:
+            self.world.issuers[url] = {"documents": documents, "audiences": list(audiences)}
+            return
         if jwks is None:
             with open(jwks_file, encoding="utf-8") as file:
                 jwks = json.load(file)

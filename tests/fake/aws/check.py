@@ -287,6 +287,32 @@ def _(fx):
     refused("AccessDenied", 403, ask, good)
 
 
+@test("tags in the token: transitive ones are inherited; malformed, too many, too long, not to be passed on twice, without sts:TagSession")
+def _(fx):
+    def ask(claim):
+        token = fx.aws.own.token({"iss": aws.ISSUER, "aud": "sts.amazonaws.com", "sub": "s", "exp": fx.aws.world.now() + 60,
+                                  "https://aws.amazon.com/tags": claim})
+        return fx.client().assume_role_with_web_identity(RoleArn=ROLE, RoleSessionName="ab", WebIdentityToken=token)
+
+    got = ask({"principal_tags": {"team": ["till"], "own": ["x"]}, "transitive_tag_keys": ["team"]})
+    same({"team": "till", "own": "x"}, fx.calls()[-1]["tags"])
+    assert got["PackedPolicySize"] > 0
+    same(["team"], fx.aws.credentials(got["Credentials"]["AccessKeyId"])["transitive"])
+    chained = fx.assume(who=got["Credentials"]["AccessKeyId"], RoleSessionName="next")
+    same({"team": "till"}, fx.aws.credentials(chained["Credentials"]["AccessKeyId"])["tags"])
+    refused("InvalidParameterValue", 400, fx.assume, who=got["Credentials"]["AccessKeyId"], Tags=tags(Team="till"))
+    for claim in ([], {"principal_tags": {"team": "till"}}, {"principal_tags": {"team": ["a", "b"]}}, {"tags": {}}):
+        refused("InvalidIdentityToken", 400, ask, claim)
+    refused("InvalidParameterValue", 400, ask, {"principal_tags": {}, "transitive_tag_keys": ["team"]})
+    refused("InvalidParameterValue", 400, ask, {"principal_tags": {"a": ["1"], "A": ["2"]}})
+    refused("ValidationError", 400, ask, {"principal_tags": {"k" * 129: ["1"]}})
+    refused("ValidationError", 400, ask, {"principal_tags": {"k": ["1" * 257]}})
+    refused("ValidationError", 400, ask, {"principal_tags": {f"k{i}": ["1"] for i in range(51)}})
+    fx.aws.role(ROLE, trust=[{"oidc": aws.ISSUER, "actions": ["sts:AssumeRoleWithWebIdentity"]}])
+    refused("AccessDenied", 403, ask, {"principal_tags": {"team": ["till"]}})
+    ask({})
+
+
 @test("EKS Auth: an association; none, an old token, a changed one, another cluster, a forbidden node, expired keys")
 def _(fx):
     def ask(token=None, cluster="demo", **more):

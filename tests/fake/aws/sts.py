@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """STS: AssumeRole, AssumeRoleWithWebIdentity, GetCallerIdentity."""
 import json
+import os
 import re
 import urllib.parse
 import uuid
@@ -14,6 +15,19 @@ from refused import Refused
 VERSION = "2011-06-15"
 NAMESPACE = f"https://sts.amazonaws.com/doc/{VERSION}/"
 UNSIGNED = ("AssumeRoleWithWebIdentity",)
+TAGS_CLAIM = "https://aws.amazon.com/tags"
+
+
+def published_keys(url, issuer):
+    """The key set, found as STS finds it: by the discovery document of the issuer."""
+    if "jwks" in issuer:
+        return issuer["jwks"]
+    with open(os.path.join(issuer["documents"], ".well-known/openid-configuration"), encoding="utf-8") as file:
+        discovery = json.load(file)
+    if discovery["issuer"] != url or not discovery["jwks_uri"].startswith(url + "/"):
+        raise jwt.Bad("the discovery document is another issuer's")
+    with open(os.path.join(issuer["documents"], discovery["jwks_uri"][len(url) + 1:]), encoding="utf-8") as file:
+        return json.load(file)
 
 
 def denied(who, action, role):
@@ -121,13 +135,15 @@ class Sts:
         arn = self.role_arn(asked["RoleArn"])
         claims = self.identity(asked["WebIdentityToken"])
         role = self.world.role(arn)
-        context = {"issuer": claims["iss"], "sub": claims["sub"], "aud": claims["aud"], "session_name": asked["RoleSessionName"]}
-        call["subject"] = claims["sub"]
-        if role is None or not self.world.trusts(role, "sts:AssumeRoleWithWebIdentity", context):
-            raise Refused("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity", 403)
+        tags, transitive = self.claimed_tags(claims)
+        context = {"issuer": claims["iss"], "sub": claims["sub"], "aud": claims["aud"], "session_name": asked["RoleSessionName"], "tags": tags}
+        call["subject"], call["tags"], call["transitive"] = claims["sub"], tags, transitive
+        for action in ["sts:AssumeRoleWithWebIdentity"] + (["sts:TagSession"] if tags else []):
+            if role is None or not self.world.trusts(role, action, context):
+                raise Refused("AccessDenied", f"Not authorized to perform {action}", 403)
         seconds = self.duration(asked, role, None)
-        packed = self.packed(asked, {})
-        session = self.world.add_session(arn, asked["RoleSessionName"], self.world.seconds(seconds))
+        packed = self.packed(asked, tags)
+        session = self.world.add_session(arn, asked["RoleSessionName"], self.world.seconds(seconds), tags=tags, transitive=set(transitive))
         provider = self.world.arn("iam", "oidc-provider/" + claims["iss"].partition("://")[2])
         return dict(self.result(session, packed, call), SubjectFromWebIdentityToken=claims["sub"], Provider=provider,
                     Audience=worlds.as_list(claims["aud"])[0])
@@ -139,8 +155,8 @@ class Sts:
             issuer = self.world.issuers.get(claims.get("iss"))
             if issuer is None:
                 raise Refused("InvalidIdentityToken", f"No OpenIDConnect provider found in your account for {claims.get('iss')}")
-            claims = jwt.verify(token, issuer["jwks"])
-        except (jwt.Bad, ValueError, KeyError, TypeError, AttributeError) as error:
+            claims = jwt.verify(token, published_keys(claims["iss"], issuer))
+        except (jwt.Bad, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise Refused("InvalidIdentityToken", f"Provided Token cannot be verified: {error}") from None
         now = int(self.world.now())
         if claims.get("exp", 0) <= now:
@@ -149,6 +165,22 @@ class Sts:
         if not set(worlds.as_list(claims.get("aud"))) & set(issuer["audiences"]):
             raise Refused("InvalidIdentityToken", "Incorrect token audience")
         return claims
+
+    def claimed_tags(self, claims):
+        """Session tags in the token: each has a list with one value. The limits are those of AssumeRole."""
+        claim = claims.get(TAGS_CLAIM, {})
+        if not isinstance(claim, dict) or set(claim) - {"principal_tags", "transitive_tag_keys"}:
+            raise Refused("InvalidIdentityToken", "The tags in the token are malformed")
+        asked = {"Tags": [], "TransitiveTagKeys": claim.get("transitive_tag_keys", [])}
+        for key, values in claim.get("principal_tags", {}).items():
+            if not isinstance(values, list) or len(values) != 1 or not isinstance(values[0], str):
+                raise Refused("InvalidIdentityToken", f"The tag {key[:128]} has not one value")
+            if not 1 <= len(key) <= 128 or len(values[0]) > 256 or not re.fullmatch(r"[\w .:/=+@-]*", key + values[0]):
+                raise Refused("ValidationError", f"The tag {key[:128]} does not fit")
+            asked["Tags"].append({"Key": key, "Value": values[0]})
+        if len(asked["Tags"]) > 50:
+            raise Refused("ValidationError", "more than 50 tags")
+        return self.tags(asked, None), asked["TransitiveTagKeys"]
 
     def role_arn(self, arn):
         if not re.fullmatch(r"arn:[a-z-]+:iam::\d{12}:role/([\x21-\x7e]{1,511}/)?[\w+=,.@-]{1,64}", arn, re.ASCII):
@@ -162,7 +194,7 @@ class Sts:
                 raise Refused("InvalidParameterValue", "Duplicate tag keys found. Please note that Tag keys are case insensitive.")
             if tag["Key"].lower().startswith("aws:"):
                 raise Refused("InvalidParameterValue", "aws: prefixed tag key names are not allowed for external use.")
-            if tag["Key"].lower() in {key.lower() for key in caller.transitive}:
+            if caller is not None and tag["Key"].lower() in {key.lower() for key in caller.transitive}:
                 raise Refused("InvalidParameterValue", "One of the specified transitive tag keys can't be set because it conflicts with a "
                                                        "transitive tag key from the calling session.")
             tags[tag["Key"]] = tag["Value"]
