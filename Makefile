@@ -90,7 +90,7 @@ agent_DEPS       := base crypto http credentials upstream libpodcred
 doctor_DEPS      := base net config identity http kernel node
 host_DEPS        := base
 daemon_DEPS      := base net config identity aws http kube credentials fetch broker control upstream kernel node resolver agent libpodcred
-cli_DEPS         := base net config http kube credentials fetch control kernel node resolver doctor host daemon
+cli_DEPS         := base net config http kube credentials fetch control broker kernel node resolver doctor host daemon
 
 # Every global symbol begins with one of these; in base and identity each file has its own.
 base_PREFIX        := base64_ caps_ file_ k8s_ log_ loop_ net_addr_ net_prefix_ parse_ pc_err_ program_ secret_ text_ timestamp_
@@ -124,7 +124,7 @@ kube_API        := access_review.h annotations.h associations.h client.h cluster
 credentials_API := association_id.h associations.h choose.h credentials.h edit.h rights.h session.h store.h trust.h
 fetch_API       := fetch.h cache.h result.h metadata.h rules.h trust.h
 control_API     := admission.h api.h assumable.h certificates.h eks_answer.h eks_request.h eks_store.h webhook.h
-broker_API      := broker.h reason.h
+broker_API      := broker.h issuer.h reason.h
 kernel_API      := load.h status.h features.h maps.h events.h
 agent_API       := agent.h
 host_API        := host.h

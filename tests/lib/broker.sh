@@ -5,6 +5,7 @@
 # have to be up.
 #
 #   broker_config [LINE...]     its configuration; LINE: more of the section broker
+#   BROKER_KEYLESS=1            before broker_up: without credentials of AWS
 #   broker_up [OPTION...]       ready when this returns; BROKER_URL, BROKER_CA, BROKER_PID; it writes broker.log
 #   broker_stop
 #   node_new NAME [UID]         a node of that name
@@ -42,7 +43,7 @@ broker_up() {
   [ -e "$ENV_TMP/broker.yaml" ] || broker_config >"$ENV_TMP/broker.yaml"
   set -a
   # shellcheck disable=SC1091 # aws.py writes it
-  . "$AWS/node.env"
+  [ "${BROKER_KEYLESS:-0}" = 1 ] || . "$AWS/node.env"
   set +a
   background "$ENV_TMP/broker.log" 'broker ready' nsenter --net="/run/netns/$NODE_NETNS" "$PODCRED" broker \
     --config "$ENV_TMP/broker.yaml" --kubeconfig "$KUBE/kubeconfig" --listen "127.0.0.1:$BROKER_PORT" \

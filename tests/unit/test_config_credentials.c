@@ -117,7 +117,8 @@ static const struct {
 	const char *lines, *want;
 } bad[] = {
 	{"  sauce: sts\n", ":2: unknown key \"sauce\""},
-	{"  source: iam\n", ":2: source \"iam\" is not sts, webIdentity, eksAuth or broker"},
+	{"  source: iam\n",
+	 ":2: source \"iam\" is not sts, webIdentity, eksAuth, broker or issuer"},
 	{"  source: eksAuth\n", "the source eksAuth needs the cluster's name"},
 	{"  region: Europe\n", ":2: bad value of 'region'"},
 	{"  region:\n", ":2: bad value of 'region'"},
@@ -257,6 +258,58 @@ static void test_broker(void **state)
 	assert_int_equal(config.broker.when_api_is_away, CONFIG_API_AWAY_KEYS);
 }
 
+/* The broker as an issuer: what IAM would not take is refused, and half of it too. */
+static void test_issuer(void **state)
+{
+	static const char head[] = "credentials: {source: issuer}\nbroker: {agents: [a/b]";
+	static const struct {
+		const char *text, *what;
+	} wrong[] = {
+		{"credentials: {source: issuer}\n", "the source issuer needs to know who it is"},
+		{"credentials: {source: issuer}\nbroker: {agents: [a/b]}\n", "add broker: {issuer"},
+		{"broker: {agents: [a/b], issuer: {url: 'https://o/d', keys: /k}}\n",
+		 "for the source issuer only"},
+	};
+	static const char *const issuers[] = {
+		"{url: 'https://o/d'}",
+		"{keys: /k}",
+		"{url: 'http://o/d', keys: /k}",
+		"{url: 'https://o/d/', keys: /k}",
+		"{url: 'https://o/', keys: /k}",
+		"{url: 'https://', keys: /k}",
+		"{url: 'https:///d', keys: /k}",
+		"{url: 'https://o:8443/d', keys: /k}",
+		"{url: 'https://o/d?x=1', keys: /k}",
+		"{url: 'https://o/d#x', keys: /k}",
+		"{url: 'https://u@o/d', keys: /k}",
+		"{url: 'https://o//d', keys: /k}",
+		"{url: 'https://o/\"', keys: /k}",
+		"{url: 'https://o/d', keys: k}",
+		"{url: 'https://o/d', keys: /k, audience: x}",
+	};
+	struct pc_err err = {};
+	char text[512];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		assert_int_equal(load(wrong[i].text, &err), -EINVAL);
+		if (!strstr(err.msg, wrong[i].what))
+			fail_msg("\"%s\" does not say: %s", err.msg, wrong[i].what);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(issuers); i++) {
+		snprintf(text, sizeof(text), "%s, issuer: %s}\n", head, issuers[i]);
+		if (load(text, &err) != -EINVAL)
+			fail_msg("accepted: %s", text);
+	}
+	snprintf(text, sizeof(text), "%s, issuer: {url: 'https://o/d/e', keys: /k}}\n", head);
+	assert_int_equal(load(text, &err), 0);
+	assert_int_equal(config.credentials.source, CONFIG_SOURCE_ISSUER);
+	assert_string_equal(config.broker.issuer.url, "https://o/d/e");
+	assert_string_equal(config.broker.issuer.keys, "/k");
+	snprintf(text, sizeof(text), "%s, issuer: {url: 'https://%0248d', keys: /k}}\n", head, 0);
+	assert_int_equal(load(text, &err), -EINVAL);
+}
+
 /* What does not fit is refused, and what just fits is all there. */
 static void test_long(void **state)
 {
@@ -285,9 +338,13 @@ static void test_long(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),       cmocka_unit_test(test_everything),
-		cmocka_unit_test(test_roles_anywhere), cmocka_unit_test(test_source_broker),
-		cmocka_unit_test(test_broker),	       cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_everything),
+		cmocka_unit_test(test_roles_anywhere),
+		cmocka_unit_test(test_source_broker),
+		cmocka_unit_test(test_broker),
+		cmocka_unit_test(test_issuer),
+		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_long),
 	};
 

@@ -130,6 +130,29 @@ static void test_web_identity(void **state)
 	cred_table_unref(t);
 }
 
+/* A token of the issuer has the tags in it, so a target role inherits them. */
+static void test_issuer(void **state)
+{
+	struct cred_table *t =
+		table("roleArn: '" ARN "', targetRoleArn: '" TARGET "', tags: {a: b}");
+	struct cred_session s;
+	struct pc_err err = {};
+
+	(void)state;
+	assert_int_equal(
+		cred_session_plan(cred_table_at(t, 0), CRED_SOURCE_ISSUER, &web_0, &demo, &s, &err),
+		0);
+	assert_int_equal(s.source, CRED_SOURCE_ISSUER);
+	assert_string_equal(s.name, "shop.web.web-0");
+	assert_int_equal(s.n_tags, 7);
+	assert_int_equal(s.n_hops, 2);
+	assert_true(s.hops[0].tagged);
+	assert_false(s.hops[1].tagged);
+	assert_null(s.hops[0].external_id);
+	assert_string_equal(s.hops[1].external_id, "eu-west-1/111122223333/demo/shop/web");
+	cred_table_unref(t);
+}
+
 static void name_of(const char *keys, const struct cred_pod *pod,
 		    const struct cred_cluster *cluster, char ret[CRED_SESSION_NAME_SIZE])
 {
@@ -291,6 +314,7 @@ static void test_conflicts(void **state)
 		{"roleArn: '" ARN "'", CRED_SOURCE_EKS_AUTH, "roleArn"},
 		{"roleArn: '" ARN "', externalId: xy", CRED_SOURCE_WEB_IDENTITY, "externalId"},
 		{"roleArn: '" ARN "', tags: {a: b}", CRED_SOURCE_WEB_IDENTITY, "tags"},
+		{"roleArn: '" ARN "', externalId: xy", CRED_SOURCE_ISSUER, "externalId"},
 		{"eksAuth: {}", CRED_SOURCE_STS, "cluster's name"},
 	};
 	struct cred_session s;
@@ -353,15 +377,11 @@ static void test_object_of_broker(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sts),
-		cmocka_unit_test(test_target),
-		cmocka_unit_test(test_web_identity),
-		cmocka_unit_test(test_names),
-		cmocka_unit_test(test_given_name),
-		cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_shared),
-		cmocka_unit_test(test_conflicts),
-		cmocka_unit_test(test_object_of_broker),
+		cmocka_unit_test(test_sts),	     cmocka_unit_test(test_target),
+		cmocka_unit_test(test_web_identity), cmocka_unit_test(test_issuer),
+		cmocka_unit_test(test_names),	     cmocka_unit_test(test_given_name),
+		cmocka_unit_test(test_keys),	     cmocka_unit_test(test_shared),
+		cmocka_unit_test(test_conflicts),    cmocka_unit_test(test_object_of_broker),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

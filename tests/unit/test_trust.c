@@ -28,7 +28,10 @@ static const struct cred_trust sts = {.source = CRED_SOURCE_STS,
 			       web = {.source = CRED_SOURCE_WEB_IDENTITY,
 				      .issuer = "https://" ISSUER "/",
 				      .audience = "sts.amazonaws.com"},
-			       eks = {.source = CRED_SOURCE_EKS_AUTH, .cluster = {"demo", CLUSTER}};
+			       eks = {.source = CRED_SOURCE_EKS_AUTH, .cluster = {"demo", CLUSTER}},
+			       own = {.source = CRED_SOURCE_ISSUER,
+				      .issuer = "https://" ISSUER,
+				      .audience = "sts.amazonaws.com"};
 
 /* Single quotes stand for double ones. */
 static json_t *parse(const char *text)
@@ -159,6 +162,24 @@ static void test_web(void **state)
 	   "provider/" ISSUER
 	   "'},'Action':'sts:AssumeRoleWithWebIdentity','Condition':{'StringEquals':{'" ISSUER
 	   ":aud':'mine','" ISSUER ":sub':'system:serviceaccount:bank:own'}}}]");
+}
+
+#define FEDERATED "'Principal':{'Federated':'arn:aws:iam::111122223333:oidc-provider/" ISSUER "'}"
+
+/* As with a web identity, and whoever has tags in its token may bring them. */
+static void test_issuer(void **state)
+{
+	(void)state;
+	is(policy(&own, ROLE,
+		  ENTRY("shop", "web", "") "," ENTRY("bank", "api", "") "," ENTRY(
+			  "bank", "bare", ", disableSessionTags: true")),
+	   "[{'Effect':'Allow'," FEDERATED
+	   ",'Action':['sts:AssumeRoleWithWebIdentity','sts:TagSession'],"
+	   "'Condition':{'StringEquals':{'" ISSUER ":aud':'sts.amazonaws.com','" ISSUER
+	   ":sub':['system:serviceaccount:shop:web','system:serviceaccount:bank:api']}}},"
+	   "{'Effect':'Allow'," FEDERATED ",'Action':'sts:AssumeRoleWithWebIdentity',"
+	   "'Condition':{'StringEquals':{'" ISSUER ":aud':'sts.amazonaws.com','" ISSUER
+	   ":sub':'system:serviceaccount:bank:bare'}}}]");
 }
 
 static void test_eks(void **state)
@@ -316,6 +337,23 @@ static void test_convert_web(void **state)
 		 "");
 }
 
+static void test_convert_issuer(void **state)
+{
+	(void)state;
+	converts(
+		&(struct cred_trust){.source = CRED_SOURCE_ISSUER,
+				     .principal = "arn:aws:iam::111122223333:oidc-provider/" ISSUER,
+				     .audience = "aud"},
+		DOCUMENT("[" EKS_STATEMENT(",'Condition':{'StringEquals':{'aws:SourceAccount':"
+					   "'111122223333','aws:RequestTag/kubernetes-namespace':"
+					   "'shop'}}") "]"),
+		"[{'Effect':'Allow'," FEDERATED
+		",'Action':['sts:AssumeRoleWithWebIdentity','sts:TagSession'],"
+		"'Condition':{'StringEquals':{'aws:RequestTag/kubernetes-namespace':'shop','" ISSUER
+		":aud':'aud'}}}]",
+		"aws:SourceAccount");
+}
+
 static void test_convert_refused(void **state)
 {
 	static const struct cred_trust token = {
@@ -359,11 +397,18 @@ static void test_convert_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sts),	    cmocka_unit_test(test_untagged),
-		cmocka_unit_test(test_target),	    cmocka_unit_test(test_web),
-		cmocka_unit_test(test_eks),	    cmocka_unit_test(test_missing),
-		cmocka_unit_test(test_convert_sts), cmocka_unit_test(test_convert_others),
-		cmocka_unit_test(test_convert_web), cmocka_unit_test(test_convert_refused),
+		cmocka_unit_test(test_sts),
+		cmocka_unit_test(test_untagged),
+		cmocka_unit_test(test_target),
+		cmocka_unit_test(test_web),
+		cmocka_unit_test(test_issuer),
+		cmocka_unit_test(test_eks),
+		cmocka_unit_test(test_missing),
+		cmocka_unit_test(test_convert_sts),
+		cmocka_unit_test(test_convert_others),
+		cmocka_unit_test(test_convert_web),
+		cmocka_unit_test(test_convert_issuer),
+		cmocka_unit_test(test_convert_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

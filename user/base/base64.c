@@ -106,3 +106,21 @@ void base64_encode(struct text *t, const void *data, size_t len)
 		text_add_bytes(t, four, sizeof(four));
 	}
 }
+
+void base64_url_encode(struct text *t, const void *data, size_t len)
+{
+	static const char url_alphabet[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	const uint8_t *bytes = data;
+
+	for (size_t i = 0; i < len; i += 3) {
+		size_t left = len - i;
+		uint32_t bits = (uint32_t)bytes[i] << 16 |
+				(left > 1 ? (uint32_t)bytes[i + 1] << 8 : 0) |
+				(left > 2 ? bytes[i + 2] : 0);
+		char four[4] = {url_alphabet[bits >> 18], url_alphabet[bits >> 12 & 63],
+				url_alphabet[bits >> 6 & 63], url_alphabet[bits & 63]};
+
+		text_add_bytes(t, four, left > 2 ? 4 : left + 1);
+	}
+}

@@ -17,5 +17,8 @@ int base64_decode(const char *text, char **ret, size_t *ret_len);
 /* The alphabet for URLs and file names, without padding or blanks: one text has one spelling. 0 or -EINVAL. */
 int base64_url_decode(const char *text, size_t len, uint8_t *ret, size_t *ret_len);
 
+/* As base64_url_decode() takes it. */
+void base64_url_encode(struct text *t, const void *data, size_t len);
+
 /* With its padding, in one line. */
 void base64_encode(struct text *t, const void *data, size_t len);

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "broker/answer.h"
 #include "broker/internal.h"
+#include "broker/issuer.h"
 #include "broker/request.h"
 #include "config/config.h"
 #include "fetch/fetch.h"
@@ -50,6 +51,23 @@ static void refuse(struct broker *broker, struct http_ticket *ticket, enum broke
 	http_ticket_answer(ticket, &resp);
 }
 
+/* Anybody may have them: they are to be published. */
+static bool answer_document(const struct broker *broker, struct http_ticket *ticket)
+{
+	const struct broker_issuer *issuer = broker->options.issuer;
+	const struct http_ask *ask = http_ticket_ask(ticket);
+	struct http_response resp = {};
+
+	http_response_begin(&resp, 200, "application/json");
+	if (!issuer || strcmp(ask->method, "GET") != 0 ||
+	    broker_issuer_document(issuer, ask->target, &resp.body) < 0) {
+		http_response_done(&resp);
+		return false;
+	}
+	http_ticket_answer(ticket, &resp);
+	return true;
+}
+
 void broker_handle(void *arg, struct http_ticket *ticket)
 {
 	struct broker *broker = arg;
@@ -60,6 +78,8 @@ void broker_handle(void *arg, struct http_ticket *ticket)
 		refuse(broker, ticket, ask->refuse == 413 ? BROKER_TOO_LARGE : BROKER_BAD_REQUEST);
 		return;
 	}
+	if (answer_document(broker, ticket))
+		return;
 	switch (broker_request_route(ask->method, ask->target, cluster)) {
 	case BROKER_ASSUME_FOR_TOKEN:
 	case BROKER_ASSUME_FOR_POD:

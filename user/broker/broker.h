@@ -16,6 +16,7 @@
 
 struct aws_sealing;
 struct broker;
+struct broker_issuer;
 struct config;
 struct fetch;
 struct fetch_report;
@@ -55,6 +56,7 @@ struct broker_options {
 	struct fetch *fetch;
 	const struct config *config;
 	const struct aws_sealing *sealing; /* keys for agents that sign; NULL: none do */
+	const struct broker_issuer *issuer; /* whose documents are given to anybody; NULL: none */
 	struct broker_events events;
 };
 

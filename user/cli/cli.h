@@ -101,6 +101,7 @@ int cmd_serve(const struct cli_command *self, int argc, char **argv);
 int cmd_fetch(const struct cli_command *self, int argc, char **argv);
 int cmd_control(const struct cli_command *self, int argc, char **argv);
 int cmd_broker(const struct cli_command *self, int argc, char **argv);
+int cmd_issuer(const struct cli_command *self, int argc, char **argv);
 int cmd_run(const struct cli_command *self, int argc, char **argv);
 int cmd_pods(const struct cli_command *self, int argc, char **argv);
 int cmd_peers(const struct cli_command *self, int argc, char **argv);

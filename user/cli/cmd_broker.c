@@ -50,8 +50,8 @@ static int check_config(const struct config *config, struct pc_err *err)
 				  "broker: {agents: [NAMESPACE/SERVICEACCOUNT]}");
 	if (c->source == CONFIG_SOURCE_BROKER || c->source == CONFIG_SOURCE_EKS_AUTH)
 		return pc_err_set(err, -EINVAL,
-				  "the broker makes credentials itself; write source: sts or "
-				  "webIdentity into credentials");
+				  "the broker makes credentials itself; write source: sts, "
+				  "webIdentity or issuer into credentials");
 	if (!c->cluster_name[0])
 		return pc_err_set(err, -EINVAL,
 				  "agents name their cluster, and the configuration has none; add "

@@ -53,6 +53,7 @@ int cmd_fetch(const struct cli_command *self, int argc, char **argv)
 		return r - 1;
 	log_queue();
 	r = cli_setup_finish(&setup, &err);
+	r = r ?: cli_check_node_source(&setup, &err);
 	if (r == 0)
 		r = check_socket(fetch.socket, &err);
 	fetch.config = &setup.config;

@@ -41,6 +41,7 @@ int cmd_run(const struct cli_command *self, int argc, char **argv)
 	log_queue();
 	kern_verbose(verbose);
 	r = cli_setup_finish(&setup, &err);
+	r = r ?: cli_check_node_source(&setup, &err);
 	if (r == 0 && !run.associations)
 		r = pc_err_set(&err, -EINVAL,
 			       "no associations: nobody would get credentials; give --associations "

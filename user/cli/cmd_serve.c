@@ -70,6 +70,7 @@ int cmd_serve(const struct cli_command *self, int argc, char **argv)
 		return r - 1;
 	log_queue();
 	r = cli_setup_finish(&setup, &err);
+	r = r ?: cli_check_node_source(&setup, &err);
 	if (r == 0 && metrics)
 		r = config_set_metrics(&setup.config, metrics, &err);
 	if (setup.config.agent_v4.port)

@@ -49,6 +49,7 @@ static const enum cred_source sources[] = {
 	[CONFIG_SOURCE_WEB_IDENTITY] = CRED_SOURCE_WEB_IDENTITY,
 	[CONFIG_SOURCE_EKS_AUTH] = CRED_SOURCE_EKS_AUTH,
 	[CONFIG_SOURCE_BROKER] = CRED_SOURCE_STS, /* which the broker asks */
+	[CONFIG_SOURCE_ISSUER] = CRED_SOURCE_ISSUER,
 };
 
 static int read_source(const char *text, enum cred_source *ret, struct pc_err *err)
@@ -58,13 +59,19 @@ static int read_source(const char *text, enum cred_source *ret, struct pc_err *e
 			*ret = sources[i];
 			return 0;
 		}
-	return pc_err_set(err, -EINVAL, "source \"%.64s\" is not sts, webIdentity or eksAuth",
-			  text);
+	return pc_err_set(err, -EINVAL,
+			  "source \"%.64s\" is not sts, webIdentity, issuer or eksAuth", text);
 }
 
 static const char *or_null(const char *text)
 {
 	return *text ? text : NULL;
+}
+
+static const char *issuer_of(const struct config *config, enum cred_source source)
+{
+	return source == CRED_SOURCE_ISSUER ? or_null(config->broker.issuer.url)
+					    : or_null(config->credentials.tokens.issuers[0]);
 }
 
 /* config: what trust points into. */
@@ -80,11 +87,13 @@ static int read_trust(const struct arguments *args, struct config *config, struc
 	*ret = (struct cred_trust){
 		.source = sources[credentials->source],
 		.principal = args->principal,
-		.issuer = args->issuer ?: or_null(credentials->tokens.issuers[0]),
 		.audience = credentials->web_identity_audience,
 		.cluster = {or_null(credentials->cluster_name), or_null(credentials->cluster_arn)},
 	};
-	return r < 0 || !args->source ? r : read_source(args->source, &ret->source, err);
+	if (r == 0 && args->source)
+		r = read_source(args->source, &ret->source, err);
+	ret->issuer = args->issuer ?: issuer_of(config, ret->source);
+	return r;
 }
 
 /* ---- one role ---- */
@@ -298,13 +307,14 @@ int cmd_trust_policy(const struct cli_command *self, int argc, char **argv)
 		{"kubeconfig", "FILE", "and who has it by an object of the API", &args.kubeconfig,
 		 NULL, NULL},
 		{"context", "NAME", "context of the kubeconfig", &args.context, NULL, NULL},
-		{"source", "NAME", "sts, webIdentity or eksAuth, in place of the configuration's",
+		{"source", "NAME",
+		 "sts, webIdentity, issuer or eksAuth, in place of the configuration's",
 		 &args.source, NULL, NULL},
 		{"principal", "ARN",
 		 "who assumes the role: podcred's own role (sts), or an OIDC provider",
 		 &args.principal, NULL, NULL},
-		{"issuer", "URL", "of the cluster's tokens (webIdentity)", &args.issuer, NULL,
-		 NULL},
+		{"issuer", "URL", "of the cluster's tokens (webIdentity), or the broker's (issuer)",
+		 &args.issuer, NULL, NULL},
 		{"convert", "FILE", "convert a trust policy written for EKS Pod Identity",
 		 &args.convert, NULL, NULL},
 	};

@@ -19,6 +19,7 @@ const struct cli_command cli_commands[] = {
 	{"control", cmd_control,
 	 "the associations as an API, and the webhook (daemon of a cluster)"},
 	{"broker", cmd_broker, "credentials of pods for the agents of all nodes (daemon)"},
+	{"issuer", cmd_issuer, "what the broker publishes as an OIDC issuer, as files"},
 	{"status", cmd_status, "what is attached, as the kernel reports it, and the counters"},
 	{"trace", cmd_trace, "refusals, or all decisions, as they are made"},
 	{"metrics", cmd_metrics, "the counters for Prometheus"},

@@ -6,6 +6,7 @@
 
 #include "base/addr.h"
 #include "base/log.h"
+#include "fetch/fetch.h"
 #include "kernel/features.h"
 #include "kernel/load.h"
 
@@ -22,6 +23,12 @@ int cli_read_address(const char *option, const char *text, struct net_addr *ret,
 	return pc_err_set(err, -EINVAL,
 			  "--%s \"%.64s\" is not ADDRESS:PORT; write 0.0.0.0:8443 or [::]:8443",
 			  option, text);
+}
+
+int cli_check_node_source(const struct cli_setup *setup, struct pc_err *err)
+{
+	return setup->config.credentials.source == CONFIG_SOURCE_ISSUER ? fetch_refuse_issuer(err)
+									: 0;
 }
 
 int cli_setup_finish(struct cli_setup *setup, struct pc_err *err)

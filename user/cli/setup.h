@@ -80,4 +80,7 @@ int cli_setup_finish(struct cli_setup *setup, struct pc_err *err);
 int cli_read_address(const char *option, const char *text, struct net_addr *ret,
 		     struct pc_err *err);
 
+/* Of a process on a node: whether it may have that source of credentials. -EINVAL. */
+int cli_check_node_source(const struct cli_setup *setup, struct pc_err *err);
+
 void cli_setup_log(const struct cli_setup *setup);

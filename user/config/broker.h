@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "base/k8s_name.h"
+#include "config/credentials.h"
 
 struct config_account {
 	char name_space[K8S_LABEL_SIZE];
@@ -30,4 +31,8 @@ struct config_broker {
 	struct config_accounts control; /* who may read what has been found out of associations */
 	char audience[256]; /* of their tokens: podcred-broker */
 	enum config_api_away when_api_is_away;
+	struct {
+		char url[256]; /* iss of its tokens, as IAM takes it; empty: the broker issues none */
+		char keys[CONFIG_PATH_SIZE]; /* file with private keys, PEM */
+	} issuer;
 };

@@ -57,6 +57,67 @@ static int read_control(const struct yml_source *src, const struct yml_node *nod
 			&((struct config_broker *)target)->control);
 }
 
+static bool is_printable(const char *text)
+{
+	for (; *text; text++)
+		if (*text < 0x21 || *text > 0x7e)
+			return false;
+	return true;
+}
+
+/* As IAM takes it for an OIDC provider, whose ARN ends with host and path. */
+static bool is_issuer_url(const char *url)
+{
+	static const char https[] = "https://";
+	const char *host = url + sizeof(https) - 1;
+
+	if (strncmp(url, https, sizeof(https) - 1) != 0 || !is_printable(url))
+		return false;
+	return *host && *host != '/' && !strpbrk(host, ":?#\"\\<>@%") && !strstr(host, "//") &&
+	       url[strlen(url) - 1] != '/';
+}
+
+static bool is_path(const char *path)
+{
+	return *path == '/' && is_printable(path);
+}
+
+#define ISSUER(name_, member_, valid_, wants_)                                                     \
+	{                                                                                          \
+		.name = (name_), YML_MEMBER(struct config_broker, member_), .valid = (valid_),     \
+		.wants = (wants_), .copied = true, .required = true                                \
+	}
+
+static int read_issuer(const struct yml_source *src, const struct yml_node *node, void *target)
+{
+	static const struct yml_key keys[] = {
+		ISSUER("url", issuer.url, is_issuer_url,
+		       "an https URL of 255 characters at most, without port, query and slash at "
+		       "the end, as https://oidc.example.com/demo"),
+		ISSUER("keys", issuer.keys, is_path,
+		       "the absolute path of a file with private keys"),
+	};
+
+	return yml_mapping(src, node, keys, ARRAY_SIZE(keys), target);
+}
+
+int config_broker_check(const struct yml_source *src, const struct yml_node *root,
+			const struct config *config)
+{
+	bool issues = config->credentials.source == CONFIG_SOURCE_ISSUER;
+
+	if (issues && !config->broker.issuer.url[0])
+		return yml_bad(
+			src, yml_get(root, "credentials"),
+			"the source issuer needs to know who it is, and its keys; add broker: "
+			"{issuer: {url: https://oidc.example.com/demo, keys: FILE}}");
+	if (!issues && config->broker.issuer.url[0])
+		return yml_bad(src, yml_get(root, "broker"),
+			       "broker.issuer makes tokens for the source issuer only; write "
+			       "credentials: {source: issuer}, or remove it");
+	return 0;
+}
+
 int config_broker_read(const struct yml_source *src, const struct yml_node *node, void *target)
 {
 	static const struct yml_key keys[] = {
@@ -65,6 +126,7 @@ int config_broker_read(const struct yml_source *src, const struct yml_node *node
 		YML_COPY("audience", struct config_broker, audience, is_audience,
 			 "an audience without spaces"),
 		YML_WORD("whenApiIsAway", struct config_broker, when_api_is_away, away_words),
+		YML_KEY("issuer", read_issuer),
 	};
 	struct config *config = target;
 

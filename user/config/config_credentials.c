@@ -13,10 +13,9 @@
 
 static const char *const bool_words[] = {"false", "true"};
 static const char *const source_words[] = {
-	[CONFIG_SOURCE_STS] = "sts",
-	[CONFIG_SOURCE_WEB_IDENTITY] = "webIdentity",
-	[CONFIG_SOURCE_EKS_AUTH] = "eksAuth",
-	[CONFIG_SOURCE_BROKER] = "broker",
+	[CONFIG_SOURCE_STS] = "sts",	      [CONFIG_SOURCE_WEB_IDENTITY] = "webIdentity",
+	[CONFIG_SOURCE_EKS_AUTH] = "eksAuth", [CONFIG_SOURCE_BROKER] = "broker",
+	[CONFIG_SOURCE_ISSUER] = "issuer",
 };
 static const char *const verify_words[] = {
 	[CONFIG_VERIFY_JWKS] = "jwks",

@@ -30,6 +30,10 @@ void config_broker_default(struct config_broker *ret);
 /* broker:, over the defaults; target is struct config. */
 int config_broker_read(const struct yml_source *src, const struct yml_node *node, void *target);
 
+/* Whether it goes with credentials:. root: of the file. */
+int config_broker_check(const struct yml_source *src, const struct yml_node *root,
+			const struct config *config);
+
 /* ---- config_selector.c: podSelector ---- */
 
 /* Adds its requirements to config->requirements; the rule is told which they are. */

@@ -155,7 +155,10 @@ static int parse(const struct yml_source *src, const char *text, size_t len, str
 	if (r < 0)
 		return r;
 	root = yml_tree_root(tree);
-	return root ? yml_mapping(src, root, keys, ARRAY_SIZE(keys), config) : 0;
+	if (!root)
+		return 0;
+	r = yml_mapping(src, root, keys, ARRAY_SIZE(keys), config);
+	return r ?: config_broker_check(src, root, config);
 }
 
 static int load(int fd, const char *name, struct config *ret, struct pc_err *err)

@@ -16,6 +16,7 @@ enum config_source {
 	CONFIG_SOURCE_WEB_IDENTITY,
 	CONFIG_SOURCE_EKS_AUTH,
 	CONFIG_SOURCE_BROKER,
+	CONFIG_SOURCE_ISSUER, /* podcred broker only: tokens of its own */
 };
 
 /* Where the node's own credentials are looked for. */

@@ -35,13 +35,14 @@ enum cred_source {
 	CRED_SOURCE_WEB_IDENTITY, /* AssumeRoleWithWebIdentity with a token of the service account */
 	CRED_SOURCE_EKS_AUTH, /* the EKS Auth API; it knows the role */
 	CRED_SOURCE_BROKER, /* podcred broker, likewise */
+	CRED_SOURCE_ISSUER, /* AssumeRoleWithWebIdentity with a token of podcred broker's own; no entry names it */
 	CRED_SOURCES,
 };
 
 /* Whether whoever is asked knows the role: eksAuth, broker. */
 bool cred_source_knows_role(enum cred_source source);
 
-/* As the file has it: "static", "exec", "sts", "webIdentity", "eksAuth", "broker"; "default". */
+/* As the file has it: "static", "exec", "sts", "webIdentity", "eksAuth", "broker", "issuer"; "default". */
 const char *cred_source_name(enum cred_source source);
 
 enum cred_session_form {

@@ -36,6 +36,7 @@ static const char *const source_names[] = {
 	[CRED_SOURCE_WEB_IDENTITY] = "webIdentity",
 	[CRED_SOURCE_EKS_AUTH] = "eksAuth",
 	[CRED_SOURCE_BROKER] = "broker",
+	[CRED_SOURCE_ISSUER] = "issuer",
 };
 
 bool cred_source_knows_role(enum cred_source source)
@@ -287,6 +288,11 @@ const char *cred_association_conflict(const struct cred_association *a,
 			return "'tags' do not go with the source webIdentity, but for a target "
 			       "role, "
 			       "as a web identity brings its own; remove them";
+		return NULL;
+	case CRED_SOURCE_ISSUER:
+		if (a->external_id && !a->target_role_arn)
+			return "'externalId' does not go with the source issuer, but for a target "
+			       "role; remove it";
 		return NULL;
 	default:
 		return NULL;

@@ -137,7 +137,7 @@ static struct cred_hop *add_hop(struct cred_session *s, const char *role_arn)
 	return hop;
 }
 
-/* Tags go with the first AssumeRole: they are transitive, and STS refuses to have them passed again. External
+/* Tags go with the first call, of which a web identity brings none: they are transitive, and STS refuses to have them passed again. External
  * id, policy and duration are those of the role that the pod gets. */
 static void make_hops(const struct cred_association *a, const struct cred_cluster *cluster,
 		      struct cred_session *s)
@@ -255,6 +255,12 @@ static bool is_made_elsewhere(const struct cred_association *a, const struct cre
 	return s->source == CRED_SOURCE_BROKER && a->role_arn;
 }
 
+static bool assumes(enum cred_source source)
+{
+	return source == CRED_SOURCE_STS || source == CRED_SOURCE_WEB_IDENTITY ||
+	       source == CRED_SOURCE_ISSUER;
+}
+
 static void leave_to_broker(struct cred_session *s)
 {
 	s->n_hops = s->n_tags = 0;
@@ -277,8 +283,7 @@ int cred_session_plan(const struct cred_association *a, enum cred_source default
 				  "the source %s needs the cluster's name; add credentials: "
 				  "{cluster: {name: NAME}} to the configuration",
 				  cred_source_name(ret->source));
-	if (ret->source == CRED_SOURCE_STS || ret->source == CRED_SOURCE_WEB_IDENTITY ||
-	    is_made_elsewhere(a, ret))
+	if (assumes(ret->source) || is_made_elsewhere(a, ret))
 		r = make_session(a, pod, cluster, ret);
 	if (r == 0)
 		r = make_key(a, pod, cluster, ret);

@@ -34,15 +34,15 @@ struct cred_hop {
 	const char *external_id; /* NULL: none; never of a web identity */
 	const char *policy; /* NULL: none */
 	unsigned duration; /* seconds */
-	bool tagged; /* the session's tags go with this call, all of them transitive */
+	bool tagged; /* the session's tags go with this call, all of them transitive; issuer: in its token */
 };
 
 /* Not to be copied: it points into itself. */
 struct cred_session {
 	enum cred_source source; /* never CRED_SOURCE_DEFAULT */
 	char name[CRED_SESSION_NAME_SIZE]; /* of all hops; empty for static, exec and eksAuth */
-	struct cred_hop hops[2]; /* the second with the credentials of the first; 1 or 2 of sts and
-				  * webIdentity, the first of which is AssumeRoleWithWebIdentity there */
+	struct cred_hop hops[2]; /* the second with the credentials of the first; 1 or 2 of sts,
+				  * webIdentity and issuer, whose first one is AssumeRoleWithWebIdentity */
 	size_t n_hops;
 	struct cred_pair tags[CRED_TAGS_MAX];
 	size_t n_tags;

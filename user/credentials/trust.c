@@ -83,6 +83,11 @@ static bool has_tags(const struct cred_trustee *who)
 	return is_tagged(who) || who->association->n_tags;
 }
 
+static enum cred_source source_of(const struct cred_trust *trust, const struct cred_trustee *who)
+{
+	return who->association ? cred_source_of(who->association, trust->source) : trust->source;
+}
+
 static bool is_target(const struct cred_trustee *who, const char *role_arn)
 {
 	return who->association && who->association->target_role_arn &&
@@ -182,12 +187,20 @@ static json_t *eks_statement(const struct cred_trust *trust, const struct cred_t
 	return statement;
 }
 
+/* Of the call that shows a token. A token of the issuer's brings tags. */
+static json_t *web_actions(bool tagged)
+{
+	return tagged ? json_pack("[ss]", "sts:AssumeRoleWithWebIdentity", "sts:TagSession")
+		      : json_string("sts:AssumeRoleWithWebIdentity");
+}
+
 static json_t *web_statement(const struct cred_trust *trust, const struct cred_trustee *who,
 			     const struct cred_provider *provider)
 {
 	const char *audience = who->association ? who->association->audience : NULL;
-	json_t *statement = json_pack("{sss{ss}ss}", "Effect", "Allow", "Principal", "Federated",
-				      provider->arn, "Action", "sts:AssumeRoleWithWebIdentity");
+	bool tagged = source_of(trust, who) == CRED_SOURCE_ISSUER && has_tags(who);
+	json_t *statement = json_pack("{sss{ss}so}", "Effect", "Allow", "Principal", "Federated",
+				      provider->arn, "Action", web_actions(tagged));
 	char key[CRED_PROVIDER_SIZE + 8];
 
 	snprintf(key, sizeof(key), "%s:aud", provider->name);
@@ -270,15 +283,13 @@ static int add_web(struct draft *draft, const struct cred_trustee *who, struct p
 
 static int add_trustee(struct draft *draft, const struct cred_trustee *who, struct pc_err *err)
 {
-	enum cred_source source = who->association
-					  ? cred_source_of(who->association, draft->trust->source)
-					  : draft->trust->source;
+	enum cred_source source = source_of(draft->trust, who);
 
 	if (is_target(who, draft->role_arn)) {
 		add_target(draft, who);
 		return 0;
 	}
-	if (source == CRED_SOURCE_WEB_IDENTITY)
+	if (source == CRED_SOURCE_WEB_IDENTITY || source == CRED_SOURCE_ISSUER)
 		return add_web(draft, who, err);
 	if (source == CRED_SOURCE_STS)
 		return add_sts(draft, who, err);

@@ -7,10 +7,11 @@
 #include "credentials/session.h"
 
 struct cred_trust {
-	enum cred_source source; /* sts, webIdentity or eksAuth */
-	/* sts: the ARN of who assumes roles; webIdentity: of the OIDC provider, NULL: made of issuer */
+	enum cred_source source; /* sts, webIdentity, issuer or eksAuth */
+	/* sts: the ARN of who assumes roles; webIdentity, issuer: of the OIDC provider, NULL: made of issuer */
 	const char *principal;
-	const char *issuer; /* webIdentity: the URL of the provider; NULL: as principal has it */
+	/* webIdentity, issuer: the URL of the provider; NULL: as principal has it */
+	const char *issuer;
 	const char *audience; /* webIdentity: of associations that name none */
 	struct cred_cluster cluster;
 };
@@ -34,7 +35,7 @@ int cred_trust_policy(const struct cred_trust *trust, const char *role_arn,
 
 /*
  * A policy written for EKS Pod Identity (principal pods.eks.amazonaws.com), for trust instead. Conditions on session
- * tags stay word for word with sts, and become those of the token with webIdentity; what nobody but EKS sends
+ * tags stay word for word with sts and issuer, and become those of the token with webIdentity; what nobody but EKS sends
  * is removed, and removed says what. All else stays. -EINVAL: not such a policy, or one that
  * cannot be converted.
  */

@@ -227,9 +227,22 @@ static bool take_eks(json_t *statement)
 	return json_object_size(principal) > 0;
 }
 
+/* The tags are in the issuer's tokens, so conditions on them stay. */
+static int rewrite_for_issuer(const struct conversion *c, json_t *statement)
+{
+	if (!json_object_get(statement, "Condition"))
+		json_object_set_new(statement, "Condition", json_object());
+	set_condition(json_object_get(statement, "Condition"), "StringEquals", c->provider.name,
+		      "aud", json_string(c->trust->audience));
+	json_object_set_new(statement, "Action",
+			    json_pack("[ss]", "sts:AssumeRoleWithWebIdentity", "sts:TagSession"));
+	return 0;
+}
+
 static int rewrite(struct conversion *c, json_t *statement)
 {
-	bool web = c->trust->source == CRED_SOURCE_WEB_IDENTITY;
+	bool issuer = c->trust->source == CRED_SOURCE_ISSUER;
+	bool web = issuer || c->trust->source == CRED_SOURCE_WEB_IDENTITY;
 	const char *effect = json_string_value(json_object_get(statement, "Effect"));
 
 	if (web && (!effect || strcmp(effect, "Allow") != 0))
@@ -244,6 +257,8 @@ static int rewrite(struct conversion *c, json_t *statement)
 	c->converted++;
 	if (!web)
 		return 0;
+	if (issuer)
+		return rewrite_for_issuer(c, statement);
 	json_object_set_new(statement, "Action", json_string("sts:AssumeRoleWithWebIdentity"));
 	return convert_tags(c, statement);
 }
@@ -289,7 +304,7 @@ static int check(const struct cred_trust *trust, struct cred_provider *provider,
 			err, -EINVAL,
 			"with the source eksAuth such policies stay as they are; name another "
 			"source to convert it for");
-	if (trust->source == CRED_SOURCE_WEB_IDENTITY)
+	if (trust->source == CRED_SOURCE_WEB_IDENTITY || trust->source == CRED_SOURCE_ISSUER)
 		return cred_provider_of(trust, NULL, provider, err);
 	return trust->principal
 		       ? 0

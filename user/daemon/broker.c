@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "broker/broker.h"
+#include "broker/issuer.h"
 #include "daemon/broker_door.h"
 #include "daemon/privileges.h"
 #include "daemon/service.h"
@@ -44,6 +45,7 @@ struct daemon_broker {
 	struct broker_door_options door_options;
 	struct broker_door door;
 	struct aws_sealing *sealing; /* NULL: no agent signs */
+	struct broker_issuer *issuer; /* NULL: another source */
 	struct loop_timer *reread, *drain;
 	uint64_t drain_until_ns; /* 0: not yet */
 };
@@ -128,10 +130,24 @@ static void on_stop(void *arg, int sig)
 	loop_timer_every(d->drain, 0, DRAIN_LOOK_NS);
 }
 
+static void reread_issuer(struct daemon_broker *d)
+{
+	struct pc_err err = {};
+	int r = broker_issuer_reread(d->issuer, &err);
+
+	if (r < 0)
+		log_warn("%s; the keys read before stay in force", err.msg);
+	else if (r > 0)
+		log_info("other keys are in force; tokens are signed by %s",
+			 broker_issuer_kid(d->issuer));
+}
+
 static void reread(void *arg)
 {
 	struct daemon_broker *d = arg;
 
+	if (d->issuer)
+		reread_issuer(d);
 	if (d->door.tls)
 		daemon_broker_door_reread(&d->door);
 }
@@ -206,6 +222,20 @@ static void ignore(void *arg)
 	(void)arg;
 }
 
+static int make_issuer(struct daemon_broker *d, struct pc_err *err)
+{
+	const struct config *config = d->options->config;
+	int r;
+
+	if (config->credentials.source != CONFIG_SOURCE_ISSUER)
+		return 0;
+	r = broker_issuer_new(config, &d->issuer, err);
+	if (r == 0)
+		log_info("tokens are issued by %s, and signed by %s", config->broker.issuer.url,
+			 broker_issuer_kid(d->issuer));
+	return r;
+}
+
 static int make_fetch(struct daemon_broker *d, struct pc_err *err)
 {
 	const struct config_credentials *c = &d->options->config->credentials;
@@ -214,6 +244,7 @@ static int make_fetch(struct daemon_broker *d, struct pc_err *err)
 		.http = d->http,
 		.kube = d->kube,
 		.config = c,
+		.issuer = {d->issuer, d->issuer ? broker_issuer_issue : NULL},
 		.max_pods = PODS,
 		.events = {.arg = d,
 			   .said = daemon_service_said,
@@ -243,6 +274,7 @@ static int make_broker(struct daemon_broker *d, struct pc_err *err)
 		.fetch = d->fetch,
 		.config = d->options->config,
 		.sealing = d->sealing,
+		.issuer = d->issuer,
 		.events = {.arg = d, .said = daemon_service_said, .answered = on_answered},
 	};
 	int r = broker_new(&options, &d->broker);
@@ -271,6 +303,7 @@ static int start(struct daemon_broker *d, struct pc_err *err)
 		return pc_err_set(err, r, "cannot start a thread: %s", strerror(-r));
 	daemon_service_confine("broker");
 	r = make_kube(d, err);
+	r = r ?: make_issuer(d, err);
 	r = r ?: make_fetch(d, err);
 	r = r ?: daemon_service_read_sealing(d->options->sealing, &d->sealing, err);
 	r = r ?: make_broker(d, err);
@@ -284,6 +317,7 @@ static void finish(struct daemon_broker *d)
 	fetch_trust_free(d->trust);
 	fetch_free(d->fetch);
 	aws_sealing_free(d->sealing);
+	broker_issuer_free(d->issuer);
 	kube_client_free(d->kube);
 	kube_config_free(d->kube_config);
 	http_client_free(d->http);

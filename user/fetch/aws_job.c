@@ -181,6 +181,9 @@ void fetch_aws_on_session(void *arg, const struct aws_result *aws, struct aws_se
 		result.class = FETCH_UNAVAILABLE; /* these were not the node's */
 	if (result.class == FETCH_TOKEN && job->token)
 		result.class = FETCH_INVALID; /* it was made for this call, and not the pod's */
+	if (result.class == FETCH_TOKEN && job->kind.own_token)
+		result.class =
+			FETCH_NODE; /* our keys are not known (yet), or the provider is not */
 	report(job, &result);
 }
 
@@ -191,6 +194,22 @@ static unsigned duration_of(const struct fetch_aws_job *job, const struct cred_h
 	bool chained = job->hour || (job->node && fetch_node_is_chained(job->env->node));
 
 	return chained && hop->duration > AWS_STS_CHAINED_S ? AWS_STS_CHAINED_S : hop->duration;
+}
+
+int fetch_aws_assume_by_token(struct fetch_aws_job *job, const char *token, struct pc_err *err)
+{
+	const struct cred_session *session = &job->request->session;
+	const struct cred_hop *hop = &session->hops[0];
+	const struct aws_web_identity params = {
+		.role_arn = hop->role_arn,
+		.session_name = session->name,
+		.token = token,
+		.duration_s = hop->duration,
+		.policy = hop->policy,
+	};
+
+	return aws_assume_role_with_web_identity(job->env->aws, &params, fetch_aws_on_session, job,
+						 &job->call, err);
 }
 
 static size_t tags_of(const struct cred_session *session, struct aws_tag ret[CRED_TAGS_MAX])

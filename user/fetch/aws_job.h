@@ -15,6 +15,7 @@ struct fetch_aws_kind {
 		token_audience; /* a token of the pod is asked for first; NULL: none, or there is one already */
 	bool with_node; /* the first call is signed by the node's credentials */
 	bool brokered; /* the first call is the broker's, not one of AWS */
+	bool own_token; /* the first call shows a token that podcred has signed */
 	/* What is wrong with what the first call gave, which may be meant for another pod: *ret_class and the reason;
 	 * NULL: nothing. NULL itself: it cannot be another's. */
 	const char *(*misfit)(const struct fetch_request *request,
@@ -49,6 +50,9 @@ int fetch_aws_start(const struct fetch_env *env, const struct fetch_request *req
 
 /* An aws_session_fn; arg is the job. */
 void fetch_aws_on_session(void *arg, const struct aws_result *result, struct aws_session *session);
+
+/* AssumeRoleWithWebIdentity of the request's first role. */
+int fetch_aws_assume_by_token(struct fetch_aws_job *job, const char *token, struct pc_err *err);
 
 /* AssumeRole of the request's role number hop. */
 int fetch_aws_assume(struct fetch_aws_job *job, size_t hop, const struct aws_keys *keys,

@@ -5,6 +5,7 @@
 struct aws_client;
 struct aws_imds;
 struct config_credentials;
+struct fetch_issuer;
 struct fetch_node;
 struct http_client;
 struct kube_client;
@@ -22,6 +23,7 @@ struct fetch_env {
 	struct aws_client *broker; /* podcred broker; NULL: it is not the source */
 	struct kube_client *kube; /* NULL: this is no cluster */
 	struct fetch_node *node;
+	const struct fetch_issuer *issuer; /* issue in it may be NULL */
 	const char *node_name; /* of Kubernetes; NULL: not known, like the two others */
 	const char *instance_id, *zone_id;
 };

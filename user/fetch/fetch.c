@@ -742,11 +742,22 @@ struct fetch *fetch_free(struct fetch *fetch)
 	return NULL;
 }
 
+int fetch_refuse_issuer(struct pc_err *err)
+{
+	return pc_err_set(
+		err, -EINVAL,
+		"the source issuer is podcred broker's: on nodes, each of them would have "
+		"the keys; write credentials: {source: broker} here");
+}
+
 int fetch_new(const struct fetch_options *options, struct fetch **ret, struct pc_err *err)
 {
-	struct fetch *fetch = calloc(1, sizeof(*fetch));
+	struct fetch *fetch;
 	int r;
 
+	if (options->config->source == CONFIG_SOURCE_ISSUER && !options->issuer.issue)
+		return fetch_refuse_issuer(err);
+	fetch = calloc(1, sizeof(*fetch));
 	if (!fetch)
 		return pc_err_set(err, -ENOMEM, "no memory");
 	fetch->options = *options;
@@ -756,6 +767,7 @@ int fetch_new(const struct fetch_options *options, struct fetch **ret, struct pc
 		.http = options->http,
 		.kube = options->kube,
 		.node_name = options->node_name,
+		.issuer = &fetch->options.issuer,
 	};
 	fetch_rules(fetch->options.config, &fetch->rules, &fetch->cluster);
 	r = make(fetch, err);

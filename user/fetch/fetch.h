@@ -40,6 +40,15 @@ struct fetch_events {
 	void (*ready)(void *arg);
 };
 
+/* Who makes the tokens for the source issuer. */
+struct fetch_issuer {
+	void *arg;
+	/* One for a call to STS: about the pod, with the tags of its session, if they go with the first role. now: AWS's
+	 * clock. *ret is wiped and freed. -EINVAL: there can be none for that session, -EIO, -ENOMEM, with err. */
+	int (*issue)(void *arg, const struct cred_pod *pod, const struct cred_session *session,
+		     time_t now, char **ret, struct pc_err *err);
+};
+
 struct fetch_options {
 	struct loop *loop;
 	struct http_client *http;
@@ -47,9 +56,13 @@ struct fetch_options {
 	const struct config_credentials *config;
 	struct cred_store *associations; /* NULL: there is no file */
 	const char *node_name; /* NULL: not known */
+	struct fetch_issuer issuer; /* issue NULL: this is a node, and may not have that source */
 	size_t max_pods; /* then the one that has not asked for longest is forgotten; 0: what a node has room for */
 	struct fetch_events events;
 };
+
+/* The line for a node whose configuration has the source issuer. -EINVAL. */
+int fetch_refuse_issuer(struct pc_err *err);
 
 /* What options point to has to outlive it. events are called from the loop only. -EINVAL: the configuration; err
  * says what. -ENOMEM and the like. */

@@ -8,6 +8,7 @@ static const enum cred_source sources[] = {
 	[CONFIG_SOURCE_WEB_IDENTITY] = CRED_SOURCE_WEB_IDENTITY,
 	[CONFIG_SOURCE_EKS_AUTH] = CRED_SOURCE_EKS_AUTH,
 	[CONFIG_SOURCE_BROKER] = CRED_SOURCE_BROKER,
+	[CONFIG_SOURCE_ISSUER] = CRED_SOURCE_ISSUER,
 };
 
 static const char *or_null(const char *text)

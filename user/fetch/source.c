@@ -14,6 +14,8 @@ fetch_source_fn *fetch_source_of(const struct fetch_request *request)
 		return fetch_source_eks_auth;
 	case CRED_SOURCE_BROKER:
 		return fetch_source_broker;
+	case CRED_SOURCE_ISSUER:
+		return fetch_source_issuer;
 	default:
 		return fetch_source_sts;
 	}

@@ -19,6 +19,7 @@ fetch_source_fn fetch_source_sts;
 fetch_source_fn fetch_source_web_identity;
 fetch_source_fn fetch_source_eks_auth;
 fetch_source_fn fetch_source_broker;
+fetch_source_fn fetch_source_issuer;
 
 /* The one that the request's session names. */
 fetch_source_fn *fetch_source_of(const struct fetch_request *request);

@@ -1,24 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* AssumeRoleWithWebIdentity with a token of the pod's service account, bound to the pod. No credentials of the node. */
-#include "aws/sts.h"
 #include "config/credentials.h"
 #include "fetch/aws_job.h"
 
 static int call(struct fetch_aws_job *job, const struct aws_keys *keys, struct pc_err *err)
 {
-	const struct cred_session *session = &job->request->session;
-	const struct cred_hop *hop = &session->hops[0];
-	const struct aws_web_identity params = {
-		.role_arn = hop->role_arn,
-		.session_name = session->name,
-		.token = job->token,
-		.duration_s = hop->duration,
-		.policy = hop->policy,
-	};
-
 	(void)keys;
-	return aws_assume_role_with_web_identity(job->env->aws, &params, fetch_aws_on_session, job,
-						 &job->call, err);
+	return fetch_aws_assume_by_token(job, job->token, err);
 }
 
 int fetch_source_web_identity(const struct fetch_env *env, const struct fetch_request *request,

@@ -4,7 +4,7 @@
 
 _podcred() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} options
-  local commands='load unload run resolve serve fetch broker control status trace metrics pods peers flows targets ready host features
+  local commands='load unload run resolve serve fetch broker issuer control status trace metrics pods peers flows targets ready host features
     explain doctor association associate-service-account-role migrate trust-policy check-config version help'
   local place='--config --agent --cgroup --kubepods --create --force --agent-cgroup --pin-dir'
   local log='--log-json --debug'
@@ -34,7 +34,7 @@ _podcred() {
     ;;
   --cluster-name | --namespace | --association-id | --resource-arn | --role-arn | --target-role-arn | --external-id | --policy | --base-role-arn | --duration-seconds | --tags | --tag-keys) return ;;
   --source)
-    mapfile -t COMPREPLY < <(compgen -W 'sts webIdentity eksAuth' -- "$cur")
+    mapfile -t COMPREPLY < <(compgen -W 'sts webIdentity issuer eksAuth' -- "$cur")
     return
     ;;
   esac
@@ -46,6 +46,7 @@ _podcred() {
   serve) options="--config --agent --metrics-address --associations --node-metrics --user --token-key --fetch-socket --fetch-user --pod-uid --handover --require-authorization --jwks $log" ;;
   fetch) options="--socket --config --associations --kubeconfig --context --node --user $log" ;;
   broker) options="--config --listen --health --certificate --key --sealing-keys --insecure --kubeconfig --context --user $log" ;;
+  issuer) options='--config --output' ;;
   control) options="--config --listen --health --certificate --key --certificates --server-name --broker-certificates --sealing-keys --kubeconfig --context --user $log" ;;
   status) options='--kubepods --json --pin-dir' ;;
   pods | peers | flows | targets) options='--json --pin-dir' ;;
