@@ -81,7 +81,8 @@ overlay base objects control >"$WORK/control.yaml"
 overlay base objects control broker ipv6 >"$WORK/broker.yaml"
 overlay base objects control broker sealing-keys >"$WORK/sealed.yaml"
 overlay base objects control stock-webhook >"$WORK/stock.yaml"
-for name in control broker sealed stock; do
+overlay base objects control broker issuer >"$WORK/issuer.yaml"
+for name in control broker sealed stock issuer; do
   for version in $OLDEST $NEWEST; do
     same "with $name too, strictly valid in Kubernetes $version" '' "$(strict "$version" "$WORK/$name.yaml")"
   done
@@ -131,6 +132,13 @@ done
 render $NEWEST --set mode=broker,existingSealingKeysSecret=podcred-sealing-keys,$CLUSTER >"$WORK/helm.yaml"
 same 'and for callers that sign' "$(printf 'ConfigMap/podcred-broker-config\nConfigMap/podcred-config')" \
   "$(manifests compare "$WORK/sealed.yaml" "$WORK/helm.yaml" | sed 's/[.:].*//' | sort -u)"
+ISSUER=broker.config.credentials.source=issuer,broker.config.broker.issuer.url=https://oidc.example.com/demo
+ISSUER=$ISSUER,broker.config.broker.issuer.keys=/etc/podcred-issuer/keys.pem,broker.existingIssuerKeysSecret=podcred-issuer-keys
+render $NEWEST --set mode=broker,$ISSUER,$CLUSTER >"$WORK/helm.yaml"
+same 'and with the keys of an issuer' "$(printf 'ConfigMap/podcred-broker-config\nConfigMap/podcred-config')" \
+  "$(manifests compare "$WORK/issuer.yaml" "$WORK/helm.yaml" | sed 's/[.:].*//' | sort -u)"
+manifests data broker.yaml "$WORK/helm.yaml" >"$WORK/broker-config.yaml"
+check 'whose configuration podcred takes' "$PODCRED" check-config "$WORK/broker-config.yaml"
 render $NEWEST --set mode=eks,cluster.name=demo >"$WORK/helm.yaml"
 same 'with EKS, its own service, and the right to make tokens for it' eksAuth,podcred-token-request \
   "$(manifests data config.yaml "$WORK/helm.yaml" | sed -n 's/^ *source: //p'),$(sed -n 's/^  name: \(podcred-token-request\)$/\1/p' "$WORK/helm.yaml" | sort -u)"
