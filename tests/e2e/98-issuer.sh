@@ -59,6 +59,29 @@ associated() { # ACCOUNT SPEC
   api "$(jq -n --arg name "$1" --argjson spec "$2" '{put: {kind: "PodIdentityAssociation", apiVersion: "podcred.io/v1alpha1",
     metadata: {name: $name, namespace: "shop"}, spec: $spec}}')"
 }
+# in_memory NAME: in how many spellings the broker's memory has that private key: as numbers, in either order of bytes, and in the PEM
+in_memory() {
+  /usr/bin/python3 - "$ENV_ROOT/tests/lib/secrets.py" "$BROKER_PID" "$ENV_TMP/$1.pem" <<'PY'
+import importlib.util, sys
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+spec = importlib.util.spec_from_file_location("lookup", sys.argv[1])
+lookup = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(lookup)
+pem = open(sys.argv[3], "rb").read()
+own = load_pem_private_key(pem, None).private_numbers()
+numbers = [own.private_value] if hasattr(own, "private_value") else [own.d, own.p, own.q]
+spelled = {n.to_bytes((n.bit_length() + 7) // 8, order) for n in numbers for order in ("big", "little")} | {pem.splitlines()[1][8:]}
+print(len({text for piece, _ in lookup.memory(sys.argv[2]) for text in spelled if text in piece}))
+PY
+}
+# assumable ACCOUNT: what the control plane is told
+assumable() {
+  api '{"put": {"kind": "ServiceAccount", "apiVersion": "v1", "metadata": {"name": "podcred-control", "namespace": "podcred"}},
+    "pod": {"name": "control", "namespace": "podcred", "node": "n1", "account": "podcred-control", "uid": "'"$(cat /proc/sys/kernel/random/uuid)"'"}}'
+  in_node curl -sS --max-time 20 --cacert "$BROKER_CA" -H "Authorization: Bearer $(token_of control podcred podcred-broker)" \
+    -d "{\"namespace\": \"shop\", \"serviceAccount\": \"$1\"}" "$BROKER_URL/clusters/demo/assumable" | jq -r .assumable
+}
+forgotten() { [ "$(in_memory "$1")" = 0 ]; }
 last() { aws_calls 'map(select(.action == "AssumeRoleWithWebIdentity")) | last | '"$1"; }
 
 env_up systemd
@@ -169,6 +192,10 @@ same 'as STS says' InvalidIdentityToken "$(aws_calls 'map(select(.roleArn == "'"
 publish
 check 'until it is' wait_for 15 gets third 200/third
 same 'then the old ones are worth nothing' InvalidIdentityToken "$(trade "$token" "$ROLE/web")"
+check 'the key that signs is in memory, and found there' test "$(in_memory third)" -gt 0
+for name in first second; do check "the $name key was wiped" wait_for 10 forgotten $name; done
+same 'the control plane is told that the role can be had' True "$(assumable third)"
+same 'or cannot' False "$(assumable bare)"
 check_not 'no token is in the log' grep -qF -f <(tokens) "$ENV_TMP/broker.log"
 
 # ---- nodes ----
