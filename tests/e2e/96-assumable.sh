@@ -34,9 +34,9 @@ condition() { # NAME TYPE STATUS REASON
     'any(.[].status.conditions[]?; .type == $type and .status == $status and .reason == $reason)'
 }
 control_is_up() { in_node curl -sf "http://$CONTROL_HEALTH/healthz"; }
-# control N: one more replica
+# control N: one more replica; not by in_node, as the job has to be the process that env_down ends
 control() {
-  in_node "$PODCRED" control --config "$ENV_TMP/control.yaml" --listen "127.0.0.1:$((8500 + $1))" --health "127.0.0.1:$((9469 + $1))" \
+  nsenter --net="/run/netns/$NODE_NETNS" "$PODCRED" control --config "$ENV_TMP/control.yaml" --listen "127.0.0.1:$((8500 + $1))" --health "127.0.0.1:$((9469 + $1))" \
     --certificate "$ENV_TMP/certs/ok.pem" --key "$ENV_TMP/certs/ok.key" --kubeconfig "$KUBE/kubeconfig" >"$ENV_TMP/control$1.log" 2>&1 &
 }
 written() { # by all replicas
