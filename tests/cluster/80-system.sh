@@ -52,7 +52,7 @@ k apply -f - <<<"$(policy)" >/dev/null
 rights_of_alice >/dev/null
 proxy_up
 since=$SECONDS
-made=$(aws eks create-pod-identity-association "${ONE[@]}" --service-account cart --role-arn "$ROLE")
+made=$(aws eks create-pod-identity-association "${ONE[@]}" --service-account cart --role-arn "$ROLE" 2>"$CLUSTER/aws.err") || sed 's/^/# /' "$CLUSTER/aws.err"
 id=$(jq -r .association.associationId <<<"$made")
 same 'the AWS CLI makes an association' "demo shop cart $ROLE" \
   "$(jq -r '.association | [.clusterName, .namespace, .serviceAccount, .roleArn] | join(" ")' <<<"$made")"

@@ -72,6 +72,6 @@ proxy_up() {
   wait_for 30 grep -q 'Starting to serve' "$CLUSTER_LOG/proxy.log"
 }
 aws() {
-  in_net env -i PATH="$PATH" HOME="$CLUSTER" AWS_REGION=eu-west-1 AWS_PAGER= "$AWS_CLI" "$@" --output json \
+  in_net env -i PATH="$PATH" HOME="$CLUSTER" AWS_DEFAULT_REGION=eu-west-1 AWS_PAGER= "$AWS_CLI" "$@" --output json \
     --no-sign-request --endpoint-url http://127.0.0.1:8001/apis/eks.podcred.io/v1
 }
