@@ -104,6 +104,15 @@ check 'and the log says which file is missing' grep -q "podcred's own token for 
 own_token
 check 'which is read anew for each question' wait_for 40 status_is 200 other
 
+# ---- another authority, as when its Secret was deleted ----
+broker_stop
+cp "$ENV_TMP/certs/ok2.pem" "$ENV_TMP/certs/ok.pem" && cp "$ENV_TMP/certs/ok2.key" "$ENV_TMP/certs/ok.key"
+broker_up
+both distrustful web
+same 'a broker that is not trusted is told nothing' 503 "$(status distrustful)"
+cp "$ENV_TMP/certs/ca2.pem" "$ENV_TMP/certs/ca.pem"
+check 'the file that says whom to trust is read anew' wait_for 40 status_is 200 distrustful
+
 # ---- a node that follows the objects itself: their end is the end of what came of them ----
 fetch_stop
 config 'objects: true' >"$ENV_TMP/config.yaml"

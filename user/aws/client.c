@@ -56,6 +56,18 @@ int aws_client_new(struct loop *loop, struct http_client *http,
 	return 0;
 }
 
+int aws_client_trust(struct aws_client *client, const char *ca)
+{
+	struct aws_origin *origin = &client->origin;
+	char *copy = ca ? strdup(ca) : NULL;
+
+	if (ca && !copy)
+		return -ENOMEM;
+	free(origin->ca);
+	origin->ca = copy;
+	return 0;
+}
+
 struct aws_client *aws_client_free(struct aws_client *client)
 {
 	if (!client)

@@ -45,6 +45,9 @@ int aws_client_new(struct loop *loop, struct http_client *http,
 		   const struct aws_client_options *options, struct aws_client **ret,
 		   struct pc_err *err);
 
+/* Who is trusted in place of the options' ca, by calls that begin later. NULL: whom the system trusts. -ENOMEM. */
+int aws_client_trust(struct aws_client *client, const char *ca);
+
 /* Cancels all calls. Not from a function of a call. Returns NULL; NULL is fine. */
 struct aws_client *aws_client_free(struct aws_client *client);
 static inline void aws_client_freep(struct aws_client **client)

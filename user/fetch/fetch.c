@@ -12,12 +12,12 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/file.h"
 #include "base/pack.h"
 #include "base/plural.h"
 #include "base/secret.h"
 #include "config/credentials.h"
 #include "credentials/store.h"
+#include "fetch/ca.h"
 #include "fetch/clock.h"
 #include "fetch/node.h"
 #include "fetch/region.h"
@@ -30,7 +30,6 @@
 #define MAX_PODS	  20000
 #define MAX_FLIGHTS	  64
 #define MAX_WAITS	  4096
-#define MAX_CA		  (4U << 20)
 #define NAME_SIZE	  65
 #define BROKER_ATTEMPT_NS (2 * CLOCK_S) /* it answers within one */
 
@@ -443,16 +442,6 @@ struct aws_imds *fetch_imds(const struct fetch *fetch)
 
 /* ---- where we are ---- */
 
-static int read_ca(const char *path, char **ret, struct pc_err *err)
-{
-	int r = *path ? file_read(path, MAX_CA, ret, NULL) : 0;
-
-	return r < 0 ? pc_err_set(err, r,
-				  "cannot read caBundle %s: %s; check the path and its permissions",
-				  path, strerror(-r))
-		     : 0;
-}
-
 static int make_client(struct fetch *fetch, const char *region, struct pc_err *err)
 {
 	const struct config_credentials *c = fetch->options.config;
@@ -484,7 +473,7 @@ static int make_broker(struct fetch *fetch, struct pc_err *err)
 		.attempt_ns = BROKER_ATTEMPT_NS,
 		.deadline_ns = FETCH_DEADLINE_S * CLOCK_S,
 	};
-	int r = read_ca(c->broker.ca_bundle, &ca, err);
+	int r = fetch_read_ca(c->broker.ca_bundle, &ca, err);
 
 	options.ca = ca;
 	return r
@@ -705,7 +694,7 @@ static int follow_cluster(struct fetch *fetch, struct pc_err *err)
 static int make(struct fetch *fetch, struct pc_err *err)
 {
 	const struct fetch_options *o = &fetch->options;
-	int r = read_ca(o->config->ca_bundle, &fetch->ca, err);
+	int r = fetch_read_ca(o->config->ca_bundle, &fetch->ca, err);
 
 	if (r < 0)
 		return r;

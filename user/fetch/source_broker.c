@@ -9,10 +9,12 @@
 
 #include "aws/arn.h"
 #include "aws/eks_auth.h"
+#include "base/cleanup.h"
 #include "base/err.h"
 #include "base/secret.h"
 #include "config/credentials.h"
 #include "fetch/aws_job.h"
+#include "fetch/ca.h"
 #include "fetch/keys.h"
 
 static int read_bearer(const char *path, char **ret, struct pc_err *err)
@@ -28,6 +30,18 @@ static int read_bearer(const char *path, char **ret, struct pc_err *err)
 	return 0;
 }
 
+/* Read for each question, as the token is: whoever made the authority may replace it. */
+static int trust_authority(const struct fetch_env *env, struct pc_err *err)
+{
+	_cleanup_free_ char *ca = NULL;
+	int r = fetch_read_ca(env->config->broker.ca_bundle, &ca, err);
+
+	if (r < 0)
+		return r;
+	r = aws_client_trust(env->broker, ca);
+	return r < 0 ? pc_err_set(err, r, "no memory") : 0;
+}
+
 static int call(struct fetch_aws_job *job, const struct aws_keys *keys, struct pc_err *err)
 {
 	const struct fetch_request *request = job->request;
@@ -41,6 +55,7 @@ static int call(struct fetch_aws_job *job, const struct aws_keys *keys, struct p
 	};
 
 	(void)keys;
+	r = r ?: trust_authority(job->env, err);
 	if (r < 0)
 		return r;
 	return aws_assume_role_for_pod(job->env->broker, &params, fetch_aws_on_session, job,
