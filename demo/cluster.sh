@@ -28,14 +28,6 @@ sees() {
   must wait_for 300 answered "$1" main "$2" "$3"
   printf '%-8s %s\n' "$1" "$(told "$1" | awk -v what="$2" '$2 == what { print $3 }' | grep -E "^($3)\$" | tail -1)"
 }
-policy() {
-  cat <<YAML
-apiVersion: podcred.io/v1alpha1
-kind: PodIdentityRolePolicy
-metadata: {name: shop}
-spec: {namespaces: [shop], roleArns: ["arn:aws:iam::111122223333:role/cart-*"]}
-YAML
-}
 
 say 'A cluster from nothing: etcd, API server, a node with systemd, containerd and kubelet. It is emulated: this takes minutes'
 must network_up

@@ -22,14 +22,6 @@ condition_is() { [ "$(condition "$1")" = "$2" ]; }
 variables() { k get pod -n shop "$1" -o 'jsonpath={.spec.containers[0].env[*].name}' | tr ' ' '\n' | grep '^AWS_' | sort | tr '\n' ' '; }
 tags() { cloud_calls 'map(select(.sessionName == "shop.cart.new" and .status == 200)) | last | .tags | to_entries | map(.key + "=" + .value) | sort | .[]'; }
 
-policy() {
-  cat <<YAML
-apiVersion: podcred.io/v1alpha1
-kind: PodIdentityRolePolicy
-metadata: {name: shop}
-spec: {namespaces: [shop], roleArns: ["arn:aws:iam::111122223333:role/cart-*"]}
-YAML
-}
 rights_of_alice() {
   k create rolebinding alice -n shop --clusterrole=podcred-associations --user=alice &&
     k create clusterrolebinding alice --clusterrole=podcred-associations-api --user=alice

@@ -9,6 +9,7 @@
 #   names_write               as they are now
 #   system_install [OPTION...]   by helm, with nodes that have no rights in the cloud; returns when all of it is ready
 #   system_uninstall          by helm
+#   policy                    the manifest of a PodIdentityRolePolicy: namespace shop may have the roles cart-*
 #   proxy_up                  kubectl proxy, as alice
 #   aws ARGUMENT...           the AWS CLI, by it
 #   alice ARGUMENT...         kubectl, as her
@@ -64,6 +65,15 @@ system_install() {
   false
 }
 system_uninstall() { helm uninstall podcred --wait --timeout 10m; }
+
+policy() {
+  cat <<YAML
+apiVersion: podcred.io/v1alpha1
+kind: PodIdentityRolePolicy
+metadata: {name: shop}
+spec: {namespaces: [shop], roleArns: ["arn:aws:iam::111122223333:role/cart-*"]}
+YAML
+}
 
 alice() { in_net "$CLUSTER_BIN/kubectl" --kubeconfig="$CLUSTER/pki/alice.kubeconfig" "$@"; }
 proxy_up() {
