@@ -40,7 +40,7 @@ agent_up() {
 # Deleted, as the kubelet does it: SIGTERM to all, then the cgroup is removed.
 agent_delete() {
   cgroup_signal "${POD_CGROUP[$1]}/container" TERM
-  wait "${SERVE[$1]}" "${RESOLVE[$1]}" 2>/dev/null
+  wait "${SERVE[$1]}" ${RESOLVE[$1]:+"${RESOLVE[$1]}"} 2>/dev/null
   find "${POD_CGROUP[$1]}" -depth -type d -exec rmdir {} +
 }
 # Nobody but the root's own threads looks for it.
@@ -83,7 +83,7 @@ keep_asking() {
 }
 
 env_up
-for n in 0 1 2 3 4 5; do pod_add "agent$n" burstable host; done
+for n in 0 1 2 3 4 5 6; do pod_add "agent$n" burstable host; done
 pod_add cart burstable
 pod_add till besteffort
 pod_add late guaranteed
@@ -125,7 +125,7 @@ find "${POD_CGROUP[agent3]}" -depth -type d -exec rmdir {} +
 keep_asking
 check 'the new pod goes before its agent has come: the old one is the agent again' wait_for 10 is_complete
 is_alone() { ! test -e "$PIN_DIR/links/podcred_claim_before"; }
-check 'there is no agent before it' wait_for 10 is_alone # its pin goes after that
+check 'there is no agent before it' wait_for 30 is_alone # its pin goes after that
 ask_slowly
 agent_up agent4
 keep_asking
@@ -163,7 +163,9 @@ fetch_up() {
     setpriv --reuid $FETCH_UID --regid $FETCH_UID --clear-groups "$ENV_ROOT/tests/fake/fetch.py" "$ENV_TMP/fetch.sock" "$FETCH"
   FETCH_PID=$!
 }
-said() { grep -q "$1" "$ENV_TMP/serve-agent5.log" || { sed 's/^/# /' "$ENV_TMP/serve-agent5.log"; false; }; }
+said() { # TEXT [AGENT]
+  grep -q "$1" "$ENV_TMP/serve-${2:-agent5}.log" || { sed 's/^/# /' "$ENV_TMP/serve-${2:-agent5}.log"; false; }
+}
 begin_serve agent5 --fetch-socket "$ENV_TMP/fetch.sock"
 check 'an agent without fetch lets the old one answer' wait_for 10 said 'another agent answers pods'
 fetch_up
@@ -177,4 +179,9 @@ fetch_up
 check 'with that, it takes over' wait_for 10 said 'agent ready'
 agent_delete agent4
 check 'and answers' grep -q AKIACART <(in_pod cart curl -s --max-time 10 "$URL")
+agent_load agent6
+begin_serve agent6 --fetch-socket "$ENV_TMP/fetch6.sock"
+check 'the next one waits too' wait_for 10 said 'another agent answers pods' agent6
+agent_delete agent5
+check 'but not for an agent that has gone' wait_for 10 said 'agent ready' agent6
 tap_done

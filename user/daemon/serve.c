@@ -36,7 +36,8 @@
 #define RETRY_MAX_S   30
 #define DRAIN_MS      8000 /* less than the grace period of its pod, 10 s */
 #define DRAIN_POLL_MS 20
-#define EARLY_S	      60
+#define EARLY_S	      600
+#define EARLY_LOOK_S  1 /* whether the other agent still answers */
 
 _Static_assert(DAEMON_TOKEN_KEY_SIZE == AGENT_TOKEN_KEY_SIZE, "one key");
 
@@ -71,6 +72,7 @@ struct serve {
 	struct loop_timer *turn, *retry;
 	bool tells; /* metrics */
 	bool early; /* another agent answers, and this one could not yet */
+	unsigned early_s; /* for so long */
 	bool swappable; /* it was said that secrets may be swapped */
 	unsigned delay_s; /* before the next try */
 	int64_t drain_ms; /* it ends by then, or when nobody waits any more; 0: it does not end */
@@ -153,13 +155,39 @@ static bool is_early(const struct serve *serve, const struct agent_options *agen
 	return agent->handover && serve->fetch.upstream && agent_has_predecessor(agent);
 }
 
+static void end_early(struct serve *serve)
+{
+	if (serve->early)
+		listen_again(serve);
+	serve->early = false;
+}
+
 static void on_fetch_ready(void *arg)
+{
+	end_early(arg);
+}
+
+/* Of no use to anybody is to wait for an agent that has gone, or for ever. */
+static void look_early(struct serve *serve)
+{
+	const struct agent_options place = {.listen = serve->options->listen,
+					    .n_listen = serve->options->n_listen};
+
+	serve->early_s += EARLY_LOOK_S;
+	if (serve->early_s < EARLY_S && agent_has_predecessor(&place))
+		loop_timer_after(serve->retry, EARLY_LOOK_S * CLOCK_S);
+	else
+		end_early(serve);
+}
+
+static void on_retry(void *arg)
 {
 	struct serve *serve = arg;
 
 	if (serve->early)
+		look_early(serve);
+	else
 		listen_again(serve);
-	serve->early = false;
 }
 
 static void start_listening(struct serve *serve)
@@ -170,9 +198,9 @@ static void start_listening(struct serve *serve)
 	}
 	log_info("another agent answers pods; this one takes over when podcred fetch has said how "
 		 "tokens are "
-		 "verified, or in %d s",
+		 "verified, when the other one has gone, or in %d s",
 		 EARLY_S);
-	loop_timer_after(serve->retry, EARLY_S * CLOCK_S);
+	loop_timer_after(serve->retry, EARLY_LOOK_S * CLOCK_S);
 }
 
 static void drain(const struct serve *serve)
@@ -291,7 +319,7 @@ static int open_loop(struct serve *serve)
 	if (r == 0)
 		r = daemon_signals(serve->loop, on_stop, on_reload, serve);
 	if (r == 0)
-		r = loop_timer_new(serve->loop, listen_again, serve, &serve->retry);
+		r = loop_timer_new(serve->loop, on_retry, serve, &serve->retry);
 	if (r == 0)
 		r = loop_timer_new(serve->loop, take_turn, serve, &serve->turn);
 	return r;
