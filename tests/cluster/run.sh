@@ -27,6 +27,7 @@ export CLUSTER CLUSTER_LOG
 
 clean() {
   local group
+  trap '' INT TERM
   for group in $(jobs -p); do kill -TERM -- "-$group" 2>/dev/null; done
   wait
   cluster_down

@@ -30,7 +30,8 @@ ROWS=()
 
 faults_down() {
   local status=$?
-  trap - EXIT INT TERM
+  trap - EXIT
+  trap '' INT TERM
   [ "$(grep -c " $BPFFS " /proc/mounts)" -lt 2 ] || umount "$BPFFS"
   env_clean
   umount "$BPFFS"

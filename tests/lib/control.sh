@@ -48,6 +48,7 @@ put_front_proxy() {
 }
 
 control_down() {
+  trap '' INT TERM
   [ ${#PIDS[@]} -eq 0 ] || kill "${PIDS[@]}" 2>/dev/null
   wait
   rm -rf "$DIR"

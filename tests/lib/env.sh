@@ -331,7 +331,8 @@ env_clean() {
 
 env_down() {
   local status=$?
-  trap - EXIT INT TERM
+  trap - EXIT
+  trap '' INT TERM # who is impatient must not end this half-way
   env_clean
   exit $status
 }
