@@ -90,37 +90,39 @@ int base64_url_decode(const char *text, size_t len, uint8_t *ret, size_t *ret_le
 	return 0;
 }
 
+/* Three bytes, or what is left of them at the end, as four characters; the last ones are padding then. */
+static void encode(const uint8_t *bytes, size_t left, const char last[2], char ret[4])
+{
+	uint32_t bits = (uint32_t)bytes[0] << 16 | (left > 1 ? (uint32_t)bytes[1] << 8 : 0) |
+			(left > 2 ? bytes[2] : 0);
+
+	for (size_t i = 0; i < 4; i++) {
+		uint32_t value = bits >> (18 - 6 * i) & 63;
+
+		ret[i] = i > left ? '=' : value < 62 ? alphabet[value] : last[value - 62];
+	}
+}
+
 void base64_encode(struct text *t, const void *data, size_t len)
 {
 	const uint8_t *bytes = data;
+	char four[4];
 
 	for (size_t i = 0; i < len; i += 3) {
-		size_t left = len - i;
-		uint32_t bits = (uint32_t)bytes[i] << 16 |
-				(left > 1 ? (uint32_t)bytes[i + 1] << 8 : 0) |
-				(left > 2 ? bytes[i + 2] : 0);
-		char four[4] = {alphabet[bits >> 18], alphabet[bits >> 12 & 63],
-				left > 1 ? alphabet[bits >> 6 & 63] : '=',
-				left > 2 ? alphabet[bits & 63] : '='};
-
+		encode(bytes + i, len - i, "+/", four);
 		text_add_bytes(t, four, sizeof(four));
 	}
 }
 
 void base64_url_encode(struct text *t, const void *data, size_t len)
 {
-	static const char url_alphabet[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 	const uint8_t *bytes = data;
+	char four[4];
 
 	for (size_t i = 0; i < len; i += 3) {
 		size_t left = len - i;
-		uint32_t bits = (uint32_t)bytes[i] << 16 |
-				(left > 1 ? (uint32_t)bytes[i + 1] << 8 : 0) |
-				(left > 2 ? bytes[i + 2] : 0);
-		char four[4] = {url_alphabet[bits >> 18], url_alphabet[bits >> 12 & 63],
-				url_alphabet[bits >> 6 & 63], url_alphabet[bits & 63]};
 
+		encode(bytes + i, left, "-_", four);
 		text_add_bytes(t, four, left > 2 ? 4 : left + 1);
 	}
 }
