@@ -28,7 +28,8 @@ enum config_api_away {
 struct config_broker {
 	bool given; /* the file has that section */
 	struct config_accounts agents; /* service accounts of podcred's agents */
-	struct config_accounts control; /* who may read what has been found out of associations */
+	struct config_accounts
+		control; /* who may ask whether the role of an association can be had */
 	char audience[256]; /* of their tokens: podcred-broker */
 	enum config_api_away when_api_is_away;
 	struct {

@@ -18,14 +18,6 @@ void config_broker_default(struct config_broker *ret)
 	*ret = (struct config_broker){.audience = AUDIENCE};
 }
 
-static bool is_audience(const char *text)
-{
-	for (const char *c = text; *c; c++)
-		if (*c < 0x21 || *c > 0x7e)
-			return false;
-	return *text;
-}
-
 /* "podcred/podcred": a namespace, and a service account in it. */
 static int account_item(const struct yml_source *src, const struct yml_node *node, void *target)
 {
@@ -57,21 +49,13 @@ static int read_control(const struct yml_source *src, const struct yml_node *nod
 			&((struct config_broker *)target)->control);
 }
 
-static bool is_printable(const char *text)
-{
-	for (; *text; text++)
-		if (*text < 0x21 || *text > 0x7e)
-			return false;
-	return true;
-}
-
 /* As IAM takes it for an OIDC provider, whose ARN ends with host and path. */
 static bool is_issuer_url(const char *url)
 {
 	static const char https[] = "https://";
 	const char *host = url + sizeof(https) - 1;
 
-	if (strncmp(url, https, sizeof(https) - 1) != 0 || !is_printable(url))
+	if (strncmp(url, https, sizeof(https) - 1) != 0 || !config_is_printable(url))
 		return false;
 	return *host && *host != '/' && !strpbrk(host, ":?#\"\\<>@%") && !strstr(host, "//") &&
 	       url[strlen(url) - 1] != '/';
@@ -79,7 +63,7 @@ static bool is_issuer_url(const char *url)
 
 static bool is_path(const char *path)
 {
-	return *path == '/' && is_printable(path);
+	return *path == '/' && config_is_printable(path);
 }
 
 #define ISSUER(name_, member_, valid_, wants_)                                                     \
@@ -123,7 +107,7 @@ int config_broker_read(const struct yml_source *src, const struct yml_node *node
 	static const struct yml_key keys[] = {
 		YML_REQUIRED("agents", read_agents),
 		YML_KEY("control", read_control),
-		YML_COPY("audience", struct config_broker, audience, is_audience,
+		YML_COPY("audience", struct config_broker, audience, config_is_printable,
 			 "an audience without spaces"),
 		YML_WORD("whenApiIsAway", struct config_broker, when_api_is_away, away_words),
 		YML_KEY("issuer", read_issuer),

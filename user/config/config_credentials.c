@@ -51,7 +51,7 @@ void config_credentials_default(struct config_credentials *ret)
 
 /* ---- values ---- */
 
-static bool is_printable(const char *s)
+bool config_is_printable(const char *s)
 {
 	for (const char *c = s; *c; c++)
 		if (*c < 0x21 || *c > 0x7e)
@@ -62,7 +62,7 @@ static bool is_printable(const char *s)
 /* "~" and an empty value are YAML's null. */
 static bool is_word(const char *s)
 {
-	return is_printable(s) && strcmp(s, "~") != 0 && strcmp(s, "null") != 0;
+	return config_is_printable(s) && strcmp(s, "~") != 0 && strcmp(s, "null") != 0;
 }
 
 static bool is_region(const char *s)
@@ -92,7 +92,7 @@ static bool is_url(const char *s)
 {
 	size_t scheme = !strncmp(s, "http://", 7) ? 7 : !strncmp(s, "https://", 8) ? 8 : 0;
 
-	return scheme && is_printable(s) && s[scheme] && s[scheme] != '/' &&
+	return scheme && config_is_printable(s) && s[scheme] && s[scheme] != '/' &&
 	       !strpbrk(s, "?#\"\\<>@");
 }
 

@@ -27,6 +27,9 @@ int config_webhook_read(const struct yml_source *src, const struct yml_node *nod
 
 void config_broker_default(struct config_broker *ret);
 
+/* Printable ASCII without blanks, at least one character. */
+bool config_is_printable(const char *text);
+
 /* broker:, over the defaults; target is struct config. */
 int config_broker_read(const struct yml_source *src, const struct yml_node *node, void *target);
 

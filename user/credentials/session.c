@@ -137,8 +137,8 @@ static struct cred_hop *add_hop(struct cred_session *s, const char *role_arn)
 	return hop;
 }
 
-/* Tags go with the first call, of which a web identity brings none: they are transitive, and STS refuses to have them passed again. External
- * id, policy and duration are those of the role that the pod gets. */
+/* Tags go with the first call, but for that of a web identity: they are transitive, and STS refuses to have them
+ * passed again. External id, policy and duration are those of the role that the pod gets. */
 static void make_hops(const struct cred_association *a, const struct cred_cluster *cluster,
 		      struct cred_session *s)
 {
