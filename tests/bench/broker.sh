@@ -23,11 +23,7 @@ row() { # WHAT WORKERS MS
 }
 
 env_up systemd
-chmod 711 "$ENV_TMP"
-aws_up
-kubeapi_up
-chmod 711 "$KUBE" && chmod 644 "$KUBE"/{kubeconfig,token,ca.crt}
-node_new n1
+broker_world
 pod_on n1 agent1 AGENT
 role_policy shop '{"namespaces": ["shop"], "roleArns": ["arn:aws:iam::111122223333:role/*"]}'
 object web arn:aws:iam::111122223333:role/web

@@ -36,11 +36,7 @@ is() { [ "$(result "${@:2}")" = "$1" ]; }
 last() { brokered "last | $1"; }
 
 env_up systemd
-chmod 711 "$ENV_TMP"
-aws_up
-kubeapi_up
-chmod 711 "$KUBE" && chmod 644 "$KUBE"/{kubeconfig,token,ca.crt}
-node_new n1
+broker_world
 node_new n2
 pod_on n1 agent1 AGENT
 pod_on n2 agent2 AGENT

@@ -46,11 +46,7 @@ written() { # by all replicas
 }
 
 env_up systemd
-chmod 711 "$ENV_TMP"
-aws_up
-kubeapi_up
-chmod 711 "$KUBE" && chmod 644 "$KUBE"/{kubeconfig,token,ca.crt}
-node_new n1
+broker_world
 pod_on n1 agent AGENT
 api '{"put": {"kind": "ServiceAccount", "apiVersion": "v1", "metadata": {"name": "podcred-control", "namespace": "podcred"}},
   "pod": {"name": "control", "namespace": "podcred", "node": "n1", "account": "podcred-control", "uid": "'"$(cat /proc/sys/kernel/random/uuid)"'"}}'

@@ -43,11 +43,7 @@ role_of() { aws_calls "map(select(.issued == \"$1\")) | last | .roleArn"; }
 env_up systemd
 env_load >/dev/null || env_fail 'load failed'
 env_resolve
-chmod 711 "$ENV_TMP"
-aws_up
-kubeapi_up
-chmod 711 "$KUBE" && chmod 644 "$KUBE"/{kubeconfig,token,ca.crt}
-node_new n1
+broker_world
 node_new n2
 pod_on n1 agent AGENT
 pod_on n2 agent2 AGENT

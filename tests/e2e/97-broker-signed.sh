@@ -22,11 +22,7 @@ result() { stock "$@" | jq -r 'if .error then "\(.status)/\(.error)/\(.reason //
 is() { [ "$(result "${@:2}")" = "$1" ]; }
 
 env_up systemd
-chmod 711 "$ENV_TMP"
-aws_up
-kubeapi_up
-chmod 711 "$KUBE" && chmod 644 "$KUBE"/{kubeconfig,token,ca.crt}
-node_new n1
+broker_world
 node_new n2
 pod_on n1 agent1 AGENT
 pod_on n1 web

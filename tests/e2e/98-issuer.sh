@@ -85,13 +85,9 @@ forgotten() { [ "$(in_memory "$1")" = 0 ]; }
 last() { aws_calls 'map(select(.action == "AssumeRoleWithWebIdentity")) | last | '"$1"; }
 
 env_up systemd
-chmod 711 "$ENV_TMP"
 KEYS=$ENV_TMP/keys.pem
 PUBLIC=$ENV_TMP/public
-aws_up
-kubeapi_up
-chmod 711 "$KUBE" && chmod 644 "$KUBE"/{kubeconfig,token,ca.crt}
-node_new n1
+broker_world
 pod_on n1 agent AGENT
 for pod in web bare untagged chained rotated third; do pod_on n1 $pod; done
 role_policy shop '{"namespaces": ["shop"], "roleArns": ["arn:aws:iam::*:role/*"], "targetRoleArns": ["arn:aws:iam::*:role/*"]}'

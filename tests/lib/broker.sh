@@ -4,6 +4,7 @@
 # podcred broker on the node of env.sh, with TLS, as a user of its own. Sourced after env.sh, aws.sh and kubeapi.sh, which
 # have to be up.
 #
+#   broker_world                what it needs around it: AWS, an API server whose files it may read, and the node n1
 #   broker_config [LINE...]     its configuration; LINE: more of the section broker
 #   BROKER_KEYLESS=1            before broker_up: without credentials of AWS
 #   broker_up [OPTION...]       ready when this returns; BROKER_URL, BROKER_CA, BROKER_PID; it writes broker.log
@@ -18,6 +19,14 @@ declare -A POD_UIDS
 BROKER_UID=$((ENV_UID + 2))
 BROKER_PORT=8443
 BROKER_URL=https://127.0.0.1:$BROKER_PORT
+
+broker_world() {
+  chmod 711 "$ENV_TMP"
+  aws_up
+  kubeapi_up
+  chmod 711 "$KUBE" && chmod 644 "$KUBE"/{kubeconfig,token,ca.crt}
+  node_new n1
+}
 
 broker_config() {
   cat <<YAML
