@@ -39,6 +39,6 @@ $(foreach n,$(FUZZ_NAMES),$(eval $(call fuzz_target,$(n))))
 test-fuzz-build: $(FUZZ_BINS)
 fuzz: test-fuzz-build ## fuzz each parser for a minute; FUZZ_SECONDS=600 for ten
 	$(Q)O=$(abspath $(O)) FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_JOBS=$(FUZZ_JOBS) tests/fuzz/run.sh $(FUZZ_NAMES)
-test-fuzz: test-fuzz-build ## fuzz each parser for a few seconds, after its corpus
-	$(Q)O=$(abspath $(O)) FUZZ_SECONDS=3 FUZZ_JOBS=$(JOBS) FUZZ_TARGETS='$(FUZZ_NAMES)' \
+test-fuzz: test-fuzz-build ## each parser: its corpus, and 5,000 new inputs, always the same
+	$(Q)O=$(abspath $(O)) FUZZ_RUNS=5000 FUZZ_JOBS=$(JOBS) FUZZ_TARGETS='$(FUZZ_NAMES)' \
 		tests/run.sh tests/fuzz/run.sh

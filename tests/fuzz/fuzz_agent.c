@@ -101,9 +101,10 @@ static bool header_is_harmless(const char *line)
 		plain[n++] = (char)tolower((unsigned char)*c);
 	}
 	value += strspn(value, " \t");
-	if (!strcmp(plain, "content-length") && *value == '0' &&
-	    !value[1 + strspn(value + 1, " \t")])
-		return true; /* there is no body */
+	if (!strcmp(plain, "content-length") && *value == '0') {
+		value += strspn(value, "0");
+		return !value[strspn(value, " \t")]; /* there is no body */
+	}
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
 		if (!strncmp(plain, words[i], strlen(words[i])))
 			return false;
