@@ -35,5 +35,9 @@ bench-broker: all $(BENCH_TOOLS) | $(O)/.deps-bench $(O)/.deps-test ## answers o
 bench-control: all $(BENCH_TOOLS) | $(O)/.deps-bench $(O)/.deps-test ## answers of the webhook and of the API of podcred control (ASSOCIATIONS, MS)
 	$(Q)O=$(abspath $(O)) tests/bench/control.sh
 
+.PHONY: bench-association
+bench-association: all | $(O)/.deps-bench $(O)/.deps-test ## how soon an association counts, and that it was deleted (ROUNDS)
+	$(Q)O=$(abspath $(O)) tests/bench/association.sh
+
 docs/bench: bench ## the same, and the results become those of docs/bench
 	$(Q)cp $(BENCH_OUT)/*.svg $(BENCH_OUT)/results.json $(BENCH_OUT)/results.md $@

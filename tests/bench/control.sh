@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # What the API server waits for when a pod is created: an answer of the webhook of podcred control, which knows many
-# associations. And how soon an association that was made counts. Prints Markdown, asserts nothing.
+# associations. Prints Markdown, asserts nothing.
 # usage: control.sh     ASSOCIATIONS: that there are; MS: of each measurement
 set -u
 # shellcheck source=tests/lib/control.sh
