@@ -7,7 +7,7 @@ matrix.py SETTING.json [--markdown FILE] [--only TEXT]
 With --pods alone: the names of the pods that there must be, and what they speak: IMDSv2, which is required of their pods, or IMDSv1.
 
 SETTING.json (run.sh writes it): clients (folder), calls (the log of aws.py: whose the keys are), sts (its URL, for a client that
-shows no keys), log (the agent's: where each pod asked), home, and pods: {"name": {"cgroup", "netns", "token"}}, as --pods has them.
+shows no keys), log (the agent's: where each pod asked), home, role (an ARN that a pod's name completes), and pods: {"name": {"cgroup", "netns", "token"}}, as --pods has them.
 """
 import concurrent.futures
 import json
@@ -24,10 +24,12 @@ WAYS = {  # how a client is told, and the address that it then dials
     "RELATIVE_URI": {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v1/credentials"},
     "FULL_URI, IPv4": {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.170.23/v1/credentials"},
     "FULL_URI, IPv6": {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://[fd00:ec2::23]/v1/credentials"},
+    "web identity": {"AWS_ENDPOINT_URL_STS": "http://169.254.170.83", "AWS_ROLE_ARN": "{role}", "AWS_WEB_IDENTITY_TOKEN_FILE": "{token}"},
 }
 DIALS = {"IMDS": "169.254.169.254:80", "RELATIVE_URI": "169.254.170.2:80", "FULL_URI, IPv4": "169.254.170.23:80",
-         "FULL_URI, IPv6": "[fd00:ec2::23]:80"}
+         "FULL_URI, IPv6": "[fd00:ec2::23]:80", "web identity": "169.254.170.83:80"}
 NO_FULL = ("FULL_URI, IPv4", "FULL_URI, IPv6")  # of clients that are older than EKS Pod Identity
+NO_STS = ("web identity",)  # of those that do not read AWS_ENDPOINT_URL_STS, and ask AWS
 
 
 class Client:
@@ -62,21 +64,21 @@ def cli(path):
 
 CLIENTS = [
     Client("AWS CLI v1", "cli1", "python", *cli("{clients}/python/bin/aws"), ends=True),
-    Client("AWS CLI v2, Debian's", "clideb", None, *cli("/usr/bin/aws"), NO_FULL, ends=True),
+    Client("AWS CLI v2, Debian's", "clideb", None, *cli("/usr/bin/aws"), NO_FULL + NO_STS, ends=True),
     Client("boto3", "boto", "python", *program("{clients}/python/bin/python", "{clients}/credentials.py")),
-    Client("boto3, Debian's", "botodeb", None, *program("/usr/bin/python3", "{clients}/credentials.py"), NO_FULL),
-    Client("AWS Common Runtime", "crt", "python", *program("{clients}/python/bin/python", "{clients}/crt.py")),
+    Client("boto3, Debian's", "botodeb", None, *program("/usr/bin/python3", "{clients}/credentials.py"), NO_FULL + NO_STS),
+    Client("AWS Common Runtime", "crt", "python", *program("{clients}/python/bin/python", "{clients}/crt.py"), NO_STS),
     Client("SDK for JavaScript v3", "js", "javascript", *program("node", "{clients}/javascript/credentials.mjs")),
     Client("SDK for JavaScript v3, of 2025", "js25", None, *program("node", "{clients}/credentials.mjs")),
     Client("SDK for Go v2", "go2", "go2", *program("{clients}/go2/credentials")),
-    Client("SDK for Go v1", "go1", "go1", *program("{clients}/go1/credentials")),
+    Client("SDK for Go v1", "go1", "go1", *program("{clients}/go1/credentials"), NO_STS),
     Client("SDK for Java v2", "java", "java", *program("java", "-cp", "{clients}/java/lib/*:{clients}/java", "Credentials")),
     Client("SDK for Rust", "rust", "rust", *program("{clients}/rust/credentials")),
-    Client("SDK for Ruby, Debian's", "ruby", None, *program("ruby", "{clients}/credentials.rb"), NO_FULL),
-    Client("AsyncAws for PHP, Debian's", "php", None, *program("php", "{clients}/credentials.php"), NO_FULL, imds="IMDSv1", instead="other"),
+    Client("SDK for Ruby, Debian's", "ruby", None, *program("ruby", "{clients}/credentials.rb"), NO_FULL + NO_STS),
+    Client("AsyncAws for PHP, Debian's", "php", None, *program("php", "{clients}/credentials.php"), NO_FULL + NO_STS, imds="IMDSv1", instead="other"),
 ]
-TEXTS = {"yes": "its pod's credentials, and new ones", "refuses": "it does not know that address, and asks nobody",
-         "other": "it does not know that address, and asks IMDS"}
+TEXTS = {"yes": "its pod's credentials, and new ones", "refuses": "it does not know that way, and asks nobody here",
+         "other": "it does not know that way, and asks IMDS"}
 ELSEWHERE = "AWS CLI v2's newest, and the SDKs for .NET, PHP, C++, Kotlin and Swift"
 
 
@@ -112,9 +114,13 @@ class Setting:
             return set(re.findall(rf"^podcred-serve: .* pod={pod} .*destination=(\S+)", file.read(), re.MULTILINE))
 
     def environment(self, client, way):
-        token = {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": self.values["pods"][client.pod_for(way)]["token"]} if way.startswith("FULL") else {}
+        pod = client.pod_for(way)
+        token = self.values["pods"][pod]["token"]
+        told = {name: value.format(role=self.values["role"] + pod, token=token) for name, value in WAYS[way].items()}
+        if way.startswith("FULL"):
+            told["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"] = token
         return {"PATH": os.environ["PATH"], "HOME": self.values["home"], "AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1",
-                "NODE_NO_WARNINGS": "1", **({"AWS_EC2_METADATA_DISABLED": "true"} if way != "IMDS" else {}), **WAYS[way], **token}
+                "NODE_NO_WARNINGS": "1", **({"AWS_EC2_METADATA_DISABLED": "true"} if way != "IMDS" else {}), **told}
 
     def start(self, client, way):
         """The client's program, in its pod."""
@@ -227,6 +233,8 @@ def write_table(path, setting, rows):
         lines.append(f"| {client.name} | {version(setting, client)} | " + " | ".join(client.cell(way, cells[way]) for way in WAYS) + " |")
     lines += ["", "*Not known to it*: the client is older than EKS Pod Identity, and refuses the address without connecting. Give its pods",
               "`AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=/v1/credentials`, or no variable at all: then it uses IMDS.", "",
+              "*Web identity*: the variables of IRSA, and `AWS_ENDPOINT_URL_STS` with [podcred's own",
+              "address](configuration.md#sts-for-pods-with-a-web-identity). A client that does not know that variable asks AWS's own STS.", "",
               f"*IMDSv2*: the policy requires a session token of its pod (`imdsv2: required`). Not tried: {ELSEWHERE}.", ""]
     with open(path, "w", encoding="utf-8") as file:
         file.write("\n".join(lines))

@@ -22,7 +22,7 @@ setting() {
       --arg token "$ENV_TMP/token-$pod" '.[$pod] = {cgroup: $cgroup, netns: $netns, token: $token}' <<<"$pods")
   done
   jq -n --argjson pods "$pods" --arg clients "$ENV_BUILD/clients" --arg calls "$AWS/calls.jsonl" --arg sts "$STS_URL" --arg log "$ENV_TMP/run.log" \
-    --arg home "$ENV_TMP" '$ARGS.named' >"$ENV_TMP/setting.json"
+    --arg home "$ENV_TMP" --arg role "$FETCH_ROLE" '$ARGS.named' >"$ENV_TMP/setting.json"
 }
 
 env_up systemd
