@@ -120,7 +120,7 @@ http_API        := client.h desk.h form.h path.h request.h response.h server.h t
 upstream_API    := upstream.h message.h
 aws_API         := arn.h client.h eks_auth.h endpoint.h error.h imds.h roles_anywhere.h sealed_keys.h sealed_sts.h sigv4.h sts.h
 kube_API        := access_review.h annotations.h associations.h client.h cluster_pods.h kubeconfig.h objects.h podlist.h pods.h project.h \
-                   role_policies.h token_keys.h token_request.h token_review.h watch.h
+                   role_policies.h token_keys.h token_request.h token_review.h version.h watch.h
 credentials_API := association_id.h associations.h choose.h credentials.h edit.h rights.h session.h store.h trust.h
 fetch_API       := fetch.h cache.h result.h metadata.h rules.h trust.h
 control_API     := admission.h api.h assumable.h certificates.h eks_answer.h eks_request.h eks_store.h webhook.h

@@ -12,7 +12,7 @@ $(O)/tests/san-control: tests/san/control.c | $(O)/.deps-test
 # something happens under load, which a slow binary changes (30, 40, 45, 46, 50).
 SAN_E2E := tests/san/agent.sh $(addprefix tests/e2e/,10-identity.sh 15-trace.sh 16-metrics.sh 20-clients.sh \
 	23-pod-token-cluster.sh 25-explain.sh 27-doctor.sh 35-netdiag.sh 60-bad-input.sh 63-kube-api.sh 71-associations.sh 76-fetch.sh 77-fetch-cluster.sh 78-migration.sh 77-fetch-node.sh 82-host.sh \
-	87-run-fetch.sh 90-run.sh)
+	87-run-fetch.sh 90-run.sh 95-broker.sh 96-assumable.sh 96-broker-node.sh 97-broker-signed.sh 97-control.sh 97-stock-webhook.sh)
 SAN_BUILD := all $(TEST_TOOLS) $(O)/tests/san-control
 
 # clang, since with gcc a report of UBSan is lost where ASan is there too and reports go to files.
@@ -21,7 +21,7 @@ SAN_CC := CC=$(CLANG) WERROR=-Wno-format-nonliteral
 .PHONY: test-asan test-asan-run
 test-asan: ## end-to-end tests with a binary under ASan, UBSan and LeakSanitizer
 	$(Q)$(MAKE) --no-print-directory O=$(O)/asan $(SAN_CC) SANITIZE=address,undefined test-asan-run
-test-asan-run: $(SAN_BUILD)
+test-asan-run: $(SAN_BUILD) $(CLIENTS)
 	$(Q)O=$(abspath $(O)) SAN_CONTROLS="overrun overflow leak" JOBS=$(JOBS) tests/san/run.sh $(SAN_E2E)
 
 # The unit tests of what has threads, and the agent and podcred run under load.

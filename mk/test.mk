@@ -202,7 +202,7 @@ demo-cluster: all image $(CLUSTER_TOOLS) | $(O)/.deps-cluster ## a whole cluster
 
 # Real clients in their newest versions, from the registries of their languages; and an AWS that others wrote: moto,
 # and for policies iam-simulate.
-CLIENT_BUILDS := python javascript policies go1 go2 java rust
+CLIENT_BUILDS := python javascript policies go1 go2 eksctl java rust
 CLIENT_STAMPS := $(CLIENT_BUILDS:%=$(O)/clients/%/.built)
 .PHONY: test-associations
 test-associations: all $(O)/clients/python/.built ## the API of associations by the AWS CLI and boto3, at a real API server, which make test-cluster builds
@@ -218,10 +218,11 @@ $(O)/clients/javascript/.built: $(wildcard tests/clients/javascript/*) tests/cli
 $(O)/clients/policies/.built: $(wildcard tests/clients/policies/*)
 $(O)/clients/go1/.built: $(wildcard tests/clients/go1/*)
 $(O)/clients/go2/.built: $(wildcard tests/clients/go2/*)
+$(O)/clients/eksctl/.built: $(wildcard tests/clients/eksctl/*)
 $(O)/clients/java/.built: $(wildcard tests/clients/java/*)
 $(O)/clients/rust/.built: $(wildcard tests/clients/rust/Cargo.* tests/clients/rust/src/*)
-test-clients: all $(CLIENT_STAMPS) ## each AWS SDK that there is asks a pod's credentials, and uses them; the first time ten minutes
-	$(Q)O=$(abspath $(O)) tests/run.sh tests/clients/run.sh tests/clients/s3.sh tests/clients/abac.sh tests/clients/newest.sh
+test-clients: all $(CLIENT_STAMPS) ## each AWS SDK that there is asks a pod's credentials, and uses them; eksctl, too; the first time half an hour
+	$(Q)O=$(abspath $(O)) tests/run.sh tests/clients/run.sh tests/clients/s3.sh tests/clients/abac.sh tests/clients/eksctl.sh tests/clients/newest.sh
 docs/clients.md: all $(CLIENT_STAMPS)
 	$(Q)O=$(abspath $(O)) tests/clients/run.sh --markdown $@
 

@@ -43,6 +43,10 @@ await call("TagResource", { resourceArn, tags: { "c/d": "e=f" } }, (a) => a);
 await call("ListTagsForResource", { resourceArn }, (a) => a.tags);
 await call("UntagResource", { resourceArn, tagKeys: ["c/d", "team"] }, (a) => a);
 await call("ListTagsForResource", { resourceArn }, (a) => a.tags);
-await call("DescribeCluster", { name: clusterName }, (a) => a.cluster.arn);
+await call("DescribeCluster", { name: clusterName }, ({ cluster }) =>
+  [cluster.arn, cluster.version, atob(cluster.certificateAuthority.data).split("\n")[0]]);
+await call("DescribeClusterVersions", {}, (a) => a.clusterVersions.map((v) => [v.clusterVersion, v.defaultVersion]));
+await call("DescribeAddon", { clusterName, addonName: "eks-pod-identity-agent" }, (a) => a.addon.status);
+await call("DescribeAddon", { clusterName, addonName: "vpc-cni" }, (a) => a);
 await call("DeletePodIdentityAssociation", one, (a) => a.association.serviceAccount);
 await call("DescribePodIdentityAssociation", one, (a) => a);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Make a client from its pinned packages. What cannot be made on this machine leaves the reason in DIR/missing: that is no
 # error, the test says that it is skipped.
-# usage: build.sh python|javascript|policies|go1|go2|java|rust DIR
+# usage: build.sh python|javascript|policies|go1|go2|eksctl|java|rust DIR
 set -eu -o pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -44,6 +44,14 @@ go_client() {
 go1() { go_client go1 19; }
 go2() { go_client go2 24; }
 
+# As a tool of a module of our own: it cannot be installed by its name alone, for what it replaces.
+eksctl() {
+  local have
+  have=$(go env GOVERSION)
+  at_least 25 "$have" || missing "$have, and it needs 1.25"
+  (cd "$here/eksctl" && GOTOOLCHAIN=local go build -mod=readonly -ldflags='-s -w' -o "$dir/eksctl" github.com/weaveworks/eksctl/cmd/eksctl)
+}
+
 java() {
   mvn -q -B -C -f "$here/java/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
     -DincludeScope=runtime -DoutputDirectory="$dir/lib"
@@ -61,9 +69,9 @@ rust() {
 rm -rf "$dir"
 mkdir -p "$dir"
 case $1 in
-python | javascript | policies | java | rust | go1 | go2) "$1" ;;
+python | javascript | policies | java | rust | go1 | go2 | eksctl) "$1" ;;
 *)
-  echo "usage: $0 python|javascript|policies|go1|go2|java|rust DIR" >&2
+  echo "usage: $0 python|javascript|policies|go1|go2|eksctl|java|rust DIR" >&2
   exit 2
   ;;
 esac

@@ -31,7 +31,10 @@ TagResource 200 {}
 ListTagsForResource 200 {"team":"a b","c/d":"e=f"}
 UntagResource 200 {}
 ListTagsForResource 200 {}
-DescribeCluster 200 "arn:aws:eks:eu-west-1:111122223333:cluster/demo"
+DescribeCluster 200 ["arn:aws:eks:eu-west-1:111122223333:cluster/demo","1.32","-----BEGIN CERTIFICATE-----"]
+DescribeClusterVersions 200 [["1.32",true]]
+DescribeAddon 200 "ACTIVE"
+DescribeAddon ResourceNotFoundException 404 No addon: vpc-cni found in cluster: demo; podcred takes the place of eks-pod-identity-agent and has no others
 DeletePodIdentityAssociation 200 "sdk"
 DescribePodIdentityAssociation ResourceNotFoundException 404 there is no association with the id ID'
 by_sdk() { NODE_EXTRA_CA_CERTS=$DIR/ca.pem node "${O:-build}/clients/associations.mjs" "$@" 2>&1 | sed 's/a-[a-z0-9]\{17\}/ID/'; }
@@ -133,6 +136,14 @@ keys=$(jq -nc --arg id "$(of_keys AccessKeyId)" --arg secret "$(of_keys SecretAc
 same 'with which the SDK signs each operation' "${EACH/'["sdk"]'/'["again","kubectl","sdk","unheard","web"]'}" \
   "$(by_sdk "$CONTROL" "$keys")"
 check 'as the service account' grep -q 'CreatePodIdentityAssociation status=200 user=system:serviceaccount:shop:ci door=sigv4' "$DIR/control.log"
+who_am_i() { # SECRET
+  AWS_ACCESS_KEY_ID=$(of_keys AccessKeyId) AWS_SECRET_ACCESS_KEY=$1 AWS_SESSION_TOKEN=$(of_keys SessionToken) AWS_REGION=eu-west-1 \
+    AWS_CA_BUNDLE=$DIR/ca.pem HOME=$DIR /usr/bin/aws sts get-caller-identity --endpoint-url "$CONTROL" --output text 2>&1 | tr '\t' ' '
+}
+same 'and the CLI says whose they are' \
+  '111122223333 arn:aws:sts::111122223333:assumed-role/podcred-control/ci AROAPODCREDCONTROL:ci' "$(who_am_i "$(of_keys SecretAccessKey)")"
+check 'with another secret nothing is said' grep -q InvalidSignatureException <(who_am_i wrong)
+check 'which the log says' grep -q 'operation=GetCallerIdentity status=200 user=system:serviceaccount:shop:ci door=sts' "$DIR/control.log"
 signer
 api '{"set": {"denied_access": ["system:serviceaccount:shop:ci get podidentityassociations shop"]}}'
 same 'who may do as much as the service account may' '403 AccessDeniedException' "$(signed GET "$ALL/$WEB")"
@@ -141,6 +152,9 @@ same 'now it may' 200 "$(signed GET "$ALL/$WEB")"
 same 'signed long ago' '403 InvalidSignatureException' "$(signed GET "$ALL/$WEB" date=-1000)"
 same 'signed for later' '403 InvalidSignatureException' "$(signed GET "$ALL/$WEB" date=1000)"
 same 'for another region' '403 InvalidSignatureException' "$(signed GET "$ALL/$WEB" region=us-east-1)"
+same 'for STS' 200 "$(signed POST / 'Action=GetCallerIdentity&Version=2011-06-15' service=sts)"
+same 'what is for STS is not for EKS' '403 InvalidSignatureException' "$(signed GET "$ALL/$WEB" service=sts)"
+same 'nor the other way' 403 "$(signed POST / 'Action=GetCallerIdentity&Version=2011-06-15' | cut -d' ' -f1)"
 same 'for another service' '403 InvalidSignatureException' "$(signed GET "$ALL/$WEB" service=eks-auth)"
 same 'for another path' '403 InvalidSignatureException' "$(signed GET "$ALL/$WEB" "to=$ALL")"
 same 'with another body' '403 InvalidSignatureException' "$(signed POST "$ALL/$WEB" '{}' "send=$(jq -nc '{disableSessionTags: true}')")"

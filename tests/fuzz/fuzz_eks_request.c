@@ -20,11 +20,14 @@ static void check_understood(const struct eks_request *r)
 {
 	bool tags = r->op == EKS_TAG || r->op == EKS_UNTAG || r->op == EKS_LIST_TAGS;
 	bool has_body = r->op == EKS_CREATE || r->op == EKS_UPDATE || r->op == EKS_TAG;
-	bool has_id = r->op != EKS_CREATE && r->op != EKS_LIST && r->op != EKS_DESCRIBE_CLUSTER;
+	bool has_id = r->op != EKS_CREATE && r->op != EKS_LIST && r->op < EKS_DESCRIBE_CLUSTER;
+	bool has_cluster = r->op != EKS_DESCRIBE_VERSIONS;
 
 	MUST(r->op < EKS_OPS && eks_op_name(r->op));
 	check_text(r->cluster, sizeof(r->cluster));
-	MUST(r->cluster[0]);
+	check_text(r->addon, sizeof(r->addon));
+	MUST((r->cluster[0] != '\0') == has_cluster);
+	MUST((r->addon[0] != '\0') == (r->op == EKS_DESCRIBE_ADDON));
 	MUST(has_id ? strlen(r->id) == EKS_ID_SIZE - 1 : !r->id[0]);
 	MUST(tags == (r->arn[0] != '\0') && has_body == (r->body != NULL));
 	check_text(r->name_space, sizeof(r->name_space));

@@ -90,7 +90,7 @@ class Bed:
             "apiVersion": "podcred.io/v1alpha1", "kind": "PodIdentityRolePolicy", "metadata": {"name": "shop"},
             "spec": {"namespaces": ["shop"], "roleArns": ["arn:aws:iam::111122223333:role/*"]}})
         self.role("api", ["alice", "bob"], [{"apiGroups": ["eks.podcred.io"], "verbs": ["get", "list", "create", "delete"],
-                                             "resources": ["clusters", "clusters/pod-identity-associations", "tags/demo"]}])
+                                             "resources": ["clusters", "clusters/pod-identity-associations", "clusters/addons", "cluster-versions", "tags/demo"]}])
         self.role("writes", ["alice"], [{"apiGroups": ["podcred.io"], "resources": ["podidentityassociations"], "verbs": ["*"]}])
         self.role("control", ["podcred"], [
             {"apiGroups": ["podcred.io"], "resources": ["podidentityassociations", "podidentityassociations/status", "podidentityrolepolicies"],
@@ -196,7 +196,17 @@ def by_cli(tap, bed, alice, bob):
         other = [*one, "--namespace", "shop", "--service-account", "x", "--role-arn", "arn:aws:iam::999922223333:role/app"]
         assert bed.aws(alice, "create-pod-identity-association", *other) == "InvalidParameterException"
         assert bed.aws(alice, "list-pod-identity-associations", "--cluster-name", "other") == "ResourceNotFoundException"
-        assert bed.aws(alice, "describe-cluster", "--name", "demo")["cluster"]["status"] == "ACTIVE"
+    with tap.check("what tools look at first"):
+        cluster = bed.aws(alice, "describe-cluster", "--name", "demo")["cluster"]
+        version = bed.api.ask("/version")[1]
+        assert cluster["status"] == "ACTIVE" and cluster["version"] == f"{version['major']}.{version['minor']}", (cluster, version)
+        with open(bed.real.path("ca.crt"), "rb") as authority:
+            assert base64.b64decode(cluster["certificateAuthority"]["data"]) == authority.read(), cluster
+        versions = bed.aws(alice, "describe-cluster-versions")["clusterVersions"]
+        assert [v["clusterVersion"] for v in versions] == [cluster["version"]], versions
+        addon = bed.aws(alice, "describe-addon", *one, "--addon-name", "eks-pod-identity-agent")
+        assert addon["addon"]["status"] == "ACTIVE", addon
+        assert bed.aws(alice, "describe-addon", *one, "--addon-name", "vpc-cni") == "ResourceNotFoundException"
     with tap.check("the status of the object"):
         def ready():
             status = bed.api.ask("/apis/podcred.io/v1alpha1/namespaces/shop/podidentityassociations/web")[1].get("status", {})

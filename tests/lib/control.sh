@@ -12,7 +12,7 @@
 #   control_down           called at exit
 
 CONTROL_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-PODCRED=${PODCRED:-$CONTROL_ROOT/${O:-build}/podcred}
+PODCRED=${PODCRED:-$(cd "$CONTROL_ROOT" && realpath "${O:-build}")/podcred}
 PIDS=()
 
 fail() {

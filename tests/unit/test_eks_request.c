@@ -51,6 +51,8 @@ static void test_operations(void **state)
 		 "arn%3Aaws%3aeks%3Aeu-west-1%3A111122223333%3Apodidentityassociation%2Fdemo%2F" ID,
 		 "", EKS_LIST_TAGS},
 		{"GET", "/clusters/demo", "", EKS_DESCRIBE_CLUSTER},
+		{"GET", "/clusters/demo/addons/vpc%2Dcni", "", EKS_DESCRIBE_ADDON},
+		{"GET", EKS_PREFIX "/cluster-versions", "", EKS_DESCRIBE_VERSIONS},
 	};
 
 	(void)state;
@@ -61,7 +63,8 @@ static void test_operations(void **state)
 		if (strcmp(ask(cases[i].method, cases[i].target, cases[i].body, &r, &error), "ok"))
 			fail_msg("%s %s: %s", cases[i].method, cases[i].target, error.message);
 		assert_int_equal(r.op, cases[i].op);
-		assert_string_equal(r.cluster, "demo");
+		assert_string_equal(r.cluster, r.op == EKS_DESCRIBE_VERSIONS ? "" : "demo");
+		assert_string_equal(r.addon, r.op == EKS_DESCRIBE_ADDON ? "vpc-cni" : "");
 		if (strstr(cases[i].target, "0123"))
 			assert_string_equal(r.id, ID);
 		if (strstr(cases[i].target, "tags"))
@@ -112,6 +115,13 @@ static void test_refused(void **state)
 		{"GET", ALL "/" ID "%00", "", NOT_FOUND},
 		{"GET", ALL "/..%2F" ID, "", NOT_FOUND},
 		{"GET", "/clusters/../clusters/demo", "", NOT_FOUND},
+		{"GET", "/clusters/demo/addons", "", NOT_FOUND},
+		{"GET", "/clusters/demo/addons/", "", NOT_FOUND},
+		{"GET", "/clusters/demo/addons/%0a", "", NOT_FOUND},
+		{"DELETE", "/clusters/demo/addons/vpc-cni", "", NOT_FOUND},
+		{"GET", "/cluster-versions/", "", NOT_FOUND},
+		{"POST", "/cluster-versions", "{}", NOT_FOUND},
+		{"GET", "/cluster-versions?clusterType=eks", "", INVALID},
 		/* escaped twice: no ARN, whatever it would be after another round */
 		{"GET", "/tags/arn%253Aaws%253Aeks", "", BAD},
 		{"GET", "/tags/arn:aws:eks:x:1:podidentityassociation/demo/%2561-0123456789abcdefg",

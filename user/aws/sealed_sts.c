@@ -25,17 +25,16 @@ static void add_keys(struct text *t, const struct aws_sealed_grant *grant)
 	text_add(t, "</Credentials>");
 }
 
-static void add_user(struct text *t, const struct aws_sealed_grant *grant)
+static void add_user(struct text *t, const struct aws_sealed_session *session,
+		     const char *id_element)
 {
 	char arn[512], id[300];
 
-	snprintf(arn, sizeof(arn), "arn:%s:sts::%s:assumed-role/%s/%s", grant->partition,
-		 grant->account, grant->role, grant->session);
-	snprintf(id, sizeof(id), "%s:%s", grant->role_id, grant->session);
-	text_add(t, "<AssumedRoleUser>");
+	snprintf(arn, sizeof(arn), "arn:%s:sts::%s:assumed-role/%s/%s", session->partition,
+		 session->account, session->role, session->name);
+	snprintf(id, sizeof(id), "%s:%s", session->role_id, session->name);
 	text_add_xml_element(t, "Arn", arn);
-	text_add_xml_element(t, "AssumedRoleId", id);
-	text_add(t, "</AssumedRoleUser>");
+	text_add_xml_element(t, id_element, id);
 }
 
 void aws_sealed_sts_grant(struct http_response *resp, const struct aws_sealed_grant *grant)
@@ -47,11 +46,26 @@ void aws_sealed_sts_grant(struct http_response *resp, const struct aws_sealed_gr
 	text_add(t, "<" AWS_STS_EXCHANGE "Response xmlns=\"" NAMESPACE "\"><" AWS_STS_EXCHANGE
 		    "Result>");
 	add_keys(t, grant);
-	add_user(t, grant);
+	text_add(t, "<AssumedRoleUser>");
+	add_user(t, &grant->session, "AssumedRoleId");
+	text_add(t, "</AssumedRoleUser>");
 	text_add_xml_element(t, "SubjectFromWebIdentityToken", grant->subject);
 	if (grant->audience)
 		text_add_xml_element(t, "Audience", grant->audience);
 	text_add(t, "</" AWS_STS_EXCHANGE "Result></" AWS_STS_EXCHANGE "Response>");
+}
+
+void aws_sealed_sts_identity(struct http_response *resp, const struct aws_sealed_session *session)
+{
+	struct text *t = &resp->body;
+
+	http_response_begin(resp, 200, TYPE);
+	t->max = ANSWER_MAX;
+	text_add(t, "<" AWS_STS_IDENTITY "Response xmlns=\"" NAMESPACE "\"><" AWS_STS_IDENTITY
+		    "Result>");
+	add_user(t, session, "UserId");
+	text_add_xml_element(t, "Account", session->account);
+	text_add(t, "</" AWS_STS_IDENTITY "Result></" AWS_STS_IDENTITY "Response>");
 }
 
 void aws_sealed_sts_refuse(struct http_response *resp, unsigned status, const char *code,

@@ -12,11 +12,11 @@ void broker_sts_grant(struct http_response *resp, const struct aws_sealed_keys *
 	const struct aws_sealed_grant grant = {
 		.keys = keys,
 		.expires = expires,
-		.partition = "aws",
-		.account = "000000000000",
-		.role = "podcred-broker",
-		.role_id = "AROAPODCREDBROKER",
-		.session = token->pod_name,
+		.session = {.partition = "aws",
+			    .account = "000000000000",
+			    .role = "podcred-broker",
+			    .role_id = "AROAPODCREDBROKER",
+			    .name = token->pod_name},
 		.subject = subject,
 	};
 

@@ -25,6 +25,7 @@ static void free_call(struct eks_call *call)
 	kube_access_review_cancel(call->review);
 	kube_token_review_cancel(call->token);
 	kube_object_cancel(call->write);
+	kube_version_cancel(call->version);
 	json_decref(call->answered);
 	eks_request_done(&call->request);
 	free(call);
@@ -37,8 +38,8 @@ static const char *known(const char *text)
 
 static const char *operation(const struct eks_call *call)
 {
-	if (!strcmp(call->door, "sts"))
-		return "AssumeRoleWithWebIdentity";
+	if (call->sts_action)
+		return call->sts_action;
 	return call->understood ? eks_op_name(call->request.op) : NULL;
 }
 
@@ -270,6 +271,8 @@ static void (*const steps[EKS_OPS])(struct eks_call *call) = {
 	[EKS_UNTAG] = eks_update,
 	[EKS_LIST_TAGS] = eks_describe,
 	[EKS_DESCRIBE_CLUSTER] = eks_describe_cluster,
+	[EKS_DESCRIBE_VERSIONS] = eks_describe_versions,
+	[EKS_DESCRIBE_ADDON] = eks_describe_addon,
 };
 
 static void answer_error(struct control_api *api, struct http_ticket *ticket, unsigned status,
@@ -290,6 +293,8 @@ static bool is_this_cluster(const struct eks_call *call)
 	const struct eks_request *r = &call->request;
 	char arn[EKS_ARN_SIZE];
 
+	if (r->op == EKS_DESCRIBE_VERSIONS)
+		return true;
 	if (strcmp(r->cluster, call->api->cluster_name) != 0)
 		return false;
 	if (!is_about_tags(call))
@@ -348,11 +353,11 @@ static void open_door(struct eks_call *call)
 	} else if (r == -EINVAL) {
 		eks_call_refuse(call, 403, "AccessDeniedException",
 				"the API server's proxy does not say who asks, or says it twice");
+	} else if (eks_signed_is_sts(ask)) {
+		call->door = "sts";
+		eks_signed_sts(call);
 	} else if (eks_signed_is(ask)) {
 		open_signed(call);
-	} else if (eks_signed_is_exchange(ask)) {
-		call->door = "sts";
-		eks_signed_exchange(call);
 	} else {
 		eks_call_refuse(call, 403, "MissingAuthenticationTokenException",
 				"nobody has said who asks; come by the API server (kubectl proxy, "

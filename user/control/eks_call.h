@@ -15,6 +15,7 @@
 #include "kube/access_review.h"
 #include "kube/objects.h"
 #include "kube/role_policies.h"
+#include "kube/version.h"
 #include "kube/token_review.h"
 
 #define EKS_TRIES 3 /* of a write that somebody else has come before */
@@ -29,12 +30,14 @@ struct eks_call {
 	bool understood; /* request says what is asked for */
 	struct eks_caller caller;
 	const char *door; /* "aggregated", "sigv4", "sts" */
+	const char *sts_action; /* of the door "sts" */
 	char user[400], group[128]; /* of a caller who has signed */
 	bool listed; /* what it asks for was looked for in a list of its own time */
 	unsigned tries;
 	struct kube_access_review *review;
 	struct kube_token_review *token; /* of an exchange */
 	struct kube_object_call *write;
+	struct kube_version *version; /* of the API server, which is asked */
 	json_t *spec; /* that is written; owned */
 	json_t *answered; /* of a delete: what it has deleted; owned */
 	/* The object that it is about. */
@@ -89,11 +92,13 @@ void eks_call_wait(struct eks_call *call, void (*again)(struct eks_call *call));
 /* The object that the request names; NULL: the call has been answered, or waits and comes back to again. */
 const struct eks_object *eks_call_find(struct eks_call *call, void (*again)(struct eks_call *call));
 
-/* ---- eks_read.c, eks_write.c: the operations ---- */
+/* ---- eks_read.c, eks_write.c, eks_cluster.c: the operations ---- */
 
 void eks_list(struct eks_call *call);
 void eks_describe(struct eks_call *call);
 void eks_describe_cluster(struct eks_call *call);
+void eks_describe_versions(struct eks_call *call);
+void eks_describe_addon(struct eks_call *call);
 void eks_create(struct eks_call *call);
 void eks_update(struct eks_call *call); /* of tags, too */
 void eks_delete(struct eks_call *call);

@@ -100,15 +100,3 @@ void eks_list(struct eks_call *call)
 	memcpy(call->name_space, name_space, strlen(name_space) + 1);
 	eks_call_authorize(call, "list", list_or_wait);
 }
-
-/* ---- the cluster ---- */
-
-/* What scripts look at. Whoever is somebody may know it. */
-void eks_describe_cluster(struct eks_call *call)
-{
-	const struct eks_cluster *c = &call->api->cluster;
-
-	eks_call_answer(call, json_pack("{s:{s:s, s:s, s:s, s:s, s:{}}}", "cluster", "name",
-					c->name, "arn", c->arn, "status", "ACTIVE", "endpoint",
-					kube_client_server(call->api->options.kube), "tags"));
-}

@@ -39,6 +39,8 @@ const char *eks_op_name(enum eks_op op)
 		[EKS_UNTAG] = "UntagResource",
 		[EKS_LIST_TAGS] = "ListTagsForResource",
 		[EKS_DESCRIBE_CLUSTER] = "DescribeCluster",
+		[EKS_DESCRIBE_VERSIONS] = "DescribeClusterVersions",
+		[EKS_DESCRIBE_ADDON] = "DescribeAddon",
 	};
 
 	return names[op];
@@ -119,7 +121,8 @@ static int no_such(const char *method, struct eks_error *error)
 {
 	return eks_error_set(error, 404, "ResourceNotFoundException",
 			     "there is no operation for %.16s on this path; there are those of Pod "
-			     "Identity associations, their tags, and DescribeCluster",
+			     "Identity associations, their tags, DescribeCluster, "
+			     "DescribeClusterVersions and DescribeAddon",
 			     method);
 }
 
@@ -156,6 +159,20 @@ static int no_association(struct eks_error *error)
 			     "there is no association with this id");
 }
 
+/* What is asked for of a cluster itself. -ENOENT: it is about something else. */
+static int find_of_cluster(const struct segment *s, size_t n, struct eks_request *ret)
+{
+	if (n == 2) {
+		ret->op = EKS_DESCRIBE_CLUSTER;
+		return 0;
+	}
+	if (n != 4 || !is_segment(&s[2], "addons") || !s[3].len ||
+	    decode(s[3].text, s[3].len, false, ret->addon, sizeof(ret->addon)) < 0)
+		return -ENOENT;
+	ret->op = EKS_DESCRIBE_ADDON;
+	return 0;
+}
+
 static int parse_clusters(const char *method, const struct segment *s, size_t n,
 			  struct eks_request *ret, struct eks_error *error)
 {
@@ -164,10 +181,8 @@ static int parse_clusters(const char *method, const struct segment *s, size_t n,
 	if (n < 2 || !s[1].len ||
 	    decode(s[1].text, s[1].len, false, ret->cluster, sizeof(ret->cluster)) < 0)
 		return no_such(method, error);
-	if (n == 2 && !strcmp(method, "GET")) {
-		ret->op = EKS_DESCRIBE_CLUSTER;
+	if (!strcmp(method, "GET") && find_of_cluster(s, n, ret) == 0)
 		return 0;
-	}
 	if (n < 3 || n > 4 || !is_segment(&s[2], "pod-identity-associations") ||
 	    find_op(method, n == 4, &ret->op) < 0)
 		return no_such(method, error);
@@ -234,6 +249,10 @@ static int parse_path(const char *method, const char *path, size_t len, struct e
 	n = split(path, len, segments);
 	if (n <= SEGMENTS_MAX && is_segment(&segments[0], "clusters"))
 		return parse_clusters(method, segments, n, ret, error);
+	if (n == 1 && is_segment(&segments[0], "cluster-versions") && !strcmp(method, "GET")) {
+		ret->op = EKS_DESCRIBE_VERSIONS;
+		return 0;
+	}
 	return no_such(method, error);
 }
 

@@ -20,6 +20,8 @@ enum eks_op {
 	EKS_UNTAG,
 	EKS_LIST_TAGS,
 	EKS_DESCRIBE_CLUSTER,
+	EKS_DESCRIBE_VERSIONS,
+	EKS_DESCRIBE_ADDON,
 	EKS_OPS,
 };
 
@@ -29,6 +31,7 @@ const char *eks_op_name(enum eks_op op);
 #define EKS_CLUSTER_SIZE  101
 #define EKS_ID_SIZE	  CRED_ASSOCIATION_ID_SIZE
 #define EKS_NAME_SIZE	  254
+#define EKS_ADDON_SIZE	  101
 #define EKS_LIST_MAX	  100 /* of one page */
 #define EKS_TAGS_MAX	  50
 #define EKS_TAG_KEY_SIZE  129
@@ -49,9 +52,11 @@ __attribute__((format(printf, 4, 5))) int eks_error_set(struct eks_error *error,
 
 struct eks_request {
 	enum eks_op op;
-	char cluster[EKS_CLUSTER_SIZE]; /* of the path, or of the ARN of a tag operation */
+	/* Of the path, or of the ARN of a tag operation. EKS_DESCRIBE_VERSIONS has none. */
+	char cluster[EKS_CLUSTER_SIZE];
 	char id[EKS_ID_SIZE]; /* of an association; empty: the operation has none */
 	char arn[512]; /* of tag operations: as it was asked for */
+	char addon[EKS_ADDON_SIZE]; /* of EKS_DESCRIBE_ADDON */
 	/* Of EKS_CREATE, EKS_UPDATE and EKS_TAG: its members, each of which is known and of its type; owned */
 	json_t *body;
 	/* EKS_LIST; empty: any */

@@ -16,10 +16,8 @@
 #include "kube/token_review.h"
 
 #define PURPOSE	    "control eks"
-#define SERVICE	    "eks"
 #define FIELDS_MAX  64
 #define ACCOUNTS    "system:serviceaccounts"
-#define ACTION	    AWS_STS_EXCHANGE
 #define TOKEN_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 
 static struct aws_sealed_scope scope_of(const struct control_api *api)
@@ -50,7 +48,7 @@ static void become(struct eks_call *call, const char *name_space, const char *na
 	c->groups[c->n_groups++] = "system:authenticated";
 }
 
-static int verify(const struct control_api *api, const struct http_ask *ask,
+static int verify(const struct aws_scope *scope, const struct http_ask *ask,
 		  const struct aws_claim *claim, const char *secret, time_t now)
 {
 	struct aws_header headers[FIELDS_MAX];
@@ -62,23 +60,22 @@ static int verify(const struct control_api *api, const struct http_ask *ask,
 		.body = ask->body,
 		.body_len = ask->body_len,
 	};
-	const struct aws_scope scope = {api->cluster.region, SERVICE};
 
 	if (ask->n_fields > FIELDS_MAX)
 		return -EINVAL;
 	for (size_t i = 0; i < ask->n_fields; i++)
 		headers[i] = (struct aws_header){ask->fields[i].name, ask->fields[i].value};
-	return aws_verify(&request, claim, secret, &scope, now);
+	return aws_verify(&request, claim, secret, scope, now);
 }
 
 static int unknown(struct eks_error *error)
 {
 	return eks_error_set(error, 403, "UnrecognizedClientException",
-			     "these are no keys of this cluster; get some by " ACTION
+			     "these are no keys of this cluster; get some by " AWS_STS_EXCHANGE
 			     " with a token of a service account for " SIGNED_AUDIENCE);
 }
 
-static int explain(const struct control_api *api, int r, time_t now, struct eks_error *error)
+static int explain(const struct aws_scope *scope, int r, time_t now, struct eks_error *error)
 {
 	char time[TIMESTAMP_SIZE] = "";
 
@@ -90,7 +87,7 @@ static int explain(const struct control_api *api, int r, time_t now, struct eks_
 		return eks_error_set(error, 403, "InvalidSignatureException",
 				     "Credential should be scoped to service %s, region %s and the "
 				     "day of its date",
-				     SERVICE, api->cluster.region);
+				     scope->service, scope->region);
 	if (r == -ENOMEM || r == -EIO)
 		return eks_error_set(error, 500, "ServerException", "out of memory");
 	return eks_error_set(error, 403, "InvalidSignatureException",
@@ -110,27 +107,31 @@ static int unpack(struct eks_call *call, const struct aws_sealed_identity *seale
 	return 0;
 }
 
-static int check(struct eks_call *call, const struct aws_claim *claim, const char *token,
+static int check(struct eks_call *call, const struct aws_scope *scope,
+		 const struct aws_claim *claim, const char *token,
 		 struct aws_sealed_identity *sealed, time_t now, struct eks_error *error)
 {
 	const struct control_api *api = call->api;
-	const struct aws_sealed_scope scope = scope_of(api);
-	int r = aws_sealed_open(api->sealing, &scope, claim->access_key_id, token, now, sealed);
+	const struct aws_sealed_scope sealed_scope = scope_of(api);
+	int r = aws_sealed_open(api->sealing, &sealed_scope, claim->access_key_id, token, now,
+				sealed);
 
 	if (r == -ETIME)
 		return eks_error_set(error, 403, "ExpiredTokenException",
 				     "The security token included in the request is expired");
 	if (r < 0)
 		return unknown(error);
-	r = verify(api, http_ticket_ask(call->ticket), claim, sealed->secret_access_key, now);
+	r = verify(scope, http_ticket_ask(call->ticket), claim, sealed->secret_access_key, now);
 	if (r < 0)
-		return explain(api, r, now, error);
+		return explain(scope, r, now, error);
 	return unpack(call, sealed) < 0 ? unknown(error) : 0;
 }
 
-int eks_signed_caller(struct eks_call *call, time_t now, struct eks_error *error)
+static int find_caller(struct eks_call *call, const char *service, time_t now,
+		       struct eks_error *error)
 {
 	const struct http_ask *ask = http_ticket_ask(call->ticket);
+	const struct aws_scope scope = {call->api->cluster.region, service};
 	struct aws_sealed_identity sealed = {};
 	size_t n_authorization, n_token;
 	const char *authorization = http_ask_get(ask, "Authorization", &n_authorization);
@@ -143,12 +144,17 @@ int eks_signed_caller(struct eks_call *call, time_t now, struct eks_error *error
 				     "the Authorization header is no signature of version 4");
 	if (!call->api->sealing || n_token != 1)
 		return unknown(error);
-	r = check(call, &claim, token, &sealed, now, error);
+	r = check(call, &scope, &claim, token, &sealed, now, error);
 	explicit_bzero(&sealed, sizeof(sealed));
 	return r;
 }
 
-/* ---- a token for keys: answers of STS ---- */
+int eks_signed_caller(struct eks_call *call, time_t now, struct eks_error *error)
+{
+	return find_caller(call, "eks", now, error);
+}
+
+/* ---- answers of STS ---- */
 
 static void refuse(struct eks_call *call, unsigned status, const char *code, const char *message)
 {
@@ -158,17 +164,23 @@ static void refuse(struct eks_call *call, unsigned status, const char *code, con
 	eks_call_end(call, &resp, code, message);
 }
 
-static void grant(struct eks_call *call, const char *name, const struct aws_sealed_keys *keys,
-		  time_t expires)
+static struct aws_sealed_session session_of(const struct eks_call *call)
 {
-	const struct aws_sealed_grant grant = {
-		.keys = keys,
-		.expires = expires,
+	return (struct aws_sealed_session){
 		.partition = call->api->cluster.partition,
 		.account = call->api->cluster.account,
 		.role = "podcred-control",
 		.role_id = "AROAPODCREDCONTROL",
-		.session = name,
+		.name = strrchr(call->user, ':') + 1, /* of the service account */
+	};
+}
+
+static void grant(struct eks_call *call, const struct aws_sealed_keys *keys, time_t expires)
+{
+	const struct aws_sealed_grant grant = {
+		.keys = keys,
+		.expires = expires,
+		.session = session_of(call),
 		.subject = call->user,
 		.audience = SIGNED_AUDIENCE,
 	};
@@ -194,7 +206,7 @@ static void issue(struct eks_call *call, const char *name_space, const char *nam
 	if (r < 0)
 		refuse(call, 500, "InternalFailure", "no keys can be made");
 	else
-		grant(call, name, &keys, expires);
+		grant(call, &keys, expires);
 	aws_sealed_keys_done(&keys);
 }
 
@@ -215,7 +227,7 @@ static void on_token(void *arg, const struct kube_token_review_result *result)
 
 /* ---- the form ---- */
 
-bool eks_signed_is_exchange(const struct http_ask *ask)
+bool eks_signed_is_sts(const struct http_ask *ask)
 {
 	return !strcmp(ask->method, "POST") && !strcmp(ask->target, "/");
 }
@@ -251,15 +263,15 @@ static size_t without_line_feed(const char *value, size_t len)
 	return len;
 }
 
-static bool asks_for_keys(const char *form)
+static bool asks_for(const char *form, const char *what)
 {
 	size_t len;
 	const char *action = find_value(form, "Action", &len);
 
-	return action && len == strlen(ACTION) && !strncmp(action, ACTION, len);
+	return action && len == strlen(what) && !strncmp(action, what, len);
 }
 
-void eks_signed_exchange(struct eks_call *call)
+static void exchange(struct eks_call *call)
 {
 	static const char *const audiences[] = {SIGNED_AUDIENCE, NULL};
 	const struct http_ask *ask = http_ticket_ask(call->ticket);
@@ -268,10 +280,6 @@ void eks_signed_exchange(struct eks_call *call)
 	size_t len = 0;
 	int r;
 
-	if (!call->api->sealing || !asks_for_keys(ask->body)) {
-		refuse(call, 400, "InvalidAction", "there is only " ACTION ", if it is turned on");
-		return;
-	}
 	value = find_value(ask->body, "WebIdentityToken", &len);
 	len = value ? without_line_feed(value, len) : 0;
 	if (!len || len > KUBE_TOKEN_MAX || strspn(value, TOKEN_CHARS) < len) {
@@ -285,4 +293,38 @@ void eks_signed_exchange(struct eks_call *call)
 	explicit_bzero(token, sizeof(token));
 	if (r < 0)
 		refuse(call, 400, "InvalidIdentityToken", "WebIdentityToken is not a token");
+}
+
+static void identify(struct eks_call *call)
+{
+	struct aws_sealed_session session;
+	struct http_response resp = {};
+	struct eks_error error = {};
+
+	if (find_caller(call, "sts", time(NULL), &error) < 0) {
+		refuse(call, error.status, error.name, error.message);
+		return;
+	}
+	session = session_of(call);
+	aws_sealed_sts_identity(&resp, &session);
+	eks_call_end(call, &resp, NULL, NULL);
+}
+
+void eks_signed_sts(struct eks_call *call)
+{
+	static const struct {
+		const char *action;
+		void (*answer)(struct eks_call *call);
+	} actions[] = {{AWS_STS_EXCHANGE, exchange}, {AWS_STS_IDENTITY, identify}};
+	const char *form = http_ticket_ask(call->ticket)->body;
+
+	for (size_t i = 0; call->api->sealing && i < ARRAY_SIZE(actions); i++)
+		if (asks_for(form, actions[i].action)) {
+			call->sts_action = actions[i].action;
+			actions[i].answer(call);
+			return;
+		}
+	refuse(call, 400, "InvalidAction",
+	       "there are only " AWS_STS_EXCHANGE " and " AWS_STS_IDENTITY
+	       ", if they are turned on");
 }

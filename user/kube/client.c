@@ -314,6 +314,11 @@ const char *kube_client_server(const struct kube_client *client)
 	return client->config->server;
 }
 
+const char *kube_client_authority(const struct kube_client *client)
+{
+	return kube_credentials_authority(client->credentials);
+}
+
 int kube_client_new(struct loop *loop, struct http_client *http, struct kube_config *config,
 		    struct kube_client **ret)
 {

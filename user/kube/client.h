@@ -35,6 +35,10 @@ static inline void kube_client_freep(struct kube_client **client)
 /* As in kube_config_server(). */
 const char *kube_client_server(const struct kube_client *client);
 
+/* PEM of whom the server's certificate has to be of, as it was read last; NULL: nothing was read, or there is nothing to
+ * read. Valid until the loop's next turn. */
+const char *kube_client_authority(const struct kube_client *client);
+
 /* Members that http_call_options has too mean the same; connections have 10 s to be made. */
 struct kube_call_options {
 	const char *method; /* NULL: GET */

@@ -245,6 +245,11 @@ bool kube_credentials_reread(struct kube_credentials *c, unsigned generation)
 	return generation != c->generation;
 }
 
+const char *kube_credentials_authority(const struct kube_credentials *c)
+{
+	return c->ca;
+}
+
 bool kube_credentials_refused(struct kube_credentials *c, unsigned generation)
 {
 	bool others = kube_credentials_reread(c, generation);

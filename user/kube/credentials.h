@@ -34,6 +34,9 @@ struct kube_credentials *kube_credentials_free(struct kube_credentials *credenti
 int kube_credentials_get(struct kube_credentials *credentials, struct kube_credentials_now *ret,
 			 struct pc_err *err);
 
+/* PEM, as it was read last; or NULL. */
+const char *kube_credentials_authority(const struct kube_credentials *credentials);
+
 /* The server refuses those of this generation: whether it is worth to get them, and ask, again. */
 bool kube_credentials_refused(struct kube_credentials *credentials, unsigned generation);
 
