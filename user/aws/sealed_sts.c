@@ -37,14 +37,23 @@ static void add_user(struct text *t, const struct aws_sealed_session *session,
 	text_add_xml_element(t, id_element, id);
 }
 
+static struct text *begin(struct http_response *resp, const char *action)
+{
+	http_response_begin(resp, 200, TYPE);
+	resp->body.max = ANSWER_MAX;
+	text_addf(&resp->body, "<%sResponse xmlns=\"" NAMESPACE "\"><%sResult>", action, action);
+	return &resp->body;
+}
+
+static void end(struct text *t, const char *action)
+{
+	text_addf(t, "</%sResult></%sResponse>", action, action);
+}
+
 void aws_sealed_sts_grant(struct http_response *resp, const struct aws_sealed_grant *grant)
 {
-	struct text *t = &resp->body;
+	struct text *t = begin(resp, AWS_STS_EXCHANGE);
 
-	http_response_begin(resp, 200, TYPE);
-	t->max = ANSWER_MAX;
-	text_add(t, "<" AWS_STS_EXCHANGE "Response xmlns=\"" NAMESPACE "\"><" AWS_STS_EXCHANGE
-		    "Result>");
 	add_keys(t, grant);
 	text_add(t, "<AssumedRoleUser>");
 	add_user(t, &grant->session, "AssumedRoleId");
@@ -52,20 +61,16 @@ void aws_sealed_sts_grant(struct http_response *resp, const struct aws_sealed_gr
 	text_add_xml_element(t, "SubjectFromWebIdentityToken", grant->subject);
 	if (grant->audience)
 		text_add_xml_element(t, "Audience", grant->audience);
-	text_add(t, "</" AWS_STS_EXCHANGE "Result></" AWS_STS_EXCHANGE "Response>");
+	end(t, AWS_STS_EXCHANGE);
 }
 
 void aws_sealed_sts_identity(struct http_response *resp, const struct aws_sealed_session *session)
 {
-	struct text *t = &resp->body;
+	struct text *t = begin(resp, AWS_STS_IDENTITY);
 
-	http_response_begin(resp, 200, TYPE);
-	t->max = ANSWER_MAX;
-	text_add(t, "<" AWS_STS_IDENTITY "Response xmlns=\"" NAMESPACE "\"><" AWS_STS_IDENTITY
-		    "Result>");
 	add_user(t, session, "UserId");
 	text_add_xml_element(t, "Account", session->account);
-	text_add(t, "</" AWS_STS_IDENTITY "Result></" AWS_STS_IDENTITY "Response>");
+	end(t, AWS_STS_IDENTITY);
 }
 
 void aws_sealed_sts_refuse(struct http_response *resp, unsigned status, const char *code,

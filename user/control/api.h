@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The API of associations, in the shape of EKS's (service eks, version 2017-11-01): the eight operations of Pod Identity
- * associations and their tags, and the little that tools ask about the cluster first. What it writes are PodIdentityAssociation objects.
+ * associations and their tags, and the little that tools ask about the cluster first. What it writes are
+ * PodIdentityAssociation objects.
  *
  * Whoever asks is known by one of two doors: the Kubernetes API server has authenticated them (an aggregated API), or
  * they sign with keys that were made for a Kubernetes token (Signature Version 4). In both cases the API server

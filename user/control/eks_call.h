@@ -15,8 +15,8 @@
 #include "kube/access_review.h"
 #include "kube/objects.h"
 #include "kube/role_policies.h"
-#include "kube/version.h"
 #include "kube/token_review.h"
+#include "kube/version.h"
 
 #define EKS_TRIES 3 /* of a write that somebody else has come before */
 
