@@ -10,7 +10,7 @@ set -u
 ASSOCIATIONS=${ASSOCIATIONS:-2000} MS=${MS:-3000}
 row() { # WHAT FILE WORKERS
   local rate p50 p99 others
-  read -r rate p50 p99 others < <("$CONTROL_ROOT/${O:-build}/bench/ask" "$CONTROL/mutate" "$DIR/ca.pem" "$3" "$MS" <"$2") || fail 'no result'
+  read -r rate p50 p99 others < <("$CONTROL_BUILD/bench/ask" "$CONTROL/mutate" "$DIR/ca.pem" "$3" "$MS" <"$2") || fail 'no result'
   printf '| %s | %s | %s | %s | %s | %s |\n' "$1" "$3" "$rate" "$(awk "BEGIN { printf \"%.2f\", $p50 / 1000 }")" \
     "$(awk "BEGIN { printf \"%.2f\", $p99 / 1000 }")" "$others"
 }

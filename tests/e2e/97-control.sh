@@ -106,12 +106,6 @@ same 'forty who never finish a handshake keep nobody out' 200 "$(passed_on "$ALL
 for fd in "${slow[@]}"; do exec {fd}>&-; done
 
 # ---- keys for a token of a service account ----
-exchange() { # TOKEN
-  curl -sS --cacert "$DIR/ca.pem" -o "$DIR/keys.xml" -w '%{http_code}' --data-urlencode "WebIdentityToken=$1" \
-    -d Action=AssumeRoleWithWebIdentity -d Version=2011-06-15 -d RoleArn=arn:aws:iam::111122223333:role/x -d RoleSessionName=me "$CONTROL/"
-  sed -n 's|.*<Code>\(.*\)</Code>.*| \1|p' "$DIR/keys.xml" | tr -d '\n'
-}
-of_keys() { sed -n "s|.*<$1>\(.*\)</$1>.*|\1|p" "$DIR/keys.xml"; }
 # One signer for all, as it takes seconds to begin.
 signer() {
   mkfifo "$DIR/to" "$DIR/from"

@@ -9,10 +9,13 @@
 #   api JSON               a command for the API server; its answer is in $DIR/api.out
 #   direct ARG...          curl, to control itself: prints "STATUS ERROR-NAME"; the answer is in $DIR/answer
 #   passed_on ARG...       the same by the aggregator
+#   exchange TOKEN         keys for a token of a service account: prints "200", or the status and the error's code
+#   of_keys ELEMENT        of the answer: AccessKeyId, SecretAccessKey, SessionToken
 #   control_down           called at exit
 
 CONTROL_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-PODCRED=${PODCRED:-$(cd "$CONTROL_ROOT" && realpath "${O:-build}")/podcred}
+CONTROL_BUILD=$(cd "$CONTROL_ROOT" && realpath "${O:-build}")
+PODCRED=${PODCRED:-$CONTROL_BUILD/podcred}
 PIDS=()
 
 fail() {
@@ -103,3 +106,10 @@ asked() {
 }
 direct() { asked "${@:1:$#-1}" "$CONTROL${*: -1}"; }
 passed_on() { asked "${@:1:$#-1}" "$PROXY${*: -1}"; }
+
+exchange() {
+  curl -sS --cacert "$DIR/ca.pem" -o "$DIR/keys.xml" -w '%{http_code}' --data-urlencode "WebIdentityToken=$1" \
+    -d Action=AssumeRoleWithWebIdentity -d Version=2011-06-15 -d RoleArn=arn:aws:iam::111122223333:role/x -d RoleSessionName=me "$CONTROL/"
+  sed -n 's|.*<Code>\(.*\)</Code>.*| \1|p' "$DIR/keys.xml" | tr -d '\n'
+}
+of_keys() { sed -n "s|.*<$1>\(.*\)</$1>.*|\1|p" "$DIR/keys.xml"; }
