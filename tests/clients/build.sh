@@ -35,10 +35,13 @@ policies() {
   from_npm
 }
 
-go_client() {
+needs_go() { # MINOR
   local have
   have=$(go env GOVERSION)
-  at_least "$2" "$have" || missing "$have, and it needs 1.$2"
+  at_least "$1" "$have" || missing "$have, and it needs 1.$1"
+}
+go_client() {
+  needs_go "$2"
   (cd "$here/$1" && GOTOOLCHAIN=local CGO_ENABLED=0 go build -mod=readonly -trimpath -buildvcs=false -ldflags='-s -w' -o "$dir/credentials" .)
 }
 go1() { go_client go1 19; }
@@ -46,9 +49,7 @@ go2() { go_client go2 24; }
 
 # As a tool of a module of our own: it cannot be installed by its name alone, for what it replaces.
 eksctl() {
-  local have
-  have=$(go env GOVERSION)
-  at_least 25 "$have" || missing "$have, and it needs 1.25"
+  needs_go 25
   (cd "$here/eksctl" && GOTOOLCHAIN=local go build -mod=readonly -ldflags='-s -w' -o "$dir/eksctl" github.com/weaveworks/eksctl/cmd/eksctl)
 }
 

@@ -90,7 +90,8 @@ class Bed:
             "apiVersion": "podcred.io/v1alpha1", "kind": "PodIdentityRolePolicy", "metadata": {"name": "shop"},
             "spec": {"namespaces": ["shop"], "roleArns": ["arn:aws:iam::111122223333:role/*"]}})
         self.role("api", ["alice", "bob"], [{"apiGroups": ["eks.podcred.io"], "verbs": ["get", "list", "create", "delete"],
-                                             "resources": ["clusters", "clusters/pod-identity-associations", "clusters/addons", "cluster-versions", "tags/demo"]}])
+                                             "resources": ["clusters", "clusters/pod-identity-associations", "clusters/addons",
+                                                           "cluster-versions", "tags/demo"]}])
         self.role("writes", ["alice"], [{"apiGroups": ["podcred.io"], "resources": ["podidentityassociations"], "verbs": ["*"]}])
         self.role("control", ["podcred"], [
             {"apiGroups": ["podcred.io"], "resources": ["podidentityassociations", "podidentityassociations/status", "podidentityrolepolicies"],
